@@ -1,11 +1,11 @@
-//! The core by itself: applying signups and triggers, asking, recounting, encoding and restoring a network.
-//! One thread, no disk, no HTTP, but for recounting and digests, which are parallel.
+//! The core alone: applying signups and triggers, querying, recounting, encoding and restoring a network.
+//! Single-threaded, no disk, no HTTP; only recounting and digests are parallel.
 //!
 //! - `cargo bench --bench apply` measures, on networks of [`MEMBERS`] members, and first prints the digest of
 //!   each.
 //! - Otherwise (`cargo test`, `cargo bench -- --test`) each workload runs once on a network of
-//!   [`MEMBERS_IN_TESTS`] and its digest is compared with the one written here: what is measured must stay
-//!   what it was.
+//!   [`MEMBERS_IN_TESTS`] and its digest is compared with the one recorded here: the workload must not
+//!   change.
 #![forbid(unsafe_code)]
 
 mod harness;
@@ -24,12 +24,11 @@ use upline::{
     workload::{self, Apply, Network, Pick, Signups},
 };
 
-/// The shapes that exercise different things: one place to look at, cache misses everywhere, a realistic
-/// mixture, depth.
+/// Shapes that exercise different things: one hot spot, cache misses everywhere, a realistic mixture, depth.
 const SHAPES: [Shape; 4] = [Shape::Root, Shape::Uniform, Shape::Real, Shape::Chain];
 const SEED: u64 = 1;
 
-/// Enough that the networks do not fit the caches near the core, few enough that the whole bench takes some
+/// Large enough that the networks do not fit the inner caches, small enough that the whole bench takes some
 /// minutes.
 const MEMBERS: u32 = 100_000;
 const MEMBERS_IN_TESTS: u32 = 2_000;
@@ -47,13 +46,13 @@ fn grown(shape: Shape, members: u32) -> Network {
     Network::grown(plan_file::default_plan(), shape, members, SEED)
 }
 
-/// All signups of a shape.
+/// Returns all signups of a shape.
 fn all_signups(shape: Shape, members: u32) -> Vec<Stamped> {
     let mut signups = Signups::new(shape, members, SEED);
     std::iter::repeat_with(|| signups.batch()).take_while(|batch| !batch.is_empty()).flatten().collect()
 }
 
-/// A referral of each member, for the network just after their signups.
+/// Returns a referral per member, for the network right after their signups.
 fn all_referrals(members: u32) -> Vec<Stamped> {
     workload::referrals(members.into(), members, SEED, 0..members.into())
 }
@@ -176,7 +175,7 @@ fn whole_network(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Every workload once, small, with its results compared.
+/// Runs every workload once, small, and compares its results.
 fn check() {
     let mut others = Vec::new();
     for (shape, signed_up, paid) in DIGESTS_IN_TESTS {
@@ -209,7 +208,7 @@ fn check() {
         );
     }
     assert!(others.is_empty(), "the network is another one than it was, see above: {others:?}");
-    // The reads have nothing to compare with here (the model tests do that); they must run.
+    // Reads are not compared here (the model tests do that); they must only run.
     let network = grown(Shape::Real, MEMBERS_IN_TESTS);
     let mut pick = Pick::of(MEMBERS_IN_TESTS, SEED);
     for _ in 0..100 {

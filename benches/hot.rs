@@ -1,10 +1,9 @@
-//! The hot functions by themselves, for counting instructions: times move by a factor of two on a shared
-//! machine, instructions hardly at all.
+//! The hot functions in isolation, for counting instructions: times vary by a factor of two on a shared
+//! machine, instruction counts hardly at all.
 //!
-//! - `hot NAME` does the work of one function, between two calls of [`measured`], where a tool that counts
-//!   instructions begins and ends. `.ci/instructions` runs each under valgrind and compares with
-//!   `benches/baseline.json`.
-//! - Otherwise (`cargo test`) each runs once, and the baseline must name the same ones.
+//! - `hot NAME` runs one function, between two calls of [`measured`], where an instruction counter starts and
+//!   stops. `.ci/instructions` runs each under valgrind and compares with `benches/baseline.json`.
+//! - Otherwise (`cargo test`) each runs once, and the baseline must list the same names.
 #![forbid(unsafe_code)]
 
 use std::{collections::BTreeSet, hint::black_box};
@@ -21,18 +20,18 @@ use upline::{
     workload::{self, Apply, Network, Pick, Signups},
 };
 
-/// Members of a network before what is measured, and the operations that are.
+/// Members in the initial network, and the operations measured.
 const MEMBERS: u32 = 20_000;
 const OPERATIONS: u32 = 5_000;
 const SEED: u64 = 1;
 
-/// What is counted. Never inlined: its name is what the counting tool looks for.
+/// The counted region. Never inlined: the counting tool looks for its name.
 #[inline(never)]
 fn measured<R>(work: impl FnOnce() -> R) -> R {
     black_box(work())
 }
 
-/// A name, and the work: how many operations it did.
+/// A name, and the work, which returns its number of operations.
 type Hot = (&'static str, fn() -> u32);
 
 const HOT: [Hot; 18] = [
@@ -72,7 +71,7 @@ fn main() {
     }
 }
 
-/// Each once, and the baseline knows them all and no others.
+/// Runs each once; the baseline must list exactly these.
 fn check() {
     let baseline: serde_json::Value =
         serde_json::from_str(include_str!("baseline.json")).expect("the baseline is JSON");
@@ -93,7 +92,7 @@ fn grown(shape: Shape) -> Network {
     Network::grown(plan_file::default_plan(), shape, MEMBERS, SEED)
 }
 
-/// The signups that come next in a network of a shape.
+/// Returns the next signups in a network of a shape.
 fn next_signups(shape: Shape) -> Vec<Stamped> {
     let mut signups = Signups::new(shape, MEMBERS + OPERATIONS, SEED);
     let all = std::iter::repeat_with(|| signups.batch()).take_while(|batch| !batch.is_empty()).flatten();

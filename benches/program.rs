@@ -1,10 +1,10 @@
-//! What only the whole program does: files in and out, snapshots, starting, HTTP. Each sample is a run of
-//! `upline bench NAME`, small, with what it measured itself. So there is one workload however it is run; here
-//! it comes with Criterion's statistics and its comparison with the run before.
+//! Benches of the whole program: import and export, snapshots, startup, HTTP. Each sample is a small run of
+//! `upline bench NAME`, which measures itself. So there is one workload for both; Criterion adds its
+//! statistics and the comparison with the previous run.
 //!
 //! - `cargo bench --bench program` measures, on networks of [`MEMBERS`] members. Some ten minutes.
-//! - Otherwise (`cargo test`, `cargo bench -- --test`) each that is quick runs once with
-//!   [`MEMBERS_IN_TESTS`]; what they say in detail is in `tests/cli/bench.rs`.
+//! - Otherwise (`cargo test`, `cargo bench -- --test`) each quick one runs once with [`MEMBERS_IN_TESTS`];
+//!   `tests/cli/bench.rs` checks their output in detail.
 #![forbid(unsafe_code)]
 
 mod harness;
@@ -16,10 +16,10 @@ use serde_json::Value;
 
 const MEMBERS: u32 = 100_000;
 const MEMBERS_IN_TESTS: u32 = 500;
-/// What must be measured for some time is measured for this long.
+/// Duration of timed measurements.
 const SECONDS: u32 = 1;
 
-/// Something that a bench measures: which of its lines it is in, and under which name.
+/// A figure of a bench: the line it is in, and its name.
 struct Measured {
     name: &'static str,
     bench: &'static str,
@@ -28,12 +28,12 @@ struct Measured {
     is: Figure,
 }
 
-/// What the figure says.
+/// The meaning of a figure.
 #[derive(Clone, Copy)]
 enum Figure {
-    /// For all members.
+    /// Total for all members.
     Seconds,
-    /// A rate: what one takes is its inverse.
+    /// A rate: the time per item is its inverse.
     PerSecond,
 }
 
@@ -61,10 +61,10 @@ const PROGRAM: [Measured; 10] = [
 ];
 
 impl Measured {
-    /// What one took for a rate, otherwise what the whole network did, from the lines of its bench.
+    /// Returns the time per item for a rate, otherwise the total, from the lines of its bench.
     ///
     /// # Panics
-    /// When the bench does not say it.
+    /// When the bench does not report it.
     fn read(&self, lines: &[Value]) -> Duration {
         let figures = &lines[self.line]["figures"];
         let figure = figures[self.figure].as_f64().unwrap_or_else(|| panic!("{} in {figures}", self.figure));
@@ -75,10 +75,10 @@ impl Measured {
     }
 }
 
-/// Runs a bench of the program once: its lines.
+/// Runs a bench of the program once and returns its lines.
 ///
 /// # Panics
-/// When it fails, or says something else than JSON.
+/// When it fails, or prints anything but JSON.
 fn ran(bench: &str, members: u32) -> Vec<Value> {
     let (members, seconds) = (members.to_string(), SECONDS.to_string());
     let mut command = Command::new(env!("CARGO_BIN_EXE_upline"));
@@ -106,8 +106,8 @@ fn measure(criterion: &mut Criterion) {
             Figure::Seconds => MEMBERS.into(),
             Figure::PerSecond => 1,
         };
-        // One run of the program is one sample, however little it measured: its start and its network are not
-        // part of it.
+        // One run of the program is one sample, however little it measured: startup and building the network
+        // are excluded.
         group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(elements));
         group.bench_function(measured.name, |bencher| {
             bencher.iter_custom(|times| {
@@ -118,8 +118,8 @@ fn measure(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Each bench once, small: it says what is measured here. HTTP, which takes seconds however small it is, is
-/// left to `tests/cli/bench_http.rs`.
+/// Runs each bench once, small, and checks that it reports the figures used here. HTTP, which takes seconds
+/// even when small, is left to `tests/cli/bench_http.rs`.
 fn check() {
     let mut benches: Vec<&str> =
         PROGRAM.iter().map(|measured| measured.bench).filter(|bench| *bench != "http").collect();

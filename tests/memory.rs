@@ -1,7 +1,7 @@
-//! What heavy work of operators takes of memory, and that all of it goes back.
+//! Memory use of heavy operator requests, and that all of it is released.
 //!
-//! A server with a network and four bonuses a member; then each work once, under signups, with the most that
-//! was resident meanwhile and what is resident afterwards. `UPLINE_MEMBERS=2000000 cargo test --release
+//! A server with a network and four bonuses per member; then each request once, under signups, with the peak
+//! resident memory during it and the resident memory afterwards. `UPLINE_MEMBERS=2000000 cargo test --release
 //! --test memory -- --nocapture` prints the table of `BENCHMARKS.md`.
 
 #![cfg(target_os = "linux")]
@@ -16,17 +16,18 @@ use std::{
 
 use common::{Server, binary, registration, uuid};
 
-/// Enough that a copy of the state is much more than what the program takes besides.
+/// Large enough that a copy of the state far exceeds the program's other memory.
 const MEMBERS: u32 = 100_000;
-/// The most that a work takes beside the network, and the most that stays.
+/// Maximum memory of a request relative to the network, and maximum that remains.
 const PEAK_MAX: f64 = 1.6;
 const STAYS_MAX: f64 = 1.15;
-/// What does not grow with the network: buffers, stacks of threads, what the allocator keeps of small things.
+/// Memory that does not grow with the network: buffers, thread stacks, the allocator's caches for small
+/// objects.
 const BESIDES_BYTES: f64 = 32.0 * 1_024.0 * 1_024.0;
-/// How long memory may take to go back: what was kept is dropped by threads of their own.
+/// Timeout for memory to be released: separate threads drop it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often some work is asked for.
+/// Attempts per request.
 const TRIES: u32 = 50;
 
 fn members() -> u32 {
@@ -47,7 +48,7 @@ impl Watched {
         self.bytes("VmRSS:")
     }
 
-    /// Begins to note the most that is resident.
+    /// Starts recording peak resident memory.
     fn watch(&self) {
         std::fs::write(format!("/proc/{}/clear_refs", self.0.pid()), "5").expect("a process of this user");
     }
@@ -62,7 +63,7 @@ impl Watched {
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
 
-    /// Asks for some work while somebody signs up.
+    /// Runs a request during signups.
     fn works(&self, method: &str, path: &str, body: &str, next: &mut u64) {
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -74,11 +75,11 @@ impl Watched {
             });
             let headers: &[(&str, &str)] =
                 if body.is_empty() { &[] } else { &[("content-type", "application/json")] };
-            // Without the patience of other requests: a large network takes minutes.
+            // Without the usual timeout: a large network takes minutes.
             let mut client = self.0.connect();
             client.be_patient();
-            // On a busy machine a first search takes longer than an answer may: the index is made all the
-            // same, and the next one finds it.
+            // On a busy machine a first search may exceed the response timeout: the index is built
+            // nevertheless, and the next search finds it.
             let ask = |_| client.try_request(method, path, headers, body.as_bytes()).ok();
             let reply = (0..TRIES).filter_map(ask).find(|reply| reply.status != 503);
             done.store(true, Ordering::Relaxed);

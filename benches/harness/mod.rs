@@ -1,4 +1,4 @@
-//! How a bench with Criterion knows what it is run for.
+//! Selects between measuring and checking in Criterion benches.
 
 use criterion::Criterion;
 

@@ -1,11 +1,11 @@
-//! Announces a new network loudly, with its place. A command that is started in another directory, or with a
-//! mistyped name, begins an empty network, and its user should see at once why the old one is not there.
+//! Announces a new network prominently, with its path. A command started in another directory, or with a
+//! mistyped name, creates an empty network, and its user should see at once why the old one is missing.
 
 use std::path::{Path, PathBuf};
 
 use super::screen;
 
-/// An empty network that a server has begun: for people, and as a warning in the log.
+/// Announces an empty network that a server created: on screen, and as a warning in the log.
 pub(super) fn empty_network(path: &Path) {
     let place = absolute(path);
     for line in banner(&place) {
@@ -14,12 +14,12 @@ pub(super) fn empty_network(path: &Path) {
     tracing::warn!(data_dir = %place.display(), "a new, empty network was begun: there was none in this data directory");
 }
 
-/// A network that a command has made and filled.
+/// Announces a network that a command created and filled.
 pub(super) fn network(path: &Path) {
     screen::tell(&format!("upline: a new network was begun in {}", absolute(path).display()));
 }
 
-/// A directory that has no network yet.
+/// Announces a directory that has no network yet.
 pub(super) fn directory(path: &Path) {
     screen::tell(&format!(
         "upline: made the data directory {}, which was not there",
@@ -38,7 +38,7 @@ fn banner(place: &Path) -> [String; 5] {
     ]
 }
 
-/// Where a path leads: relative ones say nothing to who reads them elsewhere.
+/// Makes a path absolute: a relative one means nothing to a reader elsewhere.
 fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_path_buf())
 }

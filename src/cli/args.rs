@@ -1,4 +1,4 @@
-//! Arguments that several commands take, and what they stand for.
+//! Arguments shared by several commands, and their resolution.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -55,17 +55,17 @@ pub(super) struct PlanArgs {
 }
 
 impl DataDirArgs {
-    /// The configuration file that is read, if one is.
+    /// Returns the configuration file to read, if any.
     pub fn config_file(&self) -> Option<PathBuf> {
         let variable =
             || std::env::var_os("UPLINE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
         self.config.clone().or_else(variable)
     }
 
-    /// The configuration that these flags, the environment and the configuration file make.
+    /// Builds the configuration from these flags, the environment and the configuration file.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Every error found in it.
     pub fn resolve(&self, plan: &PlanArgs, more: BTreeMap<&'static str, String>) -> Result<Config, Failure> {
         let mut flags = more;
         let own = [("data_dir", &self.data_dir), ("plan", &plan.plan), ("max_children", &plan.max_children)];
@@ -78,10 +78,10 @@ impl DataDirArgs {
     }
 }
 
-/// The plan that a configuration asks for.
+/// Returns the plan that a configuration asks for.
 ///
 /// # Errors
-/// What is wrong with the plan file.
+/// The plan file is invalid.
 pub(super) fn plan_choice(config: &Config) -> Result<PlanChoice, Failure> {
     let mut plan = match &config.plan {
         Some(path) => read_plan(path)?,

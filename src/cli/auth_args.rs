@@ -87,7 +87,7 @@ pub(super) struct AuthArgs {
 }
 
 impl AuthArgs {
-    /// The settings that were given, by key.
+    /// Returns the settings that were given, by key.
     pub fn flags(&self) -> impl Iterator<Item = (&'static str, String)> {
         let texts = [
             ("auth", &self.auth),

@@ -1,5 +1,5 @@
-//! `upline clock`: how the clock stands to the log, and accepting a clock that jumped; and what commands that
-//! write to a directory themselves make of a clock that is behind.
+//! `upline clock`: compares the clock with the log, and accepts a clock that jumped; also the rule for
+//! commands that write to a directory themselves when the clock is behind.
 
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ fn object(body: Value) -> Result<serde_json::Map<String, Value>, Failure> {
     }
 }
 
-/// What a server said of its clock.
+/// Describes a server's clock.
 fn server_in_words(now: &Value) -> String {
     let text = |key: &str| now[key].as_str().unwrap_or("none").to_owned();
     let seconds =
@@ -118,7 +118,7 @@ fn server_in_words(now: &Value) -> String {
     }
 }
 
-/// How the clock stands to a log that was opened, in a line. `most` is how far it may be behind.
+/// Describes the clock relative to an opened log, in one line. `most` is how far it may be behind.
 pub(super) fn in_words(report: &OpenReport, most: Option<Duration>) -> String {
     let Some(time) = report.time else { return "nothing was written yet".into() };
     let time = time_text::print(time);
@@ -130,7 +130,7 @@ pub(super) fn in_words(report: &OpenReport, most: Option<Duration>) -> String {
     format!("{} behind the log's last time, {time}{refused}", span(report.clock_behind))
 }
 
-/// A length of time in its two largest units; below two minutes in seconds.
+/// Formats a duration in its two largest units; below two minutes in seconds.
 fn span(length: Duration) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     let seconds = length.as_secs();
@@ -146,13 +146,13 @@ fn span(length: Duration) -> String {
     }
 }
 
-/// What a command that writes to a directory itself makes of the clock. It has nothing to compare it with but
-/// the log: a clock ahead of that is normal.
+/// The clock rule for commands that write to a directory themselves. They can only compare it with the log: a
+/// clock ahead of that is normal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClockRule {
-    /// How far the clock may be behind the log's last time; `None`: as far as it likes.
+    /// How far the clock may be behind the log's last time; `None`: no limit.
     pub most: Option<Duration>,
-    /// Somebody accepts it as it is.
+    /// The user accepts it as it is.
     pub accept: bool,
 }
 
@@ -165,10 +165,10 @@ impl ClockRule {
         self.most.is_some_and(|most| most < report.clock_behind)
     }
 
-    /// Whether a directory may be written to.
+    /// Checks whether a directory may be written to.
     ///
     /// # Errors
-    /// When the clock is behind by too much and nobody accepts it.
+    /// When the clock is too far behind and the user does not accept it.
     pub fn check(self, report: &OpenReport) -> Result<(), Failure> {
         if !self.refuses(report) {
             return Ok(());
@@ -226,7 +226,7 @@ mod tests {
             clock_behind: Duration::from_secs(behind),
             clock_jumped: false,
         };
-        // ahead, behind, bound, accepted, goes on, what is said
+        // ahead, behind, bound, accepted, proceeds, message
         let last = "the log's last time, 2026-01-01T00:00:00.000000Z";
         let table = [
             (1_000_000, 0, Some(600), false, true, "11 d 13 h ahead of"),

@@ -70,12 +70,12 @@ pub(super) enum Command {
     Man(manual::ManArgs),
 }
 
-/// Runs the program with the arguments of the process (its name first).
+/// Runs the program with the arguments of the process (program name first).
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are no errors; where nobody reads them there is nothing to say.
+            // Help and version are not errors; a closed output is ignored.
             _ = error.print();
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
         }
@@ -123,7 +123,7 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// A flag that the configuration does not know would be a flag without effect, and the other way round.
+    /// A flag unknown to the configuration would have no effect, and vice versa.
     #[test]
     fn every_setting_is_a_flag_of_serve() {
         let command = Cli::command();

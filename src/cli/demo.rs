@@ -1,5 +1,5 @@
-//! `upline demo`: a made-up network of realistic shape, with a referral bonus per member as the original's
-//! seeder makes, and its server.
+//! `upline demo`: generates a realistic network, with a referral bonus per member like the original's seeder,
+//! and serves it.
 
 use std::time::Instant;
 
@@ -19,18 +19,18 @@ use crate::{
     shapes::{self, Shape},
 };
 
-/// The trigger that the original's seeder pulls for each member, where the plan has it.
+/// The trigger that the original's seeder fires for each member, where the plan has it.
 const TRIGGER: &str = "referral";
 
-/// What it means that a demo was interrupted before its network was there.
+/// The message for a demo interrupted before its network existed.
 const NO_NETWORK: &str = "no network was made";
 
-/// The most members of a demo: ten times the largest network that this is made for. A number beyond is a slip
-/// of the finger, and would only be noticed when the machine has no memory left.
+/// Maximum members of a demo: ten times the largest supported network. A larger number is a typo, and would
+/// only be noticed when memory runs out.
 const MEMBERS_MAX: u32 = 100_000_000;
 
-/// Memory that a member of a demo takes with its share of the ledger, by which a demo that cannot fit is
-/// refused at once: measured with a million `real` members (some 600 bytes), rounded up.
+/// Memory per demo member including its share of the ledger, used to refuse at once a demo that cannot fit:
+/// measured with a million `real` members (some 600 bytes), rounded up.
 const MEMBER_BYTES: u64 = 800;
 
 #[derive(clap::Args, Debug)]
@@ -64,12 +64,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     check_memory(args.members, available_memory())?;
     let interrupt = Interrupt::listen()?;
     let mut serve_args = args.serve.clone();
-    // Without a directory of its own a demo leaves nothing behind, and never touches the default one.
+    // Without an explicit directory a demo leaves nothing behind, and never touches the default one.
     let is_temporary = serve_args.data_dir.data_dir.is_none();
     if is_temporary {
         serve_args.data_dir.data_dir = Some(std::env::temp_dir().display().to_string());
     }
-    // Before anything is made that would be left behind.
+    // Checked before anything is created that would be left behind.
     let (mut config, plan) = interrupt.interruptible(NO_NETWORK, || {
         let config = serve_args.config()?;
         let plan = plan_choice(&config)?.plan;
@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(scratch) = &scratch {
         config.data_dir = scratch.data_dir();
     }
-    // A large network takes minutes, and it would be for nothing.
+    // A large network takes minutes, which would be wasted.
     if !args.no_serve {
         serve::preflight(&config, &interrupt)?;
     }
@@ -115,7 +115,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     drop(target);
-    // The directory has the plan that was asked for: nothing is left to compare.
+    // The directory has the requested plan: nothing is left to compare.
     (config.plan, config.max_children) = (None, None);
     if config.addr.port() != 0 {
         let first = shapes::member_id(args.seed, 0);
@@ -124,7 +124,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     serve::serve(&config, interrupt)
 }
 
-/// Refuses a network that the memory cannot hold, where it is known how much there is.
+/// Refuses a network that does not fit into memory, where its size is known.
 fn check_memory(members: u32, available: Option<u64>) -> Result<(), Failure> {
     let needed = u64::from(members) * MEMBER_BYTES;
     match available {
@@ -142,7 +142,7 @@ fn check_memory(members: u32, available: Option<u64>) -> Result<(), Failure> {
     }
 }
 
-/// Bytes that a program can take without making others suffer, where the system says so.
+/// Returns the bytes available without swapping, where the system reports it.
 fn available_memory() -> Option<u64> {
     let figures = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = figures.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
@@ -152,7 +152,7 @@ fn available_memory() -> Option<u64> {
 fn fill(args: &Args, target: &mut Target, interrupt: &Interrupt) -> Result<(), Failure> {
     let network = &mut target.network;
     let pays = network.state.plan().bonus(TRIGGER).is_some_and(|rule| {
-        // Pay that needs an amount needs somebody who bought something.
+        // Pay that depends on an amount needs a purchase.
         matches!(rule.pay, crate::core::plan::LevelPay::Fixed(_))
     });
     let bar = screen::progress("members", Some(args.members.into()), false);

@@ -1,13 +1,12 @@
-//! File descriptors: how many the process may have, before anything needs them.
+//! Raises the limit of file descriptors before anything needs them.
 //!
-//! Who may have how many stands in one table, `http::limits`. The log never competes for its own: what is
-//! left for connections is what remains after everything else has its share.
+//! The budget is one table in `http::limits`. The log never competes for its own: connections get what
+//! remains after every other share.
 
 use super::exit::{Exit, Failure};
 use crate::http::limits::{FILES_KEPT_BACK, FILES_MIN};
 
-/// Raises the soft limit to the hard one, and refuses to serve with fewer than are needed for anything at
-/// all.
+/// Raises the soft limit to the hard one, and refuses to serve below the minimum.
 ///
 /// # Errors
 /// When even the hard limit is too low.

@@ -1,4 +1,4 @@
-//! `upline dot`: a tree, or a bounded part of it, in Graphviz's language, drawn by petgraph from the live
+//! `upline dot`: a tree, or a bounded part of it, in Graphviz's language, rendered by petgraph from the live
 //! arena.
 
 use std::{
@@ -22,7 +22,7 @@ use crate::{
     engine,
 };
 
-/// Members drawn unless told otherwise: about what Graphviz lays out in seconds.
+/// Default member limit: about what Graphviz lays out in seconds.
 const LIMIT_DEFAULT: u32 = 1_000;
 
 #[derive(clap::Args, Debug)]
@@ -73,11 +73,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 struct Part {
     members: HashSet<MemberIx>,
-    /// The limit left members out.
+    /// Members were left out because of the limit.
     more: bool,
 }
 
-/// The members at most `depth` levels below `tops`, nearest first, at most `limit` of them (0 for all).
+/// Returns the members at most `depth` levels below `tops`, nearest first, at most `limit` of them (0 for
+/// all).
 fn part(state: &State, tree: Tree, tops: &[MemberIx], depth: Option<u32>, limit: u32) -> Part {
     let limit = if limit == 0 { usize::MAX } else { limit as usize };
     let mut part = Part { members: HashSet::new(), more: false };
@@ -89,7 +90,8 @@ fn part(state: &State, tree: Tree, tops: &[MemberIx], depth: Option<u32>, limit:
         }
         part.members.insert(member);
         if depth.is_none_or(|depth| level < depth) {
-            // No more of a wide node than can still be drawn, and one to know that there are more.
+            // No more children of a wide node than can still be drawn, plus one to detect that there are
+            // more.
             let room = (limit - part.members.len()).saturating_add(1);
             queue.extend(state.children(tree, member).take(room).map(|child| (child, level + 1)));
         }
@@ -115,7 +117,7 @@ where
     writeln!(out, "{:?}", Dot::with_attr_getters(graph, &config, &no_attributes, &label))
 }
 
-/// Code, rank and size of the downline as label; the id as tooltip.
+/// The label has code, rank and downline size; the tooltip has the id.
 fn node_attributes(state: &State, tree: Tree, member: MemberIx, id: MemberId) -> String {
     let mut label = state.code(member).into_string();
     if let Some(rank) = state.plan().ranks.name_of(state.rank(member).paid_as) {
@@ -124,7 +126,7 @@ fn node_attributes(state: &State, tree: Tree, member: MemberIx, id: MemberId) ->
     if let Some(downline) = state.downline(tree, member).filter(|downline| *downline != 0) {
         label += &format!("\n{} below", screen::grouped(downline.into()));
     }
-    // A JSON string is a DOT string: quotes, backslashes and line breaks are escaped alike.
+    // A JSON string is a valid DOT string: quotes, backslashes and line breaks are escaped alike.
     format!("label = {} tooltip = \"{id}\"", json!(label))
 }
 

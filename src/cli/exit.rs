@@ -1,4 +1,4 @@
-//! How the program ends: the exit codes, all of them, and what leads to each.
+//! The exit codes of the program, all of them, and their causes.
 
 use std::{fmt::Display, process::ExitCode};
 
@@ -7,13 +7,13 @@ use crate::{
     plan_file,
 };
 
-/// Exit codes. Scripts rely on them: never renumbered. 2 is what the argument parser ends with.
+/// Exit codes. Scripts rely on them: never renumber. 2 is what the argument parser exits with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Exit {
     /// Done.
     Ok = 0,
-    /// Something else failed, e.g. a file that cannot be read.
+    /// Any other failure, e.g. a file that cannot be read.
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
@@ -21,27 +21,29 @@ pub enum Exit {
     Config = 3,
     /// The data directory is in use by another process.
     Locked = 4,
-    /// The data directory, or its key file, is damaged: file, place and loss are named; nothing was changed.
+    /// The data directory, or its key file, is damaged: file, position and loss are reported; nothing was
+    /// changed.
     Damaged = 5,
     /// The data directory was written by a newer release; nothing was changed.
     NewerFormat = 6,
-    /// The path is no data directory of ours, or is not empty where a new one is to be made.
+    /// The path is not one of our data directories, or is not empty where a new one is to be created.
     Foreign = 7,
-    /// The directory has another plan or width than the one asked for.
+    /// The directory has a different plan or width than requested.
     PlanDiffers = 8,
-    /// `verify` found something that does not hold.
+    /// `verify` found a violation.
     VerifyFailed = 9,
     /// `import --strict` refused rows, or `import` refused all of them, so nothing was imported.
     RowsRefused = 10,
-    /// Nobody has the id, name or code that was asked for.
+    /// No member has the given id, name or code.
     Unknown = 11,
-    /// No server answers at the address that was named.
+    /// No server responds at the given address.
     Unreachable = 12,
-    /// The server said no: credentials, a rule, overload; its reason is passed on.
+    /// The server refused: credentials, a rule, overload; its reason is passed on.
     Refused = 13,
     /// `repair` found damage that it can repair without loss (`--apply`); nothing was changed.
     Repairable = 14,
-    /// `repair` found damage, and would have to drop what may have been acknowledged; nothing was changed.
+    /// `repair` found damage, and would have to drop data that may have been acknowledged; nothing was
+    /// changed.
     WouldLose = 15,
     /// `import` refused some rows and imported the others.
     RowsLeftOut = 16,
@@ -49,7 +51,7 @@ pub enum Exit {
     Interrupted = 130,
 }
 
-/// The table of exit codes as `--help` prints it.
+/// The table of exit codes for `--help`.
 pub(super) const HELP: &str = "\
 Exit codes:
   0    done
@@ -71,7 +73,7 @@ Exit codes:
   16   import refused some rows and imported the others
   130  interrupted; serve ends with 0 when it is told to stop";
 
-/// Why a command did not succeed: what to say, and how to end.
+/// Why a command failed: the message, and the exit code.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub exit: Exit,
@@ -89,7 +91,7 @@ impl Failure {
         Self { exit, message: message.to_string() }
     }
 
-    /// One that has said everything already.
+    /// A failure whose message has been printed already.
     pub fn silent(exit: Exit) -> Self {
         Self { exit, message: String::new() }
     }
@@ -98,7 +100,7 @@ impl Failure {
         Self::new(Exit::Interrupted, format!("interrupted: {what}"))
     }
 
-    /// The line that tells it.
+    /// Returns the error line.
     pub fn line(&self) -> String {
         format!("upline: {}", self.message)
     }
@@ -139,7 +141,7 @@ impl From<durability::Error> for Failure {
     }
 }
 
-/// What to do about damage that the start was refused for: every such refusal names it.
+/// Advice for damage on startup: every such refusal includes it.
 fn way_out(damage: &durability::Damage) -> String {
     let Some(data_dir) = damage.data_dir() else { return String::new() };
     format!(
@@ -148,7 +150,7 @@ fn way_out(damage: &durability::Damage) -> String {
     )
 }
 
-/// Where the files are whole and the state is not right, no file can be repaired.
+/// Where the files are intact but the state is wrong, no file can be repaired.
 const RESTORE: &str = "\nnothing was changed, and no file is damaged that could be repaired. Try the release that wrote the directory (`upline --version` there); else \
      restore a backup, or take a copy of the directory to whoever maintains this program";
 
@@ -202,8 +204,7 @@ impl From<OpenError> for Failure {
     }
 }
 
-/// Ends the process without looking back: somebody asked twice. What is durable stays so; nothing else was
-/// promised.
+/// Ends the process immediately: the user asked twice. Durable data stays durable; nothing else was promised.
 pub(super) fn end_at_once(exit: Exit) -> ! {
     std::process::exit(i32::from(exit as u8))
 }

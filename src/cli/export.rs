@@ -1,21 +1,21 @@
 //! `upline export`: the members in join order, and the ledger in its order, as CSV or NDJSON.
 //!
-//! What is written can be imported again, into the same network digest. `level`, `direct` and `downline` are
-//! those of the placement tree, `level` is 1 for a root; times are ISO 8601 in UTC to the microsecond; `rank`
-//! is the name of the rank in force, empty for none.
+//! The output can be imported again, with the same network digest. `level`, `direct` and `downline` are those
+//! of the placement tree, `level` is 1 for a root; times are ISO 8601 in UTC to the microsecond; `rank` is
+//! the name of the rank in force, empty for none.
 //!
-//! Further columns are there only if somebody's value is not what an import without them would give: `id`,
-//! the UUID that the row brought along from elsewhere (of members and of bonuses); `lifetime_rank`, the
-//! number of the highest rank ever where that is above the one in force; `turn`, the slot that the next
-//! round-robin spill goes to where that is not the first. Of bonuses also `reference`, what the outside calls
-//! that which it came from; `number`, on those that another takes back; and `reverses`, on that one, the
-//! `number` of the one that it takes back.
+//! Further columns appear only if some value differs from what an import without them would give: `id`, the
+//! UUID that the row had in another system (of members and of bonuses); `lifetime_rank`, the number of the
+//! highest rank ever where that is above the one in force; `turn`, the slot of the next round-robin spillover
+//! where that is not the first. Bonuses also have `reference`, the external reference of their origin;
+//! `number`, on those that another reverses; and `reverses`, on that one, the `number` of the one that it
+//! reverses.
 //!
 //! # Spreadsheets
 //!
-//! A spreadsheet evaluates cells that begin with `=`, `+`, `-` or `@`. Codes, names of ranks and kinds of
-//! bonuses are chosen by people, so in CSV such a cell gets an apostrophe in front, which `import` takes off
-//! again (no code can begin with one). NDJSON is exact.
+//! A spreadsheet evaluates cells that begin with `=`, `+`, `-` or `@`. Codes, rank names and bonus kinds are
+//! user input, so in CSV such a cell is prefixed with an apostrophe, which `import` strips again (no code can
+//! begin with one). NDJSON is exact.
 
 use std::{
     fs::File,
@@ -46,10 +46,10 @@ use crate::{
     private_file, time_text,
 };
 
-/// Rows between two looks at progress and interruption.
+/// Rows between two updates of progress and checks for interruption.
 const LOOK_EVERY_ROWS: u64 = 1_024;
 
-/// What it means that an export was interrupted.
+/// The message for an interrupted export.
 const INCOMPLETE: &str = "the export is not complete";
 
 const MEMBER_COLUMNS: [&str; 12] = [
@@ -67,7 +67,7 @@ const MEMBER_COLUMNS: [&str; 12] = [
     "role",
 ];
 
-/// Columns of bonuses that are there only if somebody's value is not empty.
+/// Columns of bonuses that appear only if some value is not empty.
 struct Links {
     ids: bool,
     references: bool,
@@ -156,7 +156,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The network, once it is known that its files can be written.
+/// Loads the network, after checking that its files can be written.
 fn load(args: &Args) -> Result<Loaded, Failure> {
     let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
     check_files(args, &config.data_dir)?;
@@ -166,13 +166,13 @@ fn load(args: &Args) -> Result<Loaded, Failure> {
     Ok(loaded)
 }
 
-/// Refuses files of which one would be written over the other, or over what is read.
+/// Refuses files of which one would overwrite the other, or the input.
 fn check_files(args: &Args, data_dir: &Path) -> Result<(), Failure> {
     let written: Vec<Named<'_>> = [("--output", &args.output), ("--bonuses", &args.bonuses)]
         .into_iter()
         .filter_map(|(how, path)| Some(Named { how, path: path.as_deref()? }))
         .collect();
-    // Each also has a name while it is not complete.
+    // Each also has a temporary name while incomplete.
     let unfinished: Vec<(String, PathBuf)> = written
         .iter()
         .filter(|file| is_replaced(file.path))
@@ -189,7 +189,7 @@ fn check_files(args: &Args, data_dir: &Path) -> Result<(), Failure> {
     files::refuse_same(&config_file.chain(written).chain(unfinished).collect::<Vec<_>>())
 }
 
-/// Why writing stopped.
+/// The reason why writing stopped.
 enum Stop {
     Io(io::Error),
     Interrupted,
@@ -210,27 +210,26 @@ impl Stop {
     }
 }
 
-/// Whether what is written takes the place of what has the name. A pipe or a device is written to as it is.
+/// Returns whether the output replaces the file of this name. A pipe or a device is written directly.
 fn is_replaced(path: &Path) -> bool {
     std::fs::metadata(path).map_or(true, |data| data.is_file())
 }
 
-/// The name of a file while it is not complete.
+/// Returns the temporary name of an incomplete file.
 fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");
     PathBuf::from(name)
 }
 
-/// Where a link leads, so that it stays one.
+/// Resolves a link, so that its target is replaced and not the link.
 fn resolved(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// Writes a file, for its owner alone, beside its place and moves it there when it is complete. So it has our
-/// mode, whatever that of an older one was. What is there and no file, such as a pipe or a device, is written
-/// to as it is, and nothing of it can be taken back: a signal ends that at once, since a pipe may never get a
-/// reader.
+/// Writes a temporary file, readable by its owner alone, and renames it into place when it is complete. So it
+/// has our mode, regardless of an older file's. A pipe or a device is written directly, and nothing of it can
+/// be undone: a signal ends that at once, since a pipe may never get a reader.
 fn into_file(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), Stop>,
@@ -262,13 +261,13 @@ fn into_file(
         Ok(())
     });
     written.map_err(|stop| {
-        // What there is of it is worth nothing; that it cannot be removed is less news than why it failed.
+        // A partial file is worthless; the failure itself matters more than failing to remove it.
         _ = std::fs::remove_file(&partial);
         failed(stop)
     })
 }
 
-/// What members have that does not follow from the other columns.
+/// Member values that do not follow from the other columns.
 struct History {
     ids: bool,
     lifetime_ranks: bool,
@@ -299,8 +298,8 @@ impl History {
     }
 }
 
-/// The highest rank ever, where it is above the one in force. An import gives both from the counts, which
-/// only grow.
+/// Returns the highest rank ever, where it is above the one in force. An import derives both from the counts,
+/// which only grow.
 fn lifetime_rank(state: &State, member: MemberIx) -> Option<u16> {
     let rank = state.rank(member);
     (rank.paid_as < rank.lifetime).then_some(rank.lifetime)
@@ -402,11 +401,11 @@ enum Cell {
     Empty,
     Text(String),
     Number(u64),
-    /// Decimal text; a string in NDJSON too, so that nobody reads it as a float by accident.
+    /// Decimal text; a string in NDJSON too, so that no reader parses it as a float.
     Amount(String),
 }
 
-/// Rows of one file in either format.
+/// Writes the rows of one file in either format.
 struct Rows<'a> {
     format: Format,
     columns: Vec<&'static str>,
@@ -465,7 +464,7 @@ fn write_csv_cell(out: &mut dyn Write, cell: &Cell) -> io::Result<()> {
     }
 }
 
-/// Both files of a network, in memory.
+/// Exports both files of a network in memory.
 #[cfg(test)]
 pub(super) fn files_of(state: &State) -> (Vec<u8>, Vec<u8>) {
     let (mut members, mut bonuses) = (Vec::new(), Vec::new());

@@ -1,5 +1,5 @@
-//! Which names lead to one file. A command that wrote two files into one would lose the first, and one that
-//! wrote over what it reads would lose that.
+//! Detects names of the same file. A command that wrote two outputs into one file would lose the first, and
+//! one that overwrote its input would lose that.
 
 use std::{
     fs::{self, File},
@@ -13,28 +13,28 @@ use std::{
 
 use super::exit::{Exit, Failure};
 
-/// Links that are followed to a file that is not there yet; the system follows as many.
+/// Maximum links followed to a file that does not exist yet; the same as the system's limit.
 const LINKS_MAX: usize = 40;
 
-/// A file that a command names, and how.
+/// A file named by a command, and by which argument.
 pub(super) struct Named<'a> {
-    /// In messages, e.g. `--output`.
+    /// The argument in messages, e.g. `--output`.
     pub how: &'a str,
     pub path: &'a Path,
 }
 
-/// What a name leads to.
+/// The target of a name.
 #[derive(PartialEq, Eq, Debug)]
 enum Place {
-    /// A file that is there, whatever its names.
+    /// An existing file, regardless of its names.
     There { device: u64, inode: u64 },
-    /// One that would be made in a directory.
+    /// A file that would be created in a directory.
     Missing { device: u64, inode: u64, name: std::ffi::OsString },
 }
 
 impl Place {
-    /// `None` where nothing can be said, which the command will find out when it writes there, and for
-    /// devices, to which nothing is lost.
+    /// Returns `None` where this is unknown, which the command will report when it writes there, and for
+    /// devices, which lose nothing.
     fn of(path: &Path) -> Option<Self> {
         let mut path = path.to_path_buf();
         for _ in 0..LINKS_MAX {
@@ -44,7 +44,7 @@ impl Place {
             let directory =
                 path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             match fs::read_link(&path) {
-                // It leads to where nothing is yet.
+                // A dangling link.
                 Ok(target) => path = directory.join(target),
                 Err(_) => {
                     let data = fs::metadata(directory).ok()?;
@@ -64,13 +64,12 @@ impl Place {
     }
 }
 
-/// Whether a name leads to a device, to which nothing is lost.
+/// Returns whether a name refers to a device, which loses nothing.
 fn is_device(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|data| data.file_type().is_char_device())
 }
 
-/// Refuses names of which two lead to one file: through links, other ways to write a path, or two names of a
-/// file that is there.
+/// Refuses two names of one file: through links, different spellings of a path, or hard links.
 ///
 /// # Errors
 /// `Usage`, with both names.
@@ -94,7 +93,7 @@ pub(super) fn refuse_same(named: &[Named<'_>]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses a name of the file that standard output goes to.
+/// Refuses a name of the file that standard output is redirected to.
 ///
 /// # Errors
 /// `Usage`.
@@ -111,14 +110,14 @@ pub(super) fn refuse_standard_output(file: &Named<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses a name in a directory, or below it, that the command reads.
+/// Refuses a name in or below a directory that the command reads.
 ///
 /// # Errors
 /// `Usage`.
 pub(super) fn refuse_inside(file: &Named<'_>, directory: &Path) -> Result<(), Failure> {
     let Ok(directory) = directory.canonicalize() else { return Ok(()) };
     let parent = file.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Of the file itself, should it be there: a link may lead elsewhere.
+    // The parent of the file itself, if it exists: a link may lead elsewhere.
     let in_parent =
         |_| parent.canonicalize().map(|parent| parent.join(file.path.file_name().unwrap_or_default()));
     let target: io::Result<PathBuf> = file.path.canonicalize().or_else(in_parent);
@@ -190,7 +189,7 @@ mod tests {
         fs::create_dir_all(data.join("log")).unwrap();
         fs::write(data.join("instance"), "").unwrap();
         symlink(data.join("instance"), place.path().join("link")).unwrap();
-        // file, whether it is in there
+        // file, whether it is inside
         let table = [
             ("data/instance", true),
             ("data/log/new", true),

@@ -1,12 +1,11 @@
-//! `upline inspect`: what is in the files of a data directory, frame by frame and chunk by chunk, damage
-//! included.
+//! `upline inspect`: shows the files of a data directory, frame by frame and chunk by chunk, damage included.
 //!
-//! Reads only, takes no lock, and changes nothing: it works on a damaged directory and beside a running
-//! server. What that is writing at the moment looks like a write that never completed.
+//! Read-only, and takes no lock: it works on a damaged directory and next to a running server. A write in
+//! progress looks like a torn write.
 //!
-//! With `--json` every line is one object, and `what` says which: `segment`, `frame`, `command`, `end`,
-//! `missing` (of a log), `snapshot`, `chunk`, `damage` (of a snapshot), and last `summary`. Commands look as
-//! `command_json.rs` says.
+//! With `--json` every line is one object, and `what` is its type: `segment`, `frame`, `command`, `end`,
+//! `missing` (of a log), `snapshot`, `chunk`, `damage` (of a snapshot), and last `summary`. `command_json.rs`
+//! defines the form of commands.
 
 use std::{
     fmt::Write as _,
@@ -85,7 +84,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// Where lines go, and how.
+/// The destination and format of lines.
 struct Lines {
     out: BufWriter<Stdout>,
     json: bool,
@@ -106,7 +105,7 @@ impl Lines {
     }
 }
 
-/// Counts of what was met.
+/// Counts of items seen.
 #[derive(Default)]
 struct Summary {
     segments: u64,
@@ -158,7 +157,7 @@ fn inspect_log(args: &LogArgs) -> Result<(), Failure> {
     ))
 }
 
-/// What holds no `instance` and no `log` is not ours to look at.
+/// A directory without `instance` and `log` is not ours to inspect.
 fn check_is_directory(storage: &Arc<dyn Storage>, path: &Path) -> Result<(), Failure> {
     let is_there = storage.is_dir(&path.join("log")).unwrap_or(false)
         || storage.is_file(&path.join("instance")).unwrap_or(false);
@@ -351,7 +350,7 @@ fn show_end(end: &EndSeen, summary: &mut Summary, lines: &mut Lines) -> Result<(
     )
 }
 
-/// As `snapshots/README.md` numbers them.
+/// Numbered as in `snapshots/README.md`.
 fn rule_name(rule: DamageRule) -> &'static str {
     match rule {
         DamageRule::LaterDurable => "b",
@@ -408,7 +407,7 @@ fn inspect_snapshots(args: &SnapshotArgs) -> Result<(), Failure> {
     for file in &files {
         let mut seen = durability::inspect_snapshot(&*storage, file)?;
         if let Some((directory, manifest)) = directory.as_ref().zip(seen.manifest.as_ref()) {
-            // Of a segment that cannot be read `inspect log` tells.
+            // An unreadable segment is reported by `inspect log`.
             let other = inspect::of_another_history(&storage, directory, manifest).unwrap_or(None);
             seen.damage.extend(other.map(|reason| (0, reason)));
         }

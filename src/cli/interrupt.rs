@@ -1,8 +1,8 @@
-//! Ctrl-C and SIGTERM: the first asks the command to stop where it leaves nothing half-done, the second ends
-//! the process at once. Work that leaves nothing half-done wherever it ends is
-//! [`Interrupt::interruptible`]: the first signal ends it, even while it waits for a pipe. SIGUSR1 and
-//! SIGUSR2, which would end the process by default, do nothing: some supervisors and log rotations send them
-//! to everything. SIGHUP is a server's, see [`Hangups`].
+//! Ctrl-C and SIGTERM: the first asks the command to stop cleanly, the second ends the process at once. Work
+//! that leaves nothing half-done wherever it ends runs in [`Interrupt::interruptible`]: the first signal ends
+//! it, even while it waits for a pipe. SIGUSR1 and SIGUSR2, which would end the process by default, are
+//! ignored: some supervisors and log rotations send them to everything. SIGHUP is for servers, see
+//! [`Hangups`].
 
 use std::sync::{
     Arc,
@@ -17,7 +17,7 @@ use super::{
     screen::tell_soon,
 };
 
-/// Knows whether the command was asked to stop.
+/// Tracks whether the command was asked to stop.
 #[derive(Clone)]
 pub(super) struct Interrupt {
     shared: Arc<Shared>,
@@ -27,14 +27,14 @@ pub(super) struct Interrupt {
 #[derive(Default)]
 struct Shared {
     asked: AtomicBool,
-    /// While work runs that may end anywhere: what the end of it means.
+    /// While interruptible work runs: the message if it is cut short.
     interruptible: Mutex<Option<&'static str>>,
 }
 
 impl Shared {
-    /// Takes the first signal. Does not return where the work may end anywhere.
+    /// Handles the first signal. Does not return if the work is interruptible.
     fn ask(&self) {
-        // Held to the end of the process, so that the command cannot begin its next step meanwhile.
+        // Held until the process exits, so that the command cannot begin its next step meanwhile.
         let interruptible = self.interruptible.lock();
         self.asked.store(true, Ordering::Relaxed);
         if let Some(meaning) = *interruptible {
@@ -43,7 +43,7 @@ impl Shared {
         }
     }
 
-    /// Says that the work may end anywhere, or no longer. False if a signal came before.
+    /// Marks the work as interruptible, or no longer. False if a signal came before.
     fn set_interruptible(&self, meaning: Option<&'static str>) -> bool {
         let mut interruptible = self.interruptible.lock();
         *interruptible = meaning;
@@ -51,7 +51,7 @@ impl Shared {
     }
 }
 
-/// Ends a stretch of interruptible work, however it is left.
+/// Ends a stretch of interruptible work on drop.
 struct Stretch<'a>(&'a Shared);
 
 impl Drop for Stretch<'_> {
@@ -61,10 +61,10 @@ impl Drop for Stretch<'_> {
 }
 
 impl Interrupt {
-    /// Begins to listen, in a thread of its own.
+    /// Starts listening in a separate thread.
     ///
     /// # Errors
-    /// When the operating system gives no thread or no signals.
+    /// When the operating system refuses a thread or signals.
     pub fn listen() -> Result<Self, Failure> {
         let failed =
             |error: std::io::Error| Failure::new(Exit::Failed, format!("cannot listen for signals: {error}"));
@@ -95,23 +95,23 @@ impl Interrupt {
         Ok(Self { shared, changed })
     }
 
-    /// One that nobody asks.
+    /// An interrupt that never fires.
     #[cfg(test)]
     pub fn never() -> Self {
         Self { shared: Arc::default(), changed: watch::channel(false).1 }
     }
 
-    /// Whether to stop. Cheap enough for every row.
+    /// Returns whether to stop. Cheap enough to call per row.
     pub fn asked(&self) -> bool {
         self.shared.asked.load(Ordering::Relaxed)
     }
 
-    /// Runs work that leaves nothing half-done wherever it ends. The first signal ends the process during it,
-    /// whatever it waits for, such as a pipe without a writer; the last line says what that means. Not for
-    /// work inside other such work.
+    /// Runs work that leaves nothing half-done wherever it ends. The first signal during it ends the process,
+    /// even if it blocks, e.g. on a pipe without a writer; the last line says what that means. Not to be
+    /// nested.
     ///
     /// # Errors
-    /// `Interrupted` when a signal came before; those of the work.
+    /// `Interrupted` when a signal came before; errors of the work.
     pub fn interruptible<T>(
         &self,
         meaning: &'static str,
@@ -128,7 +128,7 @@ impl Interrupt {
 
     /// Returns when asked to stop.
     pub async fn wait(mut self) {
-        // An error means that the thread is gone and nobody can ask any more.
+        // An error means that the thread is gone and no signal can arrive any more.
         if self.changed.wait_for(|asked| *asked).await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -139,7 +139,7 @@ impl Interrupt {
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    /// Listened to and never asked: a signal with a listener does not end the process.
+    /// Never polled: a signal with a listener does not end the process.
     _ignored: [tokio::signal::unix::Signal; 2],
 }
 
@@ -177,17 +177,17 @@ impl Signals {
     }
 }
 
-/// SIGHUP, for a server: reads again what can be read again, as supervisors and administrators mean it. Other
-/// commands end by it, as when their terminal goes.
+/// SIGHUP, for a server: reloads what can be reloaded, as supervisors and administrators expect. It ends
+/// other commands, as when their terminal closes.
 #[cfg(unix)]
 pub(super) struct Hangups(tokio::signal::unix::Signal);
 
 #[cfg(unix)]
 impl Hangups {
-    /// Begins to listen; in a runtime.
+    /// Starts listening; must be called in a runtime.
     ///
     /// # Errors
-    /// When the operating system gives no signals.
+    /// When the operating system refuses signals.
     pub fn listen() -> Result<Self, Failure> {
         let kind = tokio::signal::unix::SignalKind::hangup();
         let signal = tokio::signal::unix::signal(kind);
@@ -196,7 +196,7 @@ impl Hangups {
             .map_err(|error| Failure::new(Exit::Failed, format!("cannot listen for SIGHUP: {error}")))
     }
 
-    /// The next one. Several that come at once are one.
+    /// Waits for the next one. Simultaneous ones are coalesced.
     pub async fn next(&mut self) {
         if self.0.recv().await.is_none() {
             std::future::pending::<()>().await;

@@ -1,5 +1,5 @@
-//! `upline keys`: creates, lists and revokes the keys of services. Works beside a running server, which sees
-//! the change within two seconds.
+//! `upline keys`: creates, lists and revokes service keys. Works next to a running server, which sees the
+//! change within two seconds.
 
 use std::{
     io::ErrorKind,
@@ -72,7 +72,7 @@ struct Revoke {
 }
 
 /// # Errors
-/// What is wrong with the arguments or the key file.
+/// The arguments or the key file are invalid.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::Create(args) => create(args),
@@ -87,8 +87,8 @@ impl Common {
         Ok(KeyFile::of(&config.data_dir))
     }
 
-    /// The same, of a directory that is there: one that is not has no keys to list, and a name that was
-    /// mistyped should not look like a directory without any.
+    /// The same, for an existing directory: a missing one has no keys to list, and a mistyped name should not
+    /// look like a directory without any.
     fn file_that_is_there(&self) -> Result<KeyFile, Failure> {
         let config = self.data_dir.resolve(&PlanArgs::default(), std::collections::BTreeMap::new())?;
         let path = &config.data_dir;

@@ -5,7 +5,7 @@ use tracing_subscriber::EnvFilter;
 use super::screen;
 use crate::config::{Config, LogFormat};
 
-/// Begins to log. Only the first call of a process counts.
+/// Starts logging. Only the first call in a process has an effect.
 pub(super) fn begin(config: &Config) {
     let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
     let text = match config.log_format {

@@ -1,5 +1,5 @@
-//! `upline completions` and `upline man`: what shells and readers of manuals want to know, made from the same
-//! description that parses the command line.
+//! `upline completions` and `upline man`: shell completions and manual pages, generated from the definition
+//! that parses the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub(super) struct ManArgs {
 }
 
 pub(super) fn completions(args: &CompletionArgs, mut program: clap::Command) -> Result<(), Failure> {
-    // Into memory first: what writes for itself panics when nobody reads any more.
+    // Into memory first: the generator panics when its output is closed.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut program, "upline", &mut script);
     screen::say_bytes(&script)

@@ -1,6 +1,6 @@
-//! `upline member`: all that is known of one member, from a data directory or a running server.
+//! `upline member`: everything about one member, from a data directory or a running server.
 //!
-//! The printed object has the words of `/v1`: `member` is what `GET /v1/members/{id}` answers, and so on.
+//! The printed object uses the terms of `/v1`: `member` is the response of `GET /v1/members/{id}`, and so on.
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Map, Value, json};
@@ -79,7 +79,8 @@ fn of_state(state: &State, rows: RowIds, index: MemberIx) -> Value {
     })
 }
 
-/// Head-counts per level, from level 1 to the plan's cap; null where the plan does not count this tree.
+/// Returns member counts per level, from level 1 to the plan's cap; null where the plan does not count this
+/// tree.
 fn levels(state: &State, tree: Tree, index: MemberIx) -> Value {
     let cap = usize::from(state.plan().level_cap);
     state.levels(tree, index).map_or(Value::Null, |levels| json!(levels[..cap]))
@@ -125,7 +126,7 @@ fn bonuses(state: &State, rows: RowIds, index: MemberIx) -> Vec<Value> {
 
 // --- from a server
 
-/// The member that a text names, as a server describes it, and the LSN of that.
+/// Finds the member that a text names, as described by a server, and the LSN of the description.
 pub(super) fn find_on_server(remote: &Remote, text: &str) -> Result<(Value, Option<u64>), Failure> {
     for path in server_paths(text) {
         if let Some(answer) = remote.find(&format!("/v1/members/{path}"))? {
@@ -135,7 +136,7 @@ pub(super) fn find_on_server(remote: &Remote, text: &str) -> Result<(Value, Opti
     Err(unknown_member(text))
 }
 
-/// The `user_id` of a member that a server described.
+/// Returns the `user_id` from a server's description of a member.
 pub(super) fn user_id(member: &Value) -> Result<&str, Failure> {
     member["user_id"].as_str().ok_or_else(|| {
         Failure::new(Exit::Refused, "the server's answer names no member: is it an upline server?")
@@ -163,7 +164,7 @@ fn of_server(remote: &Remote, text: &str) -> Result<Value, Failure> {
 }
 
 fn counts_by_level(body: &Value) -> Value {
-    // A tree that the plan does not count has levels without numbers.
+    // A tree that the plan does not count has levels without counts.
     match body["levels"].as_array().filter(|levels| levels.iter().any(|level| !level["members"].is_null())) {
         Some(levels) => levels.iter().map(|level| level["members"].clone()).collect(),
         None => Value::Null,
@@ -239,7 +240,7 @@ fn next_rank(next: &Value) -> String {
     format!("{}: {} more {members}{place} ({held} of {minimum})", rank_name(next), screen::grouped(missing))
 }
 
-/// Direct, downline and levels of both trees, without the empty levels at the end.
+/// Formats direct, downline and levels of both trees, without trailing empty levels.
 fn counts_table(object: &Value) -> String {
     let trees = [("placement tree", "placement"), ("sponsor tree", "sponsored")];
     let levels = |key: &str| object["levels"][key].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -305,7 +306,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said_in_words() {
-        // what the rank rule asks for, what is said
+        // rank requirement, message
         let table = [
             (json!(null), "-"),
             (

@@ -1,8 +1,8 @@
-//! The command line: one file per subcommand, each a translator between files or terminals and the layers
+//! The command line: one file per subcommand, each translating between files or terminals and the layers
 //! below.
 //!
 //! Results go to standard output, messages and progress to standard error; with `--json` the last line of
-//! standard output is one object. How a command ends is listed in `exit.rs`.
+//! standard output is one object. Exit codes are listed in `exit.rs`.
 
 mod announce;
 mod args;

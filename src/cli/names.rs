@@ -1,22 +1,22 @@
-//! How a person or a file names a member: the one rule, for imports and for every command.
+//! How a user or a file names a member: the one rule, for imports and for every command.
 //!
-//! A text names, in this order,
+//! A text names a member, in this order,
 //!
 //! 1. **by id**: a UUID in any of its forms is the id of a member.
 //! 2. **by name**: any other text is the name under which a member was imported. Its id is the version-5 UUID
 //!    of the name in [`NAME_NAMESPACE`]. Names that differ only in the case of ASCII letters are the same
-//!    name; the id is that of the spelling that came first, and a member whose own name it is, letter by
-//!    letter, goes first.
-//! 3. **by referral code**: the exact one, but for case; failing that, with O as 0 and I and L as 1, the only
-//!    one that is like it. A UUID that is nobody's id is looked for among the codes too: such codes could be
-//!    chosen before format 3.
+//!    name; the id is that of the spelling that came first, and an exact match of a member's own name takes
+//!    precedence.
+//! 3. **by referral code**: an exact match, ignoring case; failing that, with O as 0 and I and L as 1, the
+//!    only similar one. A UUID without a member is looked up among the codes too: such codes could be chosen
+//!    before format 3.
 //!
-//! In an import a cell of `sponsor` or `parent` that is the name of a member anywhere in the file means that
-//! member, whether its row comes later or was refused; only what is no name is a code. A cell of `member` is
-//! never looked up as a code that is merely like it: such a name is new.
+//! In an import a `sponsor` or `parent` cell that is the name of a member anywhere in the file means that
+//! member, whether its row comes later or was refused; only text that is no name is a code. A `member` cell
+//! is never matched against similar codes: such a name is new.
 //!
-//! What is not found: another spelling of a name that cannot be a code (an e-mail address) in a network that
-//! was imported before, unless it was imported in lower case. Of such names only the ids are kept.
+//! Not found: another spelling of a name that cannot be a code (an e-mail address) in a network that was
+//! imported before, unless it was imported in lower case. Of such names only the ids are kept.
 
 use std::collections::HashMap;
 
@@ -28,33 +28,33 @@ use crate::core::{
     types::{Code, MemberId, MemberIx},
 };
 
-/// Namespace of the ids made from names: a member called `alice` gets the version-5 UUID of `alice` in this
-/// namespace, which is itself the version-5 UUID of `members.upline` in the DNS namespace. Fixed for ever:
-/// other programs compute the same ids.
+/// Namespace of the ids derived from names: a member called `alice` gets the version-5 UUID of `alice` in
+/// this namespace, which is itself the version-5 UUID of `members.upline` in the DNS namespace. Never
+/// changes: other programs compute the same ids.
 pub const NAME_NAMESPACE: Uuid = Uuid::from_u128(0x3f52_db3b_3a74_5127_9253_5d80_519d_a53c);
 
-/// The longest name, in bytes.
+/// Maximum length of a name, in bytes.
 const NAME_BYTES_MAX: usize = 255;
 
 /// How a text names a member.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Name {
-    /// The id that it is, or that is made of it.
+    /// The id that the text is, or that is derived from it.
     pub id: MemberId,
-    /// The id that is made of it in lower case: the same for all spellings.
+    /// The id derived from it in lower case: the same for all spellings.
     pub key: MemberId,
     /// The text, if it is not a UUID.
     pub text: Option<Box<str>>,
 }
 
-/// A member that was found, and whether the text is its name in another spelling, and not its code as it is.
+/// A member that was found, and whether the text is a different spelling of its name and not its exact code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Found {
     pub member: MemberIx,
     pub respelled: bool,
 }
 
-/// Several members have codes that are like the text.
+/// Several members have codes similar to the text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Ambiguous;
 
@@ -63,7 +63,7 @@ fn id_of_name(text: &str) -> MemberId {
 }
 
 impl Name {
-    /// A UUID in any of its forms, or any other text of 1 to 255 bytes.
+    /// Parses a UUID in any of its forms, or any other text of 1 to 255 bytes.
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(id) = Uuid::try_parse(text) {
             let id = MemberId(*id.as_bytes());
@@ -78,12 +78,12 @@ impl Name {
         })
     }
 
-    /// The name as the referral code of its member, if it can be one.
+    /// Returns the name as the referral code of its member, if it can be one.
     pub fn code(&self) -> Option<Code> {
         self.text.as_deref().and_then(Code::parse)
     }
 
-    /// The codes that it may be meant as: the text; of a UUID the two forms that are of a code's alphabet.
+    /// Returns the codes that it may stand for: the text; for a UUID the two forms in a code's alphabet.
     pub fn codes(&self) -> impl Iterator<Item = Code> {
         let id = Uuid::from_bytes(self.id.0);
         let forms = match self.text {
@@ -93,13 +93,13 @@ impl Name {
         forms.into_iter().flatten()
     }
 
-    /// By id or by name (1 and 2).
+    /// Finds by id or by name (1 and 2).
     pub fn named(&self, state: &State, directory: &impl Directory) -> Option<Found> {
         let exact = state.find(directory, &self.id).map(|member| Found { member, respelled: false });
         let respelled = || {
             let text = self.text.as_deref()?;
             let in_lower_case = || (self.key != self.id).then(|| state.find(directory, &self.key))?;
-            // Of a name that was kept as the code the spelling is still known.
+            // The spelling of a name that was kept as the code is still known.
             let kept = || {
                 let owner = state.member_by_code(directory, &Code::parse(text)?)?;
                 (id_of_name(state.code(owner).as_str()) == state.id(owner)).then_some(owner)
@@ -109,17 +109,17 @@ impl Name {
         exact.or_else(respelled)
     }
 
-    /// A member whose name it spells in another way, unless it is the member's code letter by letter.
+    /// A member whose name it spells differently, unless it is exactly the member's code.
     fn respelled(&self, state: &State, member: MemberIx) -> Found {
         Found { member, respelled: self.text.as_deref() != Some(state.code(member).as_str()) }
     }
 
-    /// By a code that is exactly this, but for case.
+    /// Finds by exact code, ignoring case.
     pub fn by_exact_code(&self, state: &State, directory: &impl Directory) -> Option<MemberIx> {
         self.codes().find_map(|code| state.member_by_code(directory, &code))
     }
 
-    /// By a code that is this or like it (3).
+    /// Finds by an exact or similar code (3).
     pub fn by_code(&self, state: &State, directory: &impl Directory) -> Result<Option<MemberIx>, Ambiguous> {
         for code in self.codes() {
             if let Some(owner) = state.look_up_code(directory, &code).map_err(|_| Ambiguous)? {
@@ -129,16 +129,16 @@ impl Name {
         Ok(None)
     }
 
-    /// As it was written.
+    /// Returns the text as written.
     pub fn shown(&self) -> String {
         self.text.as_deref().map_or_else(|| self.id.to_string(), str::to_string)
     }
 }
 
-/// The member of a network that a text names.
+/// Returns the member that a text names.
 ///
 /// # Errors
-/// `Unknown` when nobody is meant, or one of several.
+/// `Unknown` when no member matches, or several do.
 pub(super) fn find_member(
     state: &State,
     directory: &impl Directory,
@@ -158,13 +158,13 @@ pub(super) fn find_member(
     }
 }
 
-/// Nobody has this id, name or code.
+/// The failure when no member has this id, name or code.
 pub(super) fn unknown_member(text: &str) -> Failure {
     Failure::new(Exit::Unknown, format!("member {text} is not known"))
 }
 
-/// Where a server is to be asked for the member that a text names: its paths under `/v1/members/`, in the
-/// order of the rule.
+/// Returns the paths under `/v1/members/` where a server may know the member that a text names, in the order
+/// of the rule.
 pub(super) fn server_paths(text: &str) -> Vec<String> {
     let Some(name) = Name::parse(text) else { return Vec::new() };
     let ids = if name.key == name.id { vec![name.id] } else { vec![name.id, name.key] };
@@ -172,17 +172,17 @@ pub(super) fn server_paths(text: &str) -> Vec<String> {
     ids.iter().map(MemberId::to_string).chain(codes).collect()
 }
 
-/// What a member file said of names, for what is read behind it.
+/// The names in a member file, for the files read after it.
 #[derive(Default)]
 pub(super) struct FileNames {
-    /// Ids of the file's members by the key of their names, where that is another.
+    /// Ids of the file's members by the key of their names, where the two differ.
     pub spelled: HashMap<MemberId, MemberId>,
     /// Lines of members that were refused, by the key of their names.
     pub refused: HashMap<MemberId, u64>,
 }
 
 impl FileNames {
-    /// By id or by name, as [`Name::named`], and as the file spells it.
+    /// Finds by id or by name, as [`Name::named`], and as the file spells it.
     pub fn named(&self, name: &Name, state: &State, directory: &impl Directory) -> Option<Found> {
         name.named(state, directory).or_else(|| {
             let id = self.spelled.get(&name.key)?;

@@ -1,5 +1,5 @@
-//! A network in memory, worked on by one thread without a log: what `import` and `demo` build before anything
-//! is written.
+//! A single-threaded network in memory without a log: what `import` and `demo` build before anything is
+//! written.
 
 use super::{
     exit::{Exit, Failure},
@@ -18,30 +18,30 @@ use crate::{
     workload,
 };
 
-/// Members between two looks at progress and interruption.
+/// Members between two updates of progress and checks for interruption.
 const LOOK_EVERY_MEMBERS: u32 = 1_024;
 
-/// Commands of one group of a record. The log takes larger ones; these bound what is encoded at once.
+/// Commands per recorded group. The log accepts larger ones; this bounds what is encoded at once.
 pub(super) const GROUP_COMMANDS: usize = if cfg!(test) { 32 } else { 4_096 };
 
 pub(super) struct Network {
     pub state: State,
     pub directory: MemberDirectory,
-    /// The time all commands get; never before that of the state.
+    /// The timestamp of all commands; never before that of the state.
     time: Timestamp,
-    /// How the network itself makes row ids, once that is known: those may not be brought along.
+    /// How the network generates row ids, once that is known: imported ids must not collide with those.
     pub row_ids: Option<RowIds>,
-    /// What the imported file says of names.
+    /// The names in the imported file.
     pub names: FileNames,
-    /// Who the log says that applied it.
+    /// The actor recorded in the log.
     actor: Actor,
-    /// What was applied since the beginning, where it is to be logged.
+    /// The commands applied so far, if they are to be logged.
     pub record: Option<Vec<Group>>,
 }
 
-/// Commands as the log takes them.
+/// A group of commands for the log.
 pub(super) struct Group {
-    /// Rolling hash over all outcomes before the first of them.
+    /// Rolling hash over all outcomes before the group's first command.
     pub outcome_hash_before: u64,
     pub commands: Vec<Stamped>,
 }
@@ -60,7 +60,7 @@ impl Network {
         }
     }
 
-    /// Applies a command, unless a rule refuses it: then nothing happened, not even to the LSN.
+    /// Applies a command, unless a rule refuses it: then nothing changes, not even the LSN.
     ///
     /// # Errors
     /// The rejection.
@@ -79,7 +79,7 @@ impl Network {
         Ok(applied.outcome)
     }
 
-    /// Whether an entry would be taken, which is not done.
+    /// Checks whether an entry would be accepted, without applying it.
     ///
     /// # Errors
     /// The rejection.
@@ -88,17 +88,17 @@ impl Network {
         self.state.judge_import_entry(&self.directory, entry).map(drop)
     }
 
-    /// Row ids that the network makes itself may not be brought along.
+    /// Rejects imported row ids that the network would generate itself.
     fn judge_row_id(&self, id: Option<[u8; 16]>) -> Result<(), Rejection> {
         let is_ours = |id| self.row_ids.is_some_and(|row_ids| row_ids.decode(id).is_some());
         if id.is_some_and(is_ours) { Err(Rejection::RowIdTaken) } else { Ok(()) }
     }
 
-    /// Signs up the members of a made-up network, and pulls `trigger` once for each. `look` is told the
-    /// number of members now and then, and may stop it.
+    /// Signs up the members of a generated network, and fires `trigger` once for each. `look` is called with
+    /// the number of members now and then, and may stop it.
     ///
     /// # Errors
-    /// When the plan does not take the network, and those of `look`.
+    /// When the plan rejects the network, and errors of `look`.
     pub fn grow(
         &mut self,
         shape: Shape,

@@ -1,18 +1,18 @@
-//! Who runs a command: what the log says of commands that write to a directory themselves.
+//! The user who runs a command: the actor in the log for commands that write to a directory themselves.
 
 use std::{fs, os::unix::fs::MetadataExt};
 
 use crate::engine::{Actor, ActorKind};
 
-/// The operating system's user of this process. From the process itself and not from its environment, which
-/// says whatever it was told.
+/// Returns the operating system's user of this process. Taken from the process itself and not from its
+/// environment, which can be set to anything.
 pub(super) fn actor() -> Actor {
     let uid = fs::metadata("/proc/self").map(|process| process.uid()).ok();
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     Actor::new(ActorKind::Cli, &uid.map_or_else(|| "unknown".into(), |uid| name_of(uid, &users)))
 }
 
-/// The name of a user in the lines of `/etc/passwd`, or its number.
+/// Returns the name of a user in the lines of `/etc/passwd`, or its number.
 fn name_of(uid: u32, users: &str) -> String {
     let names = users.lines().filter_map(|line| {
         let mut fields = line.split(':');

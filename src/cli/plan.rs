@@ -1,4 +1,4 @@
-//! `upline plan check`: whether a plan file is valid, and what it says.
+//! `upline plan check`: validates a plan file, and prints it.
 
 use std::path::PathBuf;
 

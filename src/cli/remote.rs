@@ -1,8 +1,8 @@
-//! A running server, asked over HTTP: the one place of the command line that does so.
+//! The HTTP client for a running server: the only one in the command line.
 //!
-//! Credentials come from a file or from the environment, never from the command line, where every process of
-//! the machine could read them. No proxy is used: what is asked for is a server that was named. Redirects are
-//! not followed, since they would carry the credentials elsewhere.
+//! Credentials come from a file or from the environment, never from the command line, where every process on
+//! the machine could read them. No proxy is used: the request is for the named server. Redirects are not
+//! followed, since they would carry the credentials elsewhere.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -18,16 +18,16 @@ use crate::{
     version,
 };
 
-/// Time to connect: a server that does not answer within it is not there.
+/// Connect timeout: a server that does not respond within it is considered down.
 const CONNECT_SECONDS: u64 = 5;
 
-/// Time for a whole answer. Snapshots of the largest networks take minutes.
+/// Timeout for a complete response. Snapshots of the largest networks take minutes.
 const ANSWER_SECONDS: u64 = 600;
 
-/// The largest answer that is read: a page of a list has some 500 KiB.
+/// Maximum response size: a page of a list has some 500 KiB.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
-/// The largest file of credentials: two words and comments.
+/// Maximum size of a credentials file: two words and comments.
 const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// Which server, and as whom.
@@ -45,9 +45,9 @@ pub(super) struct Args {
     ca_file: Option<PathBuf>,
 }
 
-/// A server that can be asked.
+/// A client for one server.
 pub(super) struct Remote {
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     base: String,
     agent: Agent,
     credentials: Option<Credentials>,
@@ -58,20 +58,20 @@ struct Credentials {
     secret: String,
 }
 
-/// What a server answered.
+/// A server's response.
 pub(super) struct Answer {
     pub body: Value,
-    /// Something was made (201).
+    /// Something was created (201).
     pub created: bool,
-    /// LSN that it was taken at, from its header `x-lsn`.
+    /// The LSN of the response, from its `x-lsn` header.
     pub lsn: Option<u64>,
 }
 
 impl Remote {
-    /// Takes the arguments apart; asks nothing yet.
+    /// Parses the arguments; sends nothing yet.
     ///
     /// # Errors
-    /// When the address is none, or the files cannot be read.
+    /// When the address is invalid, or the files cannot be read.
     pub fn new(url: &str, args: &Args) -> Result<Self, Failure> {
         let wrong = |reason: &str| {
             Failure::new(Exit::Usage, format!("--url {url}: {reason}, e.g. http://127.0.0.1:8000"))
@@ -113,10 +113,11 @@ impl Remote {
         })
     }
 
-    /// GET of a path with its query.
+    /// Sends a GET for a path with its query.
     ///
     /// # Errors
-    /// `Unreachable`; `Refused` when the server says no, `Unknown` when it says that there is no such thing.
+    /// `Unreachable`; `Refused` when the server refuses, `Unknown` when it reports that there is no such
+    /// thing.
     pub fn get(&self, path: &str) -> Result<Answer, Failure> {
         let mut request = self.agent.get(format!("{}{path}", self.base)).header("accept", "application/json");
         for (name, value) in self.headers() {
@@ -136,7 +137,7 @@ impl Remote {
         }
     }
 
-    /// POST without a body.
+    /// Sends a POST without a body.
     ///
     /// # Errors
     /// As [`Remote::get`].
@@ -179,7 +180,7 @@ impl Remote {
         }
     }
 
-    /// An answer that says no, in words: problem+json says what and why, other servers only a number.
+    /// Describes a refusal: problem+json says what and why, other servers only a status.
     fn refusal(&self, status: u16, problem: Option<&Value>) -> Failure {
         let text =
             |key: &str| problem.and_then(|problem| problem[key].as_str()).filter(|text| !text.is_empty());
@@ -194,7 +195,7 @@ impl Remote {
         if status == 401 {
             words += "; credentials are taken from --key-file or from UPLINE_API_KEY and UPLINE_API_SECRET";
         }
-        // A route that is missing is not a member that is missing: only the latter has a code of its own.
+        // A missing route is not a missing member: only the latter has a code of its own.
         let is_unknown = status == 404 && code.is_some_and(|code| code != "route_unknown");
         let exit = if is_unknown { Exit::Unknown } else { Exit::Refused };
         Failure::new(exit, format!("{} says no: {words}", self.base))
@@ -233,8 +234,8 @@ impl Credentials {
         }
     }
 
-    /// Two words, each with the name of its header or without, as `upline keys create` prints them; lines
-    /// that begin with `#` are comments.
+    /// Parses two words, each with or without the name of its header, as `upline keys create` prints them;
+    /// lines that begin with `#` are comments.
     fn parse(text: &str) -> Option<Self> {
         let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
         let mut words = lines
@@ -246,7 +247,7 @@ impl Credentials {
     }
 }
 
-/// Whether a text can be sent as a header.
+/// Returns whether a text can be sent as a header.
 fn is_header(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -257,7 +258,7 @@ mod tests {
 
     #[test]
     fn only_addresses_of_servers_are_taken() {
-        // address, what is said about it; empty where it is good
+        // address, message; empty where it is valid
         let table = [
             ("http://127.0.0.1:8000", ""),
             ("http://localhost:8000/", ""),

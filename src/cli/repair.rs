@@ -1,9 +1,9 @@
-//! `upline repair`: what can be done about a data directory that is refused, and doing it.
+//! `upline repair`: diagnoses a data directory that is refused, and repairs it.
 //!
-//! Without more it only looks: what is wrong, where, what a repair would do, what would be lost. `--apply`
-//! does what loses nothing. What may have been acknowledged is dropped only by somebody who repeats the last
-//! good LSN that the look named: `--drop-acknowledged-after LSN`. The files that are taken away stay whole in
-//! `damaged-<time>/` of the data directory, beside `report.json` and `dropped.ndjson`.
+//! By default it only reports: what is wrong, where, what a repair would do, what would be lost. `--apply`
+//! carries out repairs without loss. Commands that may have been acknowledged are dropped only if the user
+//! repeats the last good LSN from the report: `--drop-acknowledged-after LSN`. Files that are removed are
+//! kept whole in `damaged-<time>/` of the data directory, next to `report.json` and `dropped.ndjson`.
 
 use std::path::Path;
 
@@ -81,7 +81,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     })
 }
 
-/// Whether to carry it out.
+/// Decides whether to carry out the repair.
 fn decide(args: &Args, look: &Look) -> Result<bool, Failure> {
     let refuse = |reason: String| Err(Failure::new(Exit::Usage, format!("{reason}; nothing was changed")));
     match (look.verdict, args.drop_acknowledged_after) {
@@ -98,7 +98,7 @@ fn decide(args: &Args, look: &Look) -> Result<bool, Failure> {
     }
 }
 
-/// Says what the look came to, and ends accordingly.
+/// Reports the findings, and exits accordingly.
 fn show(args: &Args, data_dir: &Path, look: &Look) -> Result<(), Failure> {
     screen::say_result(args.json, &object_of(look), || text_of(look))?;
     let line = format!("upline repair --data-dir {}", data_dir.display());
@@ -175,7 +175,7 @@ fn object_of(look: &Look) -> Value {
     })
 }
 
-/// What cannot be repaired from what is in the directory, with what to do instead.
+/// The failure for damage that cannot be repaired from the directory, with an alternative.
 fn beyond_repair(error: Error, data_dir: &Path) -> Failure {
     let Error::Damaged(damage) = &error else { return error.into() };
     let way_out = if damage.file == data_dir.join("instance") {
@@ -193,7 +193,7 @@ fn beyond_repair(error: Error, data_dir: &Path) -> Failure {
     )
 }
 
-/// What is written down about a repair.
+/// Writes the records of a repair.
 struct Writer<'a> {
     began: Timestamp,
     rows: RowIds,

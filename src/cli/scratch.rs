@@ -1,8 +1,8 @@
-//! A temporary directory that goes away with its command; what a command that was killed left behind goes
-//! when the next one starts in the same place.
+//! A temporary directory that is removed with its command; leftovers of a killed command are removed when the
+//! next one starts in the same place.
 //!
-//! Each is a folder of its own with a file `owner`, which its process holds locked for life, and the data
-//! directory `data`. A folder whose `owner` can be locked has no process any more.
+//! Each is a separate folder with a file `owner`, which its process keeps locked while it lives, and the data
+//! directory `data`. A folder whose `owner` can be locked is stale.
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -15,8 +15,8 @@ use crate::private_file;
 
 const OWNER: &str = "owner";
 
-/// Names looked at, and folders removed, by one start: a temporary directory can be full of other things, and
-/// a demo should begin soon.
+/// Maximum names examined, and folders removed, per start: a temporary directory can be full of other things,
+/// and a demo should start soon.
 const LOOKED_AT_MAX: usize = 10_000;
 const REMOVED_MAX: usize = 16;
 
@@ -28,11 +28,11 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one in the system's temporary directory, or in another place that the command's flag `flag`
-    /// names, after removing what earlier ones of the same `prefix` left there.
+    /// Creates one in the system's temporary directory, or in the place named by the command's flag `flag`,
+    /// after removing stale ones of the same `prefix`.
     ///
     /// # Errors
-    /// When nothing can be made there.
+    /// When nothing can be created there.
     pub fn new(place: Option<&Path>, prefix: &str, flag: &str) -> Result<Self, Failure> {
         let place = place.map_or_else(std::env::temp_dir, Path::to_path_buf);
         remove_stale(&place, prefix);
@@ -45,12 +45,12 @@ impl Scratch {
         })
     }
 
-    /// The folder, which holds the data directory and whatever else goes with the command.
+    /// Returns the folder, which holds the data directory and other files of the command.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Where the data directory goes; not made yet.
+    /// Returns the path of the data directory; not created yet.
     pub fn data_dir(&self) -> PathBuf {
         self.folder.join("data")
     }
@@ -61,7 +61,7 @@ impl Scratch {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&folder)?;
-        // Locked under another name first, so that nobody ever sees an `owner` without its lock.
+        // Locked under another name first, so that no `owner` is ever visible without its lock.
         let unnamed = folder.join("owner.tmp");
         let owner = private_file::create_new(&unnamed)?;
         owner.try_lock()?;
@@ -72,12 +72,12 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed now the next start tries again.
+        // If this fails, the next start tries again.
         _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// Removes the folders whose process is gone. What cannot be looked at or removed is somebody else's.
+/// Removes stale folders. Those that cannot be examined or removed belong to someone else.
 fn remove_stale(place: &Path, prefix: &str) {
     let Ok(entries) = fs::read_dir(place) else { return };
     let ours = entries.take(LOOKED_AT_MAX).flatten().filter(|entry| {
@@ -86,7 +86,7 @@ fn remove_stale(place: &Path, prefix: &str) {
             .to_str()
             .and_then(|name| name.strip_prefix(prefix))
             .is_some_and(|rest| uuid::Uuid::try_parse(rest).is_ok());
-        // The type of the entry itself: a link is not followed.
+        // The type of the entry itself: links are not followed.
         is_name && entry.file_type().is_ok_and(|kind| kind.is_dir())
     });
     let stale = ours.filter_map(|entry| {
@@ -112,7 +112,7 @@ mod tests {
         let killed = Scratch::within(place.path(), PREFIX).unwrap();
         let left = killed.folder.clone();
         fs::create_dir(killed.data_dir()).unwrap();
-        // As a kill does: the lock goes, the files stay.
+        // Like a kill: the lock is released, the files stay.
         killed.owner.unlock().unwrap();
         std::mem::forget(killed);
         let others = ["upline-demo-mine", &format!("{PREFIX}{}", uuid::Uuid::nil().simple()), "something"];

@@ -1,7 +1,7 @@
-//! What the program prints: data and results on standard output, messages and progress on standard error.
+//! The program's output: data and results on standard output, messages and progress on standard error.
 //!
-//! A reader that goes away (`upline export | head`) is no failure and no panic: [`Output::write`] and [`say`]
-//! end quietly.
+//! A closed pipe (`upline export | head`) is neither a failure nor a panic: [`Output::write`] and [`say`] end
+//! quietly.
 
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::exit::{Exit, Failure};
 use crate::engine::OpenProgress;
 
-/// How often a progress bar is drawn.
+/// Interval between redraws of a progress bar.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 
 /// How long [`tell_soon`] waits for standard error.
@@ -23,7 +23,7 @@ const TELL_WITHIN: Duration = Duration::from_secs(1);
 /// Writes a line to standard output.
 ///
 /// # Errors
-/// Ends the command, quietly where nobody reads any more.
+/// Ends the command, quietly if the reader is gone.
 pub(super) fn say(line: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")
@@ -31,7 +31,7 @@ pub(super) fn say(line: &str) -> Result<(), Failure> {
         .map_err(|error| output_failure(&error, "standard output"))
 }
 
-/// Writes what is text already, line breaks and all, to standard output.
+/// Writes formatted text, including line breaks, to standard output.
 ///
 /// # Errors
 /// As [`say`].
@@ -48,13 +48,13 @@ pub(super) fn say_result(json: bool, object: &Value, text: impl FnOnce() -> Stri
     if json { say(&object.to_string()) } else { say(&text()) }
 }
 
-/// Writes a message to standard error. Where that is gone too there is nobody to tell.
+/// Writes a message to standard error. If that is closed too, the message is lost.
 pub(super) fn tell(message: &str) {
     _ = writeln!(io::stderr().lock(), "{message}");
 }
 
-/// As [`tell`], but does not wait for long: standard error may be a pipe that nobody reads any more, and held
-/// by a thread that waits for it.
+/// As [`tell`], but with a timeout: standard error may be a pipe that is no longer read, and locked by a
+/// thread that waits for it.
 pub(super) fn tell_soon(message: &str) {
     let message = message.to_string();
     let (told, is_told) = std::sync::mpsc::channel();
@@ -67,7 +67,7 @@ pub(super) fn tell_soon(message: &str) {
     }
 }
 
-/// What a failed write to `name` means for the command.
+/// Maps a failed write to `name` to the command's failure.
 pub(super) fn output_failure(error: &io::Error, name: &str) -> Failure {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::silent(Exit::Ok),
@@ -75,7 +75,7 @@ pub(super) fn output_failure(error: &io::Error, name: &str) -> Failure {
     }
 }
 
-/// A buffered standard output for bulk data.
+/// Returns a buffered standard output for bulk data.
 pub(super) fn bulk_output() -> BufWriter<io::Stdout> {
     BufWriter::with_capacity(1 << 16, io::stdout())
 }
@@ -84,7 +84,7 @@ pub(super) fn on_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// A progress bar on standard error, only on a terminal. `total` is what `unit` counts; `bytes` shows sizes.
+/// Returns a progress bar on standard error, only on a terminal. `total` counts `unit`s; `bytes` shows sizes.
 pub(super) fn progress(what: &'static str, total: Option<u64>, bytes: bool) -> ProgressBar {
     if !on_terminal() {
         return ProgressBar::hidden();
@@ -106,7 +106,7 @@ pub(super) fn progress(what: &'static str, total: Option<u64>, bytes: bool) -> P
     bar
 }
 
-/// Progress of opening a data directory: one bar after the other.
+/// Progress of opening a data directory: one bar per phase.
 pub(super) struct Loading {
     phase: &'static str,
     bar: ProgressBar,
@@ -136,7 +136,7 @@ impl Loading {
     }
 }
 
-/// 1234567 as `1,234,567`.
+/// Formats 1234567 as `1,234,567`.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -149,7 +149,7 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// A number with what it counts.
+/// Formats a number with its noun.
 pub(super) fn counted(number: u64, one: &str) -> String {
     let ending = match number {
         1 => "",

@@ -1,4 +1,4 @@
-//! `upline serve`: opens the data directory and serves it until told to stop.
+//! `upline serve`: opens the data directory and serves it until stopped.
 
 use std::{
     collections::BTreeMap,
@@ -22,9 +22,8 @@ use crate::{
     plan_file, version,
 };
 
-/// What the engine gets to stop in beyond the time that running requests get. With the default of seven
-/// seconds for those a stop takes at most ten, of which the rest is for leaving: what most supervisors wait
-/// before they kill.
+/// Time for the engine to stop after running requests were drained. With the default drain of seven seconds a
+/// stop takes at most ten, of which the rest is for exiting: what most supervisors wait before they kill.
 const AFTER_DRAIN: Duration = Duration::from_millis(2_200);
 
 #[derive(clap::Args, Clone, Default, Debug)]
@@ -88,10 +87,10 @@ pub(super) struct Args {
 }
 
 impl Args {
-    /// The configuration that these flags make.
+    /// Builds the configuration from these flags.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Every error found in it.
     pub fn config(&self) -> Result<Config, Failure> {
         let texts = [
             ("addr", &self.addr),
@@ -126,8 +125,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// Serves until interrupted.
 ///
 /// # Errors
-/// When the directory cannot be opened or the address not be listened on; when the last words could not be
-/// written.
+/// When the directory cannot be opened or the address cannot be bound; when the final writes fail.
 pub(super) fn serve(config: &Config, interrupt: Interrupt) -> Result<(), Failure> {
     logging::begin(config);
     descriptors::ensure()?;
@@ -135,25 +133,25 @@ pub(super) fn serve(config: &Config, interrupt: Interrupt) -> Result<(), Failure
         |error: std::io::Error| Failure::new(Exit::Failed, format!("cannot start the runtime: {error}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     let served = runtime.block_on(serve_in_runtime(config, interrupt));
-    // What still runs is the opening of a directory that nobody waits for any more; it may be cut anywhere.
+    // Only the opening of a directory that is no longer wanted may still run; it can be cut anywhere.
     runtime.shutdown_background();
     served
 }
 
 async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), Failure> {
-    // First of all: who sends it while a large network is loaded means no end of it.
+    // First of all: a SIGHUP while a large network loads must not end it.
     let hangups = Hangups::listen()?;
     let metrics = Metrics::new(http::routes());
     let (of_config, of_metrics) = (config.clone(), Arc::clone(&metrics));
     let read = move || Ok((engine_options(&of_config, &of_metrics)?, open_gate(&of_config, &of_metrics)?));
     let (options, gate) = tokio::select! {
         read = beside(read) => read?,
-        // A plan or a key set may be a pipe that nobody writes to.
+        // A plan or a key set may be a pipe without a writer.
         () = interrupt.clone().wait() => return Ok(()),
     };
     let reloads = tokio::spawn(reload(hangups, Arc::clone(&gate)));
-    // Listening comes before opening, so that a port that is taken is known at once and probes get an answer
-    // during a long replay.
+    // Listen before opening, so that a port in use is detected at once and probes get a response during a
+    // long replay.
     let http_options = http::Options {
         plan_text: Some(plan_file::to_text),
         ..http::Options::new(config.addr, &config.http)
@@ -176,7 +174,7 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     }
     interrupt.wait().await;
     tracing::info!("stopping");
-    // Until the last request is answered the keys stay as they are.
+    // The keys stay unchanged until the last request is answered.
     reloads.abort();
     let deadline = Instant::now() + config.http.drain + AFTER_DRAIN;
     _ = stop.send(());
@@ -188,8 +186,7 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     report.map_or_else(|error| Err(Failure::new(Exit::Failed, error)), |report| last_words(&report))
 }
 
-/// Reads keys and key sets again each time it is told to. Beside the requests, which go on with what was read
-/// before.
+/// Reloads keys and key sets on each SIGHUP. Meanwhile requests use the previous ones.
 async fn reload(mut hangups: Hangups, gate: Arc<Gate>) {
     loop {
         hangups.next().await;
@@ -199,11 +196,11 @@ async fn reload(mut hangups: Hangups, gate: Arc<Gate>) {
     }
 }
 
-/// What would keep a configuration from being served, found out before anything is made for it: too few open
-/// files, credentials that nobody has, addresses that cannot be listened on.
+/// Checks what would prevent serving a configuration before anything is created for it: too few file
+/// descriptors, missing credentials, addresses that cannot be bound.
 ///
 /// # Errors
-/// As [`serve`] would end.
+/// As [`serve`].
 pub(super) fn preflight(config: &Config, interrupt: &Interrupt) -> Result<(), Failure> {
     descriptors::ensure()?;
     interrupt.interruptible("nothing was served", || open_gate(config, &Metrics::new(http::routes())))?;
@@ -211,7 +208,7 @@ pub(super) fn preflight(config: &Config, interrupt: &Interrupt) -> Result<(), Fa
     http::can_listen(&addresses).map_err(|error| Failure::new(Exit::Failed, error))
 }
 
-/// The gate, and a warning where it stands open for other machines.
+/// Returns the gate, and warns where it is open to other machines.
 fn open_gate(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<Gate>, Failure> {
     let addr = config.exposed_addr();
     let gate = Gate::open(&config.auth, &config.data_dir, addr, metrics)?;
@@ -242,7 +239,7 @@ fn engine_options(config: &Config, metrics: &Arc<Metrics>) -> Result<EngineOptio
     })
 }
 
-/// Does what may block, beside the runtime.
+/// Runs blocking work off the runtime.
 async fn beside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
@@ -250,7 +247,7 @@ async fn beside<T: Send + 'static>(
     done.map_err(|error| Failure::new(Exit::Failed, format!("opening failed: {error}")))?
 }
 
-/// The banner on a terminal, a log line elsewhere.
+/// Prints the banner on a terminal, a log line elsewhere.
 fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport, asks_for_credentials: bool) {
     for cut in &report.cuts {
         tracing::warn!("a write that never completed was dropped: {cut}");
@@ -326,7 +323,7 @@ fn last_words(report: &ShutdownReport) -> Result<(), Failure> {
             );
             Ok(())
         }
-        // Nothing acknowledged is lost: the log has it. But somebody should look at the disk.
+        // Nothing acknowledged is lost: the log has it. But the disk needs attention.
         Some(Err(error)) => Err(Failure::new(
             Exit::Failed,
             format!("stopped at LSN {}, but without a final snapshot: {error}", report.lsn),

@@ -1,4 +1,4 @@
-//! `upline config`: what the configuration comes to, and whether a configuration file is good.
+//! `upline config`: shows the effective configuration, and checks a configuration file.
 
 use std::path::{Path, PathBuf};
 
@@ -68,7 +68,7 @@ fn show(config: &Config, keys: &[String], origin: bool, json: bool) -> Result<()
     })
 }
 
-/// A setting as a line of a configuration file; one that is not set as a comment.
+/// Formats a setting as a line of a configuration file; an unset one as a comment.
 fn line(given: &Given) -> String {
     match typed(&given.text) {
         Value::Null => format!("# {} =", given.key),
@@ -76,7 +76,7 @@ fn line(given: &Given) -> String {
     }
 }
 
-/// A text as what it means in a file. JSON's strings, numbers and booleans are TOML's too, once control
+/// Converts a text to its value in a file. JSON's strings, numbers and booleans are TOML's too, once control
 /// characters beyond ASCII's first are escaped alike, and those are not in any value that passed the checks.
 fn typed(text: &str) -> Value {
     match text {
@@ -92,7 +92,7 @@ fn typed(text: &str) -> Value {
 }
 
 fn check(file: &Path, json: bool) -> Result<(), Failure> {
-    // Where the data is by default is no matter of the file: a start may have a home where this command has
+    // The default data directory is not a matter of the file: a start may have a home where this command has
     // none.
     let environment = [("HOME".to_owned(), "/".to_owned())].into();
     let sources = Sources { config_file: Some(file.to_path_buf()), environment, ..Sources::default() };

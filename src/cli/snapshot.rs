@@ -1,4 +1,4 @@
-//! `upline snapshot`: a snapshot now, by the server that runs or, where none does, of the directory.
+//! `upline snapshot`: takes a snapshot now, by the running server or, without one, of the directory.
 
 use serde_json::{Value, json};
 
@@ -55,12 +55,12 @@ fn by_server(remote: &Remote) -> Result<Value, Failure> {
     Ok(Value::Object(made))
 }
 
-/// Opens the directory as a server would, makes the snapshot, and closes it again.
+/// Opens the directory as a server would, takes the snapshot, and closes it again.
 fn of_directory(args: &DataDirArgs) -> Result<Value, Failure> {
     let config = args.resolve(&PlanArgs::default(), [].into())?;
     let storage = Disk::shared();
     if DataDir::is_free(&storage, &config.data_dir)? {
-        // Opening would make one.
+        // Opening would create one.
         let reason = "it does not exist or is empty".into();
         return Err(Error::NotADataDirectory { path: config.data_dir, reason }.into());
     }

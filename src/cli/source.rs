@@ -1,5 +1,5 @@
-//! Where a command that only looks takes a network from: a data directory, opened without changing a byte of
-//! it, or a running server.
+//! The source of a network for read-only commands: a data directory, opened without changing a byte of it, or
+//! a running server.
 
 use super::{
     DataDirArgs, PlanArgs,
@@ -27,10 +27,10 @@ pub(super) enum Source {
 }
 
 impl Args {
-    /// Opens what was named; without an address the data directory.
+    /// Opens the named source; without an address the data directory.
     ///
     /// # Errors
-    /// Of the configuration, the directory, the address.
+    /// Errors of the configuration, the directory, the address.
     pub fn open(&self) -> Result<Source, Failure> {
         if let Some(url) = &self.remote.url {
             return Ok(Source::Server(Remote::new(url, &self.remote)?));
@@ -43,7 +43,7 @@ impl Args {
     }
 }
 
-/// A directory that a server holds can be asked through that server.
+/// Suggests querying the server if a directory is locked by one.
 pub(super) fn suggest_server(failure: Failure) -> Failure {
     match failure.exit {
         Exit::Locked => {

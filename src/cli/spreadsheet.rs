@@ -1,4 +1,4 @@
-//! What spreadsheets do to files that pass through them.
+//! Formula evaluation by spreadsheets.
 
-/// Characters that make a spreadsheet evaluate a cell which begins with one.
+/// Leading characters that make a spreadsheet evaluate a cell.
 pub(super) const EVALUATED: [char; 4] = ['=', '+', '-', '@'];

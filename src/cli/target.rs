@@ -1,5 +1,5 @@
 //! The network that `import` and `demo` work on: a new one, which becomes the first snapshot of a new data
-//! directory, or the one of an existing directory, whose log goes on.
+//! directory, or that of an existing directory, whose log is extended.
 
 use std::{
     path::{Path, PathBuf},
@@ -32,18 +32,18 @@ pub(super) struct Target {
 enum Kind {
     New(Genesis),
     Existing {
-        /// The last command that the log had when it was looked at.
+        /// The log's last command when it was opened.
         lsn: u64,
     },
 }
 
 impl Target {
-    /// A network of its own when there is no directory at `path`, or an empty one; else the one in the
+    /// Returns a new network when there is no directory at `path`, or an empty one; else the one in the
     /// directory.
     ///
     /// # Errors
-    /// As opening a directory; also when the plan that was asked for is not that of the directory, and when
-    /// the clock is not to be written by.
+    /// As opening a directory; also when the requested plan differs from that of the directory, and when the
+    /// clock is unfit for writing.
     pub fn open(
         path: PathBuf,
         log: LogOptions,
@@ -79,7 +79,7 @@ impl Target {
         Ok(Self { network, storage, path, log, kind: Kind::Existing { lsn } })
     }
 
-    /// As [`Target::open`], but a directory that holds something is refused.
+    /// As [`Target::open`], but a nonempty directory is refused.
     ///
     /// # Errors
     /// `NotEmpty`.
@@ -100,22 +100,22 @@ impl Target {
         Self { network, storage, path, log, kind: Kind::New(genesis) }
     }
 
-    /// Whether there was no network where it is written to.
+    /// Returns whether there was no network at the destination.
     pub fn is_new(&self) -> bool {
         matches!(self.kind, Kind::New(_))
     }
 
-    /// Where it is written to.
+    /// Returns the destination.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes what was done to the network. A new directory appears whole or not at all; into an existing one
-    /// go whole groups, and with `all_or_nothing` all of them or, should this be cut short, none. The network
+    /// Writes the changes to the network. A new directory appears whole or not at all; an existing one gets
+    /// whole groups, and with `all_or_nothing` all of them or, if interrupted, none. Returns the network
     /// digest, where it had to be computed for that.
     ///
     /// # Errors
-    /// Of the disk; `Locked`, also when somebody wrote to the directory meanwhile.
+    /// Disk errors; `Locked`, also when the directory was written to meanwhile.
     pub fn commit(&mut self, all_or_nothing: bool) -> Result<Option<Digest>, Failure> {
         match &self.kind {
             Kind::New(genesis) => self.write_first_snapshot(genesis).map(Some),

@@ -1,8 +1,7 @@
 //! `upline tree`: a bounded part of a tree, drawn in the terminal.
 //!
-//! What is drawn is chosen breadth first, so that a part that is cut off is cut off at the bottom and not on
-//! the right. What is left out is said in its place, with its number. Nothing recurses: trees are as deep as
-//! their members make them.
+//! Members are chosen breadth first, so that a truncated drawing is cut at the bottom and not on the right.
+//! Omissions are shown in place, with their number. Nothing recurses: tree depth is unbounded.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -22,15 +21,15 @@ use crate::core::{
     types::{MemberIx, Tree},
 };
 
-/// Levels below the top unless told otherwise: with three children each some forty lines.
+/// Default depth: with three children each some forty lines.
 const DEPTH_DEFAULT: u32 = 3;
-/// Members drawn unless told otherwise: a few screens.
+/// Default member limit: a few screens.
 const LIMIT_DEFAULT: u32 = 100;
-/// More is no drawing: `export` and `dot` write everything.
+/// Beyond this a drawing is useless: `export` and `dot` write everything.
 const LIMIT_MAX: u32 = 10_000;
 const DEPTH_MAX: u32 = 1_000;
-/// One member's children never take more than this part of what is drawn, so that a wide member does not hide
-/// the others.
+/// One member's children never take more than this fraction of the drawing, so that a wide member does not
+/// hide the others.
 const SIBLINGS_PART: u32 = 4;
 const SIBLINGS_MIN: u32 = 5;
 
@@ -64,26 +63,26 @@ struct Node {
     rank: Option<String>,
     status: String,
     slot: u32,
-    /// Children there are.
+    /// Number of children.
     direct: u64,
-    /// All below, where the plan counts this tree.
+    /// Size of the downline, where the plan counts this tree.
     downline: Option<u64>,
-    /// Those that are drawn, in slot order.
+    /// Drawn children, in slot order.
     children: Vec<usize>,
-    /// Free slots, as first and last of each run; of members whose children are drawn.
+    /// Free slots, as first and last of each run; for members whose children are drawn.
     free: Vec<(u32, u32)>,
 }
 
-/// What is drawn.
+/// The contents of a drawing.
 #[derive(Default)]
 struct Drawing {
     nodes: Vec<Node>,
     tops: Vec<usize>,
-    /// Roots that are not drawn, as far as they were counted.
+    /// Hidden roots, as far as they were counted.
     tops_hidden: u64,
-    /// There are more of them than were counted.
+    /// There are more hidden roots than were counted.
     has_more_tops: bool,
-    /// LSN of what is drawn; `None` where it was read from several states.
+    /// LSN of the drawing; `None` where it was read from several states.
     lsn: Option<u64>,
 }
 
@@ -120,7 +119,7 @@ fn of_state(state: &State, top: Option<MemberIx>, args: &Args) -> Drawing {
     let (tops, roots) = match top {
         Some(top) => (vec![top], 1),
         None => {
-            // Once over all members: roots are not kept apart.
+            // One pass over all members: roots are not indexed.
             let roots = (0..state.len()).map(MemberIx).filter(is_root);
             (roots.clone().take(siblings).collect(), roots.count() as u64)
         }
@@ -166,14 +165,14 @@ fn node(state: &State, tree: Tree, index: MemberIx) -> Node {
     }
 }
 
-/// Free slots below a member as runs. None where the width is unlimited.
+/// Returns the free slots below a member as runs. None where the width is unlimited.
 fn free_slots(state: &State, member: MemberIx) -> Vec<(u32, u32)> {
     let Some(width) = state.plan().placement.width else { return Vec::new() };
     let taken = state.children(Tree::Placement, member).map(|child| state.member(child).slot);
     runs_between(taken, width.into())
 }
 
-/// The runs of `0..width` that are not among ascending `taken`.
+/// Returns the runs of `0..width` that are not in `taken`, which is ascending.
 fn runs_between(taken: impl Iterator<Item = u32>, width: u32) -> Vec<(u32, u32)> {
     let mut runs = Vec::new();
     let mut next = 0;
@@ -211,10 +210,10 @@ fn tree_name(args: &Args) -> &'static str {
     if args.tree == TreeName::Placement { "placement" } else { "sponsor" }
 }
 
-/// The roots of a server's network, each with what is below it: drawn as those of a directory.
+/// Draws the roots of a server's network and what is below each, like those of a directory.
 fn of_roots(remote: &Remote, args: &Args) -> Result<Drawing, Failure> {
     let roots = Roots::ask(remote, siblings_max(args.limit) as usize)?;
-    // The roots come first in a drawing. What is left for those below is no less for one window than for all
+    // The roots come first in a drawing. The room left for those below is no less for one window than for all
     // of them.
     let shown = u32::try_from(roots.first.len()).expect("no more than a drawing has");
     let limit = args.limit + 1 - shown.clamp(1, args.limit);
@@ -232,23 +231,22 @@ fn of_roots(remote: &Remote, args: &Args) -> Result<Drawing, Failure> {
     Ok(side_by_side(drawing, &windows, args.limit as usize))
 }
 
-/// Roots that a server has.
+/// The roots of a server's network.
 struct Roots {
-    /// Ids of the first ones.
+    /// Ids of the first roots.
     first: Vec<String>,
-    /// How many others were counted, and whether there are more than that.
+    /// The number of others counted, and whether there are more than that.
     hidden: u64,
     has_more: bool,
     lsn: Option<u64>,
 }
 
-/// Rows of a page, and pages that are read to count the roots that are not drawn. Each page looks at a
-/// million members at most.
+/// Rows per page, and pages read to count the hidden roots. Each page examines at most a million members.
 const ROOTS_PAGE: usize = 1_000;
 const ROOTS_PAGES_MAX: usize = 32;
 
 impl Roots {
-    /// The first `most` roots, and how many others there are.
+    /// Fetches the first `most` roots, and counts the others.
     fn ask(remote: &Remote, most: usize) -> Result<Self, Failure> {
         let mut roots = Self { first: Vec::new(), hidden: 0, has_more: false, lsn: None };
         let mut cursor = String::new();
@@ -258,7 +256,7 @@ impl Roots {
             let answer =
                 remote.get(&format!("/v1/members?roots=true&limit={}{cursor}", limit.min(ROOTS_PAGE)))?;
             let rows = answer.body["items"].as_array().ok_or_else(no_tree)?;
-            // What is drawn is as of the page with the last root that is drawn.
+            // The drawing is as of the page with the last drawn root.
             if roots.first.len() < most {
                 roots.lsn = answer.lsn;
             } else {
@@ -280,10 +278,10 @@ impl Roots {
     }
 }
 
-/// Several windows in one drawing, of no more members than fit: nearest to the tops first, as in the drawing
-/// of a directory.
+/// Merges several windows into one drawing within the limit: nearest to the tops first, as in the drawing of
+/// a directory.
 fn side_by_side(mut drawing: Drawing, windows: &[Drawing], limit: usize) -> Drawing {
-    // Place in the drawing, window, place in the window.
+    // Position in the drawing, window, position in the window.
     let mut queue = VecDeque::new();
     let taken = |node: &Node| Node { children: Vec::new(), free: Vec::new(), ..node.clone() };
     for (window, of) in windows.iter().enumerate() {
@@ -309,7 +307,7 @@ fn side_by_side(mut drawing: Drawing, windows: &[Drawing], limit: usize) -> Draw
     drawing
 }
 
-/// The window that a server sent: its nodes, parents before children.
+/// Parses the window that a server sent: its nodes, parents before children.
 fn read_window(body: &Value, depth: u32) -> Option<Drawing> {
     let mut drawing = Drawing { tops: vec![0], ..Drawing::default() };
     let mut places: HashMap<&str, usize> = HashMap::new();
@@ -339,8 +337,8 @@ fn read_window(body: &Value, depth: u32) -> Option<Drawing> {
     (!drawing.nodes.is_empty()).then_some(drawing)
 }
 
-/// The free slots that a server names, as runs. It names the lowest sixteen: of very wide members the rest is
-/// not drawn.
+/// Returns the free slots that a server lists, as runs. It lists the lowest sixteen: for very wide members
+/// the rest is not drawn.
 fn named_free(node: &Value) -> Vec<(u32, u32)> {
     let named = node["empty_slots"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut runs: Vec<(u32, u32)> = Vec::new();
@@ -355,7 +353,7 @@ fn named_free(node: &Value) -> Vec<(u32, u32)> {
 
 // --- drawing
 
-/// What lines are made of, each of the same width.
+/// The pieces of lines, each of the same width.
 struct Signs {
     between: &'static str,
     last: &'static str,
@@ -367,7 +365,7 @@ struct Signs {
 const BOXES: Signs = Signs { between: "├─ ", last: "└─ ", down: "│  ", blank: "   ", more: "…" };
 const ASCII: Signs = Signs { between: "|- ", last: "`- ", down: "|  ", blank: "   ", more: "..." };
 
-/// One line to come: a member, or words about what is not drawn.
+/// A pending line: a member, or a note about omissions.
 enum Line {
     Member(usize),
     Words(String),
@@ -378,8 +376,7 @@ fn draw(drawing: &Drawing, signs: &Signs) -> String {
     if drawing.tops.is_empty() {
         out += "no members\n";
     }
-    // What is still to be drawn, last first, with what its line begins with and what those below it begin
-    // with.
+    // Pending lines, last first, with the prefix of each and of those below it.
     let mut stack: Vec<(Line, String, String)> = Vec::new();
     if drawing.tops_hidden != 0 || drawing.has_more_tops {
         let least = if drawing.has_more_tops { "more than " } else { "" };
@@ -410,7 +407,8 @@ fn draw(drawing: &Drawing, signs: &Signs) -> String {
     out
 }
 
-/// What stands below a member: its children and free slots in slot order, then how many are not drawn.
+/// Returns the lines below a member: its children and free slots in slot order, then the number of hidden
+/// ones.
 fn lines_below(drawing: &Drawing, at: usize, signs: &Signs) -> Vec<Line> {
     let node = &drawing.nodes[at];
     let mut free = node.free.iter().peekable();
@@ -433,7 +431,7 @@ fn lines_below(drawing: &Drawing, at: usize, signs: &Signs) -> Vec<Line> {
     lines
 }
 
-/// Code, rank, status where it is not active, and how many are below.
+/// Formats code, rank, status if not active, and the downline.
 fn label(node: &Node) -> String {
     let mut label = node.code.clone();
     if let Some(rank) = &node.rank {
@@ -451,7 +449,7 @@ fn label(node: &Node) -> String {
     label
 }
 
-/// The members in the order of a walk: tops, then their children, and so on.
+/// Returns the members in breadth-first order: tops, then their children, and so on.
 fn as_json(drawing: &Drawing, args: &Args) -> Value {
     let mut parents = vec![None; drawing.nodes.len()];
     for (at, node) in drawing.nodes.iter().enumerate() {
@@ -539,7 +537,7 @@ a  Gold  1,250 below
         }
     }
 
-    /// A drawing a hundred thousand levels deep takes no recursion; its size is bounded by the limits of the
+    /// A drawing a hundred thousand levels deep needs no recursion; its size is bounded by the limits of the
     /// command.
     #[test]
     fn deep_trees_take_no_recursion() {

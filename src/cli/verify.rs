@@ -1,10 +1,9 @@
-//! `upline verify`: everything that can be checked about a data directory while nobody has it open.
+//! `upline verify`: all offline checks of a data directory.
 //!
 //! Opening it already checks every byte of the snapshot in use and of the live log, the digest of the
-//! snapshot, and the outcome of every replayed command. What is kept of the past is read through as well: the
-//! older snapshot, archived snapshots and archived log. Then all invariants are checked the slow way: links,
-//! slots, counts per level, downlines and ranks against a recount from scratch, the ledger. Nothing is
-//! changed.
+//! snapshot, and the outcome of every replayed command. Retained history is read as well: the older snapshot,
+//! archived snapshots and archived log. Then all invariants are checked the slow way: links, slots, counts
+//! per level, downlines and ranks against a recount from scratch, the ledger. Nothing is changed.
 
 use std::time::Instant;
 
@@ -23,7 +22,7 @@ use crate::{
     time_text,
 };
 
-/// Findings that are printed. Where one thing is wrong, often everything is.
+/// Maximum findings printed. Where one thing is wrong, often everything is.
 const FINDINGS_MAX: usize = 100;
 
 #[derive(clap::Args, Debug)]
@@ -35,7 +34,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// What is wrong with the older snapshot and the archive. None of it is needed to serve.
+/// Returns damage in the older snapshot and the archive. None of it is needed to serve.
 fn damage_of_the_past(loaded: &engine::Loaded) -> Result<Vec<String>, Failure> {
     let older = loaded.snapshots.verify_older(loaded.report.snapshot_lsn).map_err(OpenError::Data)?;
     let mut findings: Vec<String> =
@@ -70,7 +69,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let state = &loaded.state;
     let bar = screen::progress("auditing", None, false);
     let mut findings = audit(state, FINDINGS_MAX);
-    // What opening can live with is not whole all the same.
+    // Damage that opening tolerates is still a finding.
     findings
         .extend(loaded.report.fallbacks.iter().map(|reason| format!("a snapshot was not usable: {reason}")));
     findings.extend(

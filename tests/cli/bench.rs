@@ -1,5 +1,5 @@
-//! `upline bench`, small (`bench http` is in `bench_http.rs`): the form of what it says, that the same work
-//! has the same digest, and that nothing is left behind.
+//! `upline bench`, small (`bench http` is in `bench_http.rs`): the form of its output, that equal work has
+//! equal digests, and that nothing is left behind.
 
 use std::{
     path::Path,
@@ -12,7 +12,7 @@ use crate::support::{self, Place, command, signal, wait};
 
 const FIELDS: [&str; 8] = ["bench", "digest", "figures", "limit", "met", "params", "ratio", "target"];
 
-/// Runs a bench small; what it says, line by line.
+/// Runs a small bench and returns its lines.
 fn bench(name: &str, place: &Path, more: &[&str]) -> Vec<Value> {
     let place = place.to_str().expect("temporary paths are UTF-8");
     let arguments = ["bench", name, "--members", "2000", "--seconds", "1", "--json", "--dir", place];
@@ -27,7 +27,7 @@ fn is_empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).expect("it is there").next().is_none()
 }
 
-/// Checks a line of a bench; its figures.
+/// Checks a line of a bench and returns its figures.
 fn check<'a>(line: &'a Value, name: &str, target: &str, figures: &[&str]) -> &'a Value {
     let fields: Vec<&String> = line.as_object().expect("an object").keys().collect();
     assert_eq!(fields, FIELDS, "{line}");
@@ -35,7 +35,7 @@ fn check<'a>(line: &'a Value, name: &str, target: &str, figures: &[&str]) -> &'a
     assert!(line["target"].as_str().expect("text").starts_with(target), "{line}");
     assert_eq!(line["met"], Value::Null, "the target is not for so few members: {line}");
     assert_eq!(line["params"]["members"], 2_000);
-    // What could not be measured in so short a time is null and never 0.
+    // Figures that could not be measured in so short a time are null and never 0.
     let is_known = |value: &Value| value.as_f64().is_some_and(|figure| 0.0 < figure);
     let is_percentile = |name: &str| name.contains("_p99");
     let lacks_some = ["figures", "limit"]
@@ -73,7 +73,7 @@ fn place() {
     let lines = same_work_same_digest("place");
     assert_eq!(lines.len(), 1);
     check(&lines[0], "place", "P1: ", &["signups_per_second", "without_ids_per_second", "seconds", "depth"]);
-    // What the Criterion bench of the same networks has in its table: one workload, however it is run.
+    // The digest in the table of the Criterion bench of the same networks: both run one workload.
     let line = &bench("place", Place::new().root(), &["--shape", "uniform"])[0];
     assert!(line["digest"].as_str().expect("text").starts_with("5417d9e925ca7bd7"), "{line}");
     let chain = &bench("place", Place::new().root(), &["--shape", "chain"])[0];
@@ -185,7 +185,7 @@ fn a_bench_that_is_interrupted_leaves_no_files_and_no_children() {
             assert!(begin.elapsed() < Duration::from_secs(60), "{name} begins");
             std::thread::sleep(Duration::from_millis(5));
         }
-        // Somewhere in the middle, and not always in the same place.
+        // Somewhere in the middle, at a varying point.
         std::thread::sleep(Duration::from_millis(300));
         let begin = Instant::now();
         signal(&bench, "INT");
@@ -196,7 +196,7 @@ fn a_bench_that_is_interrupted_leaves_no_files_and_no_children() {
     }
 }
 
-/// Whether a process works in a folder: children of a bench do, wherever they were started from.
+/// Returns whether a process works in a folder: children of a bench do, wherever they were started from.
 fn works_in(place: &Path) -> bool {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     processes

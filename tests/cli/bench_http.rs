@@ -1,5 +1,5 @@
-//! `upline bench http`, small: what it says, that everything was answered, and that the network holds what
-//! was acknowledged.
+//! `upline bench http`, small: its output, that every request was answered, and that the network holds
+//! exactly the acknowledged signups.
 
 use std::{
     path::Path,
@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::common::binary;
 
 const MEMBERS: u64 = 1_000;
-/// Far more than it needs: a loaded machine must not fail a test.
+/// Generous: a loaded machine must not fail a test.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 fn bench(dir: &Path, seconds: &str) -> Command {
@@ -35,7 +35,7 @@ fn it_says_what_it_measured_and_the_network_holds_what_was_acknowledged() {
     let output = bench(dir.path(), "1").output().expect("the binary starts");
     let (said, complained) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    // A single answer that is not 2xx, or a member too many or too few, and it fails.
+    // A single non-2xx response, or one member too many or too few, fails it.
     assert!(output.status.success(), "{said}\n{complained}");
     let lines: Vec<Value> =
         said.lines().map(|line| serde_json::from_str(line).expect("each line is an object")).collect();
@@ -79,7 +79,7 @@ fn it_says_what_it_measured_and_the_network_holds_what_was_acknowledged() {
             &["stub_per_second", "stub_p99_us", "stub_alone_per_second"],
         ),
     ] {
-        // Of few calls in a short time high percentiles are not known: null, and never 0.
+        // With few calls in a short time high percentiles are unknown: null, and never 0.
         let is_unknown = |part: &str, name: &str| name.contains("p99") && line[part][name].is_null();
         figures.iter().for_each(|name| {
             assert!(is_unknown("figures", name) || 0.0 < number(line, "figures", name), "{name}: {line}");
@@ -116,7 +116,7 @@ fn guard_asks_for_what_costs_much_while_members_sign_up() {
             let p99 = &line[part]["signup_p99_us"];
             assert!(p99.is_null() || p99.as_f64().is_some_and(|figure| 0.0 < figure), "{part}: {line}");
         }
-        // On a busy machine none may come in time, but all are answered or refused.
+        // On a busy machine none may finish in time, but all are answered or refused.
         let [answers, refused] =
             ["heavy_answers", "heavy_refused"].map(|name| line["figures"][name].as_u64().expect("a number"));
         assert!(0 < answers + refused, "{line}");
@@ -124,7 +124,7 @@ fn guard_asks_for_what_costs_much_while_members_sign_up() {
     assert_eq!(files_in(dir.path()), 0, "nothing is left behind");
 }
 
-/// Whoever stops it gets neither figures nor servers that go on.
+/// Stopping it yields no figures and leaves no servers running.
 #[test]
 fn a_bench_that_is_stopped_takes_its_servers_with_it() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -134,7 +134,7 @@ fn a_bench_that_is_stopped_takes_its_servers_with_it() {
         .spawn()
         .expect("the binary starts");
     let begin = Instant::now();
-    // The stub comes last before the load.
+    // The stub starts last before the load.
     while of_command_line(dir.path(), "bench-stub") == 0 {
         assert!(
             begin.elapsed() < PATIENCE && child.try_wait().expect("it can be waited for").is_none(),
@@ -155,7 +155,8 @@ fn files_in(dir: &Path) -> usize {
     std::fs::read_dir(dir).expect("it can be listed").count()
 }
 
-/// Running processes, but for the bench itself, whose command line names the directory and this word.
+/// Counts running processes, except the bench itself, whose command line contains the directory and this
+/// word.
 fn of_command_line(dir: &Path, word: &str) -> usize {
     let dir = dir.to_str().expect("temporary paths are UTF-8");
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();

@@ -1,6 +1,6 @@
 //! The clients in `clients/` against the running binary, with authorization on.
 //!
-//! Each runs where its interpreter is: Python's everywhere there is a `python3`, TypeScript's where
+//! Each runs where its interpreter is available: Python's everywhere there is a `python3`, TypeScript's where
 //! `.ci/clients` has compiled it. Where one cannot run the test says so.
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 
 use crate::common::{Server, binary};
 
-/// A server with an admin's key, and that key.
+/// Starts a server with an admin key, and returns that key.
 fn guarded(dir: &Path) -> (Server, String, String) {
     let data_dir = dir.join("data");
     let created = Command::new(binary())
@@ -33,7 +33,7 @@ fn run_example(interpreter: &str, example: &Path) {
         .arg(format!("http://{}", server.address))
         .env("UPLINE_API_KEY", id)
         .env("UPLINE_API_SECRET", secret)
-        // It must not leave compiled files in the tree.
+        // Do not leave compiled files in the tree.
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .expect("the interpreter starts");

@@ -23,7 +23,7 @@ fn every_shape_makes_a_network_that_verifies() {
         let verified = verified(&data);
         assert_eq!((&object["members"], &verified["members"]), (&2000.into(), &2000.into()), "{shape}");
         assert_eq!(object["network_digest"], verified["network_digest"], "{shape}");
-        // A referral bonus per member, four levels each but for those near the top.
+        // A referral bonus per member, four levels each except near the top.
         let bonuses = verified["bonuses"].as_u64().unwrap();
         assert!((4 * 2000 - 300..4 * 2000).contains(&bonuses), "{shape}: {bonuses}");
     }
@@ -122,7 +122,7 @@ fn what_would_keep_a_demo_from_serving_is_found_before_a_network_is_made() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let data = place.text("data");
-    // flags, exit code, what is said
+    // flags, exit code, message
     let table: [(&[&str], i32, &str); 3] = [
         (&["--addr", &address], 1, &address),
         (&["--addr", "127.0.0.1:0", "--ops-addr", &address], 1, &address),

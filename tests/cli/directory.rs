@@ -1,4 +1,4 @@
-//! Data directories that are not as they should be.
+//! Invalid data directories.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ fn demo(place: &Place, name: &str) -> String {
     data
 }
 
-/// Every file below a directory with its content.
+/// Returns every file below a directory with its content.
 fn content(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     let mut left = vec![directory.to_path_buf()];
@@ -142,7 +142,7 @@ fn a_newer_format_is_refused_and_left_alone() {
 fn a_snapshot_that_is_not_needed_is_a_finding_and_no_loss() {
     let place = Place::new();
     let data = place.text("data");
-    // Two snapshots: the one of the import, and that of a server that stopped.
+    // Two snapshots: that of the import, and that of a stopped server.
     let rows = place.file("rows.csv", "member,sponsor,joined_at\na,,2025-01-01\n");
     run(["import", &rows, "--data-dir", &data]).ends_with(0);
     let rows = place.file("rows.csv", "member,sponsor,joined_at\nb,a,2025-01-01\n");

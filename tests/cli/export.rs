@@ -112,7 +112,7 @@ fn dot_draws_a_bounded_part() {
     run(["dot", "--data-dir", &data, "--root", "nobody"]).ends_with(11).says("member nobody is not known");
 }
 
-/// Whatever the two names are, and whatever is written over: nothing is lost without a word.
+/// For any two names and any existing file: nothing is lost silently.
 #[test]
 fn one_file_is_not_written_over_the_other() {
     let place = Place::new();
@@ -142,7 +142,7 @@ fn one_file_is_not_written_over_the_other() {
         ("new.csv", "new.csv"),
         ("new.csv", "to-new.csv"),
         ("folder/new.csv", "same-folder/new.csv"),
-        // The name of the one while it is not complete.
+        // The temporary name of the other file.
         ("new.csv.partial", "new.csv"),
         ("new.csv", "new.csv.partial"),
         ("members.csv.partial", "link.csv"),
@@ -176,7 +176,7 @@ fn one_file_is_not_written_over_the_other() {
             .into();
     ran.ends_with(2).says("standard output");
     assert_eq!((before, std::fs::read_to_string(&members).unwrap().as_str()), (names(), "what was there"));
-    // What is two files goes, and a link stays one.
+    // Two distinct files work, and a link stays a link.
     run([
         "export",
         "--data-dir",

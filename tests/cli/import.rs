@@ -42,8 +42,8 @@ fn a_small_file_becomes_a_network() {
 fn dirty_rows_are_reported_by_line_and_the_rest_is_imported() {
     let place = Place::new();
     let mut dirty = b"\xef\xbb\xbfmember,sponsor,joined_at,note\r\n".to_vec();
-    // Row, and what is said of it. What the one real network of this kind held: a root that is its own
-    // sponsor, children before their parents, a date of 1970-01-01, a row cut off in the middle.
+    // Row, and its message. From the one real network of this kind: a root that is its own sponsor, children
+    // before their parents, a date of 1970-01-01, a row cut off in the middle.
     let table: [(&[u8], &str); 10] = [
         (b"top,,1970-01-01,x\r\n", ""),
         (b"self,self,2025-01-01,x\r\n", "line 3: self: is its own sponsor"),
@@ -98,7 +98,7 @@ fn an_existing_network_grows_through_its_log() {
     run(["import", &first, "--data-dir", &data]).ends_with(0);
     let before = verified(&data);
 
-    // Strict refuses as a whole; nothing in the directory changes.
+    // Strict refuses the whole file; nothing in the directory changes.
     let second = place.file("second.csv", format!("{SMALL}carl,anna,\ndora,nobody,\nemil,carl,,\n"));
     run(["import", &second, "--data-dir", &data, "--strict"]).ends_with(10);
     assert_eq!(verified(&data)["digest"], before["digest"]);
@@ -140,7 +140,7 @@ fn bonuses_travel_in_a_second_file_and_never_twice() {
     assert_eq!((&again["bonuses"], &again["bonuses_already_there"]), (&0.into(), &original["bonuses"]));
     assert_eq!(verified(&to)["digest"], copy["digest"]);
 
-    // The ledger holds other lines than these: that could only pay somebody twice.
+    // The ledger holds different lines: importing these could only pay twice.
     let lines = std::fs::read_to_string(&bonuses).unwrap();
     let other = lines.replacen("10.00", "11.00", 1);
     let other = place.file("other.csv", other);
@@ -210,7 +210,7 @@ fn places_codes_roles_and_statuses_survive() {
 fn files_that_cannot_be_read_import_nothing() {
     let place = Place::new();
     let data = place.text("data");
-    // file, what is said
+    // file, message
     let table: [(&str, &[u8], &str); 4] = [
         ("empty.csv", b"", "no header line"),
         ("no-sponsor.csv", b"member,parent\n", "no column `sponsor`"),
@@ -239,12 +239,12 @@ fn ctrl_c_leaves_nothing_half_done() {
         let mut input = child.stdin.take().unwrap();
         input.write_all(SMALL.as_bytes()).unwrap();
         input.flush().unwrap();
-        // It listens for signals before it reads: once it has taken what fits no pipe, it has read.
+        // It handles signals before it reads: once it has taken more than fits into a pipe, it has read.
         let mut rows = String::new();
         (0..20_000).for_each(|number| rows += &format!("m{number},root,\n"));
         input.write_all(rows.as_bytes()).unwrap();
         signal(&child, name);
-        // It may have looked between the rows and ended already.
+        // It may have checked between the rows and exited already.
         for _ in 0..50 {
             if input.write_all(rows.replace('m', "n").as_bytes()).is_err() {
                 break;
@@ -270,7 +270,7 @@ fn a_killed_import_can_be_done_again() {
             .spawn()
             .unwrap();
         std::thread::sleep(std::time::Duration::from_millis(milliseconds));
-        // It may have ended by itself.
+        // It may have exited already.
         _ = child.kill();
         child.wait().unwrap();
         if place.path("data").join("instance").exists() {
@@ -284,7 +284,7 @@ fn a_killed_import_can_be_done_again() {
 
 #[test]
 fn bounded_memory_for_an_endless_line() {
-    // Ten times the longest line, many times over: each is one refused row.
+    // Ten times the longest line, repeated: each is one refused row.
     let place = Place::new();
     let mut child = command(["import", "-", "--data-dir", &place.text("data"), "--json"])
         .stdin(Stdio::piped())
@@ -312,8 +312,7 @@ fn help_explains_exit_codes() {
     run(["no-such-command"]).ends_with(2);
 }
 
-/// Systems beside the one that is replaced know rows by its ids: those stay, in every answer and as what a
-/// request names.
+/// Other systems know rows by the ids of the replaced one: those are kept, in every response and in requests.
 #[test]
 fn the_ids_that_rows_had_elsewhere_are_kept_and_found() {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! Files as other programs write them, and the flags that say how they are to be read.
+//! Files as written by other programs, and the flags that tell how to read them.
 
 use std::io::Write;
 
@@ -14,15 +14,15 @@ fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// Imports a file with flags into a new directory; with the members as `code<sponsor@parent.slot`, in join
-/// order.
+/// Imports a file with flags into a new directory; also returns the members as `code<sponsor@parent.slot`, in
+/// join order.
 fn import(place: &Place, content: impl AsRef<[u8]>, flags: &[&str]) -> (Ran, Vec<String>) {
     let (file, data) = (place.file("members.csv", content), place.text("data"));
     if place.path("data").exists() {
         std::fs::remove_dir_all(place.path("data")).unwrap();
     }
     let ran = run([&["import", &file, "--data-dir", &data, "--json"], flags].concat());
-    // All rows taken, or those that can be.
+    // All rows, or the valid ones, were imported.
     let tree = if matches!(ran.code, Some(0 | 16)) { tree(&data) } else { Vec::new() };
     (ran, tree)
 }
@@ -39,7 +39,7 @@ const NETWORK: [&str; 3] = ["root<-@-.", "anna<root@root.0", "bert<anna@anna.0"]
 #[test]
 fn files_of_other_programs_give_the_same_network() {
     let place = Place::new();
-    // A note with a line break is a cell of one row; rows of empty cells come from below the table.
+    // A note with a line break is a cell of one row; empty rows come from below the table.
     let excel = "\u{feff}Member;Sponsor;Joined_At;Note\r\nroot;;2025-03-01;\"first\r\nof; all\"\r\nanna;root;2025-03-02;\r\nbert;anna;;\r\n;;;\r\n;;;\r\n";
     let tabs = excel.replace(';', "\t").replace("of\t all", "of; all");
     let forms: [(&str, Vec<u8>, u64); 7] = [
@@ -124,7 +124,7 @@ fn a_table_of_another_system_is_read_by_flags() {
         "{rows}"
     );
 
-    // The same with a sponsor for those who have none.
+    // The same with a default sponsor.
     let (ran, tree) = import(
         &place,
         "member,sponsor,joined_at\n2,-,\n1,,\ncompany,NULL,\n3,1,\n",
@@ -176,7 +176,7 @@ fn flags_that_cannot_be_meant_are_refused_before_anything_is_read() {
         ran.ends_with(2).says(said);
     }
     assert!(!place.path("data").exists());
-    // A column that was named is needed.
+    // A column that was named is required.
     let (ran, _) = import(&place, "member,sponsor,joined_at\na,,\n", &["--columns", "code=Ref"]);
     ran.ends_with(1).says("the header has no column `ref` (it has: member, sponsor, joined_at)");
 }
@@ -255,7 +255,7 @@ fn statuses_and_roles_are_told_and_set_on_request() {
     run(["import", &first, "--data-dir", &data]).ends_with(0);
     let before = verified(&data);
 
-    // Empty cells say nothing. What differs is told by line, and stays.
+    // Empty cells mean no change. Differences are reported by line, and have no effect.
     let changed = "member,sponsor,joined_at,status,role,code\nroot,,,,,\nanna,root,,inactive,admin,other\nbert,anna,,,member,\ncarl,anna,,active,,\ndora,anna,,,,\n";
     let changed = place.file("changed.csv", changed);
     let ran = run(["import", &changed, "--data-dir", &data, "--json", "--dry-run"]).ends_with(0);
@@ -290,14 +290,14 @@ fn statuses_and_roles_are_told_and_set_on_request() {
     ] {
         assert!(rows.contains(row), "{row}: {rows}");
     }
-    // Once more changes nothing, and the log is not longer.
+    // Repeating it changes nothing, and the log does not grow.
     let after = verified(&data);
     let object = run(["import", &changed, "--data-dir", &data, "--json", "--update"]).ends_with(16).json();
     assert_eq!((&object["members"], &object["members_updated"]), (&0.into(), &0.into()));
     assert_eq!(verified(&data)["digest"], after["digest"]);
 
-    // Lines that say two things of one member: the first counts, also where its cell is empty; the others are
-    // refused, again and again.
+    // Conflicting lines for one member: the first counts, even where its cell is empty; the others are
+    // refused every time.
     let silent = place.file("silent.csv", "member,sponsor,joined_at,status\nroot,,,\nroot,,,inactive\n");
     let ran = run(["import", &silent, "--data-dir", &data, "--json", "--update"]).ends_with(16);
     assert_eq!(ran.says("line 3: root: the member is on line 2 already").json()["members_updated"], 0);

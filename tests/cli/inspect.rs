@@ -1,4 +1,4 @@
-//! `upline inspect`: what is shown of good, torn and damaged files, and that looking changes nothing.
+//! `upline inspect`: its output for good, torn and damaged files, and that it changes nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::support::{Place, Ran, Server, command, run};
 
 const ID: &str = "6f1f6d1e-0000-4000-8000-00000000000";
 
-/// A directory with some signups in its log, made by a server that was killed.
+/// Makes a directory with some signups in its log, by a server that was killed.
 fn with_log(place: &Place, name: &str) -> String {
     let data = place.text(name);
     let server = serving(&data);
@@ -21,7 +21,7 @@ fn serving(data: &str) -> Server {
     Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", data]))
 }
 
-/// So that no snapshot is made, and the log is left as it was.
+/// Kills the server, so that no snapshot is made and the log stays as it was.
 fn killed(server: Server) {
     server.signal("KILL");
     _ = server.end();
@@ -73,7 +73,7 @@ fn inspect_log(data: &str, code: i32) -> Vec<Value> {
     let before = content(Path::new(data));
     let ran = run(["inspect", "log", "--json", "--data-dir", data]).ends_with(code);
     assert!(content(Path::new(data)) == before, "looking changed something");
-    // The text says the same without failing.
+    // The text output reports the same without failing.
     run(["inspect", "log", "--data-dir", data]).ends_with(code);
     lines(&ran)
 }
@@ -134,7 +134,7 @@ fn a_torn_end_is_told_from_damage() {
         (&json!("torn"), &json!("d"), &json!(offset))
     );
 
-    // A byte of an earlier group: later ones say that it was durable.
+    // A byte of an earlier group: later ones prove that it was durable.
     let mut damaged = whole;
     let (offset, _) = place_of(&groups[0]);
     damaged[offset + 80] ^= 1;
@@ -217,7 +217,7 @@ fn what_is_no_data_directory_is_said_so() {
     run(["inspect", "snapshot", &place.text("no.snap")]).ends_with(1);
 }
 
-/// What is kept of the past belongs to what `verify` reads.
+/// `verify` reads retained history too.
 #[test]
 fn verify_reads_the_archive_too() {
     let place = Place::new();

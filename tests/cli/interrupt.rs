@@ -15,18 +15,18 @@ const HEADER: &str = "member,sponsor,joined_at\n";
 /// SIGTERM in the mask of `/proc/PID/status`.
 const TERM_BIT: u64 = 1 << 14;
 
-/// How long a command that listens for signals gets to come to where it waits.
+/// Time for a command that handles signals to reach its blocking point.
 const ON_THE_WAY: Duration = Duration::from_millis(300);
 
-/// Makes a named pipe that nobody has opened.
+/// Makes a named pipe that is not opened.
 fn pipe(place: &Place, name: &str) -> String {
     let made = Command::new("mkfifo").arg(place.path(name)).status().expect("mkfifo is there");
     assert!(made.success());
     place.text(name)
 }
 
-/// Starts the program, with pipes for all that it reads and writes, and waits until signals no longer end it
-/// by default.
+/// Starts the program, with pipes for its input and output, and waits until signals no longer end it by
+/// default.
 fn start<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Child {
     let child = command(arguments)
         .stdin(Stdio::piped())
@@ -55,8 +55,8 @@ fn the_first_signal_ends_an_import_that_waits() {
         let here = |arguments: &[&str]| -> Vec<String> {
             [arguments, &["--data-dir", &data]].concat().into_iter().map(str::to_owned).collect()
         };
-        // What is waited for: a writer of the members, of the bonuses, of the plan, of the configuration; more
-        // from standard input, of which nothing came yet.
+        // It waits for a writer of the members, of the bonuses, of the plan, of the configuration; for more
+        // data on a silent standard input.
         let table = [
             here(&["import", &pipe]),
             here(&["import", &members, "--bonuses", &pipe]),
@@ -73,7 +73,7 @@ fn the_first_signal_ends_an_import_that_waits() {
             drop(input);
             assert!(!place.path("data").exists(), "{arguments:?}");
         }
-        // A writer that says nothing more.
+        // A writer that sends no more.
         let mut child = start(here(&["import", &pipe]));
         let mut writer = File::options().write(true).open(&pipe).expect("it has a reader");
         writer.write_all(format!("{HEADER}root,,\n").as_bytes()).expect("it is read");
@@ -86,7 +86,7 @@ fn the_first_signal_ends_an_import_that_waits() {
     }
 }
 
-/// An import into a directory that is there changes none of its bytes.
+/// An import into an existing directory changes none of its bytes.
 #[test]
 fn an_import_into_a_network_that_is_there_leaves_it_as_it_is() {
     let place = Place::new();
@@ -105,7 +105,7 @@ fn an_import_into_a_network_that_is_there_leaves_it_as_it_is() {
     assert_eq!(digest(), before);
 }
 
-/// Refused rows are named on standard error, which may be a pipe that nobody reads.
+/// Refused rows are listed on standard error, which may be a pipe that is not read.
 #[test]
 fn a_message_that_nobody_reads_keeps_no_command_alive() {
     let place = Place::new();
@@ -115,7 +115,7 @@ fn a_message_that_nobody_reads_keeps_no_command_alive() {
     let members = place.file("members.csv", format!("{HEADER}{rows}"));
     let mut child = start(["import", &members, "--data-dir", &data]);
     let mut err = child.stderr.take().expect("it is piped");
-    // What fits no pipe was said: the command waits.
+    // More than a pipe holds was written: the command blocks.
     let mut first = [0; 1];
     err.read_exact(&mut first).expect("rows are refused");
     std::thread::sleep(ON_THE_WAY);
@@ -135,7 +135,7 @@ fn the_first_signal_ends_an_export_that_waits() {
     run(["import", &members, "--data-dir", &data]).ends_with(0);
     let out = place.text("members-out.csv");
     let bonuses = place.text("bonuses.csv");
-    // What is waited for: a reader of the members, of the bonuses, of the rest of standard output.
+    // It waits for a reader of the members, of the bonuses, of the rest of standard output.
     let table: [&[&str]; 3] =
         [&["--output", &pipe, "--bonuses", &bonuses], &["--output", &out, "--bonuses", &pipe], &[]];
     for more in table {
@@ -156,7 +156,7 @@ fn the_first_signal_ends_a_start_that_waits() {
     let serve = ["serve", "--data-dir", &data, "--addr", "127.0.0.1:0", "--plan", &pipe];
     let child = start(serve);
     signal(&child, "TERM");
-    // As whenever it is told to stop.
+    // As with any other stop.
     wait(child).ends_with(0);
     assert!(!place.path("data").exists());
     let temporary = place.path("temporary");

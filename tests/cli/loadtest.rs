@@ -1,8 +1,7 @@
 //! The scripts in `loadtest/` against the running binary.
 //!
-//! k6 itself is not needed: each script's functions are run once by Node, with a few lines in place of k6's
-//! modules (`loadtest/k6/shim`). Where there is no Node of version 20 or later the test says so. Types are
-//! checked by `.ci/loadtest`.
+//! k6 itself is not needed: each script's functions are run once by Node, with a shim in place of k6's
+//! modules (`loadtest/k6/shim`). Without Node 20 or later the test says so. `.ci/loadtest` checks types.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,7 +12,7 @@ use serde_json::Value;
 
 use crate::common::Server;
 
-/// The first with `module.register`, which the shim needs.
+/// The first version with `module.register`, which the shim needs.
 const NODE_MIN: u32 = 20;
 
 fn scripts() -> Vec<PathBuf> {
@@ -65,7 +64,7 @@ fn each_script_of_k6_runs_once() {
         assert_eq!(result["failed"], serde_json::json!([]));
         assert!(1 <= result["checks"].as_u64().expect("a number"));
         let now = server.get("/v1/stats").json()["network"]["members"].as_u64().expect("a number");
-        // Its setup has signed ten up, and its functions more, where it is one that signs up.
+        // Its setup has signed up ten, and its functions more, if it signs up.
         assert!(members + 10 <= now, "{}", script.display());
         if script.ends_with("signup.js") {
             assert_eq!(now, members + 11);
@@ -118,7 +117,7 @@ fn what_a_script_gets_wrong_is_noticed() {
     }
 }
 
-/// `bash -n`: that they can be read; running them needs oha.
+/// `bash -n` checks their syntax; running them needs oha.
 #[test]
 fn the_scripts_of_oha_are_whole() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("loadtest/oha");

@@ -1,5 +1,5 @@
-//! Commands that look: `member`, `tree`, `snapshot`, `config`, completions and manual pages, and what is
-//! wrong with their input.
+//! Read-only commands: `member`, `tree`, `snapshot`, `config`, completions and manual pages, and their input
+//! errors.
 
 use std::{
     io::{Read, Write},
@@ -21,7 +21,7 @@ fn team(place: &Place) -> String {
     data
 }
 
-/// Every file below a directory with its content.
+/// Returns every file below a directory with its content.
 fn content(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     let mut left = vec![directory.to_path_buf()];
@@ -227,7 +227,7 @@ fn a_directory_gets_a_snapshot() {
     assert!(!place.path("nowhere").exists(), "it makes no directory");
 }
 
-/// Ids, names and codes are looked for in one order, wherever they are asked for.
+/// Ids, names and codes are looked up in the same order everywhere.
 #[test]
 fn a_text_means_the_same_member_in_a_directory_and_on_a_server() {
     let place = Place::new();
@@ -276,7 +276,7 @@ fn a_text_means_the_same_member_in_a_directory_and_on_a_server() {
     server.end().ends_with(0);
 }
 
-/// What a running server is asked for comes back as from its directory, word for word.
+/// A running server gives the same output as its directory, word for word.
 #[test]
 fn a_server_says_what_its_directory_says() {
     let place = Place::new();
@@ -324,7 +324,7 @@ fn a_server_says_what_its_directory_says() {
                 ]
             })
             .collect();
-        // Without a member: the roots, each with what is below it.
+        // Without a member: the roots, each with its downline.
         let trees: [&[&str]; 8] = [
             &[],
             &["--json"],
@@ -408,14 +408,14 @@ fn a_server_that_asks_who_is_there_takes_a_key_file() {
         .unwrap()
         .into();
     assert_eq!(ran.ends_with(0).out, bob);
-    // An auditor reads and does nothing else.
+    // An auditor can only read.
     let ran = run(["snapshot", "--url", &url, "--key-file", &file]).ends_with(13);
     assert!(!ran.err.contains(words[1]), "a secret is never shown: {}", ran.err);
     server.signal("TERM");
     server.end().ends_with(0);
 }
 
-/// A server of one answer.
+/// A server with one fixed response.
 fn answering(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -439,7 +439,7 @@ fn servers_that_say_no_are_passed_on() {
     run(["member", "bob", "--url", "127.0.0.1:8000"]).ends_with(2).says("must begin with http://");
     run(["member", "bob", "--url", "http://a:b@127.0.0.1"]).ends_with(2).says("must not hold credentials");
     run(["member", "bob", "--url", "http://127.0.0.1", "--data-dir", "x"]).ends_with(2);
-    // What a server answers, how the command ends, what it says.
+    // response, exit code, message
     let table = [
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", 13, "is it an upline server?"),
         ("HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nhi", 13, "is it an upline server?"),
@@ -503,7 +503,7 @@ fn the_configuration_is_shown_with_its_origins_and_checked() {
     run(["config", "show", "--segment-bytes", "7"]).ends_with(3).says("segment_bytes");
 
     run(["config", "check", &file]).ends_with(0);
-    // What is printed is a file that says the same.
+    // The output is a file with the same settings.
     let printed = place.file("printed.toml", run(["config", "show", "--config", &file]).ends_with(0).out);
     run(["config", "check", &printed]).ends_with(0);
     let wrong = place.file("wrong.toml", "data_dirr = \"x\"\nsegment_bytes = 7\n");
@@ -526,7 +526,7 @@ fn completions_and_pages_know_every_command() {
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty())
-        // What a description goes on with stands further right.
+        // Continued descriptions are indented further.
         .filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')))
         .filter_map(|line| line.split_whitespace().next())
         .filter(|command| *command != "help")

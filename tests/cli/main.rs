@@ -1,5 +1,5 @@
-//! The program as people and scripts meet it: the real binary, its output, its exit codes, its files; and
-//! what is documented, measured and written in other languages around it.
+//! The program as users and scripts see it: the real binary, its output, its exit codes, its files; and the
+//! documentation, benches and clients in other languages around it.
 
 mod bench;
 mod bench_http;

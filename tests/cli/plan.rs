@@ -31,7 +31,7 @@ fn faults_are_named_with_line_and_reason() {
     );
     assert!(errors[0]["line"].is_u64());
     run(["plan", "check", &place.text("missing.toml")]).ends_with(1).says("cannot read");
-    // The same file stops everything that would use it.
+    // Every command that would use the file refuses it.
     run(["serve", "--addr", "127.0.0.1:0", "--data-dir", &place.text("data"), "--plan", &broken])
         .ends_with(3)
         .says("unlimited width");

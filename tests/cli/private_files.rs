@@ -1,5 +1,5 @@
-//! Whatever a command writes with members or money in it is for its owner alone: mode 0600, in directories of
-//! 0700, whatever the umask.
+//! Every file with members or money in it is readable by its owner alone: mode 0600, in directories of 0700,
+//! regardless of the umask.
 
 use std::{
     fs,
@@ -12,15 +12,15 @@ use serde_json::json;
 
 use crate::support::{Place, Ran, Server, run};
 
-/// From everything to the least that a sane system has.
+/// From fully open to the strictest that a sane system has.
 const UMASKS: [&str; 3] = ["000", "022", "077"];
 
-/// The program under an umask.
+/// Runs the program under an umask.
 fn command(umask: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
     let script = format!("umask {umask}; exec \"$0\" \"$@\"");
     command.args(["-c", &script, env!("CARGO_BIN_EXE_upline")]).args(arguments);
-    // Nothing of this process's configuration; the shell needs to find nothing.
+    // No configuration is inherited from this process; the shell needs no PATH.
     command.env_clear().stdin(Stdio::null());
     command
 }
@@ -29,7 +29,7 @@ fn ran(umask: &str, arguments: &[&str]) -> Ran {
     command(umask, arguments).output().expect("a shell starts it").into()
 }
 
-/// All files and directories at or below a path.
+/// Returns all files and directories at or below a path.
 fn everything(top: &Path) -> Vec<PathBuf> {
     let mut found = vec![top.to_path_buf()];
     let mut at = 0;
@@ -42,7 +42,7 @@ fn everything(top: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Asserts the modes of everything at or below a path; how many files there were.
+/// Asserts the modes of everything at or below a path; returns the number of files.
 #[track_caller]
 fn is_private(top: &Path, what: &str) -> usize {
     let mut files = 0;
@@ -56,7 +56,7 @@ fn is_private(top: &Path, what: &str) -> usize {
     files
 }
 
-/// A file that everybody may read and write.
+/// Makes a file readable and writable by all.
 fn open_to_all(path: &Path) {
     fs::write(path, "an older export\n").unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
@@ -70,7 +70,7 @@ fn what_commands_write_is_for_its_owner_alone() {
         let (csv, bonuses) = (place.text("members.csv"), place.text("bonuses.csv"));
         let (ndjson, lines) = (place.text("members.ndjson"), place.text("lines.ndjson"));
         let imported = place.text("imported");
-        // Command, and what it writes.
+        // command, files it writes
         let table: [(&[&str], &[&str]); 8] = [
             (&["demo", "--members", "30", "--seed", "3", "--data-dir", &data, "--no-serve"], &["data"]),
             (&["snapshot", "--data-dir", &data], &["data"]),
@@ -92,7 +92,7 @@ fn what_commands_write_is_for_its_owner_alone() {
         ];
         for round in ["nothing", "files that everybody may write"] {
             for (arguments, written) in table {
-                // What makes a directory makes it once.
+                // A command that creates a directory runs once.
                 if round != "nothing" && arguments[0] != "export" {
                     continue;
                 }
@@ -121,7 +121,7 @@ fn what_a_server_makes_in_its_directory_is_for_its_owner_alone() {
             let body = json!({"user_id": format!("6f1f6d1e-0000-4000-8000-{number:012}")});
             assert_eq!(server.request("POST", "/user/register", &body.to_string()).0, 200);
         };
-        // Several snapshots, so that older ones go to the archive.
+        // Several snapshots, so that older ones are archived.
         for number in 0..6 {
             register(number);
             assert_eq!(server.request("POST", "/v1/snapshots", "").0 / 100, 2);
@@ -147,7 +147,7 @@ fn what_a_repair_puts_aside_is_for_its_owner_alone() {
         }
         server.signal("KILL");
         _ = server.end();
-        // In the middle of what was acknowledged.
+        // In the middle of acknowledged data.
         let segment = place.path("data/log/00000000000000000001.log");
         let mut bytes = fs::read(&segment).unwrap();
         bytes[1_100] ^= 1;
@@ -168,7 +168,7 @@ fn what_a_command_keeps_for_itself_is_for_its_owner_alone() {
     for umask in UMASKS {
         let place = Place::new();
         let demo = ["demo", "--members", "30", "--addr", "127.0.0.1:0"];
-        // It says where it is made, then where it listens.
+        // It reports its directory, then its address.
         let server = Server::start_after(command(umask, &demo).env("TMPDIR", place.root()), 1);
         let folder = fs::read_dir(place.root())
             .unwrap()

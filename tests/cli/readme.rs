@@ -1,15 +1,15 @@
-//! Runs the commands of README.md and of the pages in docs/, one by one, and compares the answers. The checks
-//! of tables, links and names are in `readme/references.rs`.
+//! Runs the commands of README.md and of the pages in docs/, one by one, and compares their output. The
+//! checks of tables, links and names are in `references.rs`.
 //!
 //! Every fenced `console` block of a page is run in order, in an empty directory, against the real binary.
-//! What differs from run to run (ids that the server makes, times, digests, generated codes, seconds) is
-//! matched by kind, and one value of a page must stand for one value of the run wherever it appears: the `id`
-//! in a reply is the `id` in the path of the next request. Everything else must be equal to the byte.
+//! Values that vary between runs (ids that the server generates, times, digests, generated codes, seconds)
+//! are matched by kind, and one value of a page must stand for one value of the run wherever it appears: the
+//! `id` in a reply is the `id` in the path of the next request. Everything else must match byte for byte.
 //!
-//! The commands are those that the pages use and no more: `upline`, a few forms of `curl` (the test has its
-//! own client, so that none needs to be installed), `head` and `echo $?`. Comments in the pages that readers
-//! do not see start, stop and kill the server (`<!-- server: start -->`), and name blocks that are files
-//! (`<!-- file: team.csv -->`).
+//! Only commands that the pages use are supported: `upline`, a few forms of `curl` (the test has its own
+//! client, so that curl need not be installed), `head` and `echo $?`. Hidden comments in the pages start,
+//! stop and kill the server (`<!-- server: start -->`), and name blocks that are files (`<!-- file: team.csv
+//! -->`).
 
 #[path = "references.rs"]
 mod references;
@@ -25,14 +25,14 @@ use std::{
 
 use crate::common::Server;
 
-/// The address at which the server listens, as the pages say.
+/// The server's address in the pages.
 const PAGE_ADDRESS: &str = "127.0.0.1:8000";
 
-/// The directory in which the commands run, as the pages say.
+/// The working directory in the pages.
 const PAGE_PLACE: &str = "/home/anna/upline";
 
-/// How many steps (commands, files, starts and ends of the server) the pages have at least, so that none is
-/// lost when a page is rewritten.
+/// Minimum steps (commands, files, starts and ends of the server) per page, so that none is lost when a page
+/// is rewritten.
 const STEPS_MIN: [(&str, usize); 5] = [
     ("README.md", 8),
     ("docs/api.md", 19),
@@ -46,7 +46,7 @@ fn page(name: &str) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Every page that people write. Programs write those in docs/proof/.
+/// Returns every hand-written page. Those in docs/proof/ are generated.
 fn pages() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let names =
@@ -89,13 +89,13 @@ fn the_pages_say_what_happens() {
     }
 }
 
-/// Runs the steps of a page, beginning in an empty directory.
+/// Runs the steps of a page, starting in an empty directory.
 fn says_what_happens(name: &str) {
     let steps = steps(&page(name));
     let steps_min = STEPS_MIN.iter().find(|(page, _)| *page == name).map_or(1, |(_, steps)| *steps);
     assert!(steps_min <= steps.len(), "{name} has {} steps, and had {steps_min}", steps.len());
     let place = tempfile::tempdir().expect("a temporary directory");
-    // The pages are of a checkout, which is known by this file, and keeps its data in `snapshots/live`.
+    // The pages assume a checkout, which is recognized by this file, and keeps its data in `snapshots/live`.
     fs::create_dir(place.path().join("snapshots")).expect("a temporary directory");
     fs::write(place.path().join("snapshots/README.md"), "the format\n").expect("a temporary file");
     let mut session =
@@ -120,7 +120,7 @@ enum Step {
     Command { line: usize, text: String, expected: String },
 }
 
-/// The steps of a page, in order.
+/// Returns the steps of a page, in order.
 fn steps(text: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut file = None;
@@ -150,7 +150,7 @@ fn steps(text: &str) -> Vec<Step> {
     steps
 }
 
-/// The commands of a block with their answers. A command goes on after a backslash at the end of its line.
+/// Returns the commands of a block with their output. A backslash at the end of a line continues a command.
 fn commands(block: &[(&str, usize)]) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut lines = block.iter().peekable();
@@ -172,7 +172,7 @@ fn commands(block: &[(&str, usize)]) -> Vec<Step> {
     steps
 }
 
-/// A command as words: quotes as in a shell, nothing is expanded.
+/// Splits a command into words: quotes as in a shell, no expansion.
 fn words(command: &str) -> Vec<String> {
     let (mut words, mut word, mut quote): (Vec<String>, Option<String>, Option<char>) =
         (Vec::new(), None, None);
@@ -203,7 +203,7 @@ struct Session<'p> {
 }
 
 impl Session<'_> {
-    /// Does a step; `Err` says what was different.
+    /// Runs a step; `Err` describes the difference.
     fn take(&mut self, step: &Step, next: Option<&Step>) -> Result<(), String> {
         match step {
             Step::Start => {
@@ -225,7 +225,7 @@ impl Session<'_> {
                 let different = |reason: String| {
                     Err(format!("line {line}: $ {text}\n{reason}\n--- page\n{expected}--- now\n{actual}"))
                 };
-                // Empty lines at the end are not seen on a terminal.
+                // Trailing empty lines are invisible on a terminal.
                 if let Err(reason) =
                     self.matcher.compare(expected.trim_end_matches('\n'), actual.trim_end_matches('\n'))
                 {
@@ -259,12 +259,12 @@ impl Session<'_> {
         output
     }
 
-    /// The binary; what it says on standard output and standard error, in order. Small log segments, so that
-    /// the disk has little to do.
+    /// Runs the binary; returns its standard output and standard error, in order. Small log segments reduce
+    /// the load on the disk.
     fn upline(&self, arguments: &[&str]) -> (i32, String) {
         let mut output = tempfile::tempfile().expect("a temporary file");
         let stream = |file: &File| Stdio::from(file.try_clone().expect("a file has more than one handle"));
-        // The pages' server has the port that a new user's has; that of the test has any.
+        // The pages show the default port; the test's server has a random one.
         let address = self.server.as_ref().map(|server| server.address.to_string());
         let arguments = arguments.iter().map(|argument| match &address {
             Some(address) => argument.replace(PAGE_ADDRESS, address),
@@ -328,7 +328,7 @@ impl Session<'_> {
     }
 }
 
-/// The operating system's user of the pages in place of the one that runs the test, where the log names it.
+/// Replaces the operating system's user that runs the test by that of the pages, where the log names it.
 fn with_the_pages_user(text: &str) -> String {
     const END: &str = "\",\"kind\":\"cli\"}";
     const BEGIN: &str = "{\"id\":\"";
@@ -343,7 +343,7 @@ fn with_the_pages_user(text: &str) -> String {
 
 // --- comparing
 
-/// What may differ from run to run.
+/// Kinds of values that vary between runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Uuid,
@@ -362,10 +362,10 @@ enum Piece<'t> {
     Value(Kind, &'t str),
 }
 
-/// Which value of the run each value of the page stands for.
+/// Maps values of the page to values of the run.
 struct Matcher {
     started: SystemTime,
-    /// From the page's value to that of the run. A value that the page itself gave stands for itself.
+    /// From the page's value to that of the run. A value that the page itself gave maps to itself.
     values: HashMap<String, String>,
 }
 
@@ -375,7 +375,8 @@ impl Matcher {
         Self { started: SystemTime::now() - Duration::from_secs(1), values: HashMap::new() }
     }
 
-    /// A command with the values of this run. What appears in a command first was not made by the run.
+    /// Returns a command with the values of this run. Values that first appear in a command were not
+    /// generated by the run.
     fn translated(&mut self, command: &str) -> String {
         let mut text = String::new();
         for piece in pieces(command) {
@@ -415,7 +416,7 @@ impl Matcher {
             };
         }
         let may_differ = match kind {
-            // Version 5 is computed from a name; only random ones differ.
+            // Version 5 is derived from a name; only random ones vary.
             Kind::Uuid => [wanted, found].iter().all(|uuid| uuid.as_bytes()[14] == b'4'),
             Kind::Time => self.is_now(found),
             Kind::Digest | Kind::Code | Kind::Key | Kind::Checksums | Kind::Seconds => true,
@@ -423,7 +424,7 @@ impl Matcher {
         if wanted != found && !may_differ {
             return Err(format!("{wanted} is now {found}"));
         }
-        // Two writes may fall into one microsecond; nothing else may be the same twice.
+        // Two writes may fall into one microsecond; no other value may repeat.
         if kind != Kind::Time && self.values.values().any(|value| value == found) {
             return Err(format!("{found} appears in the place of two values, {wanted} is one"));
         }
@@ -437,7 +438,7 @@ impl Matcher {
     }
 }
 
-/// Cuts a text into values of known kinds and what is between them.
+/// Splits a text into values of known kinds and the text between them.
 fn pieces(text: &str) -> Vec<Piece<'_>> {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let mut pieces = Vec::new();
@@ -468,9 +469,9 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// The kind and length of the value that a text begins with. In patterns `h` is a lower-case hexadecimal
-/// digit, `9` a digit, `C` a character of generated codes, `B` one of base 64 for addresses, anything else
-/// itself.
+/// Returns the kind and length of the value that a text begins with. In patterns `h` is a lower-case
+/// hexadecimal digit, `9` a digit, `C` a character of generated codes, `B` one of URL-safe base64, anything
+/// else itself.
 fn value(text: &str) -> Option<(Kind, usize)> {
     let patterns = [
         (Kind::Digest, "hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh"),
@@ -509,7 +510,7 @@ fn a_changed_answer_is_found() {
     const NAMED: &str = "2962ef90-c4ec-509d-9762-d392726c79e0";
     let now = format!("{:.6}", jiff::Timestamp::now());
     let digest = |digit: &str| digit.repeat(64);
-    // The page, the answer, whether they match.
+    // page, output, whether they match
     let table = [
         ("{\"level\":2}".to_owned(), "{\"level\":2}".to_owned(), true),
         ("{\"level\":2}".to_owned(), "{\"level\":3}".to_owned(), false),

@@ -1,4 +1,5 @@
-//! The shared files of real trees. They are not part of the project; where they are not, these tests say so.
+//! The shared files of real trees. They are not part of the project; where they are missing, these tests say
+//! so.
 
 use std::path::{Path, PathBuf};
 
@@ -55,7 +56,7 @@ fn real_trees_survive_export_and_import_in_a_matrix() {
 fn real_trees_survive_export_and_import_in_unlimited_width() {
     for (name, members, roots, deepest) in FILES {
         let Some((_, depth)) = round_trip(name, "levels.toml", members, roots) else { continue };
-        // Everybody sits directly under the sponsor, so the depth is the published one; a root is level 1
+        // Every member sits directly under the sponsor, so the depth is the published one; a root is level 1
         // here, 0 there.
         assert_eq!(depth, deepest + 1, "{name}");
     }

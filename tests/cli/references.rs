@@ -1,4 +1,4 @@
-//! What the pages refer to exists: settings, exit codes, files and their sections, metrics.
+//! References in the pages resolve: settings, exit codes, files and their sections, metrics.
 
 use std::{fs, path::Path, process::Command};
 
@@ -61,7 +61,7 @@ fn every_link_of_a_page_resolves() {
     assert!(50 <= count, "{count} links");
 }
 
-/// The places in a page that links can name, as GitHub derives them from its headings.
+/// Returns the anchors of a page, as GitHub derives them from its headings.
 fn anchors(page: &str) -> Vec<String> {
     let mut in_block = false;
     let headings = page.lines().filter(|line| {

@@ -8,7 +8,7 @@ use crate::support::{Place, Server, command, run, verified};
 
 const MEMBERS: u64 = 12;
 
-/// A directory with signups in its log alone, made by a server that was killed.
+/// Makes a directory with signups only in its log, by a server that was killed.
 fn with_log(place: &Place) -> String {
     let data = place.text("data");
     let server = serving(&data);

@@ -68,7 +68,7 @@ fn a_bare_call_serves_with_no_configuration() {
         std::fs::create_dir_all(place.path(directory)).unwrap();
     }
     std::fs::write(place.path("checkout/snapshots/README.md"), "").unwrap();
-    // Wherever it is started there is one network, and it is begun once, loudly.
+    // Regardless of where it is started there is one network, and its creation is announced once.
     let said = serves("anywhere", &[("HOME", &home)]);
     let data = place.path("home/.local/state/upline");
     assert!(data.join("instance").exists());
@@ -110,7 +110,7 @@ fn every_command_that_begins_a_network_says_so() {
     let key = ["keys", "create", "--name", "a", "--data-dir", &at("keys")];
     run(key).ends_with(0).says(&format!("made the data directory {}", at("keys")));
     assert!(!run(key).ends_with(0).err.contains("made the data directory"));
-    // Those that only look make nothing.
+    // Read-only commands create nothing.
     for command in ["verify", "export", "snapshot", "tree"] {
         run([command, "--data-dir", &at("nowhere")]).ends_with(7);
     }
@@ -149,7 +149,7 @@ fn sizes_are_bytes_or_have_a_letter() {
     assert_eq!(out, "segment_bytes = \"2M\"\nlog_retention_bytes = \"10G\"\n");
     shown(&["--config", &config], "10GB").ends_with(3).says("log_retention_bytes: `10GB` is not a size");
     shown(&["--segment-bytes", "1.5M"], "").ends_with(3).says("such as 64M");
-    // The log is made of them.
+    // The log has segments of the configured size.
     let data = place.text("data");
     let server = Server::start(&mut command([
         "serve",
@@ -196,7 +196,7 @@ fn the_width_of_the_original_counts_for_a_new_directory_only() {
     server.end().ends_with(0).says("ignored, since there is no database and no cache: DB_URL, REDIS_ENABLED");
     let ran: crate::support::Ran = command(serve).env("MAX_CHILDREN", "5").output().unwrap().into();
     ran.ends_with(8).says("placement.width: 2 in the directory, 5 wanted");
-    // Nobody asks for a width: the directory's counts.
+    // Without a requested width the directory's applies.
     let server = start(&data);
     server.signal("TERM");
     server.end().ends_with(0);
@@ -311,7 +311,7 @@ fn the_second_signal_ends_at_once() {
         "--data-dir",
         &place.text("data"),
     ]));
-    // A request whose body does not come holds the server up.
+    // A request with a missing body delays the stop.
     let mut half = std::net::TcpStream::connect(&server.address).unwrap();
     half.write_all(b"POST /user/register HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n{")
         .unwrap();
@@ -319,6 +319,6 @@ fn the_second_signal_ends_at_once() {
     server.signal("TERM");
     std::thread::sleep(Duration::from_millis(500));
     server.signal("TERM");
-    // A stop that waits for the body, or for its sixty seconds, ends with 0.
+    // A stop that waited for the body, or for its sixty seconds, would end with 0.
     server.end().ends_with(130).says("once more to stop at once");
 }

@@ -1,4 +1,4 @@
-//! Starting the program and looking at what it did.
+//! Starts the program and checks its results.
 
 use std::{
     ffi::OsStr,
@@ -12,10 +12,10 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The longest that anything here may take, on a slow machine under load.
+/// Timeout for everything here, on a slow machine under load.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A place for files that goes away with the test.
+/// A directory for files that is removed after the test.
 pub struct Place(TempDir);
 
 impl Place {
@@ -31,7 +31,7 @@ impl Place {
         self.path(name).to_str().expect("temporary paths are UTF-8").into()
     }
 
-    /// Writes a file and gives back its path as an argument.
+    /// Writes a file and returns its path as an argument.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         std::fs::write(self.path(name), content).expect("a temporary file can be written");
         self.text(name)
@@ -42,7 +42,7 @@ impl Place {
     }
 }
 
-/// The program, with nothing of this process's configuration.
+/// Returns the program without any configuration from this process.
 pub fn command<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_upline"));
     command.args(arguments).stdin(Stdio::null());
@@ -55,7 +55,7 @@ pub fn command<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Comma
     command
 }
 
-/// How a run ended.
+/// The result of a run.
 pub struct Ran {
     pub code: Option<i32>,
     pub out: String,
@@ -73,7 +73,7 @@ impl From<Output> for Ran {
 }
 
 impl Ran {
-    /// Asserts the exit code; gives back the object on the last line of standard output, if there is one.
+    /// Asserts the exit code; returns the object on the last line of standard output, if any.
     #[track_caller]
     pub fn ends_with(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "standard error:\n{}\nstandard output:\n{}", self.err, self.out);
@@ -94,12 +94,12 @@ impl Ran {
     }
 }
 
-/// Runs the program to its end.
+/// Runs the program to completion.
 pub fn run<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Ran {
     command(arguments).output().expect("the program starts").into()
 }
 
-/// The network digest of a directory that verifies.
+/// Verifies a directory and returns its network digest.
 #[track_caller]
 pub fn verified(data_dir: &str) -> Value {
     let object = run(["verify", "--data-dir", data_dir, "--json"]).ends_with(0).json();
@@ -120,7 +120,7 @@ impl Server {
         Self::start_after(command, 0)
     }
 
-    /// As `start`, for a program that first says `lines` other lines.
+    /// As `start`, for a program that first prints `lines` other lines.
     #[track_caller]
     pub fn start_after(command: &mut Command, lines: usize) -> Self {
         let mut child =
@@ -139,7 +139,7 @@ impl Server {
         Self { address: address.into(), child }
     }
 
-    /// One request; status and body of the answer.
+    /// Sends one request; returns status and body.
     pub fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
@@ -163,7 +163,7 @@ impl Server {
         signal(&self.child, name);
     }
 
-    /// Waits for its end.
+    /// Waits for it to exit.
     pub fn end(self) -> Ran {
         wait(self.child)
     }
@@ -178,7 +178,7 @@ pub fn signal(child: &Child, name: &str) {
     assert!(sent.success());
 }
 
-/// Waits for the end of a process, but not for ever.
+/// Waits for a process to exit, with a timeout.
 #[track_caller]
 pub fn wait(mut child: Child) -> Ran {
     let started = Instant::now();

@@ -1,5 +1,5 @@
-//! One table of times through every door at which a time comes in: files, the API's bodies, filters and
-//! moments of the past, command lines.
+//! One table of times through every input that accepts a time: files, the API's bodies, filters and past
+//! moments, command lines.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::support::{Place, Server, command, run, verified};
 
 const ROOT: &str = "00000000-0000-4000-8000-000000000001";
 
-/// Text, and the moment that it is in UTC; `None` where it is refused.
+/// Text, and its moment in UTC; `None` if it is refused.
 const TIMES: [(&str, Option<&str>); 22] = [
     ("2025-03-01T10:00:00Z", Some("2025-03-01T10:00:00.000000Z")),
     ("2025-03-01T10:00:00.25+01:00", Some("2025-03-01T09:00:00.250000Z")),
@@ -119,8 +119,8 @@ fn a_time_is_the_same_moment_at_every_door() {
     server.end().ends_with(0);
 }
 
-/// The last second of the year 9999, for which the time-zone library has no moment: in by every door, out of
-/// every other, and back in.
+/// The last second of the year 9999, which the time-zone library cannot represent: accepted by every input,
+/// printed by every output, and accepted again.
 #[test]
 fn the_last_second_of_the_calendar_goes_all_the_way() {
     const LAST: &str = "9999-12-31T23:59:59Z";
@@ -172,7 +172,7 @@ fn the_end_of_a_key_is_a_time_like_others() {
     let data = place.text("data");
     let file = place.file("members.csv", "member,sponsor,joined_at\nroot,,\n");
     run(["import", &file, "--data-dir", &data]).ends_with(0);
-    // text, the moment or what is said
+    // text, moment or message
     let table = [
         ("2999-01-31", Ok("2999-01-31T00:00:00Z")),
         ("2999-01-31T12:30:00", Ok("2999-01-31T12:30:00Z")),

@@ -1,8 +1,8 @@
-//! Holds every answer of `/v1` that a test sees against `/openapi.json`: the status must be described there
+//! Checks every `/v1` response that a test sees against `/openapi.json`: the status must be described there
 //! for the route, and the body must fit its schema.
 //!
-//! Stricter than what is published: an object may have no field that is not described, so that nothing is
-//! answered without a word about it.
+//! Stricter than the published schema: an object may have no undescribed field, so that nothing is returned
+//! without documentation.
 
 use std::{
     collections::HashMap,
@@ -14,19 +14,19 @@ use upline_judge::Judge;
 
 use super::Reply;
 
-/// What this build says of itself.
+/// The description of this build.
 static DESCRIPTION: LazyLock<Value> = LazyLock::new(upline::http::description);
 
-/// Schemas that were asked for, by a pointer to them.
+/// Compiled schemas, by their pointer.
 static JUDGES: LazyLock<Mutex<HashMap<String, Arc<Judge>>>> = LazyLock::new(Mutex::default);
 
-/// Checks an answer.
+/// Checks a response.
 ///
 /// # Panics
-/// When it is not as described.
+/// When it does not match the description.
 pub fn check(method: &str, path: &str, reply: &Reply) {
     let path = path.split('?').next().unwrap_or_default();
-    // What hyper itself refuses has no name of ours.
+    // Hyper's own refusals do not have our server name.
     if !path.starts_with("/v1/") || reply.header("server") != Some("upline") || method == "HEAD" {
         return;
     }
@@ -71,7 +71,7 @@ pub fn validate(pointer: &str, value: &Value, about: &str) {
     assert!(errors.is_empty(), "{about} is not as described at {pointer}: {errors:#?}\n{value:#}");
 }
 
-/// Whether a value fits a schema of the description.
+/// Returns whether a value fits a schema of the description.
 pub fn fits(pointer: &str, value: &Value) -> bool {
     judge(pointer).fits(value)
 }
@@ -88,8 +88,8 @@ fn judge(pointer: &str) -> Judge {
     Judge::new(&whole).unwrap_or_else(|error| panic!("{pointer}: {error}"))
 }
 
-/// Allows no field but those described. The parts of an `allOf` describe one object together, so each may
-/// have the others' fields.
+/// Forbids undescribed fields. The parts of an `allOf` describe one object together, so each may have the
+/// others' fields.
 fn close(schema: &mut Value) {
     let mut waiting = vec![schema];
     while let Some(value) = waiting.pop() {
@@ -113,7 +113,8 @@ fn close(schema: &mut Value) {
     }
 }
 
-/// Pointer to the operation of a request: of the templates that fit, the one with the fewest parameters.
+/// Returns a pointer to the operation of a request: of the matching templates, the one with the fewest
+/// parameters.
 fn operation(method: &str, path: &str) -> Option<String> {
     let paths = DESCRIPTION["paths"].as_object().expect("paths are described");
     let fits = |template: &str| {
@@ -132,7 +133,7 @@ fn operation(method: &str, path: &str) -> Option<String> {
     paths[template].get(&method).map(|_| format!("/paths/{}/{method}", escaped(template)))
 }
 
-/// A name inside a JSON pointer.
+/// Escapes a name for a JSON pointer.
 fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }

@@ -1,6 +1,6 @@
 //! The running binary, and an HTTP client that shows every byte.
 //!
-//! The client is ours so that nothing between it and the server decodes, follows, retries or reorders
+//! The client is our own, so that nothing between it and the server decodes, follows, retries or reorders
 //! anything.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
@@ -15,24 +15,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the binary may take to listen, to be ready, or to end, and whatever else a test waits for. Far more
-/// than it needs: it ends tests that hang, and a loaded machine must not fail one.
+/// Timeout for the binary to listen, to be ready, or to exit, and for other waits. Generous: it ends tests
+/// that hang, and a loaded machine must not fail one.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A test that measures, or that takes the whole machine, waits here for those before it.
+/// A test that measures, or that uses the whole machine, waits here for its turn.
 #[must_use = "the turn ends when it is dropped"]
 pub fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the figures are those of a machine that does nothing else: then the design's are demanded.
+/// Returns whether the machine is idle otherwise: then the design's figures are enforced.
 pub fn is_strict() -> bool {
     is_set("UPLINE_STRICT")
 }
 
-/// Whether times and rates are held against their bounds: in the deep and the release tier (`.ci/proof`), never
-/// in a plain `cargo test`, which says nothing about the machine that it runs on.
+/// Returns whether times and rates are checked against their bounds: in the deep and the release tier
+/// (`.ci/proof`), never in a plain `cargo test`, which says nothing about the machine that it runs on.
 pub fn are_times_judged() -> bool {
     is_strict() || is_set("UPLINE_TIMES")
 }
@@ -41,17 +41,17 @@ fn is_set(name: &str) -> bool {
     std::env::var(name).is_ok_and(|text| text == "1")
 }
 
-/// Tells how long something took, and judges it where times are judged.
+/// Prints how long something took, and checks it where times are checked.
 pub fn assert_within(most: Duration, took: Duration, what: &str) {
     println!("{what}: {took:?}, {most:?} are allowed");
     assert!(!are_times_judged() || took <= most, "{what}: {took:?}");
 }
 
-/// A server process. Killed when dropped.
+/// A server process. Killed on drop.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
-    /// What it says after the line that names its address.
+    /// Its output after the line with its address.
     said: Mutex<mpsc::Receiver<String>>,
 }
 
@@ -61,7 +61,7 @@ impl Server {
         Self::start_without_waiting(data_dir, arguments).when_ready()
     }
 
-    /// Starts it and waits only for the line that names its address.
+    /// Starts it and waits only for the line with its address.
     pub fn start_without_waiting(data_dir: &Path, arguments: &[&str]) -> Self {
         Self::launch(data_dir, arguments).expect("the server says where it listens")
     }
@@ -71,7 +71,7 @@ impl Server {
         Self::launch(data_dir, arguments).map(Self::when_ready)
     }
 
-    /// As `start`, of a process that may have so many open files.
+    /// As `start`, with a limit of open files.
     pub fn start_with_files(data_dir: &Path, arguments: &[&str], files: u32) -> Self {
         let mut shell = Command::new("/bin/sh");
         shell.arg("-c").arg(format!("ulimit -n {files} && exec \"$0\" \"$@\"")).arg(binary());
@@ -96,7 +96,7 @@ impl Server {
             .args(["serve", "--addr", "127.0.0.1:0", "--segment-bytes", "1048576", "--data-dir"])
             .arg(data_dir)
             .args(arguments)
-            // Nothing of the machine's environment may configure it.
+            // The environment must not configure it.
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -106,7 +106,7 @@ impl Server {
         let (sender, receiver) = mpsc::channel();
         for stream in [boxed(child.stdout.take()), boxed(child.stderr.take())] {
             let sender = sender.clone();
-            // Reads to the end, so that the process never waits for a full pipe.
+            // Drained to the end, so that the process never blocks on a full pipe.
             std::thread::spawn(move || {
                 for line in BufReader::new(stream).lines() {
                     let Ok(line) = line else { break };
@@ -137,7 +137,7 @@ impl Server {
         Some(Self { child, address, said: receiver.into() })
     }
 
-    /// Where it listens for operations; to be asked once, of a server that was told to.
+    /// Returns its operations address; to be called once, on a server that has one.
     pub fn ops_address(&self) -> SocketAddr {
         loop {
             let line = self
@@ -152,7 +152,7 @@ impl Server {
         }
     }
 
-    /// The value of a series that `/metrics` shows, asked for where nobody needs credentials.
+    /// Returns the value of a series in `/metrics`, on a server without authorization.
     pub fn metric(&self, series: &str) -> u64 {
         let text = self.get("/metrics");
         let line = text.text().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
@@ -163,7 +163,7 @@ impl Server {
         Client::connect(self.address)
     }
 
-    /// One request on a connection of its own.
+    /// Sends one request on a separate connection.
     pub fn get(&self, path: &str) -> Reply {
         self.request("GET", path, &[], b"")
     }
@@ -195,7 +195,7 @@ impl Server {
         assert!(killed.success());
     }
 
-    /// Waits for the end.
+    /// Waits for it to exit.
     pub fn wait(mut self) -> ExitStatus {
         let begin = Instant::now();
         loop {
@@ -219,18 +219,18 @@ fn boxed(stream: Option<impl Read + Send + 'static>) -> Box<dyn Read + Send> {
     Box::new(stream.expect("it is piped"))
 }
 
-/// The binary under test.
+/// Returns the path of the binary under test.
 pub fn binary() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_upline"))
 }
 
-/// An answer, byte for byte.
+/// A response, byte for byte.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reply {
     pub status: u16,
     /// Names as sent.
     pub headers: Vec<(String, String)>,
-    /// Without the framing of chunks.
+    /// Without chunked framing.
     pub body: Vec<u8>,
 }
 
@@ -248,7 +248,7 @@ impl Reply {
     }
 }
 
-/// A connection that is kept alive.
+/// A keep-alive connection.
 pub struct Client {
     stream: BufReader<TcpStream>,
     host: String,
@@ -262,8 +262,8 @@ impl Client {
         Self { stream: BufReader::new(stream), host: address.to_string() }
     }
 
-    /// From one of this machine's own addresses (127.0.0.0/8 are all its own), with a small buffer for what
-    /// comes in if one is given.
+    /// Connects from one of this machine's own addresses (127.0.0.0/8 are all its own), with a small receive
+    /// buffer if one is given.
     pub fn connect_from(source: [u8; 4], address: SocketAddr, receive_bytes: Option<usize>) -> Self {
         let socket =
             socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
@@ -278,7 +278,7 @@ impl Client {
         Self { stream: BufReader::new(stream), host: address.to_string() }
     }
 
-    /// From now on it waits for an answer as long as it takes.
+    /// Removes the timeout for responses.
     pub fn be_patient(&mut self) {
         self.stream.get_mut().set_read_timeout(None).expect("a socket");
     }
@@ -317,7 +317,7 @@ impl Client {
         Ok(reply)
     }
 
-    /// Whom it talks to.
+    /// Returns the server's address.
     pub fn address(&self) -> SocketAddr {
         self.host.parse().expect("it was made from an address")
     }
@@ -327,12 +327,12 @@ impl Client {
         self.stream.get_mut().write_all(bytes)
     }
 
-    /// The sending end, for another thread.
+    /// Returns the sending half, for another thread.
     pub fn sender(&mut self) -> TcpStream {
         self.stream.get_mut().try_clone().expect("a socket")
     }
 
-    /// Sends no more.
+    /// Closes the sending half.
     pub fn finish(&mut self) {
         self.stream.get_mut().shutdown(std::net::Shutdown::Write).expect("a connection");
     }
@@ -387,7 +387,7 @@ impl Client {
         Ok(0 < size)
     }
 
-    /// What comes until the server closes; `None` when it has not closed within `patience`.
+    /// Reads until the server closes; `None` if it has not closed within `patience`.
     pub fn read_to_end(&mut self, patience: Duration) -> Option<Vec<u8>> {
         self.stream.get_mut().set_read_timeout(Some(patience)).expect("a socket");
         let mut bytes = Vec::new();
@@ -399,7 +399,7 @@ impl Client {
     }
 }
 
-/// The UUID of a number, as the server prints it.
+/// Returns the UUID of a number, as the server prints it.
 pub fn uuid(number: u64) -> String {
     format!("00000000-0000-4000-8000-{number:012x}")
 }

@@ -1,5 +1,5 @@
-//! When a clock is not written by, from the words of the documentation and with none of the program's code.
-//! All times in microseconds.
+//! A model of when writes are refused because of the clock, from the documentation and without the program's
+//! code. All times in microseconds.
 
 /// Which way the clock jumped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -10,22 +10,22 @@ pub enum Jumped {
 
 /// The clock of one process on one log.
 ///
-/// The wall clock minus the boot clock is the moment at which the machine was booted: a right clock gives the
-/// same one for ever, and setting the clock moves it.
+/// The wall clock minus the boot clock is the time at which the machine was booted: constant for a correct
+/// clock, and moved by setting the clock.
 #[derive(Clone, Debug)]
 pub struct NaiveClock {
-    /// How far it may jump; `None`: as far as it likes.
+    /// How far it may jump; `None`: no limit.
     bound: Option<i64>,
-    /// When the machine was booted, by the clock as it was last believed.
+    /// When the machine was booted, by the clock as last trusted.
     booted: Option<i64>,
     /// Log time of the last command.
     pub last: Option<i64>,
-    /// It was accepted while it was behind, and has not been right since.
+    /// It was accepted while behind, and has not been correct since.
     is_excused: bool,
 }
 
 impl NaiveClock {
-    /// A process that opens a log whose last command has the time `last`.
+    /// Opens a log whose last command has the time `last`.
     pub fn opened(bound: Option<i64>, wall: i64, boot: i64, last: Option<i64>) -> Self {
         let mut clock = Self { bound, booted: None, last, is_excused: false };
         if !clock.is_far_behind(wall) {
@@ -38,7 +38,7 @@ impl NaiveClock {
         matches!((self.bound, self.last), (Some(bound), Some(last)) if wall + bound < last)
     }
 
-    /// Why nothing is written now.
+    /// Returns why writes are refused now.
     pub fn jumped(&self, wall: i64, boot: i64) -> Option<Jumped> {
         let bound = self.bound?;
         let moved = self.booted.map(|booted| (wall - boot) - booted);
@@ -49,7 +49,7 @@ impl NaiveClock {
         moved.filter(|moved| bound < *moved).map(|_| Jumped::Ahead)
     }
 
-    /// A command is written, if the clock allows it: its log time.
+    /// Writes a command, if the clock allows it; returns its log time.
     pub fn write(&mut self, wall: i64, boot: i64) -> Result<i64, Jumped> {
         if let Some(jumped) = self.jumped(wall, boot) {
             return Err(jumped);
@@ -61,7 +61,7 @@ impl NaiveClock {
         Ok(time)
     }
 
-    /// An operator accepts the clock: whether there was anything to accept.
+    /// Accepts the clock; returns whether there was anything to accept.
     pub fn accept(&mut self, wall: i64, boot: i64) -> bool {
         let is_needed = self.jumped(wall, boot).is_some();
         if is_needed {

@@ -1,9 +1,9 @@
-//! The on-disk format: every version's golden directory still opens and gives what was recorded, and this
-//! release still writes exactly the bytes of the newest one.
+//! The on-disk format: every version's golden directory still opens and yields the recorded contents, and
+//! this release still writes exactly the bytes of the newest one.
 //!
-//! `UPLINE_REGENERATE_GOLDEN=1 cargo test --test disk format::` writes the newest version's directory again, and
-//! the one of a version above it. That is right only together with a new format version, or before the version
-//! was ever released: the directory that is there is what users have.
+//! `UPLINE_REGENERATE_GOLDEN=1 cargo test --test disk format::` regenerates the newest version's directory,
+//! and the one of a version above it. That is right only together with a new format version, or before the
+//! version was ever released: the existing directory is what users have.
 
 mod newer;
 
@@ -92,7 +92,7 @@ fn plan() -> Plan {
     }
 }
 
-/// A plan with the other kind of ranks, which is refused once there are members: but it stands in the log.
+/// A plan with the other kind of ranks, which is refused once there are members, but is in the log.
 fn refused_plan() -> Plan {
     let steps = (1..=5)
         .map(|level| RankStep { name: format!("Level {level}").into(), minimum: level, reward: None })
@@ -100,7 +100,7 @@ fn refused_plan() -> Plan {
     Plan { ranks: RankRule::LevelFill { tree: Tree::Sponsor, steps }, ..plan() }
 }
 
-/// What the plan is changed to: one rank more, and all of them by personal recruits.
+/// The new plan: one rank more, and all of them by personal recruits.
 fn second_plan() -> Plan {
     let mut steps = plan().ranks.steps().to_vec();
     steps.push(RankStep { name: "Diamond".into(), minimum: 50, reward: Some(Money(100_000)) });
@@ -113,23 +113,23 @@ fn member(number: u64) -> MemberId {
     MemberId(id)
 }
 
-/// An id that a row brings along.
+/// An imported row id.
 fn row_id(lsn: u64) -> [u8; 16] {
     let mut id = *b"golden-row-id-\0\0";
     id[14..].copy_from_slice(&u16::try_from(lsn).unwrap().to_be_bytes());
     id
 }
 
-/// The digest that snapshots of a version carry.
+/// Returns the digest stored in snapshots of a version.
 fn digest_of(version: u32, state: &State) -> Digest {
     if version == 1 { state_digest_of_format_1(state) } else { state_digest(state) }
 }
 
-/// The command of an LSN: every kind, every way to name a sponsor and a place, some of them rejected.
-/// From version 2 on imports carry along what only later versions can say.
+/// Returns the command of an LSN: every kind, every way to name a sponsor and a place, some of them rejected.
+/// From version 2 on imports carry values that only later versions can store.
 fn command(version: u32, lsn: u64) -> Stamped {
     let code = |number: u64| Code::parse(&format!("Golden-{number}")).unwrap();
-    // One of those who signed up at LSN 2, 22, 42, ...
+    // A member that signed up at LSN 2, 22, 42, ...
     let sponsor = member(if lsn < 30 { 1 } else { lsn / 60 * 20 + 2 });
     let signup = |register: &dyn Fn(&mut Register)| {
         let mut signup = Register {
@@ -209,7 +209,7 @@ fn command(version: u32, lsn: u64) -> Stamped {
     };
     let key = (lsn % 6 == 3)
         .then(|| RequestKey { key: member(lsn % 90).0, fingerprint: lsn % 90 + u64::from(lsn == 303) });
-    // Since version 3 a command says who sent it, and a clock that jumps expires no key.
+    // Since version 3 a command has an actor, and a clock jump expires no key.
     let kinds = ActorKind::ALL;
     let actor = (3 <= version).then(|| {
         Actor::new(kinds[usize::try_from(lsn).unwrap() % kinds.len()], &format!("golden-{}", lsn % 5))
@@ -236,7 +236,7 @@ fn write_snapshot(state: &State, store: &SnapshotStore, durable_lsn: u64) -> u64
     writer.publish(durable_lsn, state_digest(state).0, network_digest(state).0).unwrap().oldest_kept_lsn
 }
 
-/// Makes the directory of this version, and says what is in it.
+/// Creates the directory of this version, and describes its contents.
 fn generate(path: &Path) -> String {
     let (storage, mut maps) = (Disk::shared(), MemberDirectory::with_capacity(0, 0));
     let mut state = State::new(plan(), CODE_KEY);
@@ -273,7 +273,7 @@ fn generate(path: &Path) -> String {
     describe(FORMAT_VERSION, path)
 }
 
-/// Opens a directory, rebuilds the state, and lists what there is to compare.
+/// Opens a directory, rebuilds the state, and lists the facts to compare.
 fn describe(version: u32, path: &Path) -> String {
     let mut opened = DataDir::open(&Disk::shared(), path, options()).unwrap();
     let mut out = String::new();
@@ -336,7 +336,7 @@ fn describe(version: u32, path: &Path) -> String {
     out
 }
 
-/// The state of the snapshot and the tail, with everything compared that was stored to be compared.
+/// Rebuilds the state from the snapshot and the tail, and compares it with every stored check value.
 fn replay(version: u32, opened: &mut Opened) -> State {
     let mut maps = MemberDirectory::with_capacity(0, 0);
     let mut restore = Restore::new(opened.snapshot.header().clone()).unwrap();
@@ -367,7 +367,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// All files below a directory, by their names in it.
+/// Returns all files below a directory, by relative path.
 fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for part in ["", "log", "archive", "snapshots"] {
@@ -385,7 +385,7 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// The other way round.
+/// The inverse of `files`.
 fn write_files(directory: &Path, files: &BTreeMap<String, Vec<u8>>) {
     for part in ["log", "archive", "snapshots"] {
         fs::create_dir_all(directory.join(part)).unwrap();
@@ -395,7 +395,7 @@ fn write_files(directory: &Path, files: &BTreeMap<String, Vec<u8>>) {
     }
 }
 
-/// A copy to work on: opening may write.
+/// Makes a working copy: opening may write.
 fn copy_of(version: u32) -> tempfile::TempDir {
     let place = tempfile::tempdir().unwrap();
     write_files(place.path(), &files(&golden(version)));
@@ -439,8 +439,8 @@ fn this_release_still_writes_the_newest_version_to_the_byte() {
     let expected = generate(&path);
     assert_eq!(expected, fs::read_to_string(golden(FORMAT_VERSION).join("expected.txt")).unwrap());
     let (mut written, mut recorded) = (files(&path), files(&golden(FORMAT_VERSION)));
-    // A file that was in `snapshots/` before, moved. Golden directories made before retired snapshots were
-    // archived have none.
+    // A file moved from `snapshots/`. Golden directories made before retired snapshots were archived have
+    // none.
     let archived = "archive/00000000000000000000.snap";
     let kept = written.remove(archived).expect("the first snapshot is archived");
     assert!(recorded.remove(archived).is_none_or(|golden| golden == kept));
@@ -467,7 +467,7 @@ fn the_whole_log_of_version_1_replays_from_nothing_through_the_archive() {
     assert_eq!(state.lsn(), COMMANDS);
     let replayed = replay(1, &mut opened);
     assert_eq!(digest_of(1, &state), digest_of(1, &replayed));
-    // What format 1 did not note is known where the commands themselves were replayed.
+    // What format 1 did not record is known if the commands themselves were replayed.
     assert_eq!((state.changed_nothing_after(), replayed.changed_nothing_after()), (0, 320));
     for lsn in 321..=COMMANDS {
         assert_eq!(replayed.changed_nothing(lsn), state.changed_nothing(lsn), "{lsn}");
@@ -475,7 +475,7 @@ fn the_whole_log_of_version_1_replays_from_nothing_through_the_archive() {
     assert!((1..=320).any(|lsn| state.changed_nothing(lsn).is_some()));
 }
 
-/// The places that `snapshots/README.md` gives, read without any of the code that wrote them.
+/// The offsets in `snapshots/README.md`, read without any of the code that wrote them.
 #[test]
 fn headers_of_version_1_are_where_the_specification_says() {
     regenerate_if_asked();
@@ -547,7 +547,7 @@ fn headers_of_version_1_are_where_the_specification_says() {
 }
 
 /// The archives of version 1, read by the specification alone: a vector is `{offset i32 from itself, length
-/// u32}`, the root stands at the end.
+/// u32}`, the root is at the end.
 #[test]
 fn archives_of_version_1_are_laid_out_as_specified() {
     regenerate_if_asked();
@@ -617,7 +617,7 @@ fn what_version_2_added_is_where_the_specification_says() {
         (u32_at(manifest, 8), u32_at(manifest, 168), u32_at(manifest, 172)),
         (2, header.unchanged, header.row_ids)
     );
-    // Of each section its archives, in the order of the rows.
+    // The archives of each section, in row order.
     let (mut at, mut archives) = (64, BTreeMap::<u16, VecDeque<_>>::new());
     while at < snapshot.len() - 256 {
         let length = u32_at(snapshot, at + 8) as usize;
@@ -710,7 +710,7 @@ fn what_version_3_added_is_where_the_specification_says() {
                 chain = chained(this, chain);
                 records += 1;
                 chains.insert(records, chain);
-                // Version 3; behind the time and the request key the actor.
+                // Version 3; the actor follows the time and the request key.
                 assert_eq!(u16_at(this, 2), 3);
                 let actor = if this[16] == 1 { 17 + 24 } else { 17 };
                 let kind = usize::try_from(records).unwrap() % ActorKind::ALL.len();
@@ -727,7 +727,7 @@ fn what_version_3_added_is_where_the_specification_says() {
         }
     }
     assert_eq!(records, COMMANDS);
-    // Each snapshot names the chain at its LSN.
+    // Each snapshot records the chain at its LSN.
     let mut linked = 0;
     for (name, snapshot) in
         files.iter().filter(|(name, _)| Path::new(name).extension().is_some_and(|end| end == "snap"))
@@ -750,8 +750,8 @@ fn what_version_3_added_is_where_the_specification_says() {
     assert!(2 <= linked, "there are references and reversals");
 }
 
-/// A directory of an older version goes on in the newest. No segment whose header says an older version holds
-/// anything that a release of that time would not understand: what it sees behind its own segments is a newer
+/// A directory of an older version continues in the newest. No segment whose header has an older version
+/// holds anything that a release of that time would not understand: after its own segments it sees a newer
 /// format.
 #[test]
 fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
@@ -764,7 +764,7 @@ fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
         opened.journal.append(&[], state.outcome_hash()).unwrap();
         opened.journal.sync().unwrap();
         drop(opened);
-        // Older releases know nothing of `durable`, and leave it alone.
+        // Older releases do not know `durable`, and leave it alone.
         let is_changed = |(name, content): &(&String, &Vec<u8>)| {
             before.get(*name) != Some(*content) && *name != "/durable"
         };
@@ -804,7 +804,7 @@ fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
         })
         .unwrap();
         assert_eq!(seen, (1..=COMMANDS + 1).collect::<Vec<_>>(), "version {version}");
-        // And a cut back into the old part leaves what an older release reads.
+        // And truncating back into the old part leaves a directory that an older release reads.
         let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
         opened.journal.cut_suffix(COMMANDS - 2).unwrap();
         drop(opened);

@@ -1,12 +1,12 @@
-//! Sixteen clients write and read at once, and keep every answer with its LSN and its times. Afterwards the
-//! log is applied to nothing, command by command, and at each LSN every answer that named it must be what the
-//! state of that moment says: reads and refusals too.
+//! Sixteen clients write and read concurrently, and record every response with its LSN and its times.
+//! Afterwards the log is applied from scratch, command by command, and at each LSN every response with that
+//! LSN must match the state: reads and refusals too.
 //!
-//! The order of LSNs must be that of real time: what was asked after something was answered sees it. And
-//! nothing that is not durable is seen: after each of some thousand answers the power goes, and the LSN that
-//! was named is there.
+//! The order of LSNs must be that of real time: a request sent after a response sees its effects. And nothing
+//! is visible before it is durable: after each of some thousand responses the power fails, and the reported
+//! LSN is there.
 //!
-//! `UPLINE_HISTORY_OPERATIONS` (12,000) and `UPLINE_SEED` say how much and how.
+//! `UPLINE_HISTORY_OPERATIONS` (12,000) and `UPLINE_SEED` set the amount and the seed.
 
 mod clients;
 mod durable;
@@ -21,9 +21,9 @@ use crate::{
     proof,
 };
 
-/// What was asked after something was answered must not be older; a write must be newer.
+/// A request sent after a response must not see an older LSN; a write must get a newer one.
 fn assert_real_time(answers: &[Answered]) -> u64 {
-    // The end of one and the beginning of another at one moment say nothing.
+    // A response and a request at the same moment are unordered.
     let mut moments: Vec<(Duration, bool, usize)> = Vec::new();
     for (at, answer) in answers.iter().enumerate().filter(|(_, answer)| !answer.is_repeat) {
         moments.push((answer.begin, false, at));

@@ -1,13 +1,13 @@
-//! SIGKILL of the real binary on a real disk, under load from sixteen clients, who keep a ledger of what they
-//! were told.
+//! SIGKILL of the real binary on a real disk, under load from sixteen clients, which keep a ledger of their
+//! responses.
 //!
-//! After each restart everything acknowledged is there and equal, what has an unknown outcome is there once
-//! or not at all, and repeating it gives one result. Kills also come while the directory is opened, while a
-//! snapshot is written, and when the log goes on to another segment.
+//! After each restart everything acknowledged is there and equal, writes with an unknown outcome are there
+//! once or not at all, and repeating them gives one result. Kills also come while the directory is opened,
+//! while a snapshot is written, and during log rotation.
 //!
-//! `UPLINE_KILLS` (20), `UPLINE_KILL_SIGNUPS` (signups before each kill, 100) and `UPLINE_SEED` say how much
-//! and how; every forty kills a new network is begun, so that checking everything after each of them stays
-//! affordable.
+//! `UPLINE_KILLS` (20), `UPLINE_KILL_SIGNUPS` (signups before each kill, 100) and `UPLINE_SEED` set the
+//! amount and the seed; every forty kills a new network is started, so that checking everything after each of
+//! them stays affordable.
 
 mod check;
 mod ledger;
@@ -29,10 +29,10 @@ use crate::{
     proof::{self, Chance},
 };
 
-/// Kills in one network.
+/// Kills per network.
 const KILLS_PER_NETWORK: u64 = 40;
 
-/// What goes on when the kill comes.
+/// The activity during the kill.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Moment {
     Load,
@@ -43,14 +43,14 @@ enum Moment {
 
 const MOMENTS: [Moment; 4] = [Moment::Load, Moment::Snapshot, Moment::Rotation, Moment::Opening];
 
-/// A network and what is known of it.
+/// A network and the facts known about it.
 struct Campaign {
     _directory: tempfile::TempDir,
     data: PathBuf,
     plan: String,
     ledger: Ledger,
     chance: Chance,
-    /// How long the last opening took.
+    /// Duration of the last opening.
     opening: Duration,
     signups: u64,
 }
@@ -74,7 +74,7 @@ impl Campaign {
     fn start(&mut self) -> Server {
         let begin = Instant::now();
         let mut arguments = vec!["--snapshot-every-commands", "1000", "--log", "warn"];
-        // Later the plan in force is another.
+        // Later a different plan is in force.
         if !self.data.exists() {
             arguments.extend(["--plan", &self.plan]);
         }
@@ -83,7 +83,7 @@ impl Campaign {
         server
     }
 
-    /// Kills the server at some moment, starts it anew and checks everything.
+    /// Kills the server at some moment, restarts it and checks everything.
     fn kill_once(&mut self, server: Server, moment: Moment, counts: &mut Counts) -> Server {
         let load = Load::start(&server, &self.ledger, self.chance.below(u64::MAX));
         load.wait_for(self.chance.below(self.signups) + self.signups / 2);
@@ -119,7 +119,7 @@ impl Campaign {
         server
     }
 
-    /// Starts the server and kills it before it can have opened, by the time that the last opening took.
+    /// Starts the server and kills it before it can have opened, based on the duration of the last opening.
     fn kill_while_opening(&mut self, counts: &mut Counts) {
         let longest = u64::try_from(self.opening.as_micros()).expect("some seconds");
         let wait = Duration::from_micros(self.chance.below(longest + 1));
@@ -151,7 +151,7 @@ impl Campaign {
         }
     }
 
-    /// Ends it in good order: what is on disk verifies, and the log from its beginning gives the same.
+    /// Stops it cleanly: the directory verifies, and replaying the log from its beginning gives the same.
     fn end(self, server: Server, counts: &mut Counts) {
         counts.acknowledged += self.ledger.acknowledged;
         counts.signups += self.ledger.members.len() as u64;

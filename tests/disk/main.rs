@@ -1,5 +1,5 @@
-//! What is on disk: its format, and that nothing acknowledged is lost, whatever happens to process, system
-//! calls, files, disk and clock.
+//! The disk: its format, and that nothing acknowledged is lost under faults of the process, system calls,
+//! files, disk and clock.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,9 +1,9 @@
-//! Directories that were tampered with, through a full start: flipped bits, files missing, doubled, foreign
-//! or swapped, another process, a full disk, a clock that jumps.
+//! Tampered directories, through a full start: flipped bits, files missing, duplicated, foreign or swapped,
+//! another process, a full disk, a clock that jumps.
 //!
-//! Each is refused with its own exit code, nothing changed, or serves exactly what was there. Damage at the
-//! level of bytes, at every position, is in `src/durability/tests/damage.rs`. `UPLINE_FLIPS` (500),
-//! `UPLINE_FULL_DISKS` (20) and `UPLINE_SEED` say how much and how.
+//! Each is refused with its own exit code and unchanged, or serves exactly its contents.
+//! `src/durability/tests/damage.rs` has byte-level damage at every position. `UPLINE_FLIPS` (500),
+//! `UPLINE_FULL_DISKS` (20) and `UPLINE_SEED` set the amount and the seed.
 
 mod clock;
 mod directory;

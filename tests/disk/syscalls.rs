@@ -1,17 +1,16 @@
-//! The real binary under `strace -e inject`: at every call that changes something on disk, during a script
-//! with a new directory, rotation, snapshot and recovery, the process is killed, the call fails (EIO,
-//! ENOSPC), is interrupted, or claims a byte that it did not write.
+//! The real binary under `strace -e inject`: at every call that modifies the disk, during a script with a new
+//! directory, rotation, snapshot and recovery, the process is killed, or the call fails (EIO, ENOSPC), is
+//! interrupted, or reports one byte that it did not write.
 //!
-//! - Whatever happens, the directory opens again, with everything that was answered and nothing but that and
-//!   what was in flight, in order (D2).
-//! - A failed write or sync of the log is 503 `outcome_unknown` for who waits, `read_only` for later writes,
-//!   and reads go on (D4). A failed snapshot stops nothing.
-//! - An interrupted call is nobody's failure.
-//! - A disk that lies about a byte may lead to a refusal, never to a loss that nobody is told of (D3).
+//! - In every case the directory opens again, with everything acknowledged and beyond that only what was in
+//!   flight, in order (D2).
+//! - A failed write or sync of the log is 503 `outcome_unknown` for waiting requests, `read_only` for later
+//!   writes, and reads continue (D4). A failed snapshot stops nothing.
+//! - An interrupted call fails nothing.
+//! - A disk that lies about a byte may lead to a refusal, never to a silent loss (D3).
 //!
 //! `UPLINE_POINTS` (50) points are taken from the shuffled list of all, from `UPLINE_POINTS_FIRST` on;
-//! `UPLINE_SEED` shuffles. `strace` counts calls per thread, and so a point is the n-th such call of each
-//! thread.
+//! `UPLINE_SEED` shuffles. `strace` counts calls per thread, so a point is the n-th such call of each thread.
 
 mod offline;
 mod script;
@@ -24,7 +23,7 @@ use traced::{Fault, Point};
 
 use crate::proof::{self, Chance};
 
-/// Which faults each call can have. An interrupted call is one that the operating system may interrupt.
+/// The possible faults of each call. Only calls that the operating system may interrupt are interrupted.
 const CALLS: [(&str, &[Fault]); 7] = [
     ("pwrite64", &[Fault::Kill, Fault::Error("EIO"), Fault::Error("ENOSPC"), Fault::Interrupt, Fault::Lie]),
     ("fdatasync", &[Fault::Kill, Fault::Error("EIO"), Fault::Error("ENOSPC"), Fault::Interrupt]),
@@ -35,11 +34,11 @@ const CALLS: [(&str, &[Fault]); 7] = [
     ("mkdir", &[Fault::Kill, Fault::Error("EIO"), Fault::Error("ENOSPC")]),
 ];
 
-/// What a stage begins with, and all points of it.
+/// The initial directory of a stage, and all its points.
 struct Prepared {
     stage: Stage,
     directory: tempfile::TempDir,
-    /// Copied for each point; absent for the stage that makes a new directory.
+    /// Copied for each point; `None` for the stage that creates a new directory.
     before: Option<std::path::PathBuf>,
     seen: Seen,
     points: Vec<Point>,
@@ -59,7 +58,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Half a frame behind the last whole one, and the beginnings of files: what a crash leaves.
+/// Leaves what a crash leaves: a torn frame after the last whole one, and the beginnings of files.
 fn leave_debris(data: &Path) {
     let log = data.join("log");
     let mut segments: Vec<_> =
@@ -110,7 +109,7 @@ fn prepare(stage: Stage, seen: &Seen, before: Option<&Path>) -> Prepared {
     Prepared { stage, directory, before, seen, points, listing }
 }
 
-/// Runs the stage with one fault and asserts the promises.
+/// Runs the stage with one fault and asserts the guarantees.
 fn try_point(prepared: &Prepared, begin: &Seen, point: &Point) -> Seen {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let data = directory.path().join("data");
@@ -122,7 +121,7 @@ fn try_point(prepared: &Prepared, begin: &Seen, point: &Point) -> Seen {
     let (call, inject) = (format!("trace={}", point.call), point.inject());
     let mut arguments = vec!["-o", trace.to_str().expect("UTF-8"), "-e", &call, "-e", &inject];
     if point.fault != Fault::Kill {
-        // Quicker; but with it signals are not injected.
+        // Faster; but it disables injected signals.
         arguments.push("--seccomp-bpf");
     }
     script::run(prepared.stage, &data, &arguments, &mut seen);
@@ -171,7 +170,7 @@ fn every_call_may_fail() {
     for at in (1..all.len()).rev() {
         all.swap(at, usize::try_from(chance.below(at as u64 + 1)).expect("an index"));
     }
-    // Whatever the shuffling says.
+    // Regardless of the shuffle.
     all.insert(0, (&recovery, &fresh.seen, recovery.listing.clone()));
     let total = all.len();
     let (mut done, mut reached, mut killed, mut poisoned, mut refused, mut acknowledged) =
@@ -198,6 +197,6 @@ fn every_call_may_fail() {
         begin.elapsed().as_secs()
     ));
     assert!(count.min((total as u64).saturating_sub(first)) <= done);
-    // How many commands share a group depends on time, so that a late call of a thread may not come.
+    // Group sizes depend on timing, so a late call of a thread may not happen.
     assert!(done / 2 <= reached, "{reached} of {done} points were reached");
 }

@@ -1,5 +1,5 @@
-//! A clock that jumps, and an engine that does not write by it: the engine itself without its threads, both
-//! clocks driven, against a naive model.
+//! A clock that jumps, and an engine that refuses to write under it: the engine itself without its threads,
+//! both clocks controlled, against a naive model.
 
 use std::{
     collections::BTreeMap,
@@ -50,7 +50,7 @@ impl Machine {
         self.boot.load(Ordering::Relaxed)
     }
 
-    /// Both clocks go on by `time`, and the wall clock is set by `jump`.
+    /// Both clocks advance by `time`, and the wall clock jumps by `jump`.
     fn passes(&self, time: i64, jump: i64) {
         self.wall.fetch_add(time + jump, Ordering::Relaxed);
         self.boot.fetch_add(time, Ordering::Relaxed);
@@ -87,14 +87,14 @@ fn write(
     }
 }
 
-/// Everything that a refused write must not change: the state, the log and the disk.
+/// Returns everything that a refused write must not change: the state, the log and the disk.
 fn picture(machine: &Machine, engine: &SteppedEngine) -> (u64, String, i64, BTreeMap<PathBuf, Vec<u8>>) {
     let (lsn, digest, time) =
         engine.engine().read(|state, _| (state.lsn(), state_digest(state).to_string(), state.time().0));
     (lsn, digest, time, machine.disk.all())
 }
 
-/// The example of the issue: a payment whose answer was lost, a jump of the clock in between, and the retry.
+/// The example from the issue: a payment whose response was lost, a clock jump, and the retry.
 #[test]
 fn a_retry_over_a_jump_is_paid_once() {
     for jump in [73 * HOUR, 8_760 * HOUR, -73 * HOUR] {
@@ -115,7 +115,7 @@ fn a_retry_over_a_jump_is_paid_once() {
         assert_eq!(write(&mut engine, trigger(1), Some(late)), Err(SubmitError::ClockJumped), "{jump}");
         assert_eq!(picture(&machine, &engine), before, "{jump}: nothing was logged and nothing applied");
         assert!(!engine.engine().ready() && !engine.engine().is_read_only());
-        // What needs no log is answered as ever.
+        // Requests without log writes are answered as usual.
         let again = write(&mut engine, trigger(1), Some(paid)).expect("an answer");
         assert_eq!((again.applied, again.by), (first, AnsweredBy::Repeat), "{jump}");
 
@@ -127,7 +127,7 @@ fn a_retry_over_a_jump_is_paid_once() {
             (first, entries),
             "{jump}: paid once"
         );
-        // The one that was refused is a new one, and from now on known too.
+        // The refused request is new, and from now on known too.
         let second = write(&mut engine, trigger(1), Some(late)).expect("it is written").applied;
         assert_eq!(write(&mut engine, trigger(1), Some(late)).expect("an answer").applied, second);
         assert_eq!(
@@ -174,7 +174,7 @@ fn after_a_restart_a_clock_ahead_is_normal_and_one_behind_is_refused() {
             write(&mut engine, signup(1, Some(0)), None).expect("it was accepted");
             assert_eq!(engine.engine().status().time, Timestamp(START), "log time stands still");
         }
-        // Looking at a directory says where its log stands, by the system's clock.
+        // Read-only opening reports the log time relative to the system's clock.
         drop(engine);
         let loaded = load(&machine.disk.shared(), Path::new("/data"), &mut |_| {}).expect("it loads");
         assert_eq!(loaded.report.time, Some(Timestamp(START + if is_refused { 0 } else { at.max(0) })));
@@ -236,7 +236,7 @@ fn metrics_say_it() {
     scraped(&machine.open(), &["upline_clock_jumped 0", "upline_recovery_clock_ahead_seconds 9301"]);
 }
 
-/// Both clocks walk at random; each look, write, acceptance and restart must come to what the model says.
+/// Both clocks walk at random; each check, write, acceptance and restart must match the model.
 #[test]
 fn the_engine_follows_the_words() {
     let number = |name: &str, or: u64| std::env::var(name).map_or(or, |text| text.parse().expect("a number"));
@@ -248,7 +248,7 @@ fn the_engine_follows_the_words() {
         let machine = Machine::new();
         let mut engine = machine.open();
         let mut naive = NaiveClock::opened(Some(BOUND), machine.wall(), machine.boot(), None);
-        // What a right clock would say minus what it says.
+        // Offset of a correct clock from the wall clock.
         let mut off = 0;
         let mut members = 0;
         for step in 0..120 {

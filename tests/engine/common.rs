@@ -48,7 +48,7 @@ pub fn plan() -> Plan {
     }
 }
 
-/// Snapshots only on demand, small segments so that tests see rotation, nothing said about the plan.
+/// Snapshots only on demand, small segments so that tests see rotation, no plan given.
 pub fn options(path: &Path) -> EngineOptions {
     let choice = PlanChoice { plan: plan(), plan_is_explicit: false, width_is_explicit: false };
     let mut options = EngineOptions::new(path.to_path_buf(), choice, Metrics::new(&[]));
@@ -57,7 +57,7 @@ pub fn options(path: &Path) -> EngineOptions {
     options
 }
 
-/// Opens a directory in which nothing is damaged.
+/// Opens an undamaged directory.
 pub fn open(path: &Path) -> Engine {
     let (engine, report) = Engine::open(options(path)).expect("a directory that opens");
     assert_eq!((report.fallbacks, report.cuts), (vec![], vec![]));
@@ -111,8 +111,8 @@ pub fn digest(engine: &Engine) -> Digest {
     engine.read(|state, _| state_digest(state))
 }
 
-/// Copies a directory, as a crash would leave it if nothing more is written: what the process holds in memory
-/// is not in it.
+/// Copies a directory as a crash would leave it if nothing more is written: without what the process holds in
+/// memory.
 pub fn copy_of(path: &Path, to: PathBuf) -> PathBuf {
     let mut pending = vec![(path.to_path_buf(), to.clone())];
     while let Some((from, to)) = pending.pop() {
@@ -130,7 +130,7 @@ pub fn copy_of(path: &Path, to: PathBuf) -> PathBuf {
     to
 }
 
-/// All files below a path with what is in them.
+/// Returns all files below a path with their content.
 pub fn contents(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     let mut pending = vec![path.to_path_buf()];
@@ -149,7 +149,7 @@ pub fn contents(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
-/// An `Arc` of the engine's own storage, for what a test does to the files by durability's means.
+/// Returns an `Arc` of the engine's own storage, for tests that modify files through it.
 pub fn disk() -> Arc<dyn upline::engine::Storage> {
     upline::engine::Disk::shared()
 }

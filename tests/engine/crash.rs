@@ -1,4 +1,4 @@
-//! Crashes: what was answered is there.
+//! Crashes: acknowledged writes survive.
 
 use std::{
     io::{BufRead, BufReader},
@@ -35,7 +35,7 @@ fn what_was_answered_is_there_without_a_shutdown() {
     }
 }
 
-/// Kills a process in the middle of its signups. The process is this test again.
+/// Kills a process in the middle of its signups. The process is this test binary again.
 #[test]
 fn a_killed_process_keeps_every_acknowledged_signup() {
     const INSIDE: &str = "UPLINE_TEST_CRASH_DIRECTORY";
@@ -62,7 +62,7 @@ fn a_killed_process_keeps_every_acknowledged_signup() {
         }
         child.0.kill().unwrap();
         child.0.wait().unwrap();
-        // Lines that were on their way are acknowledged too.
+        // Lines in flight are acknowledged too.
         acknowledged.extend(lines.map_while(Result::ok).filter_map(|line| parse_acknowledged(&line)));
 
         let loaded = load(&disk(), &path, &mut |_| {}).unwrap();
@@ -78,7 +78,7 @@ fn a_killed_process_keeps_every_acknowledged_signup() {
     }
 }
 
-/// Does not outlive the test, however that ends.
+/// A child that does not outlive the test.
 struct Killed(Child);
 
 impl Drop for Killed {
@@ -98,7 +98,7 @@ fn parse_acknowledged(line: &str) -> Option<(u64, u64, u32)> {
     Some((number()?, number()?, u32::try_from(number()?).ok()?))
 }
 
-/// Four clients sign members up and say so; snapshots come now and then, so that kills hit them too.
+/// Four clients sign up members and report them; occasional snapshots are hit by kills too.
 fn sign_up_until_killed(path: &Path) -> ! {
     let mut options = options(path);
     options.snapshots.every_commands = Some(150);
@@ -152,7 +152,7 @@ fn idempotency_keys_survive_crash_restart_and_snapshot() {
     }
 }
 
-/// Random commands, with reopening, snapshots and copies in between: the digest is always that of before.
+/// Random commands, with reopening, snapshots and copies in between: the digest never changes by these.
 #[test]
 fn the_digest_after_a_reopen_is_that_of_before() {
     for seed in 0..6 {

@@ -1,5 +1,4 @@
-//! Two copies of one directory that went different ways: whatever is mixed of their files is refused, or is
-//! common history.
+//! Two diverged copies of one directory: any mix of their files is refused, or is common history.
 
 use std::{
     collections::BTreeSet,
@@ -14,18 +13,18 @@ use upline::{
 
 use super::common::{copy_of, digest, grow, open, options, signup, submit};
 
-/// Members before the copies part, and members that each of them gets.
+/// Members before the copies diverge, and members added to each.
 const COMMON: u64 = 400;
 const OWN: u64 = 1_000;
 
-/// What one copy came to.
+/// The result of one copy.
 struct Copy {
     path: PathBuf,
-    /// LSNs and digests at which it was looked at: what it was then.
+    /// Recorded LSNs and digests.
     states: Vec<(u64, Digest)>,
 }
 
-/// Grows a copy by its own members, with snapshots in the middle of groups, at the end of one, and none at
+/// Grows a copy by its own members, with snapshots in the middle of groups and at the end of one, but not at
 /// the end of the log.
 fn go_on(path: PathBuf, first: u64) -> Copy {
     let engine = open(&path);
@@ -51,7 +50,7 @@ fn two_copies(place: &Path) -> [Copy; 2] {
     engine.snapshot_now_blocking().expect("a snapshot");
     grow(&engine, COMMON / 2, COMMON);
     drop(engine);
-    // Not a member has the same number in both.
+    // No member number is in both.
     [("one", 10_000), ("other", 20_000)].map(|(name, first)| go_on(copy_of(&origin, place.join(name)), first))
 }
 
@@ -65,8 +64,8 @@ fn names(path: &Path) -> BTreeSet<String> {
     names
 }
 
-/// What may be said of a mix: it is refused as damaged, or it is at its end one of the copies, and so is
-/// every state of its past.
+/// Checks a mix: it is refused as damaged, or it ends as one of the copies, and so does every state of its
+/// history.
 fn judge(mix: &Path, copies: &[Copy; 2], what: &str) -> Option<String> {
     println!("{what}");
     let known: Vec<(u64, Digest)> = copies.iter().flat_map(|copy| copy.states.iter().copied()).collect();
@@ -77,7 +76,7 @@ fn judge(mix: &Path, copies: &[Copy; 2], what: &str) -> Option<String> {
     };
     let present = (loaded.state.lsn(), state_digest(&loaded.state));
     assert!(known.contains(&present), "{what}: LSN {} is of neither history", present.0);
-    // Which of the two it is; no state of its past may be of the other one.
+    // Identify the copy; no state of its history may be of the other one.
     let whose = copies.iter().find(|copy| copy.states.contains(&present)).expect("just found");
     let mut damaged = loaded.snapshots.verify_archived().expect("the archive is there");
     damaged.extend(loaded.files.history_damage.clone());
@@ -111,7 +110,7 @@ fn every_mix_of_files_is_refused_or_common_history() {
         if name.starts_with("snapshots/") {
             let found = found.expect("a snapshot of another history is refused");
             assert!(found.contains("another history") || found.contains("the log ends"), "{name}: {found}");
-            // A repair takes the foreign one away, and what was acknowledged here stays.
+            // A repair removes the foreign one, and keeps what was acknowledged here.
             let look = Repair::look(&Disk::shared(), &mix).expect("it can be looked at");
             assert!(
                 look.found().problems.iter().any(|problem| problem.file == mix.join(&name)),
@@ -141,7 +140,7 @@ fn every_mix_of_files_is_refused_or_common_history() {
     }
 }
 
-/// At any LSN: a snapshot taken right where the copies part is common, one command later it is not.
+/// At any LSN: a snapshot taken exactly where the copies diverge is common, one command later it is not.
 #[test]
 fn a_snapshot_is_refused_from_the_first_command_that_differs() {
     let place = tempfile::tempdir().expect("a temporary directory");
@@ -157,7 +156,7 @@ fn a_snapshot_is_refused_from_the_first_command_that_differs() {
                 submit(&engine, signup(number, Some(0)));
             }
             engine.snapshot_now_blocking().expect("a snapshot");
-            // What follows differs in any case.
+            // The following commands differ in any case.
             for number in first + 50..first + 53 {
                 submit(&engine, signup(number, Some(1)));
             }

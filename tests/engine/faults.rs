@@ -1,4 +1,4 @@
-//! A disk that fails: the writer is poisoned, reads go on, snapshots fail without stopping signups.
+//! A disk that fails: the writer is poisoned, reads continue, snapshots fail without stopping signups.
 
 use std::{
     io,
@@ -20,7 +20,7 @@ use upline::{
 
 use super::common::{digest, grow, open, options, signup, submit};
 
-/// Which calls fail, on files below one directory.
+/// The failing calls, on files below one directory.
 #[derive(Debug, Default)]
 struct Faults {
     writes: AtomicBool,

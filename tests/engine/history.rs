@@ -1,4 +1,4 @@
-//! The past on real files: states as they were, the feed, explanations.
+//! History on real files: past states, the feed, explanations.
 
 use std::{
     sync::{
@@ -18,14 +18,14 @@ use super::common::{digest, grow, member, open, options, signup, submit, trigger
 
 const START: i64 = 1_700_000_000_000_000;
 
-/// A clock that moves by a second each time it is asked, much faster than the machine's own.
+/// A clock that advances by a second per reading, much faster than the machine's own.
 fn ticking(options: &mut EngineOptions) {
     let now = AtomicI64::new(START);
     options.clock = Arc::new(move || Timestamp(now.fetch_add(1_000_000, Ordering::Relaxed)));
     options.clock_jump_max = None;
 }
 
-/// A network with a snapshot now and then, and its digest after each LSN.
+/// Grows a network with periodic snapshots; returns its digest after each LSN.
 fn grown(engine: &Engine, members: u64, snapshot_every: u64) -> Vec<Digest> {
     let mut digests = vec![digest(engine)];
     for number in 0..members {
@@ -40,7 +40,7 @@ fn grown(engine: &Engine, members: u64, snapshot_every: u64) -> Vec<Digest> {
             2 => Command::PayEntry { entry: 0 },
             _ => Command::PayAll,
         };
-        // A member that is not active recruits nobody: the next one would be refused.
+        // An inactive member cannot recruit: the next one would be refused.
         if !matches!(&command, Command::SetStatus { member: id, .. } if *id == member(number.div_ceil(2) / 2))
         {
             submit(engine, command);
@@ -65,7 +65,7 @@ fn reactivate(engine: &Engine, number: u64, digests: &mut Vec<Digest>) {
     }
 }
 
-/// What was refused before the log left no LSN.
+/// Refusals before the log have no LSN.
 fn record(engine: &Engine, digests: &mut Vec<Digest>) {
     if engine.read(|state, _| state.lsn()) == digests.len() as u64 {
         digests.push(digest(engine));
@@ -85,14 +85,14 @@ fn every_state_comes_back_as_it_was() {
     let digests = grown(&engine, 300, 40);
     let last = digests.len() as u64 - 1;
     assert_eq!(engine.read(|state, _| state.lsn()), last);
-    // Onwards, where each goes on from the one before; and back and forth, where each is built anew.
+    // Forward, where each continues from the previous one; and back and forth, where each is rebuilt.
     let forth: Vec<u64> = (0..=last).step_by(7).collect();
     let jumps = (0..40).map(|step: u64| step * 7_919 % (last + 1));
     for lsn in forth.into_iter().chain(jumps) {
         assert_eq!(digest_at(&engine, lsn), digests[usize::try_from(lsn).unwrap()], "LSN {lsn}");
     }
     assert_eq!(engine.state_at(last + 1).err(), Some(HistoryError::Ahead { applied: last }));
-    // Who came later is unknown to the past, by id and by code.
+    // Later members are unknown in the past, by id and by code.
     let past = engine.state_at(20).unwrap();
     engine.read(|state, directory| {
         let newest = state.code(MemberIx(state.len() - 1));
@@ -152,7 +152,7 @@ fn what_is_not_retained_is_told_with_the_oldest_that_is() {
             engine.snapshot_now_blocking().unwrap();
         }
     }
-    // The writer retires segments before it takes this.
+    // The writer retires segments before it applies this.
     grow(&engine, 900, 901);
     let (oldest, log) = (engine.oldest_state_lsn().unwrap(), engine.oldest_log_lsn());
     assert!(entry_lsn < log && log <= oldest + 1, "{log} {oldest}");
@@ -161,7 +161,7 @@ fn what_is_not_retained_is_told_with_the_oldest_that_is() {
     assert_eq!(engine.explain(0).err(), Some(HistoryError::BelowRetained { oldest }));
     assert_eq!(engine.feed(log - 1).err(), Some(HistoryError::BelowRetained { oldest: log }));
     assert!(engine.feed(log).is_ok());
-    // The audit goes back to the oldest command, then says so; a window before it is told at once.
+    // The audit reaches back to the oldest command, then reports so; a window before it is refused at once.
     let (mut below, mut listed, mut pages) = (None, Vec::new(), 0);
     let ended = loop {
         let page = match engine.audit(&AuditFilter::default(), below, 100) {
@@ -200,7 +200,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Events until one has this LSN.
+/// Reads events up to this LSN.
 async fn until(feed: &mut Feed, last: u64) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     while events.last().is_none_or(|event| event.stamped.lsn < last) {
@@ -228,7 +228,7 @@ fn the_feed_gives_every_command_once_and_then_waits_for_more() {
             assert_eq!((state.member(placed.index), state.code(placed.index)), (*placed, code.clone()));
         });
     }
-    // Nothing new: it waits, and giving up the waiting loses nothing.
+    // Nothing new: it waits, and canceling the wait loses nothing.
     let waiting =
         runtime.block_on(async { tokio::time::timeout(Duration::from_millis(50), feed.next_batch()).await });
     assert!(waiting.is_err());
@@ -244,7 +244,7 @@ fn the_feed_gives_every_command_once_and_then_waits_for_more() {
     assert!(events.iter().map(|event| event.stamped.lsn).eq(3_101..=3_401));
     let paid = events.pop().unwrap();
     assert_eq!((paid.entries.end - paid.entries.start, paid.member), (4, None));
-    // From the middle, and up to the end of what there is.
+    // From the middle to the current end.
     let mut middle = engine.feed(1_234).unwrap();
     assert_eq!(middle.next_lsn(), 1_234);
     assert!(
@@ -294,7 +294,7 @@ fn each_kind_of_entry_is_explained_down_to_its_rule() {
     engine.snapshot_now_blocking().unwrap();
     let paid = submit(&engine, Command::PayEntry { entry: 1 }).applied.lsn;
     let all = submit(&engine, Command::PayAll).applied.lsn;
-    // What came later changes nothing about why.
+    // Later commands do not change the explanation.
     submit(&engine, Command::SetStatus { member: member(1), status: Status::Inactive });
 
     let reward = engine.explain(0).unwrap().unwrap();

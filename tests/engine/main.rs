@@ -1,4 +1,4 @@
-//! The engine on real files: what was answered is there after a crash, and what cannot be right is refused.
+//! The engine on real files: acknowledged writes survive a crash, and invalid state is refused.
 
 mod clock;
 mod common;

@@ -1,4 +1,4 @@
-//! Opening: new directories, other plans, locks, snapshots and logs that do not fit.
+//! Opening: new directories, different plans, locks, snapshots and logs that do not match.
 
 use tempfile::tempdir;
 use upline::{
@@ -107,8 +107,7 @@ fn a_directory_has_one_owner() {
     assert_eq!(load(&disk(), directory.path(), &mut |_| {}).unwrap().state.len(), 4);
 }
 
-/// A process that is being started has copies of all open files, the lock among them, until it becomes its
-/// own program.
+/// A process being spawned holds copies of all open files, including the lock, until it execs.
 #[test]
 fn a_closed_directory_is_free_though_processes_are_started() {
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -144,7 +143,7 @@ fn something_else_s_directory_is_left_alone() {
     assert!(before == contents(directory.path()));
 }
 
-/// Publishes a snapshot of the directory's present state that claims to be of another state.
+/// Publishes a snapshot of the directory's current state that claims to be of another state.
 fn publish_with_a_wrong_digest(path: &std::path::Path) {
     let state = load(&disk(), path, &mut |_| {}).unwrap().state;
     let opened = DataDir::open(&disk(), path, options(path).log).unwrap();
@@ -184,7 +183,7 @@ fn a_snapshot_with_another_digest_is_not_used() {
     };
     let first = format!("{:020}.snap", 0);
     assert_eq!(snapshots(), [first.clone(), format!("{:020}.snap.damaged", 20)], "set aside");
-    // The next snapshot is kept beside the first, and the log behind the first stays.
+    // The next snapshot is kept in addition to the first, and the log after the first stays.
     grow(&engine, 20, 21);
     engine.snapshot_now_blocking().unwrap();
     assert_eq!(snapshots(), [first, format!("{:020}.snap.damaged", 20), format!("{:020}.snap", 21)]);
@@ -254,7 +253,7 @@ fn a_torn_tail_is_cut_and_counted() {
     grow(&engine, 0, 10);
     let before = digest(&engine);
     drop(engine);
-    // What a crash in the middle of a write leaves: the beginning of a frame that never got its end.
+    // What a crash during a write leaves: a torn frame.
     let log = directory.path().join("log");
     let mut segments: Vec<_> = log.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
     segments.sort();

@@ -1,4 +1,4 @@
-//! Many writers, snapshots beside them, stopping.
+//! Many writers, concurrent snapshots, stopping.
 
 use std::sync::{
     Arc,
@@ -12,7 +12,7 @@ use upline::engine::{
 
 use super::common::{digest, grow, member, open, options, signup, submit, trigger};
 
-/// Sixteen clients, one root: the width holds, breadth-first order is that of the LSNs, and all of it
+/// Sixteen clients, one root: the width is respected, breadth-first order is LSN order, and all of it
 /// survives.
 #[test]
 fn concurrent_signups_never_exceed_the_width() {
@@ -122,7 +122,7 @@ fn stopping_leaves_a_snapshot_and_a_free_directory() {
     assert_eq!((report.lsn, report.snapshot.unwrap().unwrap().lsn), (100, 100));
     assert_eq!(engine.submit_blocking(signup(100, Some(0)), None), Err(SubmitError::Stopping));
     assert_eq!(engine.snapshot_now_blocking(), Err(SnapshotError::Stopping));
-    // The old one still answers reads while a new one has the directory.
+    // The old engine still serves reads while a new one has the directory.
     let (again, report) = Engine::open(options(directory.path())).unwrap();
     assert_eq!((report.snapshot_lsn, report.replayed), (100, 0));
     assert_eq!((digest(&again), digest(&engine)), (before, before));

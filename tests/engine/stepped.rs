@@ -1,4 +1,4 @@
-//! The engine without threads: nothing happens but what is asked for, and that in the order it is asked for.
+//! The engine without threads: only requested steps happen, in the requested order.
 
 use std::path::Path;
 
@@ -55,7 +55,7 @@ fn a_step_is_a_group_and_nothing_happens_between_steps() {
     engine.writing().ask_for_mark();
     assert!(engine.writing().step());
     assert_eq!(memory.calls(), 7, "what stands once more is synced; two marks and a sync");
-    // What is queued when it ends was never begun.
+    // Requests queued when it ends were never started.
     let _unanswered = queue(engine.writing(), 3);
     drop(engine);
     assert_eq!(members(&open(&memory)), 3);
@@ -111,8 +111,8 @@ fn a_failed_step_poisons_as_it_does_with_threads() {
     assert_eq!((members(&engine), engine.engine().ready()), (0, false));
 }
 
-/// Nothing is in the next segment yet, so that it cannot be made is no failure of the log: writes are
-/// refused, and go on when it can.
+/// The next segment is still empty, so failing to create it is no failure of the log: writes are refused, and
+/// resume when it can be created.
 #[test]
 fn a_log_without_room_refuses_and_goes_on() {
     let memory = Memory::new();

@@ -1,4 +1,4 @@
-//! Who did it, on the running binary: every write names its sender, in the feed, in explanations, and in the
+//! Attribution on the running binary: every write records its actor, in the feed, in explanations, and in the
 //! audit.
 
 use std::process::Command;
@@ -26,7 +26,7 @@ fn headers_of(key: &support::Key) -> Headers {
     vec![("x-api-key".into(), key.id.clone()), ("x-api-secret".into(), key.secret.clone())]
 }
 
-/// A write on every route that writes. The ids of bonuses are those of the first trigger.
+/// Performs a write on every writing route. The ids of bonuses are those of the first trigger.
 fn write_all(server: &Server, headers: &Headers) {
     let expect = |reply: Reply, what: &str| {
         assert!((200..300).contains(&reply.status), "{what}: {} {}", reply.status, reply.text());
@@ -85,7 +85,7 @@ fn every_route_that_writes_names_who_sent_it() {
         assert_eq!(item["actor"], json!({"kind": "admin", "id": admin.id}), "{item}");
     }
     assert_eq!(all["next"], Value::Null);
-    // Newest first, and by what is asked for.
+    // Newest first, and filtered.
     let lsns: Vec<u64> = items(&all).iter().map(|item| item["lsn"].as_u64().expect("a number")).collect();
     assert!(lsns.is_sorted_by(|newer, older| newer > older), "{lsns:?}");
     let of = |query: &str| items(&audit(&server, &headers, query)).len();
@@ -98,7 +98,7 @@ fn every_route_that_writes_names_who_sent_it() {
         ),
         (0, 0, 1)
     );
-    // Pages are the whole, cut in pieces, whatever comes in between.
+    // Pages concatenate to the whole list, despite concurrent writes.
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = audit(&server, &headers, &format!("?limit=4{cursor}"));
@@ -124,14 +124,14 @@ fn every_route_that_writes_names_who_sent_it() {
         older.as_str() <= time && time < newer.as_str()
     });
     assert_eq!(of(&format!("?limit=1000&from={older}&to={newer}")), expected.count());
-    // Words that name nothing.
+    // Unknown values.
     for query in
         ["?kind=nothing", "?actor_kind=nobody", "?limit=0", "?since=1", "?cursor=AAAA", "?from=yesterday"]
     {
         let reply = ask(&server, &headers, "GET", &format!("/v1/audit{query}"), "");
         assert!(matches!(reply.status, 400 | 422), "{query}: {}", reply.text());
     }
-    // Why a bonus was paid says who paid it.
+    // The explanation of a bonus names the actor of its payment.
     let bonuses = ask(&server, &headers, "GET", "/bonus/", "").json();
     let id = bonuses[0]["id"].as_str().expect("an id");
     let explained = ask(&server, &headers, "GET", &format!("/v1/bonuses/{id}/explain"), "").json();

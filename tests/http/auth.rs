@@ -1,5 +1,4 @@
-//! Who comes in and who does not, on the running binary: keys, tokens, limits, web pages, and what each role
-//! may do and is shown.
+//! Authorization on the running binary: keys, tokens, limits, web pages, and what each role may do and see.
 
 mod apart;
 mod entries;

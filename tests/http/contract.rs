@@ -1,7 +1,7 @@
-//! The drop-in contract against the running binary: every exchange that was recorded from the original,
-//! compared to the byte.
+//! The compatibility contract against the running binary: every exchange recorded from the original, compared
+//! byte for byte.
 //!
-//! What differs from the original on purpose (its defects) is marked with `mended`.
+//! Deliberate differences from the original (its defects) are marked with `mended`.
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -26,7 +26,7 @@ fn fresh(arguments: &[&str]) -> Fresh {
     Fresh { server: Server::start(&dir.path().join("data"), arguments), _dir: dir }
 }
 
-/// Status, type, length and body. Headers are those that the original sends.
+/// Asserts status, type, length and body. Headers are those that the original sends.
 fn assert_json(reply: &Reply, status: u16, body: &str) {
     assert_eq!((reply.status, reply.text()), (status, body));
     assert_eq!(reply.header("content-type"), Some("application/json"));
@@ -54,7 +54,7 @@ fn text_of<'v>(value: &'v Value, field: &str) -> &'v str {
     value[field].as_str().unwrap_or_else(|| panic!("{field} in {value}"))
 }
 
-/// Checks a member object to the byte, given what the server chose; returns its row id.
+/// Checks a member object byte for byte, given the server's choices; returns its row id.
 fn assert_member(reply: &Reply, member: &str, parent: Option<&str>, level: u32) -> String {
     let value = reply.json();
     let (id, created_at) = (text_of(&value, "id"), text_of(&value, "created_at"));
@@ -85,10 +85,10 @@ fn signups_and_their_spillover() {
     let server = fresh(&[]);
     let root = server.post("/user/register", &registration(&uuid(1), None));
     assert_member(&root, &uuid(1), None, 1);
-    // 196 bytes with microseconds, 7 fewer in the one case of a million where they are 0.
+    // 196 bytes with microseconds, 7 fewer in the one case in a million where they are 0.
     assert!(matches!(root.body.len(), 189 | 196), "{}", root.body.len());
     let mut row_ids = std::collections::BTreeSet::new();
-    // Breadth first below the root, three under each: the parent in the reply is where the member was placed.
+    // Breadth first below the root, three under each: the parent in the reply is that of the placement.
     for member in 2..=13_u64 {
         let reply = server.post("/user/register", &registration(&uuid(member), Some(&uuid(1))));
         let parent = (member - 2) / 3 + 1;
@@ -99,7 +99,7 @@ fn signups_and_their_spillover() {
         }
     }
     assert_eq!(row_ids.len(), 12);
-    // From another member than the root: below that one only.
+    // With a sponsor other than the root: below that one only.
     assert_member(
         &server.post("/user/register", &registration(&uuid(14), Some(&uuid(13)))),
         &uuid(14),
@@ -109,7 +109,7 @@ fn signups_and_their_spillover() {
     // A null parent, and any number of roots.
     let null = format!("{{\"user_id\":\"{}\",\"parent_id\":null}}", uuid(15));
     assert_member(&server.post("/user/register", &null), &uuid(15), None, 1);
-    // root_user checks the parent and does not look at it.
+    // root_user validates the parent and ignores it.
     let ignored = registration(&uuid(16), Some(&uuid(999)));
     assert_member(&server.post("/user/root_user", &ignored), &uuid(16), None, 1);
     assert_json(
@@ -117,7 +117,7 @@ fn signups_and_their_spillover() {
         400,
         "{\"detail\":\"Root user already exists in MLM tree\"}",
     );
-    // Ids in all their forms are one id, printed in one.
+    // All forms of an id are the same id, printed in one form.
     let odd = "{\"user_id\":\"URN\"}".replace("URN", "urn:uuid:0000000A-0000-4000-8000-00000000ABCD");
     assert_member(&server.post("/user/register", &odd), "0000000a-0000-4000-8000-00000000abcd", None, 1);
     let nil = "{\"user_id\":\"00000000000000000000000000000000\"}";
@@ -152,12 +152,12 @@ fn signups_that_are_refused() {
 #[test]
 fn the_gateway_s_none_is_no_parent() {
     let server = fresh(&[]);
-    // mended: the original says 422, so that no root can be made through its own gateway.
+    // mended: the original returns 422, so that no root can be created through its own gateway.
     let body = format!("{{\"user_id\":\"{}\",\"parent_id\":\"None\"}}", uuid(1));
     assert_member(&server.post("/user/register", &body), &uuid(1), None, 1);
 }
 
-/// Members nested as in an answer, by the paths that lead to them.
+/// Returns members nested as in a response, by their paths.
 fn nested(value: &Value) -> Vec<(String, Vec<String>)> {
     let children = |value: &Value| value.as_array().unwrap().clone();
     let mut found = Vec::new();
@@ -180,8 +180,8 @@ fn downlines_are_whole_and_nested() {
         (1..=8).map(|member| register(&server, member, (member != 1).then_some(1)).json()).collect();
     assert_json(&server.get(&format!("/user/downline/{}", uuid(8))), 200, "[]");
     assert_json(&server.get(&format!("/user/downline/{}", uuid(99))), 200, "[]");
-    // 2, 3, 4 below 1; 5, 6, 7 below 2; 8 below 3. Each object is the one that the signup answered, but for
-    // its children.
+    // 2, 3, 4 below 1; 5, 6, 7 below 2; 8 below 3. Each object equals the signup response, except for its
+    // children.
     let object = |member: usize, children: &str| {
         let own = &created[member - 1];
         format!(
@@ -197,7 +197,7 @@ fn downlines_are_whole_and_nested() {
     let expected = format!("[{},{},{}]", object(2, &below_2), object(3, &object(8, "")), object(4, ""));
     assert_json(&server.get(&format!("/user/downline/{}", uuid(1))), 200, &expected);
     assert_json(&server.get(&format!("/user/downline/{}", uuid(2))), 200, &format!("[{below_2}]"));
-    // mended: the original fails for everybody who has a downline.
+    // mended: the original fails for every member with a downline.
     for (member, count) in [(1, "7"), (2, "3"), (3, "1"), (8, "0"), (99, "0")] {
         assert_json(&server.get(&format!("/user/downline/{}/count", uuid(member))), 200, count);
     }
@@ -218,11 +218,11 @@ fn deep_downlines_are_answered() {
     assert_eq!(reply.header("transfer-encoding"), Some("chunked"), "long lists are streamed");
     assert_eq!(reply.text().matches("\"user_id\"").count() as u64, depth - 1);
     assert!(reply.text().ends_with(&("]}".repeat(usize::try_from(depth).unwrap() - 1) + "]")));
-    // The connection goes on.
+    // The connection stays usable.
     assert_json(&client.request("GET", "/health", &[], b""), 200, "{\"status\":\"healthy\"}");
 }
 
-/// A bonus object to the byte, given its id and time.
+/// Returns a bonus object byte for byte, given its id and time.
 fn bonus(
     value: &Value,
     receiver: u64,
@@ -255,7 +255,7 @@ fn chain() -> Fresh {
 fn bonuses_go_up_four_levels() {
     let server = chain();
     assert_json(&server.get("/bonus/"), 200, "[]");
-    // A root has nobody above it: nothing is paid, and the answer is the same.
+    // A root has no upline: nothing is paid, and the response is the same.
     refer(&server, 1);
     assert_json(&server.get("/bonus/"), 200, "[]");
     refer(&server, 6);
@@ -288,7 +288,7 @@ fn bonuses_go_up_four_levels() {
         bonus(&rows[1], 1, 2, 1, "10.0", "purchase", "pending")
     );
     assert_json(&of_root, 200, &expected);
-    // Newest command first, inside one by level.
+    // Newest command first, within one by level.
     let all = server.get("/bonus/").json();
     let order: Vec<(&str, u64)> = all
         .as_array()
@@ -396,7 +396,7 @@ fn bonuses_are_marked_paid() {
     let row = server.get("/bonus/").json()[0].clone();
     let path = format!("/bonus/{}/mark-paid", text_of(&row, "id"));
     let paid = bonus(&row, 2, 3, 1, "10.0", "referral", "paid");
-    // Any body or none, and again.
+    // Any body or none, and repeated.
     for body in ["{}", "", "not json", "{\"status\":\"pending\"}"] {
         let headers = [("content-type", "application/json")];
         assert_json(&server.request("PATCH", &path, &headers, body.as_bytes()), 200, &paid);
@@ -407,7 +407,7 @@ fn bonuses_are_marked_paid() {
         404,
         not_found,
     );
-    // The row id of a member is no bonus.
+    // A member's row id is not a bonus id.
     let member = text_of(&server.get(&format!("/user/downline/{}", uuid(1))).json()[0], "id").to_owned();
     assert_json(&server.request("PATCH", &format!("/bonus/{member}/mark-paid"), &[], b"{}"), 404, not_found);
     assert_json(&server.get("/bonus/mark-paid/all"), 200, "{\"detail\":\"All bonuses have been paid.\"}");
@@ -591,8 +591,8 @@ fn the_readme_s_paths_are_aliases() {
     assert_eq!(text_of(&server.request("PATCH", &path, &[], b"{}").json(), "status"), "paid");
 }
 
-/// Bodies, paths and content types as the original's framework answers them;
-/// `tests/fixtures/request_bodies.py` made the table.
+/// Bodies, paths and content types as the original's framework handles them;
+/// `tests/fixtures/request_bodies.py` generated the table.
 #[test]
 fn validation_is_that_of_the_original() {
     let server = fresh(&[]);
@@ -608,7 +608,7 @@ fn validation_is_that_of_the_original() {
             .chars()
             .map(|character| u8::try_from(u32::from(character)).unwrap())
             .collect();
-        // Clients do not send what is behind `#`, nor bytes that are not ASCII, in a path.
+        // Clients do not send fragments, nor non-ASCII bytes in a path.
         if path.contains('#') || !path.is_ascii() {
             continue;
         }
@@ -616,10 +616,10 @@ fn validation_is_that_of_the_original() {
             row[2].as_str().map(|content_type| ("content-type", content_type)).into_iter().collect();
         let reply = client.request(method, path, &headers, &body);
         if status == 200 {
-            // The table's stand-in has no network: what it accepts, the server answers by its own rules.
+            // The table's stand-in has no network: what it accepts, the server handles by its own rules.
             assert_ne!(reply.status, 422, "{line}: {}", reply.text());
         } else if String::from_utf8_lossy(&body).contains("\"parent_id\":\"None\"") {
-            // mended: no parent. Without a member there is still one thing to say.
+            // mended: no parent. Without a member there is still one error.
             let items = reply.json()["detail"].as_array().map_or(0, Vec::len);
             assert_eq!(
                 items,
@@ -635,7 +635,7 @@ fn validation_is_that_of_the_original() {
     assert!(700 < rows, "only {rows} rows");
 }
 
-/// The gateway's calls: exact paths, a content type on everything, its key headers, no redirects followed.
+/// The gateway's calls: exact paths, a content type on every request, its key headers, no redirects followed.
 #[test]
 fn the_gateway_works() {
     let server = fresh(&[]);
@@ -666,7 +666,7 @@ fn the_gateway_works() {
     assert_eq!(call("GET", &format!("/reports/weekly/{}", uuid(1)), "")["count"], 1);
 }
 
-/// What the app's models need: `updated_at` null, amounts with a point, integer levels, times with a `T`, a
+/// The app's models require: `updated_at` null, amounts with a point, integer levels, times with a `T`, a
 /// readable error.
 #[test]
 fn the_app_can_read_it() {
@@ -721,7 +721,8 @@ fn test_data_fills_an_empty_network_and_never_empties_one() {
     assert_json(&server.get(&format!("/user/downline/{root}/count")), 200, "250");
 }
 
-/// What 250 members in a matrix of width 3 and a referral of each come to: levels of 3, 9, 27, 81 and 130.
+/// Asserts the result of 250 members in a matrix of width 3 and a referral of each: levels of 3, 9, 27, 81
+/// and 130.
 fn assert_original_s_seeding(server: &Server, root: &str) {
     let tree = nested(&server.get(&format!("/user/downline/{root}")).json());
     let mut levels = [0; 6];
@@ -734,7 +735,7 @@ fn assert_original_s_seeding(server: &Server, root: &str) {
     for row in bonuses.as_array().unwrap() {
         by_level[usize::try_from(row["level"].as_u64().unwrap()).unwrap()] += 1;
     }
-    // Everybody has a parent; all but the first level a second ancestor, and so on.
+    // Every member has a parent; all but the first level a second ancestor, and so on.
     assert_eq!(by_level, [0, 250, 247, 238, 211]);
     // Of the root: levels 1 to 4 of its own downline.
     let report = server.get(&format!("/reports/weekly/{root}")).json();
@@ -783,7 +784,7 @@ fn everything_survives_a_restart() {
     server.terminate();
     assert!(server.wait().success());
     let server = Server::start(&data, &[]);
-    // The key is known still: nothing is paid again.
+    // The key is still known: nothing is paid again.
     keyed(&server);
     for (path, before) in paths.iter().zip(before) {
         assert_json(&server.get(path), 200, before.text());

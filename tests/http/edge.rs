@@ -1,5 +1,5 @@
-//! The edge as HTTP demands it: clients that close their sending half, hosts, encodings, what proxies say,
-//! and who is kept apart from whom.
+//! The edge as HTTP requires it: clients that close their sending half, hosts, encodings, proxy headers, and
+//! the isolation of principals.
 
 mod apart;
 mod half_closed;
@@ -14,7 +14,7 @@ fn fresh(arguments: &[&str]) -> (Server, TempDir) {
     (Server::start(&dir.path().join("data"), arguments), dir)
 }
 
-/// The value of one series of `/metrics`; 0 where it is not there yet.
+/// Returns the value of one series of `/metrics`; 0 where it does not exist yet.
 fn metric(server: &Server, series: &str) -> f64 {
     let metrics = server.get("/metrics");
     let line = metrics

@@ -1,7 +1,7 @@
-//! What clients are told when the engine cannot: while it opens, when too many writes wait, after its log has
+//! Responses when the engine is unavailable: while it opens, when too many writes wait, after its log has
 //! failed.
 //!
-//! These states cannot be brought about from outside the process, so the server runs inside the test.
+//! These states cannot be caused from outside the process, so the server runs inside the test.
 
 mod clock;
 
@@ -23,7 +23,7 @@ use upline::{
 
 use crate::common::{Client, PATIENCE, Reply, registration, uuid};
 
-/// A server in this process. Stopped when dropped.
+/// A server in this process. Stopped on drop.
 struct Running {
     address: SocketAddr,
     slot: EngineSlot,
@@ -110,7 +110,7 @@ fn while_the_engine_opens_the_process_is_live_and_not_ready() {
     ] {
         assert_unavailable(&running.get(path), starting);
     }
-    // What is wrong with a request is known without the network.
+    // Invalid requests are detected without the network.
     assert_eq!(running.get("/user/downline/x").status, 422);
     assert_eq!(running.get("/nothing").status, 404);
     let (engine, _) = Engine::open(running.engine_options(&Memory::new())).unwrap();
@@ -139,11 +139,11 @@ fn after_the_log_has_failed_reads_go_on_and_writes_say_why_not() {
     let ready = running.get("/readyz");
     assert_eq!((ready.status, ready.text()), (503, "{\"status\":\"read_only\"}"));
     assert_eq!(running.get("/livez").status, 200);
-    // Nothing that is not durable is seen.
+    // Nothing is visible before it is durable.
     assert_eq!(running.get(&format!("/user/downline/{}", uuid(1))).text(), format!("[{}]", before.text()));
 }
 
-/// A gate that holds the writer at its clock.
+/// A gate that blocks the writer at its clock.
 #[derive(Default)]
 struct Gate {
     is_closed: Mutex<bool>,
@@ -161,7 +161,7 @@ impl Gate {
     }
 }
 
-/// An engine whose writer stands still while the gate is closed.
+/// Opens an engine whose writer blocks while the gate is closed.
 fn open_gated(running: &Running, queue_max: usize) -> Arc<Gate> {
     let gate = Arc::new(Gate::default());
     let (at_clock, clock) = (Arc::clone(&gate), system_clock());
@@ -222,7 +222,7 @@ fn a_stop_ends_idle_connections_at_once() {
     let running = run(|_| {});
     let mut idle = Client::connect(running.address);
     assert_eq!(idle.request("GET", "/health", &[], b"").status, 200);
-    // Had it waited for this one, it would have had to cut it.
+    // If it had waited for this one, it would have had to cut it.
     assert_eq!(running.stop(), Drained { cut: 0 });
     assert_eq!(idle.read_to_end(PATIENCE).as_deref(), Some(&b""[..]));
 }

@@ -1,10 +1,11 @@
-//! The past over HTTP, on the running binary: `as_of`, explanations, the change feed.
+//! History over HTTP, on the running binary: `as_of`, explanations, the change feed.
 
 use serde_json::{Value, json};
 
 use crate::common::{self, Client, Server, registration, uuid};
 
-/// A server on a new directory with members 0 to 5, each under the one before, and one bonus from the last.
+/// Starts a server on a new directory with members 0 to 5, each under the previous one, and one bonus from
+/// the last.
 fn grown(arguments: &[&str]) -> (Server, tempfile::TempDir) {
     let place = tempfile::tempdir().expect("a temporary directory");
     let server = Server::start(&place.path().join("data"), arguments);
@@ -17,7 +18,7 @@ fn grown(arguments: &[&str]) -> (Server, tempfile::TempDir) {
     (server, place)
 }
 
-/// LSN `number + 1`, where nothing else is written.
+/// Signs up a member, with LSN `number + 1` if nothing else is written.
 fn sign_up(server: &Server, number: u64) {
     let parent = number.checked_sub(1).map(uuid);
     let reply = server.post("/user/register", &registration(&uuid(number), parent.as_deref()));
@@ -36,7 +37,7 @@ fn problem(server: &Server, path: &str, status: u16, code: &str) -> Value {
     reply.json()
 }
 
-/// A feed that is being read.
+/// An open feed.
 struct Following {
     client: Client,
     text: Vec<u8>,
@@ -56,7 +57,7 @@ impl Following {
         Self { client, text: Vec::new(), read: 0 }
     }
 
-    /// The next line that is not empty; `None` at the end of the stream.
+    /// Returns the next nonempty line; `None` at the end of the stream.
     fn line(&mut self) -> Option<String> {
         loop {
             while let Some(length) = self.text[self.read..].iter().position(|byte| *byte == b'\n') {
@@ -109,13 +110,13 @@ fn the_past_is_read_by_lsn_and_by_time() {
     }
     let code = server.get(&root).json()["code"].as_str().unwrap().to_owned();
     assert_eq!(server.get(&format!("/v1/members/by-code/{code}?as_of=3")).json()["placement"]["downline"], 2);
-    // The log names the time of each command.
+    // The log has the time of each command.
     let mut feed = Following::start(&server, "/v1/events?from=1", &[]);
     let times: Vec<String> = (0..7).map(|_| feed.event()["time"].as_str().unwrap().to_owned()).collect();
     let at_third = server.get(&format!("{root}?as_of={}", times[2]));
     assert_eq!((at_third.status, at_third.header("x-lsn")), (200, Some("3")), "{}", at_third.text());
 
-    // A list of the past goes on in the past.
+    // A past list continues in the past.
     let first = server.get(&format!("/v1/members/{}/upline?as_of=4&limit=2", uuid(3))).json();
     assert_eq!(first["items"][0]["user_id"], uuid(2));
     assert_eq!(first["items"][1]["direct"], 1);
@@ -133,7 +134,7 @@ fn the_past_is_read_by_lsn_and_by_time() {
     );
     problem(&server, &format!("/v1/members/{}/upline?cursor={cursor}", uuid(3)), 400, "cursor_invalid");
 
-    // Who was not there yet is not there; what is yet to come is no past; nonsense is neither.
+    // A later member is unknown; a future LSN is not history; neither is nonsense.
     problem(&server, &format!("/v1/members/{}?as_of=3", uuid(5)), 404, "member_unknown");
     assert_eq!(problem(&server, &format!("{root}?as_of=8"), 400, "as_of_invalid")["newest_lsn"], 7);
     problem(&server, &format!("{root}?as_of=2999-01-01T00:00:00Z"), 400, "as_of_invalid");
@@ -142,7 +143,7 @@ fn the_past_is_read_by_lsn_and_by_time() {
     problem(&server, &format!("{root}?as_of=yesterday"), 422, "parameter_invalid");
     problem(&server, &format!("{root}?as_off=3"), 422, "parameter_unknown");
 
-    // The same after a restart, behind a snapshot.
+    // The same after a restart from a snapshot.
     server.terminate();
     assert!(server.wait().success());
     let server = Server::start(&place.path().join("data"), &[]);
@@ -175,10 +176,10 @@ fn a_bonus_is_explained_down_to_the_log() {
     let expected = [(4, 1_000), (3, 500), (2, 200), (1, 100)]
         .map(|(number, amount)| (json!(uuid(number)), amount, json!("paid")));
     assert_eq!(walk, expected);
-    // One more ancestor stands above the last paid level.
+    // One more ancestor is above the last paid level.
     assert_eq!((&told["beyond"], &told["hidden"], &told["paid"]), (&json!(1), &json!(0), &Value::Null));
     assert_eq!((&told["source_signup_lsn"], &told["receiver_signup_lsn"]), (&json!(6), &json!(4)));
-    // Who joined at a time of its own is found too, and not the attempt before that failed.
+    // A member with an explicit join time is found too, but not the earlier failed attempt.
     let line = |code: &str| {
         json!({"user_id": uuid(20), "sponsor": {"user_id": uuid(5)}, "code": code, "joined_at": "2024-02-03T04:05:06Z"}).to_string()
     };
@@ -223,7 +224,7 @@ fn the_feed_is_followed_resumed_and_ends_with_the_server() {
             assert_eq!(event["effect"]["bonuses"].as_array().unwrap().len(), 4);
         }
     }
-    // Without a beginning: what comes next.
+    // Without a start: future events.
     let mut live = Following::start(&server, "/v1/events", &[("accept", "text/event-stream")]);
     sign_up(&server, 6);
     assert_eq!(lines.event()["lsn"], 8);
@@ -232,7 +233,7 @@ fn the_feed_is_followed_resumed_and_ends_with_the_server() {
     let data = live.line().expect("it goes on");
     let event: Value = serde_json::from_str(data.strip_prefix("data: ").expect("data")).expect("JSON");
     assert_eq!(event["command"]["user_id"], uuid(6));
-    // A browser comes again with what it saw last, whatever stood in the address.
+    // A browser reconnects with the last event it saw, regardless of the address.
     let mut resumed = Following::start(
         &server,
         "/v1/events?from=1",
@@ -252,7 +253,7 @@ fn the_feed_is_followed_resumed_and_ends_with_the_server() {
     assert!(server.wait().success());
 }
 
-/// What lost a race is in the log like all else; the feed says that it came to nothing, and why.
+/// A command that lost a race is in the log like any other; the feed reports that it had no effect, and why.
 #[test]
 fn the_feed_knows_what_changed_nothing_also_after_a_restart() {
     let place = tempfile::tempdir().expect("a temporary directory");
@@ -322,7 +323,7 @@ fn only_so_many_feeds_are_followed() {
         (0..64).map(|_| Following::start(&server, "/v1/events?from=7", &[])).collect();
     assert_eq!(problem(&server, "/v1/events", 503, "overloaded")["status"], 503);
     drop(feeds);
-    // Whose client went away is free as soon as that is noticed.
+    // The slot of a client that went away is free as soon as that is detected.
     let begin = std::time::Instant::now();
     while server.connect().request("HEAD", "/v1/events", &[], b"").status == 503 {
         assert!(begin.elapsed() < std::time::Duration::from_secs(60), "still taken");
@@ -330,7 +331,7 @@ fn only_so_many_feeds_are_followed() {
     }
 }
 
-/// A service reads the feed and explanations with the scope for it, and with no other.
+/// A service reads the feed and explanations with their scope only.
 #[test]
 fn keys_open_what_their_scope_says() {
     let place = tempfile::tempdir().expect("a temporary directory");

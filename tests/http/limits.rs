@@ -1,5 +1,4 @@
-//! The edge against clients that do not behave: large, deep, broken, slow and many. And how it starts and
-//! stops.
+//! The edge against misbehaving clients: large, deep, broken, slow and many. Also starting and stopping.
 
 use std::{
     net::TcpStream,
@@ -34,7 +33,7 @@ fn bodies_beyond_the_limit_are_refused_and_their_client_gets_to_know() {
             );
         }
     }
-    // Declared far too large: answered before it comes.
+    // Declared far too large: answered before the body arrives.
     let mut client = server.connect();
     client.send(b"POST /bonus/ HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10000000000\r\n\r\n").unwrap();
     assert_eq!(client.read_reply(false).unwrap().status, 413);
@@ -50,7 +49,7 @@ fn deep_and_broken_bodies_are_refused() {
         let reply = client.post("/user/register", &deep);
         assert_eq!((reply.status, reply.text()), (400, PARSING));
     }
-    // As deep as is read, inside a field: echoed whole.
+    // At maximum depth, inside a field: echoed whole.
     let deep = format!("{{\"user_id\":{}{}}}", "[".repeat(800), "]".repeat(800));
     let reply = client.post("/user/register", &deep);
     assert_eq!(reply.status, 422);
@@ -64,7 +63,7 @@ fn deep_and_broken_bodies_are_refused() {
         b"{\"user_id\":\"\xff\"}",
     );
     assert_eq!((reply.status, reply.text()), (400, PARSING));
-    // mended: the original cannot answer these.
+    // mended: the original fails on these.
     for value in ["NaN", "Infinity", "-Infinity", "1e999"] {
         let reply = client.post("/user/register", &format!("{{\"user_id\":{value}}}"));
         assert_eq!(reply.status, 422);
@@ -87,7 +86,7 @@ fn bodies_in_chunks_and_requests_in_a_row() {
         format!("{head}{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n", first.len(), second.len());
     client.send(chunked.as_bytes()).unwrap();
     assert_eq!(client.read_reply(false).unwrap().status, 200);
-    // Three requests in one packet: three answers, in order.
+    // Three pipelined requests: three responses, in order.
     client
         .send(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\nGET /status HTTP/1.1\r\nhost: localhost\r\n\r\nGET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .unwrap();
@@ -101,17 +100,17 @@ fn bodies_in_chunks_and_requests_in_a_row() {
         (404, "{\"detail\":\"Not Found\"}"),
     ];
     assert_eq!(statuses, expected.map(|(status, text)| (status, text.to_owned())));
-    // Bodies that nobody looks at do not end the connection.
+    // Ignored bodies do not end the connection.
     for path in ["/nothing", "/bonus", "/health", "/user/register"] {
         let reply = client.request("PUT", path, &[("content-type", "application/json")], b"{\"a\":1}");
         assert!(matches!(reply.status, 404 | 405 | 307), "{path}: {}", reply.status);
     }
-    // A client that waits to be asked for its body.
+    // A client that waits for 100-continue.
     client.send(b"POST /user/register HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n").unwrap();
     assert_eq!(client.read_head().unwrap().0, 100);
     client.send(b"{}").unwrap();
     assert_eq!(client.read_reply(false).unwrap().status, 422);
-    // Old clients and polite ones: the server closes.
+    // HTTP/1.0 and `connection: close`: the server closes.
     for request in [
         &b"GET /health HTTP/1.0\r\n\r\n"[..],
         b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
@@ -123,8 +122,8 @@ fn bodies_in_chunks_and_requests_in_a_row() {
     }
 }
 
-/// Bodies come behind their heads, as common clients send them, also where nobody looks at them. The
-/// connection must live on: its client was not told otherwise, and would lose the next request.
+/// Bodies follow their heads, as common clients send them, even where they are ignored. The connection must
+/// survive: its client was not told otherwise, and would lose the next request.
 #[test]
 fn a_body_that_nobody_reads_does_not_end_the_connection() {
     let (server, _dir) = fresh(&[]);
@@ -177,13 +176,12 @@ fn what_is_not_http_is_refused_and_hurts_nobody() {
     ];
     for (bytes, status) in table {
         let mut client = server.connect();
-        // A refusal may come before everything is sent.
+        // A refusal may arrive before everything is sent.
         let _ = client.send(bytes);
         let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
         match client.read_head() {
             Ok((got, _)) => assert_eq!(got, status, "{shown}"),
-            // The answer to an endless head can be lost when the connection is closed with the rest of it
-            // unread.
+            // The response to an endless head can be lost when the connection is closed with unread data.
             Err(error) => assert!(status == 431, "{shown}: {error}"),
         }
     }
@@ -193,7 +191,7 @@ fn what_is_not_http_is_refused_and_hurts_nobody() {
 #[test]
 fn silent_clients_are_cut_and_others_do_not_notice() {
     let (server, _dir) = fresh(&[]);
-    // Some say nothing, some begin a head, some trickle one, some stop inside a body.
+    // Some send nothing, some start a head, some trickle one, some stop inside a body.
     let beginnings: [&[u8]; 3] = [
         b"",
         b"GET /health HTTP/1.1\r\nhost: localhost\r\n",
@@ -205,7 +203,7 @@ fn silent_clients_are_cut_and_others_do_not_notice() {
         client.send(beginnings[number % 3]).unwrap();
         clients.push((number % 3, client));
     }
-    // Before it begins, so that what is measured is never less than what the server gave it.
+    // Started early, so that the measured time is never less than what the server gave it.
     let begin = Instant::now();
     let mut trickling = server.connect();
     trickling.send(b"GET /health HTTP/1.1\r\n").unwrap();
@@ -239,7 +237,7 @@ fn connections_that_are_kept_alive_may_rest() {
     let (server, _dir) = fresh(&[]);
     let mut client = server.connect();
     assert_eq!(client.request("GET", "/health", &[], b"").status, 200);
-    // Longer than a head may take.
+    // Longer than the head timeout.
     std::thread::sleep(Duration::from_secs(6));
     assert_eq!(client.request("GET", "/health", &[], b"").status, 200);
 }
@@ -247,7 +245,7 @@ fn connections_that_are_kept_alive_may_rest() {
 #[test]
 fn connections_are_limited() {
     let (server, _dir) = fresh(&["--connections-max", "20"]);
-    // All are idle: the one that has been for longest is closed for a new one.
+    // All are idle: the longest idle one is closed for a new one.
     let mut held: Vec<Client> = (0..20).map(|_| server.connect()).collect();
     for client in &mut held {
         assert_eq!(client.request("GET", "/health", &[], b"").status, 200);
@@ -258,15 +256,14 @@ fn connections_are_limited() {
         assert_eq!(client.request("GET", "/health", &[], b"").status, 200);
     }
     drop(held);
-    // All are busy: some more are told so and may only ask how the process is; those beyond are told so at
-    // once.
+    // All are busy: some more get a refusal and may only use probes; further ones are refused at once.
     let mut busy = Vec::new();
     let answer = loop {
         let mut client = server.connect();
         client
             .send(b"POST /user/register HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n{")
             .unwrap();
-        // Whether it is taken shows as soon as its answer does not come.
+        // It was admitted if no response arrives.
         if let Some(answer) = client.read_to_end(Duration::from_millis(30)) {
             break String::from_utf8(answer).unwrap();
         }
@@ -290,7 +287,7 @@ fn readers_that_stop_hold_nobody_up() {
     let mut client = server.connect();
     for member in 0..6_000 {
         let body = registration(&uuid(member), (member != 0).then(|| uuid(0)).as_deref());
-        // Sent in a row, so that they share syncs.
+        // Pipelined, so that they share syncs.
         let head = format!(
             "POST /user/register HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
             body.len()
@@ -309,7 +306,7 @@ fn readers_that_stop_hold_nobody_up() {
             }
         }
     }
-    // Some ask for the whole and take nothing of it; signups and others go on.
+    // Some request the whole list without reading it; signups and others continue.
     let stopped: Vec<Client> = (0..20)
         .map(|_| {
             let mut client = server.connect();
@@ -390,7 +387,7 @@ fn a_stop_does_not_wait_for_readers_that_stopped() {
     for _ in 0..4 {
         let mut stream = TcpStream::connect(server.address).unwrap();
         let request = format!("GET /user/downline/{} HTTP/1.1\r\nhost: localhost\r\n\r\n", uuid(0));
-        // Many times, so that no buffer holds all answers.
+        // Many times, so that no buffer holds all responses.
         std::io::Write::write_all(&mut stream, request.repeat(30).as_bytes()).unwrap();
         stopped.push(stream);
     }

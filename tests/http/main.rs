@@ -1,5 +1,5 @@
-//! The HTTP edge: what each route answers, who may ask, and where the limits are. What needs the machine for
-//! itself is in `tests/load`.
+//! The HTTP edge: responses of each route, authorization, and limits. Tests that need the machine for
+//! themselves are in `tests/load`.
 
 mod audit;
 mod auth;

@@ -1,4 +1,4 @@
-//! Each route is wired everywhere it must be: described, in the page, and behind the door.
+//! Each route is wired everywhere it must be: in the description, on the page, and behind authorization.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -7,10 +7,10 @@ use upline::http::{description, routes};
 use super::auth::support::Place;
 use crate::common::uuid;
 
-/// What anybody may ask, with or without credentials.
+/// Public routes, with or without credentials.
 const OPEN: [&str; 6] = ["/", "/livez", "/readyz", "/version", "/health", "/status"];
 
-/// Method and path of every route that has a method of its own; those of operators are counted under any.
+/// Returns method and path of every route with a specific method; those of operators are counted under any.
 fn known() -> BTreeSet<(&'static str, &'static str)> {
     let methods: BTreeSet<&str> = routes().iter().map(|(method, _)| *method).collect();
     let is_any = |path: &str| methods.iter().all(|method| routes().contains(&(method, path)));

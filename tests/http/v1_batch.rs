@@ -1,7 +1,7 @@
-//! `POST /v1/members/batch` on the running binary: order, problems line by line, cut connections, clients
-//! that do not read, and memory.
+//! `POST /v1/members/batch` on the running binary: order, errors line by line, cut connections, clients that
+//! do not read, and memory.
 //!
-//! The large one has 100,000 lines; with `UPLINE_DEEP=1` in the environment it has a million.
+//! The large batch has 100,000 lines; with `UPLINE_DEEP=1` in the environment it has a million.
 
 use std::{
     fmt::Write as _,
@@ -26,7 +26,7 @@ fn line(number: u64, sponsor: Option<u64>) -> String {
     }
 }
 
-/// A root and members below it: every line's sponsor stands some lines above it, often just above.
+/// Returns a root and members below it: every line's sponsor is some lines above it, often just above.
 fn tree(first: u64, members: u64) -> String {
     let mut text = line(first, None);
     for number in 1..members {
@@ -48,7 +48,7 @@ fn send_chunk(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
     stream.write_all(&[format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat())
 }
 
-/// Sends a batch on one thread while another reads. The answers, one per line.
+/// Sends a batch on one thread while another reads. Returns the responses, one per line.
 fn batch(server: &Server, text: &str) -> Vec<Value> {
     let mut client = server.connect();
     let mut sender = client.sender();
@@ -83,7 +83,7 @@ fn told(answer: &Value) -> (u64, u64, &str) {
     )
 }
 
-/// A figure of the process in KiB, e.g. `VmRSS`.
+/// Returns a memory figure of the process in KiB, e.g. `VmRSS`.
 fn memory(server: &Server, figure: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':')).unwrap();
@@ -150,7 +150,7 @@ fn each_line_is_answered_in_its_place() {
             assert_eq!(answer[name], member[name], "{name} of {answer}");
         }
     }
-    // Chunks cut lines anywhere; empty lines count and are not answered.
+    // Chunks split lines anywhere; empty lines count but get no response.
     let text = format!("\n{}\r\n\n{}", line(20, Some(1)).trim_end(), line(21, Some(20)));
     for size in [1, 3, 1_000] {
         let mut client = server.connect();
@@ -165,7 +165,7 @@ fn each_line_is_answered_in_its_place() {
             [(2, status, ""), (4, status, "")],
             "chunks of {size}"
         );
-        // The connection goes on.
+        // The connection stays usable.
         assert_eq!(client.request("GET", "/livez", &[], b"").status, 200);
     }
     assert_eq!(batch(&server, ""), [] as [Value; 0]);
@@ -194,7 +194,7 @@ fn an_answer_comes_while_the_next_line_is_not_sent_yet() {
     }
     sender.write_all(b"0\r\n\r\n").unwrap();
     assert!(!client.read_chunk(&mut seen).unwrap());
-    // Who asks whether to go on is told so before anything else.
+    // A client that expects 100-continue gets it before anything else.
     let text = line(6, Some(1));
     let mut client = server.connect();
     client
@@ -271,8 +271,8 @@ fn batches_and_single_signups_go_side_by_side() {
     let found: Vec<Vec<Value>> = batches.into_iter().map(|batch| batch.join().unwrap()).collect();
     for answers in &found {
         assert_eq!(answers.len() as u64, MEMBERS);
-        // A line of one of the two equal ones can come before its sponsor of the other, but not before its
-        // own.
+        // A line of one of the two identical batches can precede its sponsor's line in the other, but not in
+        // its own.
         assert!(answers.iter().all(|answer| matches!(answer["status"].as_u64(), Some(200 | 201))));
     }
     for (one, other) in found[0].iter().zip(&found[1]) {
@@ -307,9 +307,9 @@ fn there_is_a_limit_of_batches_and_of_patience() {
         server.request("POST", "/v1/members/batch", &[("content-type", "application/x-ndjson")], b"{}");
     assert_eq!((fifth.status, fifth.json()["code"].as_str()), (503, Some("overloaded")));
     assert!(fifth.header("retry-after").is_some() && fifth.header("connection") == Some("close"));
-    // One breaks off inside a line: what was whole is answered, and the place is free again.
+    // One is cut inside a line: complete lines are answered, and the slot is free again.
     drop(open.pop());
-    // The others wait too long with the rest of their line.
+    // The others time out inside their line.
     for client in &mut open {
         let mut seen = Vec::new();
         while client.read_chunk(&mut seen).unwrap() {}
@@ -340,7 +340,7 @@ fn stopping_ends_a_batch_between_two_lines() {
     assert!(client.read_chunk(&mut seen).unwrap());
     server.terminate();
     let mut number = 2;
-    // Until the signal has arrived lines are taken as always.
+    // Until the signal arrives lines are accepted as usual.
     while answers(&seen).last().unwrap()["status"] != 503 {
         std::thread::sleep(Duration::from_millis(5));
         send_chunk(&mut sender, line(number, Some(1)).as_bytes()).unwrap();
@@ -378,7 +378,7 @@ fn who_does_not_read_is_not_read_from_and_may_begin_to_read_late() {
         text.len()
     );
     assert!(grown < 96 * 1_024, "members and 4 MiB of answers");
-    // Now it reads, and everything comes.
+    // Now it reads, and everything arrives.
     let rest = text[sent..].to_owned();
     sender.set_write_timeout(None).unwrap();
     let writer = std::thread::spawn(move || sender.write_all(rest.as_bytes()));
@@ -423,12 +423,12 @@ fn curl_sends_a_file() {
 
 #[test]
 fn a_long_batch_stays_in_bounded_memory() {
-    /// Answers that no line needs a member for, then repeats: what grows then is the batch's own.
+    /// First responses that need no member, then repeats: then only the batch's own memory grows.
     const GROWTH_KIB_MAX: u64 = 64 * 1_024;
     let lines: u64 = if std::env::var_os("UPLINE_DEEP").is_some() { 1_000_000 } else { 100_000 };
     let place = tempfile::tempdir().unwrap();
-    // A snapshot takes the memory of a second state while it is made, and the million's last command is one
-    // too many for its rule.
+    // A snapshot takes the memory of a second state while it is made, and the million's last command would
+    // trigger one.
     let server =
         Server::start(place.path(), &["--snapshot-every-commands", "0", "--snapshot-every-seconds", "0"]);
     let mut unknown = String::new();
@@ -440,7 +440,7 @@ fn a_long_batch_stays_in_bounded_memory() {
         [("refused", &unknown, 404), ("registered", &text, 201), ("repeated", &text, 200)]
     {
         let before = memory(&server, "VmRSS");
-        // The peak from here on.
+        // Resets the peak.
         std::fs::write(format!("/proc/{}/clear_refs", server.pid()), "5").unwrap();
         let begin = Instant::now();
         let found = count(&server, text, status);
@@ -454,13 +454,13 @@ fn a_long_batch_stays_in_bounded_memory() {
             lines as f64 / seconds
         );
         assert_eq!(found, lines, "all are {status}");
-        // A member takes some 200 bytes; the tables that find them double now and then.
+        // A member takes some 200 bytes; the hash tables double occasionally.
         let of_members = if status == 201 { lines * 400 / 1_024 + 16 * 1_024 } else { 0 };
         assert!(peak < GROWTH_KIB_MAX + of_members, "{peak} KiB");
     }
 }
 
-/// Sends a batch and counts the answers with a status, without keeping them.
+/// Sends a batch and counts the responses with a status, without keeping them.
 fn count(server: &Server, text: &str, status: u16) -> u64 {
     let mut client = server.connect();
     let mut sender = client.sender();

@@ -1,5 +1,5 @@
-//! What `/openapi.json` says of what `/v1` answers: batches line by line, the change feed command by command.
-//! Every other answer is held against it where tests ask for it (`common/described.rs`).
+//! Checks `/v1` responses against `/openapi.json`: batches line by line, the change feed command by command.
+//! All other responses are checked where tests request them (`common/described.rs`).
 
 use std::{
     collections::BTreeSet,
@@ -59,13 +59,13 @@ fn lines_of_a_batch_are_accepted_or_rejected() {
             assert_eq!(fits(&format!("/components/schemas/{name}"), answer), expected, "{name}: {answer}");
         }
     }
-    // The schema tells them apart: half of both is neither.
+    // The schema distinguishes them: a mixture of both is invalid.
     let mut mixed = answers[3].clone();
     mixed["user_id"] = id(2).into();
     assert!(!fits(LINE, &mixed) && !fits(LINE, &json!({ "line": 1, "status": 201 })));
 }
 
-/// The change feed up to an LSN.
+/// Returns the change feed up to an LSN.
 fn feed(server: &Server, last: u64) -> Vec<Value> {
     let mut client = server.connect();
     client
@@ -114,7 +114,7 @@ fn import(data: &Path, rows: &str, bonuses: &str) {
     );
 }
 
-/// Every kind of command that can be in the log, with every form of what it is made of.
+/// Every kind of command that can be in the log, with every form of its parts.
 #[test]
 fn every_kind_of_command_is_described_as_it_is_sent() {
     let dir = tempfile::tempdir().unwrap();
@@ -131,7 +131,7 @@ fn every_kind_of_command_is_described_as_it_is_sent() {
         uuid(2),
         uuid(71)
     );
-    // Into a network that is there already: what comes before the first command is not in the log.
+    // Into an existing network: what precedes the first command is not in the log.
     Server::start(&data, &[]).kill();
     import(&data, &rows, &bonuses);
     let server = Server::start(&data, &[]);

@@ -1,6 +1,6 @@
-//! The reading routes of `/v1` on the running binary: each route, what it says and how it fails. Random
-//! networks are compared with a naive model inside the crate (`http::v1::reads_tests`); here it is the wire,
-//! a restart, and whole lists of a large network in bounded memory.
+//! The read routes of `/v1` on the running binary: responses and errors of each route. Random networks are
+//! compared with a naive model inside the crate (`http::v1::reads_tests`); this file tests the wire, a
+//! restart, and whole lists of a large network in bounded memory.
 
 use std::{
     path::Path,
@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use crate::common::{Client, PATIENCE, Reply, Server, binary, registration, uuid};
 
-/// Root 1 has sponsored 2 to 13, who fill two levels of three slots; 5 has pulled one trigger.
+/// Builds a network: root 1 has sponsored 2 to 13, who fill two levels of three slots; 5 has fired one
+/// trigger.
 fn network(data: &Path) -> Server {
     let server = Server::start(data, &[]);
     let mut client = server.connect();
@@ -32,7 +33,7 @@ fn lsn(reply: &Reply) -> u64 {
     reply.header("x-lsn").expect("every answer names its LSN").parse().expect("a number")
 }
 
-/// A 200 with its LSN.
+/// Returns a 200 response with its LSN.
 fn ok(server: &Server, path: &str) -> Value {
     let reply = server.get(path);
     assert_eq!(reply.status, 200, "{path}: {}", reply.text());
@@ -54,7 +55,7 @@ fn uuids(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
     numbers.into_iter().map(uuid).collect()
 }
 
-/// All that the routes say of one network.
+/// Asserts all responses for one network.
 fn assert_everything(server: &Server) {
     let (root, second, fifth) = (uuid(1), uuid(2), uuid(5));
     let member = ok(server, &format!("/v1/members/{fifth}"));
@@ -87,7 +88,7 @@ fn assert_everything(server: &Server) {
     let counts: Vec<&Value> =
         levels["levels"].as_array().expect("levels").iter().map(|level| &level["members"]).take(3).collect();
     assert_eq!(counts, [&json!(3), &json!(9), &json!(0)]);
-    // The referral of the plan pays 10.00, 5.00, 2.00 and 1.00 up.
+    // The plan's referral pays 10.00, 5.00, 2.00 and 1.00 up the tree.
     assert_eq!(
         levels["levels"][1]["commission"],
         json!({ "bonuses": 1, "minor": 500, "currency": "USD", "exponent": 2 })
@@ -167,7 +168,7 @@ fn every_route_answers_the_same_after_a_kill() {
     let data = dir.path().join("data");
     let server = network(&data);
     assert_everything(&server);
-    // A cursor is good for another process of the same network.
+    // A cursor is valid in another process of the same network.
     let first = ok(&server, &format!("/v1/members/{}/downline?limit=5", uuid(1)));
     server.kill();
     let server = Server::start(&data, &[]);
@@ -261,8 +262,8 @@ fn failures_are_problems_that_name_what_is_wrong() {
     }
 }
 
-/// Streams that keep something for each reader are few, however slowly they are read; a further one is told
-/// to come again.
+/// Streams with per-reader state are limited in number, however slowly they are read; a further one is told
+/// to retry.
 #[test]
 fn only_so_many_bulk_streams_are_under_way() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -308,7 +309,7 @@ fn upline(arguments: &[&str], data: &Path) -> Vec<u8> {
     output.stdout
 }
 
-/// Resident memory of the server, in bytes.
+/// Returns the server's resident memory, in bytes.
 fn resident_bytes(server: &Server) -> u64 {
     let metrics = server.get("/metrics");
     let line = metrics
@@ -319,7 +320,7 @@ fn resident_bytes(server: &Server) -> u64 {
     line.split(' ').nth(1).expect("a value").parse().expect("a number")
 }
 
-/// Who stands above all others.
+/// Returns the root of the network.
 fn root(server: &Server) -> String {
     let first = server.get("/v1/bonuses?limit=1").json();
     let some = first["items"][0]["source"].as_str().expect("somebody brought a bonus").to_owned();
@@ -330,7 +331,7 @@ fn root(server: &Server) -> String {
         .to_owned()
 }
 
-/// Reads a stream chunk by chunk, keeping nothing: lines, and the most memory that the server held beyond
+/// Reads a stream chunk by chunk, discarding it; returns its lines, and the server's peak memory above
 /// `before`.
 fn read_stream(server: &Server, path: &str, before: u64) -> (u64, u64) {
     let mut client = server.connect();
@@ -358,7 +359,7 @@ fn read_stream(server: &Server, path: &str, before: u64) -> (u64, u64) {
     }
 }
 
-/// Members of the large network; ten million in the deep tier.
+/// Returns the size of the large network; ten million in the deep tier.
 fn members() -> u64 {
     std::env::var("UPLINE_TEST_STREAM_MEMBERS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000)
 }
@@ -371,7 +372,7 @@ fn a_downline_of_a_million_streams_in_bounded_memory() {
     let server = Server::start(&data, &[]);
     let root = root(&server);
     let expected = server.get(&format!("/v1/members/{root}")).json();
-    // What the allocator holds after the first answers is there whatever is asked.
+    // Warm up first: the allocator keeps what the first responses used, whatever is requested.
     let before = resident_bytes(&server);
     let sponsored = server.get(&format!("/v1/members/{root}/levels?tree=sponsor")).json();
     let wide = sponsored["levels"]

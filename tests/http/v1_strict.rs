@@ -1,6 +1,6 @@
-//! `/v1` takes what its description names and nothing else: each unknown parameter, body where there is none,
-//! array in an object's place and wrong type is refused by name, in words that are about the request; and
-//! what was begun is ended, whether or not its client waits.
+//! `/v1` accepts only what its description lists: each unknown parameter, unexpected body, array in place of
+//! an object and wrong type is refused by name, in terms of the request; and a started operation completes,
+//! whether or not its client waits.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ fn send(server: &Server, method: &str, path: &str, body: &str) -> Reply {
     server.request(method, path, &[("content-type", "application/json")], body.as_bytes())
 }
 
-/// Status, code and field; the field is empty where there is none.
+/// Returns status, code and field; the field is empty if there is none.
 fn told(reply: &Reply) -> (u16, String, String) {
     if reply.status < 400 {
         return (reply.status, String::new(), String::new());
@@ -34,7 +34,7 @@ fn expect(reply: &Reply, expected: (u16, &str, &str), about: &str) {
     assert_eq!((status, code.as_str(), field.as_str()), expected, "{about}: {}", reply.text());
 }
 
-/// The operations of `/v1`: method, path with its parameters filled in, description.
+/// Returns the operations of `/v1`: method, path with its parameters filled in, description.
 fn operations(server: &Server) -> Vec<(String, String, Value)> {
     let description = server.get("/openapi.json").json();
     let paths = description["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/v1/"));
@@ -62,7 +62,7 @@ fn member(server: &Server, number: u64) -> Value {
     server.get(&format!("/v1/members/{}", uuid(number))).json()
 }
 
-/// Root 1 and below it 2; the referral of 2 has paid 1.
+/// Creates root 1 and 2 below it; the referral of 2 has paid 1.
 fn small_network(server: &Server) {
     for body in [
         json!({ "user_id": uuid(1), "code": "ANNA" }),
@@ -96,7 +96,7 @@ fn every_route_refuses_a_parameter_that_it_does_not_know() {
         assert!(described.contains("parameter_unknown"), "{about} does not say so: {described}");
     }
     assert_eq!(lsn(&server), before, "nothing was done");
-    // What is no parameter is none.
+    // An empty query has no parameters.
     assert_eq!(server.get("/v1/stats?").status, 200);
     assert_eq!(server.get("/v1/stats?&").status, 200);
     assert_eq!(server.request("HEAD", "/v1/stats?zzz=1", &[], b"").status, 422);
@@ -197,7 +197,7 @@ fn an_array_is_no_object() {
         let detail = reply.json()["detail"].as_str().unwrap().to_owned();
         assert!(!detail.contains("struct") && !detail.contains("sequence"), "{body}: {detail}");
     }
-    // A line of a batch is read by the same rule.
+    // Lines of a batch follow the same rule.
     let lines: Vec<&str> = table
         .iter()
         .filter(|(_, path, ..)| *path == "/v1/members")
@@ -223,7 +223,7 @@ fn a_value_of_the_wrong_type_is_named() {
     small_network(&server);
     let plan = server.get("/v1/plan").json()["plan"].clone();
     let change = format!("/v1/members/{}", uuid(1));
-    // method, path, body, place of an enum in it, field
+    // method, path, body, position of an enum in it, field
     let registration =
         json!({ "user_id": uuid(3), "role": "member", "placement": { "rule": "breadth-first" } });
     let mut named = plan.clone();
@@ -254,7 +254,7 @@ fn a_value_of_the_wrong_type_is_named() {
             as_map,
             json!("nonsense"),
         ] {
-            // Null is what an absent placement or basis is.
+            // Null means an absent placement or basis.
             if value.is_null() && matches!(place, "/placement/rule" | "/ranks/basis") {
                 continue;
             }
@@ -268,7 +268,7 @@ fn a_value_of_the_wrong_type_is_named() {
         }
     }
     assert_eq!(lsn(&server), before, "nothing was done");
-    // Numbers that JSON has and we have not are a field's fault too; what is not JSON stays what it is.
+    // JSON numbers that we do not support are a field error too; invalid JSON remains a JSON error.
     let raw = |body: &str| told(&send(&server, "POST", "/v1/bonuses", body));
     let trigger = |amount: &str| {
         format!("{{\"source\":\"{}\",\"kind\":\"purchase\",\"amount\":{{\"minor\":{amount}}}}}", uuid(2))
@@ -388,7 +388,7 @@ fn what_was_sent_does_not_come_back_whole() {
     }
 }
 
-/// A client that sends a request and leaves after a while.
+/// Sends a request and disconnects after a delay.
 fn send_and_leave(server: &Server, method: &str, path: &str, headers: &str, body: &Value, after: Duration) {
     let body = body.to_string();
     let mut client = server.connect();
@@ -402,7 +402,7 @@ fn send_and_leave(server: &Server, method: &str, path: &str, headers: &str, body
 
 #[test]
 fn a_change_of_both_is_whole_although_its_client_left() {
-    /// There may be 64 admins.
+    /// At most 64 admins are allowed.
     const MEMBERS: u64 = 60;
     let (_directory, server) = start();
     for number in 1..=MEMBERS {
@@ -413,11 +413,11 @@ fn a_change_of_both_is_whole_although_its_client_left() {
     }
     for number in 1..=MEMBERS {
         let path = format!("/v1/members/{}", uuid(number));
-        // From before it is read to after the first of its two commands is durable.
+        // From before it is read until after the first of its two commands is durable.
         let after = Duration::from_micros(number % 20 * 50);
         send_and_leave(&server, "PATCH", &path, "", &json!({ "status": "inactive", "role": "admin" }), after);
     }
-    // What was taken is done whole, at some time; what left before it was read changes nothing.
+    // An accepted request completes fully, eventually; one dropped before it was read changes nothing.
     let is_half = |number: &u64| {
         let member = member(&server, *number);
         (member["status"] == "inactive") != (member["role"] == "admin")

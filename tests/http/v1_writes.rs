@@ -1,5 +1,5 @@
-//! What writes and what operates on `/v1`, on the running binary: each route's success and each of its
-//! failures, and that a repeat is answered as the first time, whatever happened in between.
+//! The write and operator routes of `/v1`, on the running binary: each route's success and each of its
+//! failures, and that a repeat gets the original response, whatever happened in between.
 
 use std::sync::{Arc, Barrier};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::common::{Reply, Server, uuid};
 
-/// Two legs, rules and slots to choose from, fixed amounts and shares, a reward.
+/// Two legs, selectable rules and slots, fixed amounts and shares, a reward.
 const PLAN: &str = r#"
 name = "two legs"
 [currency]
@@ -49,13 +49,13 @@ impl Place {
         Server::start(&self.directory.path().join("data"), &["--plan", plan.to_str().unwrap()])
     }
 
-    /// For directories whose plan was changed since.
+    /// For directories whose plan has changed since.
     fn start_as_is(&self) -> Server {
         Server::start(&self.directory.path().join("data"), &[])
     }
 }
 
-/// Null is no body.
+/// Sends a request; null means no body.
 fn send(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
     let headers = [&[("content-type", "application/json")], headers].concat();
     let body = if body.is_null() { String::new() } else { body.to_string() };
@@ -70,7 +70,7 @@ fn lsn(reply: &Reply) -> u64 {
     reply.header("x-lsn").expect("every answer of a state names its LSN").parse().unwrap()
 }
 
-/// Status, code and field of an answer.
+/// Returns status, code and field of a response.
 fn told(reply: &Reply) -> (u16, String, String) {
     if reply.status < 400 {
         return (reply.status, String::new(), String::new());
@@ -91,7 +91,7 @@ fn member(number: u64, sponsor: u64) -> Value {
     json!({ "user_id": uuid(number), "sponsor": { "user_id": uuid(sponsor) } })
 }
 
-/// A member with more named.
+/// Returns a registration with additional fields.
 fn member_with(number: u64, sponsor: u64, more: &Value) -> Value {
     let mut body = member(number, sponsor);
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -193,14 +193,14 @@ fn registrations_are_answered_by_the_rules() {
         "2020-02-03T04:05:06.000000Z"
     );
     assert_eq!(server.get(&format!("/v1/members/{}", uuid(5))).json()["slot"], 1);
-    // Inactive members do not sponsor.
+    // Inactive members cannot sponsor.
     send(&server, "PATCH", &format!("/v1/members/{}", uuid(7)), &[], &json!({ "status": "inactive" }));
     expect(
         &post(&server, "/v1/members", &member(8, 7)),
         (409, "sponsor_not_active", "sponsor"),
         "inactive sponsor",
     );
-    // What is not JSON.
+    // Invalid JSON.
     let raw =
         |kind: &str, body: &[u8]| server.request("POST", "/v1/members", &[("content-type", kind)], body);
     expect(&raw("application/json", b"{"), (400, "body_malformed", ""), "broken");
@@ -281,11 +281,11 @@ fn a_repeat_is_the_first_answer_whatever_happened_since() {
             (422, "key_reused", "Idempotency-Key"),
             about,
         );
-        // The same key means another thing on another route.
+        // The same key is a different key on another route.
         let elsewhere =
             send(server, "POST", "/v1/bonuses/pay-all", &[("idempotency-key", "order-1")], &json!(null));
         assert_eq!(elsewhere.status, 200);
-        // The sponsor by its other name, the default rule named and not, the code in other case.
+        // The sponsor by its other name, the default rule explicit or not, the code in other case.
         let alike = [
             member(6, 2),
             member(5, 1),
@@ -403,7 +403,7 @@ fn members_are_managed_by_the_rules() {
         changed.json(),
         json!({ "user_id": uuid(3), "status": null, "role": { "now": "admin", "changed": true } })
     );
-    // There are 64 admins at most; two are there.
+    // At most 64 admins are allowed; two exist.
     for number in 100..162 {
         assert_eq!(
             post(&server, "/v1/members", &member_with(number, 1, &json!({ "role": "admin" }))).status,
@@ -525,14 +525,14 @@ fn bonuses_are_paid_by_the_rules() {
     );
 }
 
-/// What was seen is paid, and nothing that came after; each answer says what it covered, again for a repeat.
-/// What a request is judged by may have changed since it was done: its key is looked up first.
+/// Pays what was seen, and nothing later; each response says what it covered, again for a repeat. The state
+/// that a request is validated against may have changed since it was done: its key is looked up first.
 #[test]
 fn a_repeat_is_known_under_a_plan_that_would_refuse_it() {
     let place = tempfile::tempdir().unwrap();
     let server = Server::start(place.path(), &[]);
     post(&server, "/v1/members", &json!({ "user_id": uuid(1) }));
-    // A root's purchase pays nobody, and so the currency is not fixed yet.
+    // A root's purchase pays no one, so the currency is not fixed yet.
     let body = json!({ "source": uuid(1), "kind": "purchase", "amount": { "minor": 10_000, "currency": "USD", "exponent": 2 } });
     let key = |key| [("idempotency-key", key)];
     let paid = send(&server, "POST", "/v1/bonuses", &key("e1"), &body);
@@ -564,7 +564,7 @@ fn a_repeat_is_known_under_a_plan_that_would_refuse_it() {
             reply.text()
         );
     }
-    // A registration that writes nothing keeps no key.
+    // A registration that writes nothing stores no key.
     post(&server, "/v1/members", &member(2, 1));
     let register = |number| send(&server, "POST", "/v1/members", &key("k7"), &member(number, 1)).status;
     assert_eq!((register(2), register(3), register(3), register(4)), (200, 201, 200, 422));
@@ -639,7 +639,7 @@ fn what_was_listed_is_what_is_paid() {
     expect(&pay(&format!("?up_to={}", uuid(77)), "c"), (404, "entry_unknown", "up_to"), "no bonus");
 }
 
-/// A bonus is taken back once; sums and lists know of it, and so does what is found by the reference.
+/// A bonus is reversed once; sums, lists and lookup by reference reflect it.
 #[test]
 fn bonuses_are_taken_back_once() {
     let place = Place::new();
@@ -750,7 +750,7 @@ fn plans_are_read_tried_and_changed() {
     };
     let check = |plan: &Value| post(&server, "/v1/plan/check", plan);
     let put = |plan: &Value, headers: &[(&str, &str)]| send(&server, "PUT", "/v1/plan", headers, plan);
-    // plan, what the trial says, what the change says
+    // plan, result of the trial, result of the change
     let wider = with("/placement/width", json!(3));
     let dearer = with("/currency/code", json!("USD"));
     let shorter = with("/rank", json!([]));
@@ -760,7 +760,7 @@ fn plans_are_read_tried_and_changed() {
         assert_eq!(check(refused).json()["refused"], code);
         expect(&put(refused, &[]), (409, code, field), code);
     }
-    // Rules of left and right legs want width 2, so this one is not even a plan.
+    // Rules of left and right legs require width 2, so this is not even a valid plan.
     expect(&check(&wider), (422, "field_invalid", "placement.rule"), "width 3");
     let mut other_rule = with("/placement/allow", json!(["left"]));
     assert_eq!(check(&other_rule).json()["refused"], "plan_placement_fixed");

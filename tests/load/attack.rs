@@ -1,9 +1,9 @@
-//! The edge under attack: thousands of connections that say nothing or half a thing, readers that take
-//! nothing, JSON made to hurt, questions that cost much, and more writes than can be done.
+//! The edge under attack: thousands of connections that send nothing or half a request, readers that do not
+//! read, malicious JSON, expensive queries, and write overload.
 //!
 //! `UPLINE_CONNECTIONS` (1,000 idle and as many half-sent heads), `UPLINE_OVERLOAD_SECONDS` (2 for each load)
-//! and `UPLINE_SLOW_READERS` (150) say how much. With `UPLINE_STRICT=1`, for a machine that does nothing
-//! else, the figures of the design are demanded; else bounds that a busy machine keeps too.
+//! and `UPLINE_SLOW_READERS` (150) set the amounts. With `UPLINE_STRICT=1`, for an otherwise idle machine,
+//! the figures of the design are enforced; otherwise bounds that a busy machine meets too.
 
 mod bounds;
 mod crowd;
@@ -17,8 +17,8 @@ use std::{
     time::Duration,
 };
 
-/// Runs a test in a process of its own, whose memory is that of nothing else, and with many files, or as many
-/// as this process is allowed to ask for; the usual limit is 1,024. False in that process.
+/// Runs a test in a separate process, whose memory is its own, and with a high file limit, or the highest
+/// this process may request; the usual limit is 1,024. False in that process.
 fn is_run_alone(name: &str) -> bool {
     const INSIDE: &str = "UPLINE_TEST_ALONE";
     if std::env::var_os(INSIDE).is_some() {
@@ -39,7 +39,7 @@ fn is_run_alone(name: &str) -> bool {
     true
 }
 
-/// Bytes of memory that a process uses.
+/// Returns the resident bytes of a process.
 fn resident_bytes(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
@@ -47,7 +47,7 @@ fn resident_bytes(pid: u32) -> u64 {
     kibibytes << 10
 }
 
-/// The value below which so many of a hundred are. Sorts.
+/// Returns a percentile. Sorts.
 fn percentile(times: &mut [Duration], hundredth: usize) -> Duration {
     times.sort_unstable();
     times.get((times.len() * hundredth / 100).min(times.len().saturating_sub(1))).copied().unwrap_or_default()

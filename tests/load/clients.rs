@@ -1,4 +1,4 @@
-//! Many clients at once, and the plug pulled while they are at it.
+//! Many concurrent clients, and a kill in the middle.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::common::{self, Client, Server, registration, uuid};
 
-/// Clients at once, as in the original's measurements.
+/// Concurrent clients, as in the original's measurements.
 const CLIENTS: u64 = 16;
 
-/// Signups, unless `UPLINE_TEST_SIGNUPS` says how many. 20,000 take some ten seconds on a slow disk.
+/// Signups, unless `UPLINE_TEST_SIGNUPS` is set. 20,000 take some ten seconds on a slow disk.
 const SIGNUPS: u64 = 20_000;
 
 const WIDTH: usize = 3;
@@ -24,13 +24,13 @@ fn signups() -> u64 {
     std::env::var("UPLINE_TEST_SIGNUPS").ok().and_then(|text| text.parse().ok()).unwrap_or(SIGNUPS)
 }
 
-/// What a member object says, but for its children.
+/// Returns the fields of a member object, without its children.
 fn fields(member: &Value) -> [String; 5] {
     ["id", "user_id", "parent_id", "level", "created_at"].map(|field| member[field].to_string())
 }
 
-/// Registers members `first..end` below member 0 with many clients, until all are in or the server is gone;
-/// returns what was acknowledged.
+/// Registers members `first..end` below member 0 with many clients, until all are done or the server is gone;
+/// returns the acknowledged ones.
 fn register_all(
     server: &Server,
     first: u64,
@@ -71,7 +71,7 @@ fn register_all(
 }
 
 /// Reads the downline of member 0 in level order and checks its form: never wider than allowed, every member
-/// full before the next one gets its first child, and in the order of time. Returns the members by id.
+/// full before the next one gets its first child, and in time order. Returns the members by id.
 fn checked_tree(server: &Server) -> BTreeMap<String, [String; 5]> {
     let tree = server.get(&format!("/user/downline/{}", uuid(0)));
     assert_eq!(tree.status, 200);
@@ -86,7 +86,7 @@ fn checked_tree(server: &Server) -> BTreeMap<String, [String; 5]> {
         is_filling &= children.len() == WIDTH;
         for child in children {
             let time = child["created_at"].as_str().unwrap().to_owned();
-            // Without a fraction the text is shorter, and sorts after others of its second; leave those out.
+            // Without a fraction the text is shorter, and sorts after others of its second; skip those.
             if time.len() == "2026-11-20T18:35:03.068920Z".len() {
                 assert!(last_time <= time, "{time} was placed before {last_time}");
                 last_time = time;

@@ -1,5 +1,5 @@
-//! Networks of extreme shape through the public routes: answers of hundreds of megabytes in bounded memory,
-//! while others are served.
+//! Networks of extreme shape through the public routes: responses of hundreds of megabytes in bounded memory,
+//! while other clients are served.
 
 use std::{
     path::Path,
@@ -16,7 +16,7 @@ fn upline(arguments: &[&str], data_dir: &Path) -> Output {
     output
 }
 
-/// Makes a network up and returns the id of its first member.
+/// Generates a network and returns the id of its first member.
 fn make(arguments: &[&str], data_dir: &Path) -> String {
     upline(&[&["demo", "--no-serve"], arguments].concat(), data_dir);
     let members = upline(&["export"], data_dir).stdout;
@@ -32,7 +32,7 @@ fn make(arguments: &[&str], data_dir: &Path) -> String {
     rows.lines().nth(1).unwrap().split(',').next().unwrap().to_owned()
 }
 
-/// Resident memory of the server, in bytes.
+/// Returns the server's resident memory, in bytes.
 fn resident_bytes(server: &Server) -> u64 {
     let metrics = server.get("/metrics");
     let line = metrics
@@ -43,7 +43,7 @@ fn resident_bytes(server: &Server) -> u64 {
     line.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// What a streamed answer came to.
+/// The results of a streamed response.
 #[derive(Default)]
 struct Read {
     bytes: usize,
@@ -54,7 +54,7 @@ struct Read {
     chunk_max: usize,
 }
 
-/// Reads a list chunk by chunk, keeping nothing, with signups beside it.
+/// Reads a list chunk by chunk, discarding it, with concurrent signups.
 fn read_list(server: &Server, path: &str, first_new_member: u64) -> Read {
     let mut client = server.connect();
     client.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).unwrap();
@@ -92,7 +92,7 @@ fn read_list(server: &Server, path: &str, first_new_member: u64) -> Read {
             slowest = slowest.max(begin.elapsed());
         }
     }
-    // Far above what it takes, far below what waiting for the list would.
+    // Far above a normal signup, far below the time of the whole list.
     assert_within(Duration::from_secs(1), slowest, "a signup beside the list");
     read
 }
@@ -113,7 +113,7 @@ fn a_chain_of_a_million_is_answered_in_bounded_memory() {
     let grown = resident_bytes(&server).saturating_sub(before);
     assert!(grown < 64 << 20, "an answer of {} bytes took {grown} bytes of memory", read.bytes);
     assert!(read.chunk_max < 256 << 10, "a chunk of {} bytes", read.chunk_max);
-    // All bonuses: four for nearly everybody.
+    // All bonuses: four for nearly every member.
     let read = read_list(&server, "/bonus/", 1 << 32);
     assert_eq!(read.objects, 4 * members - 10);
     let grown = resident_bytes(&server).saturating_sub(before);

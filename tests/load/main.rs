@@ -1,5 +1,5 @@
-//! What needs the machine for itself: crowds of clients, more load than can be done, networks of a million.
-//! Each test waits for its turn (`common::turn`): it measures, or would starve another one.
+//! Tests that need the machine for themselves: crowds of clients, overload, networks of a million. Each waits
+//! for its turn (`common::turn`): it measures, or would starve another one.
 
 mod attack;
 mod clients;

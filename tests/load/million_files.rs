@@ -1,6 +1,6 @@
-//! A million members of realistic shape through the tool, as a company that moves to it would: a file is
-//! imported, the network is served and asked, signups are acknowledged, the process is killed, a second start
-//! recovers, and `upline verify` finds everything in order.
+//! A million members of realistic shape through the tool, as in a company's migration: a file is imported,
+//! the network is served and queried, signups are acknowledged, the process is killed, a second start
+//! recovers, and `upline verify` finds no fault.
 
 use std::{
     path::Path,
@@ -27,7 +27,7 @@ fn upline(arguments: &[&str], data_dir: &Path) -> Output {
     ran
 }
 
-/// The object on the last line of a `--json` run.
+/// Returns the object on the last line of a `--json` run.
 fn object(ran: &Output) -> Value {
     let text = String::from_utf8_lossy(&ran.stdout);
     serde_json::from_str(text.lines().last().expect("a line")).expect("an object on the last line")

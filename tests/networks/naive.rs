@@ -1,6 +1,6 @@
 //! The whole core, written a second time from its definitions: plain vectors and hash maps, everything
-//! counted from scratch whenever it is needed, nothing clever. Slow, and obviously right; where it and the
-//! core differ, one of them misread the rules.
+//! recounted whenever it is needed, nothing clever. Slow, and obviously right; where it and the core differ,
+//! one of them misread the rules.
 
 mod bonuses;
 mod ranks;
@@ -18,13 +18,13 @@ use super::picture::{EntryPicture, MemberPicture, Network, Picture, TREES};
 use ranks::HeadCounts;
 
 const ADMINS_MAX: usize = 64;
-/// Admins are ranked and paid this deep.
+/// Admins are ranked and paid down to this depth.
 const ADMIN_LEVELS_MAX: usize = 1_024;
 const KEY_LIFE_MICROSECONDS: i64 = 72 * 3_600 * 1_000_000;
-/// What one step of log time counts toward that, at most, since format 3.
+/// Maximum that one step of log time counts toward a key's lifetime, since format 3.
 const KEY_STEP_MICROSECONDS: i64 = 3_600 * 1_000_000;
 const KEYS_MAX: usize = 1_000_000;
-/// Trigger names that a network can meet in its life: those of all its plans, and those of imported entries.
+/// Maximum trigger names in a network's lifetime: those of all its plans, and those of imported entries.
 const KINDS_MAX: usize = 16;
 
 pub struct Naive {
@@ -34,17 +34,17 @@ pub struct Naive {
     time: Timestamp,
     members: Vec<Person>,
     entries: Vec<EntryPicture>,
-    /// Source and trigger name of what was triggered with `once`.
+    /// Source and trigger name of triggers with `once`.
     once: HashSet<(usize, String)>,
-    /// Trigger names met so far.
+    /// Trigger names seen so far.
     kinds: HashSet<String>,
     remembered: HashMap<[u8; 16], Remembered>,
-    /// Microseconds that counted toward the end of keys so far.
+    /// Microseconds counted toward key expiry so far.
     counted: i64,
-    /// Those of the command that is being applied.
+    /// The rules for the command being applied.
     code_rules: CodeRules,
     breakage: (u64, i64),
-    /// Ids that rows brought along.
+    /// Imported row ids.
     row_ids: HashSet<[u8; 16]>,
 }
 
@@ -59,18 +59,18 @@ struct Person {
     code: String,
     paid_as: u16,
     lifetime: u16,
-    /// Slot of the child to whom the next round-robin spill goes.
+    /// Slot of the child that gets the next round-robin spillover.
     turn: u32,
 }
 
 struct Remembered {
     fingerprint: u64,
-    /// What had counted by then.
+    /// The time counted by then.
     since: i64,
     applied: Applied,
 }
 
-/// What would be paid to whom; not yet in the ledger.
+/// A payment not yet in the ledger.
 struct Payment {
     receiver: usize,
     level: u32,
@@ -178,8 +178,8 @@ impl Naive {
         }
     }
 
-    /// Takes over the code that the real core generated: how codes are made is not for the model to know,
-    /// that they are new is.
+    /// Adopts the code that the real core generated: the model does not know how codes are made, only that
+    /// they are unique.
     pub fn learn_code(&mut self, member: usize, code: &Code) {
         let others_code = self
             .members
@@ -190,8 +190,8 @@ impl Naive {
         code.as_str().clone_into(&mut self.members[member].code);
     }
 
-    /// What a command is answered with that changes nothing: the outcome before, or why not. Panics where it
-    /// would change something.
+    /// Returns the response to a command without effect: the previous outcome, or the reason. Panics if it
+    /// would have an effect.
     pub fn without_effect(
         &mut self,
         key: Option<RequestKey>,
@@ -206,7 +206,7 @@ impl Naive {
         }
     }
 
-    /// What a key that is known is answered with.
+    /// Returns the response to a known key.
     pub fn repeat_of(&self, key: RequestKey) -> Option<Result<Applied, Rejection>> {
         let earlier = self.remembered.get(&key.key)?;
         Some(if earlier.fingerprint == key.fingerprint {
@@ -221,17 +221,17 @@ impl Naive {
         &self.plan
     }
 
-    /// The newest LSN, and its log time.
+    /// Returns the newest LSN, and its log time.
     pub fn position(&self) -> (u64, Timestamp) {
         (self.lsn, self.time)
     }
 
-    /// The referral code of a member.
+    /// Returns the referral code of a member.
     pub fn code_of(&self, id: &MemberId) -> Option<Code> {
         Code::parse(&self.members[self.find(id).ok()?].code)
     }
 
-    /// Length of the ledger.
+    /// Returns the length of the ledger.
     pub fn entries(&self) -> u64 {
         self.entries.len() as u64
     }
@@ -271,7 +271,7 @@ impl Naive {
             return Err(Rejection::AdminsFull);
         }
         self.members[member].role = role;
-        // An admin is ranked beyond the cap. That is not growth, so nobody is rewarded.
+        // An admin is ranked beyond the cap. That is not growth, so no reward is paid.
         self.rerank();
         Ok(Outcome::RoleSet { member: index(member), changed })
     }
@@ -318,7 +318,7 @@ impl Naive {
         self.members.iter().position(|person| same_code(&person.code, code.as_str()))
     }
 
-    /// The one with this code, or else the only one with one like it.
+    /// Returns the member with this code, or else the only one with a similar code.
     fn look_up_code(&self, code: &Code) -> Result<Option<usize>, Rejection> {
         let exact = self.find_code(code);
         if exact.is_some() || self.code_rules == CodeRules::Exact {
@@ -373,7 +373,7 @@ fn trigger_names(plan: &Plan) -> HashSet<String> {
     plan.bonuses.iter().map(|rule| rule.trigger.to_string()).collect()
 }
 
-/// Whether a kind of entry is a trigger's name; `None` when it is none of the kinds there are.
+/// Returns whether an entry kind is a trigger name; `None` for an unknown kind.
 fn kind_is_trigger(kind: &str) -> Option<bool> {
     if kind == KIND_REGISTRATION {
         return Some(false);

@@ -1,4 +1,4 @@
-//! The real core behind the interface that the naive model has too.
+//! The real core behind the same interface as the naive model.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use upline::core::{
 
 use super::picture::{EntryPicture, MemberPicture, Network, Picture, TREES};
 
-/// The key from which the tests let referral codes be generated.
+/// The key for generated referral codes in tests.
 pub const CODE_KEY: u64 = 0x5EED_00F0_C0DE;
 
 /// The simplest directory there is.
@@ -61,7 +61,7 @@ impl Real {
         Self { state: State::new(plan, CODE_KEY), directory: MapDirectory::default() }
     }
 
-    /// A second network, made from the image of this one in chunks of `rows_max`.
+    /// Returns a second network, restored from the image of this one in chunks of `rows_max`.
     pub fn reopened(&self, rows_max: usize) -> Self {
         let mut directory = MapDirectory::default();
         let mut restore = Restore::new(self.state.image_header()).expect("our own header is good");
@@ -119,8 +119,8 @@ impl Network for Real {
 }
 
 impl Real {
-    /// What is told about a command that paid is what it paid: the same lines in the same order, and the same
-    /// breakage.
+    /// The explanation of a paying command matches its payments: the same lines in the same order, and the
+    /// same breakage.
     fn check_explanation(&self, stamped: &Stamped, applied: &Applied, breakage_before: (u64, Money)) {
         let state = &self.state;
         let entries: Vec<Entry> = state.entries_of(stamped.lsn).map(|index| state.entry(index)).collect();
@@ -217,7 +217,7 @@ impl Real {
     }
 }
 
-/// Everything that can be seen of a state.
+/// Returns everything visible of a state.
 pub fn picture_of(state: &State) -> Picture {
     let mut rank_distribution = state.rank_distribution().to_vec();
     while rank_distribution.last() == Some(&0) {

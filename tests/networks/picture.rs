@@ -1,4 +1,4 @@
-//! Everything that can be seen of a network, as plain comparable data.
+//! Everything visible of a network, as plain comparable data.
 
 use upline::core::{
     NextRank,
@@ -7,14 +7,14 @@ use upline::core::{
     types::{EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp, Tree},
 };
 
-/// Both trees, in the order in which pairs of per-tree facts are kept.
+/// Both trees, in the order of per-tree pairs.
 pub const TREES: [Tree; 2] = [Tree::Sponsor, Tree::Placement];
 
 /// A network under test: the real core or the naive model.
 pub trait Network {
     fn apply(&mut self, stamped: &Stamped) -> Applied;
     fn picture(&self) -> Picture;
-    /// Panics when the network is not what it must be.
+    /// Panics when an invariant of the network is violated.
     fn check(&self);
     fn preview(&self, sponsor: MemberIx, rule: PlacementRule) -> Result<(MemberIx, u32), Rejection>;
 }
@@ -70,12 +70,12 @@ pub struct EntryPicture {
     pub status: EntryStatus,
     pub plan_version: u32,
     pub reference: Option<Reference>,
-    /// The entry that it takes back.
+    /// The entry that it reverses.
     pub reverses: Option<u64>,
 }
 
 impl Picture {
-    /// A member's sponsor or parent.
+    /// Returns a member's sponsor or parent.
     pub fn above(&self, tree: Tree, member: MemberIx) -> Option<MemberIx> {
         match tree {
             Tree::Sponsor => self.members[member.at()].sponsor,
@@ -83,9 +83,9 @@ impl Picture {
         }
     }
 
-    /// The first thing in which two pictures differ, in words; `None` when they are equal.
+    /// Describes the first difference between two pictures; `None` when they are equal.
     pub fn difference(&self, other: &Picture) -> Option<String> {
-        // Mostly they are, and then nothing need be copied.
+        // Usually they are equal, and then nothing need be copied.
         if self == other {
             return None;
         }

@@ -1,5 +1,5 @@
-//! Random plans and random steps. The same seed always gives the same ones; small numbers everywhere, so that
-//! limits and collisions are met.
+//! Random plans and random steps. The same seed always gives the same ones; numbers are small, so that limits
+//! and collisions are hit.
 
 use super::{naive::Naive, picture::Network};
 use upline::core::{
@@ -12,7 +12,7 @@ use upline::core::{
     types::{BasisPoints, Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp, Tree},
 };
 
-/// Splitmix64: enough chance for a test, and nothing that a new version of a package could change.
+/// Splitmix64: random enough for a test, and independent of package versions.
 pub struct Chance(u64);
 
 impl Chance {
@@ -66,7 +66,7 @@ pub fn plan(chance: &mut Chance) -> Plan {
     without_needless_counts(chance, plan)
 }
 
-/// Switches the counting of the sponsor tree off half the time, where the ranks allow it.
+/// Disables counting of the sponsor tree half the time, where the ranks allow it.
 fn without_needless_counts(chance: &mut Chance, mut plan: Plan) -> Plan {
     if chance.percent(50) {
         plan.count_sponsor_tree = false;
@@ -157,7 +157,7 @@ fn level_fill_ranks(chance: &mut Chance, level_cap: u8, steps_min: usize) -> Ran
     RankRule::LevelFill { tree: tree(chance), steps }
 }
 
-/// A plan to change to: mostly one that may follow `before`, sometimes one that may not.
+/// Returns a plan to change to: mostly a valid successor of `before`, sometimes not.
 fn changed_plan(chance: &mut Chance, before: &Plan) -> Plan {
     if chance.percent(10) {
         return before.clone();
@@ -185,19 +185,19 @@ fn changed_plan(chance: &mut Chance, before: &Plan) -> Plan {
 
 // --- steps
 
-/// One command and when it comes.
+/// One command and its time.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Step {
     pub command: Command,
     pub key: Option<RequestKey>,
-    /// Microseconds since the step before.
+    /// Microseconds since the previous step.
     pub pause: i64,
     /// For a signup: name the sponsor by the code of this member, whatever that is.
     pub by_code_of: Option<MemberId>,
 }
 
 impl Step {
-    /// The command, the sponsor named by code where the step wants that.
+    /// Returns the command, with the sponsor named by code where the step requires it.
     pub fn command(&self, code_of: impl Fn(&MemberId) -> Option<Code>) -> Command {
         let mut command = self.command.clone();
         if let (Command::Register(Register { sponsor, .. }), Some(id)) = (&mut command, &self.by_code_of)
@@ -209,7 +209,7 @@ impl Step {
     }
 }
 
-/// A plan and what is done under it.
+/// A plan and the steps under it.
 pub struct Scenario {
     pub plan: Plan,
     pub steps: Vec<Step>,
@@ -219,7 +219,7 @@ pub fn scenario(seed: u64, steps: usize) -> Scenario {
     let mut chance = Chance::of(seed);
     let first = plan(&mut chance);
     let mut maker = StepMaker::new(chance, first.clone());
-    // Does the steps as they are made, so that most of the next ones make sense.
+    // Applies the steps as they are generated, so that most of the next ones are meaningful.
     let mut model = Naive::new(first.clone());
     let (mut time, mut made) = (0, Vec::with_capacity(steps));
     for lsn in 1..=steps as u64 {
@@ -242,24 +242,24 @@ pub fn scenario(seed: u64, steps: usize) -> Scenario {
     Scenario { plan: first, steps: made }
 }
 
-/// Makes one step after the other, for whoever tells it what became of them.
+/// Generates steps one by one, given their outcomes.
 pub struct StepMaker {
     chance: Chance,
-    /// Who joined.
+    /// Members that joined.
     ids: Vec<MemberId>,
     /// Length of the ledger.
     pub entries: u64,
     keys: u64,
     /// The plan in force.
     plan: Plan,
-    /// Whether signups are often imports.
+    /// Whether many signups are imports.
     imports: bool,
     /// Whether the newest member is often the next sponsor, so that the trees get deep.
     chains: bool,
 }
 
 impl StepMaker {
-    /// For a network that begins with `plan`.
+    /// For a network that starts with `plan`.
     pub fn new(mut chance: Chance, plan: Plan) -> Self {
         let (imports, chains) = (chance.percent(20), chance.percent(30));
         Self { chance, ids: Vec::new(), entries: 0, keys: 0, plan, imports, chains }
@@ -284,7 +284,7 @@ impl StepMaker {
         Step { command, key, pause, by_code_of }
     }
 
-    /// Takes in what a command came to that was not a repeat.
+    /// Records the outcome of a command that was not a repeat.
     pub fn learn(&mut self, command: &Command, outcome: Outcome) {
         match (outcome, command) {
             (Outcome::Registered { .. }, Command::Register(register)) => self.ids.push(register.member),
@@ -379,7 +379,7 @@ impl StepMaker {
         filter
     }
 
-    /// Mostly somebody who joined, now and then a stranger.
+    /// Returns mostly an existing member, occasionally an unknown one.
     fn somebody(&mut self) -> MemberId {
         if self.ids.is_empty() || self.chance.percent(3) {
             MemberId([0xEE; 16])
@@ -461,7 +461,7 @@ impl StepMaker {
         }
     }
 
-    /// Few, so that they collide; fewer among imports, which alone may have codes that are alike.
+    /// Few, so that they collide; fewer among imports, which alone may have similar codes.
     fn code(&mut self) -> Code {
         if self.chance.percent(2) {
             return Code::parse("6F1F6D1E-0000-4000-8000-000000000001")

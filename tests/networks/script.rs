@@ -12,10 +12,10 @@ use upline::core::{
 
 pub const HOUR: i64 = 3_600_000_000;
 
-/// Why a line cannot be read.
+/// Why a line is invalid.
 pub type Wrong = String;
 
-/// The words of a line, taken one by one.
+/// The words of a line, consumed one by one.
 pub struct Words<'a> {
     words: std::iter::Peekable<std::str::SplitWhitespace<'a>>,
 }
@@ -34,7 +34,7 @@ impl<'a> Words<'a> {
         word.parse().map_err(|_| format!("`{word}` is no {what}"))
     }
 
-    /// Takes the next word when it is `word`.
+    /// Consumes the next word if it is `word`.
     pub fn take(&mut self, word: &str) -> bool {
         self.words.next_if(|next| *next == word).is_some()
     }
@@ -48,7 +48,7 @@ impl<'a> Words<'a> {
     }
 }
 
-/// The id of a member with this name: the name's own bytes.
+/// Returns the id of a member with this name: the name's own bytes.
 pub fn id_of(name: &str) -> MemberId {
     let mut id = [0; 16];
     id[..name.len()].copy_from_slice(name.as_bytes());
@@ -141,7 +141,7 @@ pub fn register(words: &mut Words) -> Result<Register, Wrong> {
     Ok(register)
 }
 
-/// The commands that are one line each. `None` when the first word names none.
+/// Parses single-line commands. `None` when the first word is not one.
 pub fn command(verb: &str, words: &mut Words) -> Result<Option<Command>, Wrong> {
     let command = match verb {
         "join" => Command::Register(register(words)?),
@@ -173,7 +173,7 @@ pub fn command(verb: &str, words: &mut Words) -> Result<Option<Command>, Wrong> 
     Ok(Some(command))
 }
 
-/// A word as a reference: `_` stands for a blank.
+/// Parses a word as a reference: `_` stands for a blank.
 fn reference(words: &mut Words) -> Result<Option<Reference>, Wrong> {
     if !words.take("reference") {
         return Ok(None);
@@ -238,7 +238,7 @@ fn import_entry(words: &mut Words) -> Result<ImportEntry, Wrong> {
     })
 }
 
-/// A client's key, from words that stand for the hashes of key and content.
+/// Returns a client's key, from words that stand for the hashes of key and content.
 pub fn request_key(key: &str, content: &str) -> RequestKey {
     let fingerprint = content.bytes().fold(7, |sum: u64, byte| sum * 31 + u64::from(byte));
     RequestKey { key: id_of(key).0, fingerprint }
@@ -246,8 +246,7 @@ pub fn request_key(key: &str, content: &str) -> RequestKey {
 
 // --- plans
 
-/// The plan that the lines under `plan` describe. What they leave out: width 3, breadth first, 15 levels, no
-/// bonuses, no ranks.
+/// Parses the lines under `plan`. Defaults: width 3, breadth first, 15 levels, no bonuses, no ranks.
 pub fn plan(lines: &[&str]) -> Result<Plan, Wrong> {
     let mut plan = Plan {
         name: "scenario".into(),

@@ -1,7 +1,7 @@
-//! What the tests of the proof (`docs/proof.md`) share: parameters, seeds, summary lines, and the state that
-//! a log makes from nothing.
+//! Shared by the tests of the proof (`docs/proof.md`): parameters, seeds, summary lines, and the state that
+//! replaying a log from scratch yields.
 //!
-//! Each test runs small by itself; `.ci/proof` runs it with other numbers in its environment and collects the
+//! By default each test is small; `.ci/proof` runs it with other numbers in its environment and collects the
 //! summary lines.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
@@ -19,7 +19,7 @@ use upline::{
     engine::{self, Disk, MemberDirectory, Stamped, State, state_digest},
 };
 
-/// A parameter from the environment, or what it is by itself.
+/// Returns a parameter from the environment, or its default.
 pub fn number(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
         Err(_) => default,
@@ -27,12 +27,12 @@ pub fn number(name: &str, default: u64) -> u64 {
     }
 }
 
-/// Prints a summary line: what `.ci/proof` reads and adds up.
+/// Prints a summary line, which `.ci/proof` reads and adds up.
 pub fn summary(line: &str) {
     println!("{line}");
 }
 
-/// Chance that a seed repeats.
+/// Randomness that a seed reproduces.
 pub struct Chance(Pcg64);
 
 impl Chance {
@@ -40,7 +40,7 @@ impl Chance {
         Self(Pcg64::seed_from_u64(seed))
     }
 
-    /// Below `end`, which is not 0. The bias of the remainder does not matter here.
+    /// Returns a number below `end`, which is not 0. The bias of the remainder does not matter here.
     pub fn below(&mut self, end: u64) -> u64 {
         self.0.next_u64() % end
     }
@@ -55,13 +55,12 @@ impl Chance {
     }
 }
 
-/// All commands of a directory's log, and a state that has seen none of them. The log must reach back to the
-/// first command.
+/// All commands of a directory's log, and an empty state. The log must reach back to the first command.
 pub struct FromNothing {
     pub commands: Vec<Stamped>,
     pub state: State,
     pub maps: MemberDirectory,
-    /// The state as the directory was opened: a snapshot and the log behind it.
+    /// The state from opening the directory: a snapshot and the log after it.
     pub opened: engine::Loaded,
 }
 
@@ -78,7 +77,7 @@ pub fn from_nothing(data: &Path, plan: engine::Plan) -> FromNothing {
     FromNothing { commands, state, maps: MemberDirectory::with_capacity(0, 0), opened }
 }
 
-/// Asserts that the whole log, applied to nothing, gives the state that opening gave.
+/// Asserts that the whole log, applied to an empty state, yields the state from opening.
 pub fn assert_replays(data: &Path, plan: engine::Plan) {
     let FromNothing { commands, mut state, mut maps, opened } = from_nothing(data, plan);
     for stamped in &commands {
@@ -91,7 +90,7 @@ pub fn assert_replays(data: &Path, plan: engine::Plan) {
     );
 }
 
-/// What `upline verify` says of a directory that it finds whole.
+/// Returns the output of `upline verify` for an intact directory.
 pub fn verified(data: &Path) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_upline"))
         .args(["verify", "--json", "--data-dir"])
@@ -104,8 +103,8 @@ pub fn verified(data: &Path) -> Value {
     serde_json::from_str(out.lines().last().expect("a line")).expect("JSON")
 }
 
-/// A binary plan with as many ranks of long names as there can be, so that a change of it fills a small log
-/// segment quickly.
+/// Returns a binary plan with the maximum number of ranks and long names, so that changing it fills a small
+/// log segment quickly.
 pub fn bulky_plan() -> String {
     let mut text = String::from(
         "name = \"bulky\"\nlevel_cap = 15\n[currency]\ncode = \"USD\"\nexponent = 2\n\

@@ -1,10 +1,10 @@
-//! A disk on which a moment between a write and its sync can be seen.
+//! A disk with a visible delay between a write and its sync.
 
 use std::{io, path::Path, time::Duration};
 
 use upline::durability::surrounded::{Around, FileCall};
 
-/// Syncs of a file's content take their time.
+/// A storage whose file syncs are slow.
 #[derive(Debug)]
 pub struct SlowSync(pub Duration);
 

@@ -1,4 +1,4 @@
-//! The simulated disk, with a trace of every call where one is wanted.
+//! The simulated disk, optionally with a trace of every call.
 
 use std::{
     fmt::Debug,
@@ -10,7 +10,7 @@ use std::{
 use upline::durability::storage::{Access, Storage, StorageFile, StorageLock};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// A hash over everything that happened so far, in order.
+/// A hash over all events so far, in order.
 #[derive(Clone, Default, Debug)]
 pub struct Trace(Arc<Mutex<u64>>);
 
@@ -33,7 +33,7 @@ impl Trace {
     }
 }
 
-/// A storage that notes what is asked of it and what it answers.
+/// A storage that records its calls and their results.
 #[derive(Debug)]
 pub struct Traced {
     pub storage: Arc<dyn Storage>,

@@ -1,4 +1,4 @@
-//! What goes wrong, chosen by the seed.
+//! Faults, chosen by the seed.
 
 use std::{collections::BTreeMap, io::ErrorKind, path::PathBuf};
 
@@ -6,12 +6,12 @@ use upline::durability::memory::{Fault, Memory, Survival};
 
 use crate::networks::random::Chance;
 
-/// What is wrong with the disk in one life of the process.
+/// The fault of the disk in one life of the process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trouble {
     None,
     Fault(Fault),
-    /// So many bytes are left.
+    /// This many bytes are left.
     Full {
         free: u64,
     },
@@ -22,14 +22,14 @@ pub enum Trouble {
 pub enum End {
     /// It stops by itself.
     Stop,
-    /// SIGKILL: what was written is in the cache of a system that goes on.
+    /// SIGKILL: written data is in the page cache of a system that keeps running.
     Kill,
     Power(Survival),
 }
 
 const ERRORS: [ErrorKind; 3] = [ErrorKind::Other, ErrorKind::StorageFull, ErrorKind::Interrupted];
 
-/// For a process that serves: what it does to the disk in some twenty groups and a snapshot.
+/// For a serving process: covers its disk calls in some twenty groups and a snapshot.
 pub fn while_serving(chance: &mut Chance) -> Trouble {
     let at = 1 + chance.below(60);
     let kind = chance.of_slice(&ERRORS);
@@ -49,7 +49,7 @@ pub fn while_serving(chance: &mut Chance) -> Trouble {
     })
 }
 
-/// For a process that opens; making a directory takes more calls than mending one.
+/// For an opening process; creating a directory takes more calls than repairing one.
 pub fn while_opening(chance: &mut Chance, making: bool) -> Trouble {
     let at = 1 + chance.below(if making { 40 } else { 12 });
     let kind = chance.of_slice(&ERRORS);
@@ -73,7 +73,7 @@ pub fn end(chance: &mut Chance) -> End {
     }
 }
 
-/// How it ends for a process that has no choice.
+/// Returns how a crashing process ends.
 pub fn crash(chance: &mut Chance) -> End {
     if chance.percent(35) { End::Kill } else { power(chance) }
 }
@@ -86,13 +86,13 @@ fn power(chance: &mut Chance) -> End {
     })
 }
 
-/// Makes the disk so.
+/// Applies the fault to the disk.
 pub fn set(disk: &Memory, trouble: Trouble) {
     disk.set_fault(if let Trouble::Fault(fault) = trouble { Some(fault) } else { None });
     disk.set_capacity(if let Trouble::Full { free } = trouble { Some(disk.used() + free) } else { None });
 }
 
-/// Damage to a directory that nobody has open, and how to undo it.
+/// Damage to a closed directory, and its undo.
 #[derive(Debug)]
 pub struct Damage {
     pub path: PathBuf,
@@ -108,7 +108,7 @@ pub enum What {
 }
 
 impl Damage {
-    /// Does something to one of the files.
+    /// Damages one of the files.
     pub fn do_it(disk: &Memory, chance: &mut Chance) -> Option<Self> {
         let files: BTreeMap<PathBuf, Vec<u8>> = disk.all();
         let paths: Vec<&PathBuf> =
@@ -118,7 +118,7 @@ impl Damage {
         }
         let path = chance.of_slice(&paths).clone();
         let before = files[&path].clone();
-        // Most of a segment is zeros that nobody ever wrote over; what was written is what matters.
+        // Most of a segment is unused zeros; only written data matters.
         let used = before.iter().rposition(|byte| *byte != 0).map_or(before.len(), |last| last + 1);
         let within = if chance.percent(80) { used } else { before.len() };
         let what = match chance.below(10) {
@@ -136,14 +136,14 @@ impl Damage {
 
     pub fn undo(&self, disk: &Memory) {
         match self.what {
-            // In place: after a crash the file may have two names.
+            // In place, because after a crash the file may have two names.
             What::Flipped { offset, bits } => disk.rot(&self.path, offset, bits),
             What::CutTo { .. } | What::Missing => disk.set_content(&self.path, &self.before),
         }
     }
 
-    /// Whether nothing needs the file: it is archived, or a snapshot beside another one, from which the log
-    /// goes on as well.
+    /// Returns whether the file is not needed: it is archived, or a snapshot in addition to another one, from
+    /// which the log continues as well.
     pub fn is_survivable(&self, files: &BTreeMap<PathBuf, Vec<u8>>) -> bool {
         let is_snapshot = |path: &PathBuf| {
             path.to_string_lossy().contains("/snapshots/")
@@ -153,8 +153,8 @@ impl Damage {
         self.path.to_string_lossy().contains("/archive/") || is_snapshot(&self.path) && others.count() != 0
     }
 
-    /// Whether a directory may open without a word and have lost some of its past all the same: it is in the
-    /// archive, which opening does not read, or in a snapshot, which may move there unread.
+    /// Returns whether a directory may open without an error despite lost history: the damage is in the
+    /// archive, which opening does not read, or in a snapshot, which may be moved there unread.
     pub fn shows_later(&self) -> bool {
         let text = self.path.to_string_lossy();
         text.contains("/archive/") || text.ends_with(".snap")

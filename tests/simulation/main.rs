@@ -1,37 +1,37 @@
-//! A deterministic simulation of the whole engine on a disk that fails: everything from admission to
-//! recovery, without a thread or a clock.
+//! A deterministic simulation of the whole engine on a failing disk: everything from admission to recovery,
+//! without threads or a real clock.
 //!
 //! One seed is one network's history. The engine's own parts (`SteppedEngine`: opening, admission, writer,
 //! snapshotter) run on one thread on the file system in memory (`durability::memory`), and the seed decides
 //! everything else: the plan, each command and its key, which of them wait together for one group, marks,
-//! snapshots with groups between their chunks, segment size and retention, when the clock jumps and who puts
-//! it right or accepts it, which call of which life fails and how, whether the process is killed or the power
-//! goes and which sectors and names then survive, what goes wrong again while the next process recovers,
+//! snapshots with groups between their chunks, segment size and retention, when the clock jumps and whether
+//! it is corrected or accepted, which call of which life fails and how, whether the process is killed or the
+//! power fails and which sectors and names then survive, what fails again while the next process recovers,
 //! which byte of a stopped directory flips and which of its files is cut or missing.
 //!
-//! What must hold (the numbers are those of the design's promises):
+//! Guarantees checked (numbered as in the design):
 //!
-//! - After each acknowledged group everything that can be seen of the state is what a naive model says,
-//!   written independently (`tests/networks/naive.rs`, the one that the core is tested against), which was given
-//!   the acknowledged commands and no others.
-//! - D1, D2: what a process finds when it opens is what was acknowledged, plus the whole group that was in
-//!   flight, or none of it. Nothing acknowledged is ever taken back, so that all outcomes stay true.
-//! - D3: opening is refused only where something was damaged on purpose; then nothing was changed. Where it
-//!   is not refused, nothing is lost.
-//! - D4: a failed log answers "unknown" to the group at hand and "read-only" to all others; reads go on,
+//! - After each acknowledged group everything visible of the state matches an independently written naive
+//!   model (`tests/networks/naive.rs`, the one that the core is tested against), which was given the
+//!   acknowledged commands and no others.
+//! - D1, D2: on opening a process finds what was acknowledged, plus all or none of the group in flight.
+//!   Nothing acknowledged is ever rolled back, so all outcomes stay valid.
+//! - D3: opening is refused only after deliberate damage; then nothing was changed. Where it is not refused,
+//!   nothing is lost.
+//! - D4: a failed log answers "unknown" to the current group and "read-only" to all others; reads continue,
 //!   showing what was acknowledged.
-//! - D5: repeated keys and registrations get the answer that they had, before and after restarts.
-//! - A clock that jumped is not written by: refused is what another naive model says
+//! - D5: repeated keys and registrations get their original response, before and after restarts.
+//! - Writes are refused after a clock jump exactly when another naive model says so
 //!   (`tests/common/naive_clock.rs`), and then nothing is changed.
-//! - D6: replay gives the digest that the state had at that LSN; so does each state of the past that is still
+//! - D6: replay yields the digest that the state had at that LSN; so does each past state that is still
 //!   retained.
 //!
-//! A hundredth of the seeds is run twice: every call of the disk with its arguments and its result, and every
-//! outcome, must come again.
+//! A hundredth of the seeds is run twice: every disk call with its arguments and its result, and every
+//! outcome, must repeat.
 //!
-//! `UPLINE_SIM_SEEDS` (how many), `UPLINE_SIM_FIRST` (from which on), `UPLINE_SIM_OPERATIONS` (commands in
-//! each) say how much is done, so that a runner can add up seeds over many runs; `UPLINE_SIM_SEED=n` runs one
-//! and prints what it does.
+//! `UPLINE_SIM_SEEDS` (count), `UPLINE_SIM_FIRST` (first seed) and `UPLINE_SIM_OPERATIONS` (commands per
+//! seed) set the amount, so that a runner can add up seeds over many runs; `UPLINE_SIM_SEED=n` runs one and
+//! prints its steps.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -61,12 +61,12 @@ use tally::Tally;
 use upline::{core::on_threads, metrics::Metrics};
 use world::{Setting, World};
 
-/// Seeds of a plain test run.
+/// Seeds in a plain test run.
 const SEEDS: u64 = 10_000;
-/// Commands that each of them submits.
+/// Commands submitted per seed.
 const OPERATIONS: u64 = 100;
 const FIRST_SEED: u64 = 1;
-/// Of so many seeds one is run twice.
+/// One of this many seeds is run twice.
 const TWICE_EVERY: u64 = 100;
 
 #[test]
@@ -80,7 +80,7 @@ fn nothing_acknowledged_is_ever_lost() {
     let tally = run_seeds(first, seeds, operations);
     println!("{tally}");
     println!("{}", tally.reached());
-    // With few seeds not everything can be met.
+    // With few seeds not everything is reached.
     if 1_000 <= seeds {
         tally.assert_everything_was_reached();
     }
@@ -98,7 +98,7 @@ fn one_seed(seed: u64, operations: u64) {
     println!("{tally}");
 }
 
-/// Runs the seeds on all cores, to the first failure.
+/// Runs the seeds on all cores, until the first failure.
 fn run_seeds(first: u64, seeds: u64, operations: u64) -> Tally {
     let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
     let total = Mutex::new(Tally::default());
@@ -129,7 +129,7 @@ fn run_seeds(first: u64, seeds: u64, operations: u64) -> Tally {
             tally.add(&done);
             tally.twice += u64::from(seed.is_multiple_of(TWICE_EVERY));
             if number.is_multiple_of(64) {
-                // The histograms keep every sample until somebody takes them.
+                // The histograms keep every sample until they are drained.
                 metrics.upkeep();
             }
         }
@@ -137,7 +137,7 @@ fn run_seeds(first: u64, seeds: u64, operations: u64) -> Tally {
     };
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            // In a pool of its own each seed computes on the thread that runs it.
+            // With a separate pool each seed computes on the thread that runs it.
             scope.spawn(|| on_threads(1, work));
         }
     });

@@ -1,12 +1,12 @@
-//! What a run came to, in figures.
+//! The figures of a run.
 
 use std::fmt;
 
-/// Sums over seeds. Nothing is ever lost in one that counts: losing ends the seed and the test.
+/// Sums over seeds. A counted seed lost nothing: a loss ends the seed and the test.
 #[derive(Clone, Default, Debug)]
 pub struct Tally {
     pub seeds: u64,
-    /// Run a second time, with the same trace.
+    /// Seeds run a second time, with the same trace.
     pub twice: u64,
     /// Commands submitted.
     pub operations: u64,
@@ -15,11 +15,11 @@ pub struct Tally {
     pub groups: u64,
     pub kills: u64,
     pub power_losses: u64,
-    /// Openings that failed because something went wrong again.
+    /// Openings that failed because of another fault.
     pub nested: u64,
-    /// Openings refused because something was damaged.
+    /// Openings refused because of damage.
     pub refusals: u64,
-    /// Damaged, and opened all the same with everything there.
+    /// Damaged directories that opened with nothing lost.
     pub harmless: u64,
     /// Groups that were in flight at a crash: found whole, or not at all.
     pub found: u64,
@@ -27,7 +27,7 @@ pub struct Tally {
     pub poisoned: u64,
     pub snapshots: u64,
     pub failed_snapshots: u64,
-    /// Groups between the steps in which the view of a snapshot is copied.
+    /// Groups between the steps that copy the view of a snapshot.
     pub copying: u64,
     /// Groups between the chunks of a snapshot.
     pub between: u64,
@@ -37,11 +37,11 @@ pub struct Tally {
     pub refused_at_admission: u64,
     pub rejected_in_the_log: u64,
     pub past: u64,
-    /// Segments begun after the first.
+    /// Segments started after the first.
     pub rotations: u64,
-    /// Lives in which a full disk was met: by a snapshot, by the next segment, or by the log.
+    /// Lives that hit a full disk: in a snapshot, in creating the next segment, or in the log.
     pub full_disks: u64,
-    /// Groups refused because the next segment could not be made, and nothing else.
+    /// Groups refused only because the next segment could not be created.
     pub no_room: u64,
     /// Groups refused because the clock jumped.
     pub clock_jumped: u64,
@@ -55,8 +55,8 @@ impl Tally {
         }
     }
 
-    /// What a full disk makes fail. A segment has its room before the first command is written to it, so the
-    /// log itself fails seldom.
+    /// Returns failures due to a full disk. A segment is preallocated before the first command is written to
+    /// it, so the log itself rarely fails.
     pub fn failures(&self) -> u64 {
         self.poisoned + self.failed_snapshots + self.no_room
     }
@@ -93,23 +93,23 @@ impl Tally {
         ]
     }
 
-    /// All figures, for people.
+    /// Formats all figures for humans.
     pub fn reached(&self) -> String {
         let all = self.clone().fields().map(|(name, value)| format!("{name}={value}"));
         format!("simulation reached: {}", all.join(" "))
     }
 
-    /// A simulation is worth what it reaches.
+    /// A simulation is only worth what it reaches.
     pub fn assert_everything_was_reached(&self) {
         for (name, value) in self.clone().fields() {
-            // Seeds that are no multiple of a hundred are never run twice, and nothing but chance is behind
-            // the other figures.
+            // Seeds that are not multiples of a hundred are never run twice, and the other figures depend on
+            // chance.
             assert!(*value != 0, "{name} was never reached");
         }
     }
 }
 
-/// The line that reports read.
+/// The line parsed by reports.
 impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seeds, operations, nested, refusals, acknowledged, .. } = self;

@@ -1,4 +1,4 @@
-//! One seed: a network's history on a disk that fails.
+//! One seed: a network's history on a failing disk.
 
 use std::{
     collections::BTreeMap,
@@ -47,15 +47,15 @@ mod writes;
 const ROOT: &str = "/sim";
 const HOUR: i64 = 3_600_000_000;
 
-/// What is to be done.
+/// The parameters of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
     pub seed: u64,
     /// Commands to submit.
     pub operations: u64,
-    /// Whether each call of the disk goes into the trace.
+    /// Whether each disk call is traced.
     pub traced: bool,
-    /// Whether what happens is printed.
+    /// Whether events are printed.
     pub loud: bool,
 }
 
@@ -72,31 +72,31 @@ pub struct World {
     boot_clock: Arc<AtomicI64>,
     /// How far the clock may jump.
     clock_jump_max: Option<i64>,
-    /// When it is not written by.
+    /// Predicts when writes are refused because of the clock.
     naive_clock: NaiveClock,
-    /// What a right clock would say minus what it says.
+    /// Offset of a correct clock from the wall clock.
     clock_off: i64,
-    /// What was acknowledged, and nothing else.
+    /// The model of what was acknowledged, and nothing else.
     naive: Naive,
-    /// The group of which nobody knows whether it is on disk, until a process opens the directory.
+    /// The group in flight: unknown whether it is on disk until a process opens the directory.
     in_flight: Vec<(Command, Option<RequestKey>)>,
     in_flight_time: Timestamp,
-    /// What clients were told.
+    /// The acknowledgements that clients received.
     acknowledged: Vec<(Command, Option<RequestKey>, Applied)>,
-    /// Digests of states that somebody saw.
+    /// Digests of observed states.
     digests: BTreeMap<u64, Digest>,
-    /// Whether the directory has been opened once: from then on it is never made anew.
+    /// Whether the directory has been opened once: from then on it is never recreated.
     served: bool,
-    /// What is wrong with the disk now.
+    /// The current fault of the disk.
     trouble: Trouble,
-    /// Whether something of the past was damaged.
+    /// Whether retained history was damaged.
     past_damaged: bool,
-    /// A network with much time between small groups: marks fill its segments, so that they rotate often.
+    /// A network with long pauses between small groups: marks fill its segments, so that they rotate often.
     idle: bool,
     tally: Tally,
 }
 
-/// Whether the log failed for good; without room for another segment it only waits.
+/// Returns whether the log failed permanently; without room for another segment it only waits.
 fn is_poisoned(engine: &Engine) -> bool {
     engine.status().poisoned.is_some()
 }
@@ -154,8 +154,7 @@ impl World {
         }
     }
 
-    /// Lives one process after the other until all commands were submitted. What happened, and the trace of
-    /// it.
+    /// Runs one process after the other until all commands were submitted. Returns the tally and the trace.
     pub fn run(mut self) -> (Tally, u64) {
         while self.tally.operations < self.setting.operations {
             let engine = self.open();
@@ -180,7 +179,7 @@ impl World {
         }
     }
 
-    /// What both clocks say.
+    /// Returns the readings of both clocks.
     fn clocks(&self) -> (i64, i64) {
         (self.clock.load(Ordering::Relaxed), self.boot_clock.load(Ordering::Relaxed))
     }
@@ -200,7 +199,7 @@ impl World {
 
     // --- opening
 
-    /// Opens the directory, whatever goes wrong on the way; in the end nothing does.
+    /// Opens the directory, retrying through faults until none is left.
     fn open(&mut self) -> SteppedEngine {
         for attempt in 0.. {
             let trouble = if attempt < 4 {
@@ -266,8 +265,8 @@ impl World {
         SteppedEngine::open(options)
     }
 
-    /// D2, and D6 where the digest of that LSN is known: what was acknowledged is there, and of what was in
-    /// flight all or nothing.
+    /// D2, and D6 where the digest of that LSN is known: what was acknowledged is there, and all or nothing
+    /// of what was in flight.
     fn check_opened(&mut self, engine: &Engine, report: &OpenReport) {
         self.served = true;
         let (lsn, _) = self.naive.position();
@@ -387,7 +386,7 @@ impl World {
         }
     }
 
-    /// D3: what was damaged is refused, and then nothing is changed; or everything is there all the same.
+    /// D3: damage is refused, and then nothing is changed; or everything is there nevertheless.
     fn damage(&mut self) {
         let Some(damage) = Damage::do_it(&self.disk, &mut self.chance) else { return };
         self.say(|| format!("damage: {} {:?}", damage.path.display(), damage.what));

@@ -1,4 +1,4 @@
-//! The rules: the real core against a naive model, against written scenarios, and against itself from scratch.
+//! The rules: the real core against a naive model, against written scenarios, and against its own recount.
 
 mod model;
 #[path = "../networks/mod.rs"]

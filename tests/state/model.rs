@@ -1,8 +1,8 @@
 //! Random command sequences on the real core and on a naive model, compared after every step; and directed
 //! tests of extreme shapes.
 //!
-//! `UPLINE_SEED=n` runs the one case with this seed; `UPLINE_CASES` and `UPLINE_STEPS` say how many cases of
-//! how many steps are run, and `UPLINE_FIRST_SEED` where their seeds begin.
+//! `UPLINE_SEED=n` runs the one case with this seed; `UPLINE_CASES` and `UPLINE_STEPS` set the number of
+//! cases and of steps per case, and `UPLINE_FIRST_SEED` the first seed.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -36,7 +36,7 @@ use crate::networks::{
 
 const CASES: u64 = 256;
 const STEPS: u64 = 200;
-/// Where the seeds of a plain test run begin; each case has its own.
+/// First seed of a plain test run; each case has its own.
 const FIRST_SEED: u64 = 1;
 
 #[test]
@@ -68,7 +68,7 @@ fn from_environment(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-/// Runs one case. When it fails, the steps that are needed for the failure are printed and run once more.
+/// Runs one case. When it fails, the steps needed for the failure are printed and run again.
 fn run(seed: u64, steps: usize) {
     let case = scenario(seed, steps);
     let Err(failed_at) = attempt(seed, &case, Pace::NORMAL) else { return };
@@ -76,7 +76,7 @@ fn run(seed: u64, steps: usize) {
     steps.truncate(failed_at + 1);
     println!("seed {seed} failed at step {failed_at} of {}", steps.len());
     let case = Scenario { plan, steps };
-    // Short sequences are found only if the failure does not hang on when the slower comparisons are made.
+    // Shrinking works only if the failure does not depend on when the slower comparisons are made.
     let pace = if attempt(seed, &case, Pace::THOROUGH).is_err() { Pace::THOROUGH } else { Pace::NORMAL };
     let minimal = shrink(seed, case, pace);
     println!("the steps that are needed, under {:#?}", minimal.plan);
@@ -91,8 +91,7 @@ fn run(seed: u64, steps: usize) {
     panic!("seed {seed} fails, and its shortened form does not");
 }
 
-/// Whether a case runs through; else the step at which it failed (the number of steps when only the end
-/// fails).
+/// Runs a case; `Err` is the step at which it failed (the number of steps when only the end fails).
 fn attempt(seed: u64, case: &Scenario, pace: Pace) -> Result<(), usize> {
     let mut done = 0;
     let attempt = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -106,7 +105,7 @@ fn attempt(seed: u64, case: &Scenario, pace: Pace) -> Result<(), usize> {
     attempt.map_err(|_| done)
 }
 
-/// Leaves out steps, many at once at first, as long as the case still fails.
+/// Removes steps, many at once at first, as long as the case still fails.
 fn shrink(seed: u64, mut case: Scenario, pace: Pace) -> Scenario {
     let mut part = case.steps.len().div_ceil(2);
     while 0 < part {
@@ -126,8 +125,8 @@ fn shrink(seed: u64, mut case: Scenario, pace: Pace) -> Scenario {
     case
 }
 
-/// The comparison is worth what its steps reach: every kind of outcome, and every rejection that a small
-/// network can meet.
+/// The comparison is only worth what its steps reach: every kind of outcome, and every rejection possible in
+/// a small network.
 #[test]
 fn random_steps_reach_everything() {
     const FAR_AWAY: [Rejection; 4] =

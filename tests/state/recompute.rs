@@ -1,5 +1,5 @@
-//! The recount from scratch gives the incremental result, for any number of threads, also on a frozen view
-//! while signups go on.
+//! The recount from scratch matches the incremental result, for any number of threads, also on a frozen view
+//! during signups.
 
 use upline::{
     core::{
@@ -39,7 +39,7 @@ fn steps(minima: &[u32]) -> Vec<RankStep> {
         .collect()
 }
 
-/// A network with uniform sponsors, some of them admins, grown from `from` to `to` members.
+/// Grows a network with uniform sponsors, some of them admins, from `from` to `to` members.
 fn grow(state: &mut State, maps: &mut MemberDirectory, from: u32, to: u32) {
     for member in from..to {
         let scrambled = u64::from(member).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;

@@ -1,5 +1,5 @@
 //! Runs the scenarios of `tests/scenarios/*.txt` against the real core and against the naive model.
-//! `tests/scenarios/README.md` explains their language; what they say is the reference of the plan's rules by
+//! `tests/scenarios/README.md` explains their language; they are the reference of the plan's rules by
 //! example.
 #![allow(
     clippy::cast_possible_truncation,
@@ -32,7 +32,7 @@ fn the_naive_model_does_what_the_scenarios_say() {
     check_all(&|plan| Box::new(Naive::new(plan)));
 }
 
-/// Limits of thousands of millions of rows.
+/// Limits of billions of rows.
 const NOT_IN_SCENARIOS: [Rejection; 2] = [Rejection::NetworkFull, Rejection::LedgerFull];
 
 #[test]
@@ -54,7 +54,7 @@ fn a_wrong_expectation_is_found() {
     assert!(complaints[1].starts_with("wrong.txt:5: "), "{}", complaints[1]);
 }
 
-/// Names and texts of all scenario files, sorted by name.
+/// Returns names and texts of all scenario files, sorted by name.
 fn scenarios() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
     let paths: BTreeSet<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -73,7 +73,7 @@ fn check_all(make: Make) {
     assert!(complaints.is_empty(), "{} lines do not hold:\n{}", complaints.len(), complaints.join("\n"));
 }
 
-/// Runs one file; each line that does not hold gives one complaint, with its place.
+/// Runs one file; returns one error with its position for each line that does not hold.
 fn check(file: &str, text: &str, make: Make) -> Vec<String> {
     let mut complaints = Vec::new();
     let mut case: Option<Case> = None;
@@ -125,7 +125,7 @@ struct Case {
 }
 
 impl Case {
-    /// Does what a line asks and says what came of it.
+    /// Executes a line and returns its result.
     fn line(&mut self, ask: &str) -> Result<String, Wrong> {
         if let Some((key, ask)) = ask.split_once('|') {
             let words = &mut Words::of(key);
@@ -157,7 +157,7 @@ impl Case {
         }
     }
 
-    /// Replaces `by-code-of NAME` by the code that the member has.
+    /// Replaces `by-code-of NAME` by the member's code.
     fn with_codes(&self, ask: &str) -> String {
         let Some((before, after)) = ask.split_once("by-code-of ") else { return ask.to_owned() };
         let (name, after) = after.split_once(' ').unwrap_or((after, ""));
@@ -170,7 +170,7 @@ impl Case {
         format!("{before}by-code {code} {after}")
     }
 
-    /// `chain M0..M20`: each sponsored by the one before.
+    /// `chain M0..M20`: each sponsored by the previous one.
     fn chain(&mut self, words: &mut Words) -> Result<String, Wrong> {
         let names = range(words.next("range")?)?;
         for (at, name) in names.iter().enumerate() {
@@ -198,8 +198,7 @@ impl Case {
     fn submit(&mut self, command: Command, key: Option<RequestKey>) -> String {
         let entries_before = self.network.picture().entries.len();
         self.lsn += 1;
-        // Codes are taken by the rules of format 3; the scenarios of keys wait longer than one of its steps
-        // counts.
+        // Codes follow the rules of format 3; the scenarios of keys wait longer than one of its steps counts.
         let actor = (key.is_none() && matches!(command, Command::Register(_))).then(Actor::unknown);
         let applied =
             self.network.apply(&Stamped { lsn: self.lsn, time: Timestamp(self.time), key, actor, command });
@@ -231,7 +230,7 @@ impl Case {
         if parts.is_empty() { "nothing".into() } else { parts.join(", ") }
     }
 
-    /// What the network says of itself.
+    /// Answers a query about the network.
     fn question(&self, verb: &str, words: &mut Words) -> Result<String, Wrong> {
         let picture = self.network.picture();
         let member = |name: &str| {
@@ -305,7 +304,7 @@ fn position(picture: &Picture, member: MemberIx) -> String {
     }
 }
 
-/// An entry as its trigger shows it: the kind of rank rewards alone.
+/// Formats an entry as its trigger shows it: the kind only for rank rewards.
 fn new_entry(picture: &Picture, entry: &EntryPicture) -> String {
     let kind = if entry.kind.starts_with("rank:") { format!(" {}", entry.kind) } else { String::new() };
     let sign = if entry.amount.0 < 0 { "" } else { "+" };
@@ -343,7 +342,7 @@ fn balances(picture: &Picture) -> String {
         .join(", ")
 }
 
-/// `rank:members` for the ranks that somebody has.
+/// `rank:members` for ranks with members.
 fn distribution(picture: &Picture) -> String {
     let held = picture.rank_distribution.iter().enumerate().filter(|(_, members)| **members != 0);
     held.map(|(rank, members)| format!("{rank}:{members}")).collect::<Vec<_>>().join(" ")

@@ -1,9 +1,9 @@
-//! The deliberate faults of `tests/faults`: each still applies to the source as it is. That each is noticed
-//! shows `.ci/bite`, which builds the crate once for every one of them.
+//! The deliberate faults of `tests/faults`: each still applies to the current source. `.ci/bite` shows that
+//! each is detected, and builds the crate once per fault.
 
 use std::{fs, path::Path, process::Command};
 
-/// A source file changed from what a patch takes away to what it puts there, or why it cannot be.
+/// Checks that a patch still applies to its source file, or returns why not.
 fn check(root: &Path, name: &str, patch: &str) -> Result<(), String> {
     let header =
         |key: &str| patch.lines().find_map(|line| line.strip_prefix(key)).filter(|text| !text.is_empty());

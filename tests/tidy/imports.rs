@@ -1,4 +1,4 @@
-//! Which files use which: the floors of the core, and cycles of imports, of which there are none.
+//! Import rules: the floors of the core, and no import cycles.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -6,14 +6,14 @@ use petgraph::{algo::tarjan_scc, graph::DiGraph};
 
 use crate::layers::{Source, paths, source, sources};
 
-/// The floors of the core, from the ground up: each may use those before it (`src/core/mod.rs`).
+/// The floors of the core, bottom up: each may use those before it (`src/core/mod.rs`).
 const FLOORS: [&str; 9] =
     ["words", "plan", "store", "tree", "requests", "ledger", "network", "state", "read"];
 
-/// What an item of a module can be declared as.
+/// Keywords that declare an item of a module.
 const DECLARATIONS: [&str; 8] = ["struct", "enum", "trait", "fn", "const", "static", "type", "macro_rules!"];
 
-/// Paths by which a file of the core goes to a floor above its own.
+/// Returns paths by which a file of the core uses a floor above its own.
 fn ways_up(source: &Source) -> Vec<String> {
     let floor = |name: &str| FLOORS.iter().position(|floor| *floor == name);
     let Some(rest) = source.name.strip_prefix("core/") else { return Vec::new() };
@@ -42,7 +42,7 @@ fn floors_of_the_core_use_those_below_them() {
     assert_eq!(ways("core/state/x.rs", "use crate::core::Entry;"), 1, "through the face of the core");
 }
 
-/// The module that a file is.
+/// Returns the module of a file.
 fn module_of(name: &str) -> Vec<&str> {
     let mut parts: Vec<&str> = name.trim_end_matches(".rs").split('/').collect();
     if matches!(parts.last(), Some(&("mod" | "lib" | "main"))) {
@@ -51,7 +51,7 @@ fn module_of(name: &str) -> Vec<&str> {
     parts
 }
 
-/// Whether a file declares an item of this name.
+/// Returns whether a file declares an item of this name.
 fn declares(program: &str, item: &str) -> bool {
     let ends = |rest: &str| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_');
     DECLARATIONS.iter().any(|declaration| {
@@ -60,7 +60,7 @@ fn declares(program: &str, item: &str) -> bool {
     })
 }
 
-/// A path from the root of the crate, for one that begins with `crate`, `super` or `self`.
+/// Resolves a path that begins with `crate`, `super` or `self` to one from the crate root.
 fn absolute<'a>(module: &[&'a str], path: &'a str) -> Option<Vec<&'a str>> {
     let mut parts = path.split("::").peekable();
     let mut base = module.to_vec();
@@ -76,7 +76,7 @@ fn absolute<'a>(module: &[&'a str], path: &'a str) -> Option<Vec<&'a str>> {
     Some(base)
 }
 
-/// The file that a path leads to. What a `mod.rs` only hands on leads to none: it is declared elsewhere.
+/// Returns the file that a path leads to. A reexport of a `mod.rs` leads to none: it is declared elsewhere.
 fn target(files: &BTreeMap<Vec<&str>, usize>, sources: &[Source], path: &[&str]) -> Option<usize> {
     let (length, file) =
         (0..=path.len()).rev().find_map(|length| Some((length, *files.get(&path[..length])?)))?;
@@ -86,14 +86,14 @@ fn target(files: &BTreeMap<Vec<&str>, usize>, sources: &[Source], path: &[&str])
     (!is_face || declares(program, item)).then_some(file)
 }
 
-/// Groups of files that use each other in a circle.
+/// Returns groups of files with cyclic imports.
 fn cycles(sources: &[Source]) -> Vec<Vec<&str>> {
     let files: BTreeMap<Vec<&str>, usize> =
         sources.iter().enumerate().map(|(file, source)| (module_of(&source.name), file)).collect();
     let mut graph = DiGraph::<usize, ()>::new();
     let nodes: Vec<_> = (0..sources.len()).map(|file| graph.add_node(file)).collect();
     for (from, source) in sources.iter().enumerate() {
-        // Before braces a path is no whole one.
+        // Before braces a path is incomplete.
         for path in paths(&source.program).iter().filter(|path| !path.ends_with("::")) {
             let path = absolute(&module_of(&source.name), path).map(|path| target(&files, sources, &path));
             if let Some(Some(to)) = path.filter(|to| *to != Some(from)) {

@@ -1,7 +1,6 @@
-//! The shape of the source tree, enforced: which layer may use what, how long files are, what never stays in
-//! them.
+//! Enforces the shape of the source tree: which layer may use what, maximum file length, forbidden text.
 //!
-//! Reads the files as text. Comments do not count; tests inside a file and test files are left out where a
+//! Reads the files as text. Comments do not count; tests inside a file and test files are excluded where a
 //! rule is about the program alone.
 
 use std::{
@@ -9,19 +8,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Lines of a file without its tests. Around 500 a file has two subjects.
+/// Maximum lines of a file without its tests. At around 500 a file has two subjects.
 const FILE_LINES_MAX: usize = 660;
-/// Lines of tests inside a file; more move to a file beside it.
+/// Maximum lines of tests inside a file; more move to a separate file.
 const INLINE_TEST_LINES_MAX: usize = 200;
 
 /// What a folder must not use.
 struct Layer {
     folder: &'static str,
-    /// Paths, with everything below them.
+    /// Paths, including everything below them.
     paths: &'static [&'static str],
     /// Single words: crates, types, keywords, macros.
     words: &'static [&'static str],
-    /// Words that have one home: the word, and the files of the folder that may use it.
+    /// Words restricted to certain files: the word, and the files of the folder that may use it.
     homes: &'static [(&'static str, &'static [&'static str])],
 }
 
@@ -153,20 +152,20 @@ const LAYERS: [Layer; 4] = [
     },
 ];
 
-/// What no part of the program contains outside its tests, and where it may be all the same.
+/// What the program must not contain outside its tests, and the exceptions.
 const NOWHERE: [(&str, &[&str]); 13] = [
     (".unwrap()", &[]),
     ("todo!", &[]),
     ("unimplemented!", &[]),
     ("dbg!", &[]),
-    // Everything that is printed goes through one place that survives a closed pipe.
+    // All output goes through one place that survives a closed pipe.
     ("println!", &[]),
     ("eprintln!", &[]),
-    // The program ends by returning, but for a second Ctrl-C.
+    // The program exits by returning, except on a second Ctrl-C.
     ("process::exit", &["cli/exit.rs"]),
-    // A broken writer thread must not let the process go on.
+    // The process must not outlive a broken writer thread.
     ("process::abort", &["engine"]),
-    // What is written is for its owner alone, whatever the umask: files are created in one place.
+    // Files are readable by their owner alone, regardless of the umask: they are created in one place.
     ("File::create", &["private_file.rs"]),
     ("fs::write", &["private_file.rs"]),
     ("OpenOptions::new", &["private_file.rs", "durability/storage.rs"]),
@@ -188,7 +187,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
 }
 
-/// All Rust files below a folder.
+/// Returns all Rust files below a folder.
 pub fn sources(folder: &str) -> Vec<Source> {
     let top = root().join(folder);
     let mut left = vec![top.clone()];
@@ -222,8 +221,8 @@ pub fn source(name: String, text: String) -> Source {
     Source { program: code(&text[..split]), tests: code(&text[split..]), name, text }
 }
 
-/// Where the tests inside a file begin: at a module with a body; one that is only declared (`mod tests;`) is
-/// another file.
+/// Returns where the tests inside a file begin: at a module with a body; one that is only declared (`mod
+/// tests;`) is another file.
 fn tests_inside(text: &str) -> usize {
     let begins = |at: &usize| {
         let module = text[*at..].lines().nth(1).unwrap_or_default();
@@ -232,7 +231,8 @@ fn tests_inside(text: &str) -> usize {
     text.match_indices("#[cfg(test)]").map(|(at, _)| at).find(begins).unwrap_or(text.len())
 }
 
-/// A line up to its comment. `//` inside a string survives when no blank stands before it, as in addresses.
+/// Returns a line up to its comment. `//` inside a string survives when no blank precedes it, as in
+/// addresses.
 fn without_comment(line: &str) -> &str {
     let mut end = line.len();
     for (at, _) in line.match_indices("//") {
@@ -244,7 +244,7 @@ fn without_comment(line: &str) -> &str {
     &line[..end]
 }
 
-/// Whether a word stands in the code by itself.
+/// Returns whether the code contains a whole word.
 fn has_word(code: &str, word: &str) -> bool {
     let is_part = |character: char| character.is_alphanumeric() || character == '_';
     code.match_indices(word).any(|(at, _)| {
@@ -260,7 +260,7 @@ fn has_word(code: &str, word: &str) -> bool {
     })
 }
 
-/// Every path that the code names, with the braces of `use` written out.
+/// Returns every path in the code, with the braces of `use` expanded.
 pub fn paths(code: &str) -> Vec<String> {
     let mut paths = Vec::new();
     for statement in code.split("use ").skip(1) {
@@ -348,7 +348,7 @@ fn nothing_unfinished_or_careless_stays() {
             }
         }
     }
-    // Written in two parts, so that this file does not find itself.
+    // Split, so that this file does not match itself.
     let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("#[ig", "nore")];
     for folder in ["src", "tests"] {
         for source in sources(folder) {
@@ -439,7 +439,7 @@ fn the_tests_are_few_programs() {
     assert_eq!(programs, known);
 }
 
-/// The rules above must be able to find something.
+/// The rules above must detect violations.
 #[test]
 fn the_rules_bite() {
     let found = |name: &str, text: &str| {

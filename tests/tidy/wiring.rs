@@ -1,19 +1,19 @@
 //! Each kind of thing is wired everywhere it must be: commands, outcomes, rejections, sections of a snapshot,
-//! metrics. Routes are in `tests/http/v1_described.rs`.
+//! metrics. Routes are in `tests/http/routes.rs`.
 //!
-//! The compiler finds a `match` that lacks one. It does not find a decoder, a list, a page, a generator of
-//! random ones or a golden directory that does; each of those is a row here.
+//! The compiler detects a `match` that lacks one. It does not detect a decoder, a list, a page, a random
+//! generator or a golden directory that does; each of those is a row here.
 
 use std::fs;
 
 use super::layers::{root, sources};
 
-/// One of its kind, as the source has it.
+/// A variant, as in the source.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Kind {
     /// `PayEntry`.
     name: String,
-    /// On disk; 0 where it has none.
+    /// Its number on disk; 0 if it has none.
     number: u32,
 }
 
@@ -31,7 +31,7 @@ impl Kind {
     }
 }
 
-/// Where each of a kind must stand: the file, the item of it (none: anywhere), and as what.
+/// Where each variant must appear: the file, the item in it (none: anywhere), and in which form.
 type Place = (&'static str, &'static str, fn(&Kind) -> String);
 
 #[test]
@@ -44,7 +44,7 @@ fn every_command_is_wired_everywhere() {
             ("src/durability/codec/record.rs", "fn decode_record(", |kind| {
                 format!("{} => Command::{}", kind.number, kind.name)
             }),
-            // What fuzzers and the tests of the codec begin with.
+            // The starting point of fuzzers and codec tests.
             ("src/durability/codec/arbitrary.rs", "fn command(", named),
             ("src/command_json.rs", "pub fn command_json(", named),
             ("src/metrics.rs", "fn command_position(", named),
@@ -71,8 +71,8 @@ fn every_outcome_is_wired_everywhere() {
     );
 }
 
-/// That each has a scenario is in `tests/state/scenarios.rs`, that each has a row in `docs/api.md` beside the
-/// table of codes.
+/// `tests/state/scenarios.rs` checks that each has a scenario, `src/http/v1/problem.rs` that its row in
+/// `docs/api.md` is complete.
 #[test]
 fn every_rejection_is_wired_everywhere() {
     let named: fn(&Kind) -> String = |kind| format!("Rejection::{}", kind.name);
@@ -124,7 +124,7 @@ fn every_metric_is_in_the_table_and_set() {
     }
 }
 
-/// A list that is to have all variants of an enum has them.
+/// Lists that must have all variants of an enum have them.
 #[test]
 fn every_list_of_all_is_whole() {
     let mut lists = 0;
@@ -149,7 +149,7 @@ fn every_list_of_all_is_whole() {
             }
         }
     }
-    // What carries another kind has a list of its own.
+    // A variant that wraps another kind has a separate list.
     missing.retain(|found| found != "src/http/v1/problem.rs: Code::Rejected");
     assert_eq!(missing, Vec::<String>::new());
     assert!(8 <= lists, "{lists} lists");
@@ -176,8 +176,8 @@ fn text_of(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// A text from the line with `begin` on, up to the line that closes what begins there, of a table of a page
-/// up to its end. Of nothing, all.
+/// Returns a text from the line with `begin` up to the line that closes what begins there, or the end of a
+/// table in a page. An empty `begin` returns all.
 fn item<'text>(text: &'text str, begin: &str) -> &'text str {
     let at = text.find(begin).unwrap_or_else(|| panic!("there is no {begin:?}"));
     let indent = &begin[..begin.len() - begin.trim_start().len()];
@@ -194,7 +194,7 @@ fn variants(file: &str, begin: &str) -> Vec<Kind> {
     variants_of(item(&text_of(file), begin))
 }
 
-/// The variants of an enum, with the number that is given to each, or that begins its documentation.
+/// Returns the variants of an enum, with the number assigned to each, or at the start of its documentation.
 fn variants_of(text: &str) -> Vec<Kind> {
     let (mut number, mut kinds) = (0, Vec::new());
     for line in text.lines().skip(1).filter_map(|line| line.strip_prefix("    ")) {
@@ -211,7 +211,7 @@ fn variants_of(text: &str) -> Vec<Kind> {
     kinds
 }
 
-/// Whether a text has something, and not only as a part of something longer.
+/// Returns whether a text contains something, and not only as part of something longer.
 fn stands(text: &str, wanted: &str) -> bool {
     let is_part = |character: char| character.is_alphanumeric() || character == '_';
     text.match_indices(wanted).any(|(at, _)| {
@@ -222,7 +222,7 @@ fn stands(text: &str, wanted: &str) -> bool {
     })
 }
 
-/// The rules above must be able to find something.
+/// The rules above must detect violations.
 #[test]
 fn what_is_forgotten_is_found() {
     let source = "pub enum Pay {\n    /// 1: one.\n    One(u8),\n    /// 12\n    Another { a: u8 },\n    Third = 3,\n}\n\

@@ -10,14 +10,14 @@ use crate::{
     workload::{Apply, Network, referrals},
 };
 
-/// Members of the network, and triggers for each of them: ten million in all.
+/// Members in the network; each gets triggers, ten million in all.
 const MEMBERS: u32 = 1_000_000;
 const TRIGGERS_EACH: u64 = 10;
-/// Triggers a second.
+/// Minimum triggers per second.
 const LEAST: f64 = 1.0e6;
-/// Bytes of an entry, its share of what its trigger says included (P10).
+/// Maximum bytes per entry, including its share of the trigger's own record (P10).
 const ENTRY_BYTES_MAX: f64 = 40.0;
-/// Triggers that are made and then applied together.
+/// Triggers generated and then applied together.
 const BATCH: u64 = 65_536;
 
 pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Failure> {
@@ -51,8 +51,8 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     Ok(vec![report])
 }
 
-/// The least that a ledger does for an entry: appends a line and links it to the last one of its receiver,
-/// which is anybody.
+/// The minimum work of a ledger per entry: append a line and link it to the last one of its receiver, which
+/// is a random member.
 fn written(entries: u64, members: u32) -> std::time::Duration {
     let mut newest = vec![u32::MAX; members as usize];
     let mut pick = crate::workload::Pick::of(members, 1);

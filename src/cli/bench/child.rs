@@ -1,4 +1,4 @@
-//! This program as a process of its own: what somebody who runs it sees, from its start on.
+//! This program run as a separate process: what its user sees, measured from its start.
 
 use std::{
     fs::File,
@@ -20,13 +20,13 @@ use crate::{
     private_file,
 };
 
-/// Between two looks at a child. What is measured takes a thousand times as long, and a look costs some
+/// Polling interval for a child. What is measured takes a thousand times as long, and a poll costs some
 /// microseconds.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// What is read back of what a child said: its address, one JSON object, or the end of its complaints.
+/// Maximum bytes read back from a child's output: its address, one JSON object, or the end of its errors.
 const WORDS_BYTES_MAX: u64 = 64 << 10;
 
-/// A running child, killed when this is dropped: whatever it works on is thrown away with it.
+/// A running child, killed on drop: its data is discarded as well.
 pub(super) struct Child {
     process: std::process::Child,
     started: Instant,
@@ -34,19 +34,18 @@ pub(super) struct Child {
     err: PathBuf,
 }
 
-/// A child that ended well.
+/// A child that exited successfully.
 pub(super) struct Ended {
     pub took: Duration,
-    /// The most memory that it had resident, where the system tells; up to what it took in its last two
-    /// milliseconds.
+    /// Peak resident memory, where the system reports it; may miss the last two milliseconds.
     pub peak_bytes: Option<u64>,
     /// The object on the last line of its standard output.
     pub said: Value,
 }
 
 impl Child {
-    /// Starts this program with arguments. What it says goes to files in `folder`. Nothing of this process's
-    /// environment configures it.
+    /// Starts this program with arguments. Its output goes to files in `folder`. No configuration is
+    /// inherited from this process's environment.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -64,10 +63,10 @@ impl Child {
         Ok(Self { process, started, out, err })
     }
 
-    /// Runs it to its end.
+    /// Runs it to completion.
     ///
     /// # Errors
-    /// When it fails, or somebody interrupts.
+    /// When it fails, or on interruption.
     pub fn run(folder: &Path, arguments: &[&str], interrupt: &Interrupt) -> Result<Ended, Failure> {
         let mut child = Self::start(folder, arguments)?;
         let mut peak_bytes = None;
@@ -83,10 +82,11 @@ impl Child {
         Ok(Ended { took, peak_bytes, said: said.unwrap_or_default() })
     }
 
-    /// Starts a server on a data directory and waits until it listens: after the directory was opened.
+    /// Starts a server on a data directory and waits until it listens, which is after the directory was
+    /// opened.
     ///
     /// # Errors
-    /// When it ends instead, or somebody interrupts.
+    /// When it exits instead, or on interruption.
     pub fn serve(
         folder: &Path,
         data_dir: &Path,
@@ -111,12 +111,12 @@ impl Child {
         }
     }
 
-    /// Since it was started.
+    /// Time since it was started.
     pub fn age(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Memory that it has resident, in bytes, where the system tells.
+    /// Resident memory in bytes, where the system reports it.
     pub fn resident_bytes(&self) -> Option<u64> {
         processes::resident_bytes(self.process.id())
     }
@@ -138,13 +138,13 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to kill.
+        // It may have exited already; then there is nothing to kill.
         _ = self.process.kill();
         _ = self.process.wait();
     }
 }
 
-/// The beginning of a file of a child; nothing where there is none yet.
+/// Returns the beginning of a child's output file; empty if it does not exist yet.
 fn words(path: &Path) -> String {
     let mut text = String::new();
     _ = File::open(path).and_then(|file| file.take(WORDS_BYTES_MAX).read_to_string(&mut text));

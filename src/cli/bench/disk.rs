@@ -1,4 +1,4 @@
-//! What the disk gives: the bound of everything that ends on it.
+//! Disk throughput: the limit for everything that is bound by the disk.
 
 use std::{
     fmt::Debug,
@@ -21,16 +21,16 @@ use crate::{
     private_file,
 };
 
-/// Bytes of one write or read: enough that the calls themselves do not count.
+/// Bytes per write or read: large enough that system call overhead is negligible.
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// Bytes a second that a new file in a folder takes, `bytes` of them in sequence with one fdatasync at the
-/// end.
+/// Measures sequential write throughput, in bytes per second: `bytes` into a new file in a folder, with one
+/// fdatasync at the end.
 ///
 /// # Errors
-/// Of the disk.
+/// Disk errors.
 pub(super) fn write_rate(folder: &Path, bytes: u64) -> Result<f64, Failure> {
-    // Not all the same, for disks that notice.
+    // Not constant, because some disks compress.
     let block: Vec<u8> =
         (0..BLOCK_BYTES).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 11).to_le_bytes()[0]).collect();
     let path = folder.join("probe");
@@ -53,11 +53,11 @@ pub(super) fn write_rate(folder: &Path, bytes: u64) -> Result<f64, Failure> {
     Ok(rate(bytes, took))
 }
 
-/// Bytes a second at which a file can be read, by plain calls; it is read twice, so that the page cache has
-/// it if the memory is there. Bytes of it, and rate.
+/// Measures read throughput with plain calls. The file is read twice, so that the page cache holds it if
+/// memory allows. Returns its bytes and the bytes per second.
 ///
 /// # Errors
-/// Of the disk.
+/// Disk errors.
 pub(super) fn read_rate(path: &Path) -> Result<(u64, f64), Failure> {
     let mut block = vec![0; BLOCK_BYTES];
     let mut read = || -> io::Result<(u64, Duration)> {
@@ -76,10 +76,10 @@ pub(super) fn read_rate(path: &Path) -> Result<(u64, f64), Failure> {
     Ok((bytes, rate(bytes, took)))
 }
 
-/// The largest file of a folder: the newest snapshot among those of a directory that has one.
+/// Returns the largest file in a folder: the newest snapshot if the folder holds snapshots.
 ///
 /// # Errors
-/// Of the disk.
+/// Disk errors.
 pub(super) fn largest_file(folder: &Path) -> Result<std::path::PathBuf, Failure> {
     let failed = |error: io::Error| {
         Failure::new(Exit::Failed, format!("cannot look at {}: {error}", folder.display()))
@@ -91,7 +91,7 @@ pub(super) fn largest_file(folder: &Path) -> Result<std::path::PathBuf, Failure>
     largest.ok_or_else(|| Failure::new(Exit::Failed, format!("{} is empty", folder.display())))
 }
 
-/// When the disk was at work.
+/// The spans during which the disk was busy.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Spans(Arc<Mutex<Vec<Span>>>);
 
@@ -102,7 +102,7 @@ pub(super) struct Span {
     pub is_sync: bool,
 }
 
-/// Spans that are kept: those of five minutes at ten thousand groups a second. Later ones are not noted.
+/// Maximum spans recorded: five minutes at ten thousand groups a second. Later ones are dropped.
 const SPANS_MAX: usize = 6_000_000;
 
 impl Spans {
@@ -117,13 +117,13 @@ impl Spans {
         result
     }
 
-    /// Those noted so far, in order; from now on there are none.
+    /// Returns the spans recorded so far, in order, and stops recording.
     pub fn take(&self) -> Vec<Span> {
         std::mem::take(&mut *self.0.lock())
     }
 }
 
-/// The disk, with the time of each write and sync of the thread of this name noted.
+/// Wraps the disk so that each write and sync by the thread of this name is timed.
 pub(super) fn timed(thread: &'static str) -> (Arc<dyn Storage>, Spans) {
     let spans = Spans::default();
     (Arc::new(Surrounded::new(Disk::shared(), Arc::new(Timed { thread, spans: spans.clone() }))), spans)

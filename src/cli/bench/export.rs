@@ -1,5 +1,5 @@
-//! `bench export`: everybody below the root as NDJSON, from a server of its own (P12); and `upline export`
-//! beside it.
+//! `bench export`: all members below the root as NDJSON, from a separate server (P12), compared with `upline
+//! export`.
 
 use std::{
     io::{self, Read, Write},
@@ -18,17 +18,17 @@ use crate::{
 };
 
 const MEMBERS: u32 = 10_000_000;
-/// Members a second.
+/// Minimum members per second.
 const RATE_MIN: f64 = 1.0e6;
 const GROWTH_MAX_BYTES: u64 = 64 << 20;
 
-/// Bytes read at once.
+/// Bytes per read.
 const BLOCK_BYTES: usize = 256 << 10;
-/// Blocks between two looks at the server's memory.
+/// Blocks between two samples of the server's memory.
 const LOOK_EVERY_BLOCKS: u64 = 16;
-/// The longest that the server may be silent in the middle of an answer.
+/// Read timeout in the middle of a response.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The most that goes over loopback to see how fast that is: a second or two.
+/// Maximum bytes sent to measure loopback throughput: a second or two.
 const LOOPBACK_BYTES_MAX: u64 = 2 << 30;
 
 pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Failure> {
@@ -82,13 +82,13 @@ struct Streamed {
     lines: u64,
     bytes: u64,
     took: Duration,
-    /// The most memory that the server had beyond what it had when the stream began.
+    /// The server's peak memory growth since the stream began.
     growth_bytes: Option<u64>,
-    /// Of the bytes received.
+    /// Digest of the bytes received.
     digest: String,
 }
 
-/// Reads the downline of a member, keeping nothing of it.
+/// Streams the downline of a member and discards it.
 fn stream(
     server: &Child,
     address: SocketAddr,
@@ -102,7 +102,7 @@ fn stream(
     };
     let refused =
         |error: ureq::Error| Failure::new(Exit::Failed, format!("the server did not answer: {error}"));
-    // What the allocator holds after the first answer is there whatever is asked.
+    // Warm up first: the allocator keeps what the first response used, whatever is requested.
     get(&format!("/v1/members/{top}/children?limit=1")).map_err(refused)?;
     let before = server.resident_bytes();
     let started = Instant::now();
@@ -130,7 +130,7 @@ fn stream(
     Ok(Streamed { lines, bytes, took, growth_bytes, digest: hash.finalize().to_hex().to_string() })
 }
 
-/// Reads until the block is full or the end; how much it has.
+/// Reads until the block is full or the source ends; returns the bytes read.
 fn fill(source: &mut impl Read, block: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < block.len() {
@@ -144,7 +144,7 @@ fn fill(source: &mut impl Read, block: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Bytes a second from one thread to another through a connection of this machine.
+/// Measures bytes per second between two threads over a loopback connection.
 fn loopback_rate(bytes: u64) -> io::Result<f64> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let mut receiver = TcpStream::connect(listener.local_addr()?)?;

@@ -1,4 +1,5 @@
-//! `bench import`: a CSV file into an empty directory, by the program itself, durable at its end (P7).
+//! `bench import`: imports a CSV file into an empty directory with the program itself, until it is durable
+//! (P7).
 
 use std::{
     io::{self, BufWriter, Write},
@@ -28,14 +29,14 @@ const BINARY_MEMBERS: u32 = 2_000_000;
 const BINARY_LONGEST: Duration = Duration::from_secs(5);
 const MEMBERS: u32 = 10_000_000;
 const LONGEST: Duration = Duration::from_secs(30);
-/// Of the rate at which the disk takes as many bytes.
+/// Minimum share of the disk's rate for the same bytes.
 const DISK_SHARE_MIN: f64 = 0.8;
 
-/// When the first member joined, 2025-01-01, and how much later each next one.
+/// Join time of the first member, 2025-01-01, and the interval between members.
 const FIRST_JOINED: i64 = 1_735_689_600_000_000;
 const JOINED_EVERY: i64 = 1_000_000;
 
-/// Members between two looks at interruption.
+/// Members between two checks for interruption.
 const LOOK_EVERY: u32 = 4_096;
 
 pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Failure> {
@@ -49,11 +50,11 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
         .collect()
 }
 
-/// What is imported.
+/// The content of the imported file.
 enum Content {
-    /// A tree of width 2 whose parents are named.
+    /// A tree of width 2 with explicit parents.
     Binary(Plan),
-    /// Sponsors alone; the parents follow from the plan.
+    /// Sponsors only; the plan determines the parents.
     Sponsors(Plan),
 }
 
@@ -127,8 +128,8 @@ fn import(
     Child::run(scratch.folder(), &arguments, interrupt)
 }
 
-/// What the directory holds, as far as it follows from the file: the keys of a new network, from which codes
-/// are made, are random.
+/// Returns the digest of what follows from the file: the keys of a new network, from which codes are derived,
+/// are random.
 fn digest(scratch: &Scratch) -> Result<String, Failure> {
     let loaded = engine::load(&Disk::shared(), &scratch.data_dir(), &mut |_| {})?;
     let mut hash = blake3::Hasher::new();
@@ -155,7 +156,7 @@ fn digest(scratch: &Scratch) -> Result<String, Failure> {
     Ok(hash.finalize().to_hex().to_string())
 }
 
-/// A file as other systems give it: ids as text, times as text.
+/// Writes a file as other systems export it: ids as text, times as text.
 fn write_csv(
     path: &Path,
     file: &Content,

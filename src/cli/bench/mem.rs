@@ -8,7 +8,7 @@ use crate::{
 };
 
 const MEMBERS: u32 = 10_000_000;
-/// Resident bytes of a member with both trees, its counts and its id.
+/// Maximum resident bytes per member, including both trees, counts and id.
 const MEMBER_BYTES_MAX: f64 = 200.0;
 
 pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Failure> {
@@ -19,7 +19,7 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     let resident = || processes::resident_bytes(std::process::id());
     let before = resident();
     let mut signups = Signups::new(shape, members, args.seed);
-    // Without room made beforehand: as a network grows that nobody knows the size of.
+    // Without reserved capacity: like a network that grows to an unknown size.
     let mut network = Network::empty(plan, 0);
     loop {
         stop_if_asked(interrupt)?;
@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     ] {
         report.figure(name, per_member(bytes));
     }
-    // A network that fits into what the process had already takes nothing that could be seen.
+    // A network that fits into memory the process already held shows no growth.
     let grown = before
         .zip(resident())
         .map(|(before, after)| after.saturating_sub(before))

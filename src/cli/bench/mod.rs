@@ -1,8 +1,8 @@
-//! `upline bench`: how fast this program is on this machine, and how far from what bounds it.
+//! `upline bench`: how fast this program is on this machine, and how close to its bounds.
 //!
-//! One file per bench. Each makes its network with [`crate::shapes`], does its work, measures in the same run
-//! what bounds that work, and reports with the digest of the result. Benches that need the whole program run
-//! it as a process of its own. What each measures and which target it answers is in `BENCHMARKS.md`.
+//! One file per bench. Each creates its network with [`crate::shapes`], does its work, measures the bound of
+//! that work in the same run, and reports with the digest of the result. Benches that need the whole program
+//! run it in a separate process. `BENCHMARKS.md` lists what each measures and its target.
 
 use clap::ValueEnum;
 
@@ -33,9 +33,9 @@ mod report;
 mod snapshot;
 mod timing;
 
-/// The largest network of a bench: ten times the largest that this is made for.
+/// The largest network of a bench: ten times the largest supported network.
 const MEMBERS_MAX: u32 = 100_000_000;
-/// The longest that a bench which takes a time may be told to take.
+/// Maximum duration of a timed bench.
 const SECONDS_MAX: u64 = 3_600;
 
 /// Measures one thing, and what bounds it.
@@ -104,12 +104,12 @@ impl Args {
         self.shape.unwrap_or(default)
     }
 
-    /// A folder of its own on the disk to be measured, which goes away with it.
+    /// A scratch folder on the disk to be measured, removed on drop.
     fn scratch(&self) -> Result<Scratch, Failure> {
         Scratch::new(self.dir.as_deref(), "upline-bench-", "--dir")
     }
 
-    /// The default plan, with the width that was asked for.
+    /// Returns the default plan with the requested width.
     fn plan(&self) -> Result<Plan, Failure> {
         let mut plan = plan_file::default_plan();
         if let Some(width) = self.width {
@@ -127,7 +127,7 @@ impl Args {
         Ok(plan)
     }
 
-    /// A report that names what makes the network.
+    /// Returns a report with the parameters of the network.
     fn report(
         &self,
         bench: &'static str,
@@ -169,7 +169,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Ends a bench that was told to stop.
+/// Fails if the bench was told to stop.
 fn stop_if_asked(interrupt: &Interrupt) -> Result<(), Failure> {
     if interrupt.asked() { Err(Failure::interrupted("nothing was measured")) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! Networks in data directories. Their keys are always the same, so that the digests are.
+//! Networks in data directories. Their keys are fixed, so that digests are reproducible.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::{
     workload::{Apply, Network, Signups},
 };
 
-/// What is random elsewhere. The code key is that of the workload's networks.
+/// Values that are random elsewhere. The code key is that of the workload's networks.
 pub(super) const GENESIS: Genesis = Genesis {
     id: InstanceId(*b"upline benchmark"),
     network_id: NETWORK_ID,
@@ -22,10 +22,10 @@ pub(super) const GENESIS: Genesis = Genesis {
 };
 const CODE_KEY: CodeKey = CodeKey { key: 1, form: CodeForm::Any };
 
-/// A network of a shape, in memory.
+/// Builds a network of a shape in memory.
 ///
 /// # Errors
-/// When somebody interrupts.
+/// On interruption.
 pub(super) fn grown(
     plan: &Plan,
     shape: Shape,
@@ -45,19 +45,19 @@ pub(super) fn grown(
     }
 }
 
-/// Makes a data directory whose snapshot is a network. Its network digest.
+/// Creates a data directory whose snapshot is the network. Returns its network digest.
 ///
 /// # Errors
-/// Of the disk.
+/// Disk errors.
 pub(super) fn write(network: &Network, path: &Path) -> Result<Digest, Failure> {
     Ok(engine::create(&Disk::shared(), path, &GENESIS, LogOptions::default(), &network.state, &mut |_| {})?)
 }
 
-/// Makes a data directory whose log has the signups of a shape, and whose snapshot has nothing. The network,
-/// as it is after them.
+/// Creates a data directory whose log holds the signups of a shape and whose snapshot is empty. Returns the
+/// network after them.
 ///
 /// # Errors
-/// Of the disk; when somebody interrupts.
+/// Disk errors; on interruption.
 pub(super) fn write_log(
     plan: &Plan,
     shape: Shape,

@@ -18,14 +18,14 @@ use crate::{
     workload::{Apply, Network, Numbers, Signups},
 };
 
-/// Members of the network that P1 names, and depth of the chain that P2 names.
+/// Members of the network in P1, and depth of the chain in P2.
 const MEMBERS: u32 = 4_000_000;
 const DEPTH: u32 = 1_000_000;
 
-/// Members a second.
+/// Minimum members per second.
 const ROOT_MIN: f64 = 2.0e6;
 const OTHERS_MIN: f64 = 1.0e6;
-/// Of the rate with uniform sponsors.
+/// Minimum share of the rate with uniform sponsors.
 const CHAIN_SHARE_MIN: f64 = 0.8;
 const CHAIN_LONGEST: Duration = Duration::from_micros(100);
 
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     Ok(vec![report])
 }
 
-/// Signups of one shape, all of them, and the plain arena given the same parents.
+/// Measures all signups of one shape, and the plain arena with the same parents.
 fn rates(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Failure> {
     let shape = args.shape(Shape::Uniform);
     let members = args.members(MEMBERS);
@@ -78,7 +78,8 @@ fn rates(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Fail
     Ok(report)
 }
 
-/// A chain, beside uniform sponsors in a network of the same size; and each signup at its end by itself.
+/// Measures a chain against uniform sponsors in a network of the same size, and each signup at its end
+/// separately.
 fn depth(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Failure> {
     let members = args.members(DEPTH);
     let target =
@@ -104,7 +105,7 @@ fn depth(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Fail
     Ok(report)
 }
 
-/// Ten thousand more at the end of the chain, each timed by itself.
+/// Signs up ten thousand more at the end of the chain, each timed separately.
 fn at_the_end(mut network: Network, members: u32, seed: u64) -> Latencies {
     const MORE: u32 = 10_000;
     let mut signups = Signups::new(Shape::Chain, members + MORE, seed);
@@ -128,7 +129,7 @@ fn plain(parents: &[u32]) -> Duration {
     started.elapsed()
 }
 
-/// A network, and how long its signups took without the making of their commands.
+/// A network, and the duration of its signups without building their commands.
 struct Placed<D: Directory = MemberDirectory> {
     network: Network<D>,
     watch: Stopwatch,

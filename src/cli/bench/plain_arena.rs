@@ -1,13 +1,13 @@
-//! What bounds placing: the least that any exact engine of this design must do for a signup, and nothing
+//! The bound of placement: the minimum that any exact engine of this design must do for a signup, and nothing
 //! else.
 //!
 //! A plain array of members in join order, each with the chain of its nearest ancestors and a counter per
-//! level, worked on by one thread. The parent is given, not looked for; there is one tree, no ids, no ranks,
-//! no downlines beyond the counted levels, no undo, nothing that could be snapshot while it changes.
+//! level, single-threaded. The parent is given, not searched; there is one tree, no ids, no ranks, no
+//! downlines beyond the counted levels, no undo, and no snapshots during changes.
 
 use crate::core::types::{LEVELS_MAX, NONE};
 
-/// Ancestors that a signup counts for.
+/// Ancestors whose counts a signup updates.
 const NEAR: usize = LEVELS_MAX;
 
 #[derive(Clone, Copy)]
@@ -16,7 +16,8 @@ struct Node {
     counts: [u32; NEAR],
 }
 
-/// Places members below the parents named, in join order; the sum of all counts, so that the work is needed.
+/// Places members below the given parents, in join order; returns the sum of all counts, so that the work is
+/// not optimized away.
 pub(super) fn place(parents: &[u32]) -> u64 {
     let mut nodes: Vec<Node> = Vec::with_capacity(parents.len());
     for parent in parents {
@@ -40,7 +41,7 @@ mod tests {
 
     #[test]
     fn it_counts_levels() {
-        // A chain of twenty: each of the last counts for fifteen, the first for fewer.
+        // A chain of twenty: the later members count for fifteen ancestors each, the first for fewer.
         let parents: Vec<u32> = (0..20).map(|member: u32| member.checked_sub(1).unwrap_or(NONE)).collect();
         let counted: u64 = (0..20_u64).map(|depth| depth.min(15)).sum();
         assert_eq!(place(&parents), counted);

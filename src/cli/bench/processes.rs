@@ -1,13 +1,13 @@
-//! What the system says of a process.
+//! Process figures from the system.
 
 use std::{fs, time::Duration};
 
-/// Resident memory. `None` where the system does not say, or the process is gone.
+/// Returns resident memory. `None` where the system does not report it, or the process is gone.
 pub(super) fn resident_bytes(pid: u32) -> Option<u64> {
     status_bytes(pid, "VmRSS:")
 }
 
-/// The most that was resident since the process began, as [`resident_bytes`].
+/// Returns peak resident memory since the process began, as [`resident_bytes`].
 pub(super) fn peak_bytes(pid: u32) -> Option<u64> {
     status_bytes(pid, "VmHWM:")
 }
@@ -18,7 +18,7 @@ fn status_bytes(pid: u32, name: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
 }
 
-/// How long this thread has been on a core, where the system says so: what else runs on the machine does not
+/// Returns the CPU time of this thread, where the system reports it: other load on the machine does not
 /// count.
 pub(super) fn on_core() -> Option<Duration> {
     let line = fs::read_to_string("/proc/thread-self/schedstat").ok()?;

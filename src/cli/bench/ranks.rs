@@ -15,13 +15,13 @@ use crate::{
 };
 
 const MEMBERS: u32 = 10_000_000;
-/// Longest for networks whose parents are anywhere, and for those filled in order.
+/// Maximum for networks whose parents are random, and for those filled in order.
 const LONGEST: Duration = Duration::from_millis(600);
 const LONGEST_IN_ORDER: Duration = Duration::from_millis(200);
-/// What a second core must be worth.
+/// Minimum speedup from a second core.
 const SPEEDUP_MIN: f64 = 1.7;
 const THREADS: usize = 2;
-/// Each time is the best of so many: what is measured is the work, not what else the machine does.
+/// Each time is the best of this many, to exclude other load on the machine.
 const TRIES: usize = 3;
 
 pub(super) fn run(args: &Args, _interrupt: &Interrupt) -> Result<Vec<Report>, Failure> {
@@ -69,7 +69,7 @@ fn best<R>(mut work: impl FnMut() -> R) -> Duration {
     std::iter::repeat_with(once).take(TRIES).min().expect("tried more than once")
 }
 
-/// Members whose kept rank or counts are not those recomputed.
+/// Returns the number of members whose stored rank or counts differ from the recomputed ones.
 fn differences(state: &State) -> u64 {
     let (ranks, counts) = (recomputed_ranks(state), recomputed_counts(state, Tree::Placement));
     let is_same = |member: MemberIx| {
@@ -80,7 +80,7 @@ fn differences(state: &State) -> u64 {
     (0..state.len()).filter(|member| !is_same(MemberIx(*member))).count() as u64
 }
 
-/// The least that a recount does: the size of each downline, from an array of parents alone.
+/// The minimum work of a recount: the size of each downline, from an array of parents alone.
 fn sizes(parents: &[u32]) -> Vec<u32> {
     let mut sizes = vec![0_u32; parents.len()];
     for (member, parent) in parents.iter().enumerate().rev() {

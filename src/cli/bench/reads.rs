@@ -15,7 +15,7 @@ use crate::{
 };
 
 const MEMBERS: u32 = 10_000_000;
-/// Calls of each query.
+/// Calls per query.
 const CALLS: u32 = 1_000_000;
 const P99_MAX: Duration = Duration::from_micros(50);
 
@@ -24,7 +24,7 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     let (members, shape) = (args.members(MEMBERS), args.shape(Shape::Real));
     let target = "P5: p99 <= 50 us over 10^6 random calls of each single-member query, 10 M members";
     let mut report = args.report("reads", target, members, shape, &plan);
-    // With few members, few calls: what the tests run.
+    // With few members, few calls, for the tests.
     let calls = if members < CALLS { members } else { CALLS };
     report.param("calls", calls);
     let scratch = args.scratch()?;

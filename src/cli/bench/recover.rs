@@ -1,5 +1,5 @@
-//! `bench recover`: from the start of the program to serving, with the files in the page cache; and the log
-//! alone, beside signups in the core (P9).
+//! `bench recover`: from program start to serving, with the files in the page cache; and log replay alone,
+//! against signups in the core (P9).
 
 use std::time::{Duration, Instant};
 
@@ -19,9 +19,9 @@ use crate::{
 
 const MEMBERS: u32 = 10_000_000;
 const LONGEST: Duration = Duration::from_secs(4);
-/// Members whose signups the log has: as many as P1 is measured with.
+/// Members whose signups are in the log: as many as P1 uses.
 const LOGGED: u32 = 4_000_000;
-/// Of the rate of signups in the core.
+/// Minimum share of the rate of signups in the core.
 const REPLAY_SHARE_MIN: f64 = 0.7;
 
 pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Failure> {
@@ -62,7 +62,7 @@ fn from_snapshot(args: &Args, shape: Shape, plan: &Plan, interrupt: &Interrupt) 
         report.figure("resident_bytes", resident);
     }
     report.figure("snapshot_bytes", bytes);
-    // The server compared what it rebuilt with the digest of all of it before it was ready.
+    // Before it was ready, the server compared the rebuilt state with its full digest.
     report.digest = Some(digest.to_string());
     report.limit("cached_read_bytes_per_second", read_rate);
     report.limit("cached_read_seconds", bytes as f64 / read_rate);
@@ -71,7 +71,7 @@ fn from_snapshot(args: &Args, shape: Shape, plan: &Plan, interrupt: &Interrupt) 
     Ok(report)
 }
 
-/// All signups from the log, and the same signups in the core.
+/// Measures all signups from the log, and the same signups in the core.
 fn from_log(args: &Args, shape: Shape, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Failure> {
     let members = args.members(MEMBERS).min(LOGGED);
     let target = "P9: log replay at >= 70% of the rate of signups in the core";
@@ -96,7 +96,7 @@ fn from_log(args: &Args, shape: Shape, plan: &Plan, interrupt: &Interrupt) -> Re
     Ok(report)
 }
 
-/// How long the core takes for the signups, without the making of the commands.
+/// Measures the signups in the core, without building the commands.
 fn applied_in(
     plan: &Plan,
     shape: Shape,

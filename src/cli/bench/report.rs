@@ -1,28 +1,28 @@
-//! What a bench says: one JSON object on one line for each target it measures, or the same as text.
+//! Bench reports: one JSON object per line for each target measured, or the same as text.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// The result of a bench as far as one target goes.
+/// The result of a bench for one target.
 ///
 /// As JSON: `{"bench","params","figures","limit","ratio","target","met","digest"}`. Figures end in their unit
 /// (`_per_second`, `_us`, `_bytes`).
 #[derive(Serialize, Debug)]
 pub(super) struct Report {
     pub bench: &'static str,
-    /// What makes the workload: the same parameters give the same digest.
+    /// The workload parameters: the same parameters give the same digest.
     pub params: Map<String, Value>,
-    /// What was reached.
+    /// The measured figures.
     pub figures: Map<String, Value>,
-    /// What bounds it, measured in the same run.
+    /// The bounds, measured in the same run.
     pub limit: Map<String, Value>,
-    /// The main figure over its limit; more is better. `null` where there is nothing to compare with.
+    /// The main figure over its limit; more is better. `null` without a limit.
     pub ratio: Option<f64>,
     /// The target in words, with its number.
     pub target: String,
-    /// Whether it is met; `null` when these parameters are not those that the target is for.
+    /// Whether it is met; `null` when the target is for other parameters.
     pub met: Option<bool>,
-    /// Of the result of the work: another one means that the work was another one.
+    /// Digest of the result: a different one means different work.
     pub digest: Option<String>,
 }
 
@@ -52,14 +52,13 @@ impl Report {
         self.limit.insert(name.into(), rounded(value.into()));
     }
 
-    /// The main figure over its limit, where both are known.
+    /// Sets the ratio of the main figure to its limit, where both are known.
     pub fn compare(&mut self, figure: impl Into<Option<f64>>, limit: impl Into<Option<f64>>) {
         let limit = limit.into().filter(|limit| *limit != 0.0);
         self.ratio = figure.into().zip(limit).map(|(figure, limit)| significant(figure / limit));
     }
 
-    /// Whether the target is met: unknown where these parameters are not asked for, or where there was too
-    /// little to measure.
+    /// Judges the target: unknown for parameters other than the target's, or with too few measurements.
     pub fn judge(&mut self, is_asked: bool, keeps: impl Into<Option<bool>>) {
         self.met = keeps.into().filter(|_| is_asked);
     }
@@ -92,7 +91,7 @@ impl Report {
     }
 }
 
-/// What stands for a figure that could not be measured. As JSON it is null.
+/// Stands for a figure that could not be measured. In JSON it is null.
 const NOT_ENOUGH: &str = "not enough data";
 
 fn figure_shown(value: &Value) -> String {
@@ -110,7 +109,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// Figures are known to some four digits at best.
+/// Figures are accurate to about four digits at best.
 fn rounded(value: Value) -> Value {
     match value.as_f64() {
         Some(number) if value.is_f64() => significant(number).into(),
@@ -118,13 +117,13 @@ fn rounded(value: Value) -> Value {
     }
 }
 
-/// To four significant digits.
+/// Rounds to four significant digits.
 fn significant(number: f64) -> f64 {
     if number == 0.0 || !number.is_finite() {
         return number;
     }
     let digits = 3.0 - number.abs().log10().floor();
-    // A whole power of ten is exact, its inverse is not.
+    // An integral power of ten is exact, its inverse is not.
     let scale = 10_f64.powf(digits.abs());
     if digits < 0.0 { (number / scale).round() * scale } else { (number * scale).round() / scale }
 }

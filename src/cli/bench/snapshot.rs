@@ -25,17 +25,17 @@ use crate::{
 };
 
 const MEMBERS: u32 = 10_000_000;
-/// How long members sign up without a snapshot.
+/// Duration of signups without a snapshot.
 const SECONDS: u64 = 10;
-/// Threads that sign members up, each one after the other: with more of them the time in the queue would be
-/// that behind each other.
+/// Threads that sign up members in a closed loop: with more of them, queueing behind each other would
+/// dominate the latency.
 const CLIENTS: u32 = 2;
-/// Of the rate at which the disk takes as many bytes.
+/// Minimum share of the disk's rate for the same bytes.
 const DISK_SHARE_MIN: f64 = 0.8;
 const HELD_UP_MAX: Duration = Duration::from_millis(5);
 const SYNC_FACTOR_MAX: f64 = 3.0;
 
-/// The thread whose calls of the disk are those of the log.
+/// The thread whose disk calls are those of the log.
 const WRITER: &str = "upline-writer";
 
 pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Failure> {
@@ -64,8 +64,8 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     Ok(vec![idle?, busy?])
 }
 
-/// The engine as `serve` opens it, but with no snapshots of its own, and with a clock that always gives the
-/// same digests.
+/// Opens the engine as `serve` does, but without automatic snapshots, and with a deterministic clock, so that
+/// digests are reproducible.
 fn open(scratch: &Scratch, plan: &Plan, members: u32) -> Result<(Engine, Spans), Failure> {
     let choice = PlanChoice { plan: plan.clone(), plan_is_explicit: true, width_is_explicit: true };
     let (storage, spans) = disk::timed(WRITER);
@@ -87,10 +87,10 @@ struct Rig<'e> {
     seed: u64,
 }
 
-/// What became of signups.
+/// The results of signups.
 struct SignedUp {
-    /// From the call to its answer, without the time that the log's writes and syncs took meanwhile: queue,
-    /// apply, publish, and waking up.
+    /// From call to response, minus the log's write and sync time meanwhile: queue, apply, publish, and
+    /// wake-up.
     held_up: Latencies,
     syncs: Latencies,
     per_second: f64,
@@ -98,7 +98,7 @@ struct SignedUp {
 
 impl Rig<'_> {
     fn idle(&self, mut report: Report, scratch: &Scratch, is_asked: bool) -> Result<Report, Failure> {
-        // Without it there would be nothing to make a snapshot of.
+        // Otherwise there would be nothing to snapshot.
         self.sign_up()?;
         let info = self.snapshot()?;
         let reached = rate(info.bytes, info.duration);
@@ -156,7 +156,7 @@ impl Rig<'_> {
         self.engine.snapshot_now_blocking().map_err(|error| Failure::new(Exit::Failed, error))
     }
 
-    /// Signs the next member up, sponsored by the first one's recruit of the same number: anywhere in the
+    /// Signs up the next member, sponsored by the first one's recruit of the same number: anywhere in the
     /// network.
     fn sign_up(&self) -> Result<(Instant, Instant), Failure> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -168,7 +168,7 @@ impl Rig<'_> {
         answer.map(|_| (began, ended)).map_err(|error| Failure::new(Exit::Failed, error))
     }
 
-    /// Signs members up for as long as some work takes on another thread.
+    /// Signs up members while some work runs on another thread.
     fn signups_while<R: Send>(&self, work: impl FnOnce() -> R + Send) -> Result<(SignedUp, R), Failure> {
         let done = AtomicBool::new(false);
         self.spans.take();
@@ -203,7 +203,7 @@ impl Rig<'_> {
     }
 }
 
-/// How long the disk was at work between two moments. The spans do not overlap.
+/// Returns how long the disk was busy between two moments. The spans do not overlap.
 fn at_work(spans: &[Span], began: Instant, ended: Instant) -> Duration {
     let first = spans.partition_point(|span| span.ended <= began);
     let meanwhile = spans[first..].iter().take_while(|span| span.began < ended);

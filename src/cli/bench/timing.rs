@@ -1,28 +1,28 @@
-//! Durations, many of them.
+//! Latency and throughput figures.
 
 use std::time::{Duration, Instant};
 
 use super::{processes::on_core, report::Report};
 
-/// How long each of many calls took, sorted.
+/// Durations of many calls, sorted.
 pub(super) struct Latencies(Vec<u32>);
 
-/// Whether so many samples say anything of what all but a share keeps to: with fewer than a hundred the 99th
-/// percentile is merely the longest.
+/// Returns whether this many samples support a percentile: with fewer than a hundred the 99th percentile is
+/// merely the maximum.
 pub(super) fn is_enough(samples: u64, share: f64) -> bool {
-    // Shares such as 0.999 are no exact numbers.
+    // Shares such as 0.999 have no exact representation.
     const ROUNDING: f64 = 1e-6;
     1.0 - ROUNDING <= samples as f64 * (1.0 - share)
 }
 
 impl Latencies {
-    /// Of durations in nanoseconds; more than four seconds count as four.
+    /// Builds from durations in nanoseconds; more than four seconds count as four.
     pub fn of(mut nanos: Vec<u32>) -> Self {
         nanos.sort_unstable();
         Self(nanos)
     }
 
-    /// Calls so many times, at least once.
+    /// Times this many calls, at least one.
     pub fn measure(calls: u32, mut call: impl FnMut()) -> Self {
         let once = |_| {
             let started = Instant::now();
@@ -32,7 +32,7 @@ impl Latencies {
         Self::of((0..calls.max(1)).map(once).collect())
     }
 
-    /// What this share of the calls kept to; `None` where they are too few to say.
+    /// Returns the quantile; `None` with too few calls.
     pub fn at(&self, share: f64) -> Option<Duration> {
         #[expect(
             clippy::cast_possible_truncation,
@@ -44,7 +44,7 @@ impl Latencies {
         Some(Duration::from_nanos(u64::from(*nanos)))
     }
 
-    /// `None` where nobody called.
+    /// Returns `None` without any calls.
     pub fn longest(&self) -> Option<Duration> {
         self.0.last().map(|nanos| Duration::from_nanos(u64::from(*nanos)))
     }
@@ -59,21 +59,21 @@ pub(super) fn nanos(duration: Duration) -> u32 {
     u32::try_from(duration.as_nanos()).unwrap_or(u32::MAX)
 }
 
-/// A duration as a figure in microseconds.
+/// Converts a duration to microseconds.
 pub(super) fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }
 
-/// How many in a second.
+/// Returns the rate per second.
 pub(super) fn rate(count: u64, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64().max(1e-9)
 }
 
-/// How long work on this thread took, in parts, by the clock and on a core.
+/// The duration of work on this thread, in parts, in wall-clock and CPU time.
 #[derive(Default)]
 pub(super) struct Stopwatch {
     took: Duration,
-    /// Where the system says so.
+    /// `None` where the system does not report it.
     on_core: Option<Duration>,
 }
 
@@ -88,17 +88,17 @@ impl Stopwatch {
         result
     }
 
-    /// By the clock: what counts.
+    /// Wall-clock time: the one that counts.
     pub fn took(&self) -> Duration {
         self.took
     }
 
-    /// On a core: what this machine would do if it did nothing else. `None` where that is not known.
+    /// CPU time: what this machine would take without other load. `None` where unknown.
     pub fn on_core(&self) -> Option<Duration> {
         self.on_core
     }
 
-    /// Both times: where they differ, something else was running.
+    /// Reports both times: where they differ, something else was running.
     pub fn report(&self, report: &mut Report) {
         report.figure("seconds", self.took.as_secs_f64());
         report.figure("on_core_seconds", self.on_core.map(|time| time.as_secs_f64()));

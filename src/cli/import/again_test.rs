@@ -1,5 +1,5 @@
-//! A file that is imported again changes nothing, and one whose import died between any two commands ends
-//! where one that did not die ends: random files with several rows of a member, statuses and dirty rows.
+//! Reimporting a file changes nothing, and an import that died between any two commands ends, when repeated,
+//! in the same state as one that did not: random files with several rows per member, statuses and dirty rows.
 
 use std::io::Cursor;
 
@@ -21,7 +21,7 @@ fn empty() -> Network {
     Network::new(State::new(plan_file::default_plan(), 7), MemberDirectory::with_capacity(0, 0), Timestamp(0))
 }
 
-/// A network of these rows.
+/// Builds a network of these rows.
 fn of(rows: &str) -> Network {
     let mut network = empty();
     members_from(&mut network, format!("{HEADER}{rows}").as_bytes(), false);
@@ -59,7 +59,7 @@ fn a_second_run_changes_nothing_and_a_died_one_is_finished() {
         let before = rows(&mut random, count % 4, false);
         let mut lines: Vec<String> =
             rows(&mut random, 2 + count % 12, true).lines().map(String::from).collect();
-        // Rows of members that are there, which say something else of their status.
+        // Rows of existing members with a different status.
         for line in before.lines() {
             let mut cells: Vec<&str> = line.split(',').collect();
             cells[4] = ["", "active", "inactive", "terminated"][random.next_u32() as usize % 4];
@@ -126,7 +126,7 @@ fn the_first_of_several_rows_counts_each_time() {
         );
         assert_eq!(network.state.member(MemberIx(1)).status, Status::Active);
     }
-    // A row that cannot be read does not count; rows that wait for its member wait for the one that does.
+    // An unreadable row does not count; rows that wait for its member wait for the one that does.
     let mut network = of("root,,,2025-01-01,,,\n");
     let file = format!(
         "{HEADER}x,,p,2025-01-01,,,\np,root,,notatime,,,\nx,root,,2025-01-01,,,\np,root,,2025-01-02,,,\n"
@@ -221,7 +221,7 @@ fn bonuses_of_a_died_import_are_finished_whatever_was_refused() {
             assert_eq!(network_digest(&left.state), expected, "seed {seed}\n{file}");
         }
     }
-    // Another ledger is still one.
+    // A different ledger is still detected.
     let mut network = of("root,,,2025-01-01,,,\nx,root,,2025-01-01,,,\n");
     let row = |amount: &str| format!("root,x,1,{amount},referral,pending,2025-01-01,,,\n");
     bonuses(&mut network, &format!("{COLUMNS}{}{}", row("1.00"), row("2.00")));

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Columns of a bonus file, and whether they are needed.
+/// Columns of a bonus file, and whether they are required.
 pub(super) const COLUMNS: [(&str, bool); 11] = [
     ("receiver", true),
     ("source", true),
@@ -33,33 +33,33 @@ pub(super) const COLUMNS: [(&str, bool); 11] = [
     ("reverses", false),
 ];
 
-/// The most entries of a receiver that are looked at for the one that a row takes back without naming it.
+/// Maximum entries of a receiver that are searched for the one that a row reverses without naming it.
 const SEARCHED_MAX: usize = 4_096;
 
-/// What came before a row. Where an import is made again, the ledger holds more than that.
+/// What precedes a row. When an import is repeated, the ledger holds more than that.
 pub(super) struct Before {
     /// Entries of the ledger before the row's.
     pub end: u64,
-    /// Entries that were there when the import began.
+    /// Entries that existed when the import began.
     held: u64,
-    /// Entries by the numbers that the rows of a file give them.
+    /// Entries by the numbers that the file gives them.
     numbers: HashMap<u64, u64>,
-    /// Of each receiver the entries that were passed over, as many as are looked at and one more.
+    /// Skipped entries by receiver: at most as many as are searched, plus one.
     passed: HashMap<MemberIx, Vec<u64>>,
 }
 
 impl Before {
-    /// Before the first row, in front of a ledger of `held` entries.
+    /// The state before the first row, with a ledger of `held` entries.
     pub fn new(held: u64) -> Self {
         Self { end: 0, held, numbers: HashMap::new(), passed: HashMap::new() }
     }
 
-    /// Whether the ledger holds an entry in the row's place.
+    /// Returns whether the ledger has an entry at the row's position.
     pub fn is_held(&self) -> bool {
         self.end < self.held
     }
 
-    /// Takes note of the row's entry: it is there. `number` is that of the row.
+    /// Records that the row's entry exists. `number` is that of the row.
     pub fn pass(&mut self, receiver: MemberIx, number: Option<u64>) {
         self.numbers.extend(number.map(|number| (number, self.end)));
         if self.is_held() {
@@ -71,21 +71,21 @@ impl Before {
         self.end += 1;
     }
 
-    /// An entry, if it came before the row.
+    /// Returns the entry if it precedes the row.
     fn earlier(&self, entry: Option<u64>) -> Option<u64> {
         entry.filter(|entry| *entry < self.end)
     }
 }
 
-/// The number of a row.
+/// Returns the number of a row.
 ///
 /// # Errors
-/// It is none.
+/// The cell is not a number.
 pub(super) fn number(row: &Row<'_>) -> Result<Option<u64>, Refusal> {
     optional(row.cell(9), |text| text.parse().ok(), Refusal::BadReversed("number"))
 }
 
-/// Reads a row against the members that are there.
+/// Parses a row against the existing members.
 pub(super) fn parse(
     row: &Row<'_>,
     reading: &Reading,
@@ -115,7 +115,7 @@ pub(super) fn parse(
     Ok(entry)
 }
 
-/// The entry that a row takes back, by the number of an earlier row or by row id.
+/// Returns the entry that a row reverses, by the number of an earlier row or by row id.
 fn reversed(text: &str, network: &Network, before: &Before) -> Option<u64> {
     if let Ok(number) = text.parse() {
         return before.numbers.get(&number).copied();
@@ -124,12 +124,12 @@ fn reversed(text: &str, network: &Network, before: &Before) -> Option<u64> {
     before.earlier((kind == RowKind::Entry).then_some(entry))
 }
 
-/// Finds the entry that a row of a negative amount takes back where it names none: the only one of its
-/// receiver, source, level and kind with the opposite amount that no other takes back, among the newest
-/// [`SEARCHED_MAX`] of the receiver.
+/// Finds the entry that a negative row reverses without naming it: the only one of its receiver, source,
+/// level and kind with the opposite amount and no reversal yet, among the newest [`SEARCHED_MAX`] of the
+/// receiver.
 ///
 /// # Errors
-/// There is none, or more than one, or there are more entries than are looked at.
+/// There is none, or more than one, or there are more entries than are searched.
 fn find_reversed(network: &Network, before: &Before, entry: &mut ImportEntry) -> Result<(), Refusal> {
     if entry.reverses.is_some() || 0 <= entry.amount.0 {
         return Ok(());
@@ -179,8 +179,8 @@ fn member(network: &Network, text: &str) -> Result<MemberId, Refusal> {
     member.map(|member| state.id(member)).ok_or_else(|| Refusal::UnknownMember(name.shown()))
 }
 
-/// Why a row that the ledger does not hold in its place was refused when it was imported first: judged with
-/// what came before it alone. `None` where it would have been taken.
+/// Returns why a row that the ledger does not have at its position was refused by the first import: judged
+/// only by what precedes it. `None` if it would have been accepted.
 pub(super) fn refused_before(network: &Network, before: &Before, entry: &ImportEntry) -> Option<Refusal> {
     let state = &network.state;
     let mut entry = entry.clone();
@@ -192,7 +192,7 @@ pub(super) fn refused_before(network: &Network, before: &Before, entry: &ImportE
     if let Some(named) = entry.reverses
         && state.reversal_of(named).is_some_and(|by| before.end <= by)
     {
-        // A later row took it back. Whether this one could have is all that is left to ask.
+        // A later row reversed it. It remains to check whether this one could have.
         let reversed = state.entry(named);
         let parties = (state.id(reversed.receiver), state.id(reversed.source), reversed.level);
         let fits = parties == (entry.receiver, entry.source, entry.level)
@@ -206,7 +206,7 @@ pub(super) fn refused_before(network: &Network, before: &Before, entry: &ImportE
     network.judge_entry(&entry).err().map(Refusal::Rule)
 }
 
-/// Whether an entry of the ledger is the one that a row names.
+/// Returns whether a ledger entry matches a row.
 pub(super) fn is_same(network: &Network, entry: &Entry, named: &ImportEntry) -> bool {
     let state = &network.state;
     let held = ImportEntry {
@@ -217,7 +217,7 @@ pub(super) fn is_same(network: &Network, entry: &Entry, named: &ImportEntry) -> 
         amount: entry.amount,
         status: entry.status,
         time: entry.time,
-        // A file without them says nothing of row ids, references, and what is taken back.
+        // A file without these columns says nothing about row ids, references and reversals.
         row_id: named.row_id.and(state.carried_row_id(RowKind::Entry, entry.index)),
         reference: named.reference.as_ref().and_then(|_| state.reference_of(entry.index)),
         reverses: named.reverses.and_then(|_| state.reverses(entry.index)),

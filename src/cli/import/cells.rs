@@ -1,52 +1,51 @@
-//! The cells of one row, whatever the file's format.
+//! The cells of one row, independent of the file format.
 
-/// The most bytes of a row, its line breaks included: several times the longest possible row (two codes, four
-/// ids, names of 255 bytes).
+/// Maximum bytes of a row, including line breaks: several times the longest valid row (two codes, four ids,
+/// names of 255 bytes).
 pub(super) const ROW_BYTES_MAX: usize = 16 << 10;
 
-/// What is wrong with a row before any cell is looked at.
+/// Faults of a row that are detected before its cells are parsed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LineFault {
     NotUtf8,
-    /// In UTF-16 half a character, or the replacement character, which stands for one.
+    /// In UTF-16 an unpaired surrogate, or the replacement character, which stands for one.
     NotUtf16,
     TooLong,
     /// Fewer or more cells than the header.
     CutOff,
-    /// A quote that opens on this line is not closed before the row is too long, or before the end of the
-    /// file.
+    /// A quote opened on this line is not closed before the row is too long, or before the end of the file.
     OpenQuote {
         line: u64,
         at_end: bool,
     },
-    /// Text follows the quote on line `closed` that closes the one on line `opened`.
+    /// Text follows the quote on line `closed`, which closes the one on line `opened`.
     TextAfterQuote {
         opened: u64,
         closed: u64,
     },
-    /// Not an object of plain values: why.
+    /// Not an object of scalar values: the reason.
     BadJson(String),
-    /// An object that does not name a column which is needed.
+    /// An object without a required column.
     KeyMissing(&'static str),
 }
 
-/// The text of a row. `transcoded` is what was UTF-16 in the file, with a replacement character where that was
-/// no text.
+/// Returns the text of a row. `transcoded` text was UTF-16 in the file, with replacement characters for
+/// invalid sequences.
 ///
 /// # Errors
-/// What it is instead.
+/// The row is not valid text.
 pub(super) fn as_text(bytes: &[u8], transcoded: bool) -> Result<&str, LineFault> {
     let text = std::str::from_utf8(bytes).map_err(|_| LineFault::NotUtf8)?;
     if transcoded && text.contains(char::REPLACEMENT_CHARACTER) { Err(LineFault::NotUtf16) } else { Ok(text) }
 }
 
-/// One row as it was read: its cells in one text, or what is wrong with it. Taken again for the next one.
+/// One row as read: its cells in one text, or its fault. Reused for the next row.
 #[derive(Default)]
 pub(super) struct Cells {
     /// The number of its first line.
     pub line: u64,
     text: String,
-    /// Where each cell ends. The first begins at 0, each other where the one before ends.
+    /// The end of each cell. The first begins at 0, each other where the previous one ends.
     ends: Vec<usize>,
     pub fault: Option<LineFault>,
 }
@@ -59,7 +58,7 @@ impl Cells {
         self.fault = None;
     }
 
-    /// Takes a whole row: its text and where its cells end. `None` where one would begin inside a character.
+    /// Sets a whole row: its text and the ends of its cells. `None` if an end is inside a character.
     pub fn take(&mut self, text: &str, ends: &[usize]) -> Option<()> {
         ends.iter().all(|end| text.is_char_boundary(*end)).then(|| {
             self.text.push_str(text);
@@ -67,7 +66,7 @@ impl Cells {
         })
     }
 
-    /// Takes the next cell.
+    /// Appends a cell.
     pub fn push(&mut self, cell: &str) {
         self.text.push_str(cell);
         self.ends.push(self.text.len());
@@ -87,7 +86,7 @@ impl Cells {
     }
 }
 
-/// `line:cell|cell`, or `line:` and the fault.
+/// Formats as `line:cell|cell`, or `line:` and the fault.
 #[cfg(test)]
 impl std::fmt::Display for Cells {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,4 +1,4 @@
-//! The command: what it is told, and how it goes through the files.
+//! The import command: its arguments, and the pass over the files.
 
 use std::{
     path::{Path, PathBuf},
@@ -40,11 +40,10 @@ use crate::core::{
     types::MemberIx,
 };
 
-/// Rows that are read before they are handed on together.
+/// Rows per batch.
 const BATCH_ROWS: usize = 1_024;
 
-/// Batches of so many rows that are read ahead of those that are taken in: enough that neither waits for the
-/// other, some two megabytes.
+/// Batches read ahead of the intake: enough that neither side waits for the other, some two megabytes.
 const BATCHES_AHEAD: usize = 8;
 
 /// Takes members, and with `--bonuses` the ledger, from CSV or NDJSON files into a new or an existing data
@@ -77,24 +76,24 @@ pub(in crate::cli) struct Args {
     json: bool,
 }
 
-/// What came of the bonus file.
+/// The result of the bonus file.
 #[derive(Default)]
 pub(super) struct TakenBonuses {
     pub(super) refused: Vec<Refused>,
     pub(super) entries: u64,
     pub(super) already_there: u64,
-    /// Rows of empty cells.
+    /// Rows with only empty cells.
     pub(super) empty: u64,
 }
 
-/// What came of the member file.
+/// The result of the member file.
 struct TakenMembers {
     rows: Taken,
-    /// Rows of empty cells.
+    /// Rows with only empty cells.
     empty: u64,
-    /// Of the members taken in, those without a sponsor.
+    /// Imported members without a sponsor.
     roots: u64,
-    /// Of the file's bytes.
+    /// Hash of the file's bytes.
     hash: String,
 }
 
@@ -106,7 +105,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
     let members = &taken.rows;
     let refused = members.refused.len() + bonuses.refused.len();
     let good = members.members + members.already_there + bonuses.entries + bonuses.already_there;
-    // A file of which nothing can be taken is the wrong file: no network is made of it.
+    // A file without any valid row is the wrong file: no network is made from it.
     let spoilt = refused != 0 && (args.strict || good == 0);
     let writes = !args.dry_run && !spoilt;
     let written = if writes { target.commit(args.strict)? } else { None };
@@ -139,18 +138,18 @@ pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What came of the files, on the network in memory.
+/// The result of the files, on the network in memory.
 struct Tried {
     target: Target,
     taken: TakenMembers,
     bonuses: TakenBonuses,
 }
 
-/// Reads all files into the network, tells of the rows that need somebody to look at them, and writes nothing.
+/// Reads all files into the network, reports the rows that need attention, and writes nothing.
 fn try_everything(args: &Args) -> Result<Tried, Failure> {
     let config = args.data_dir.resolve(&args.plan, [].into())?;
     if let Some(bonuses) = &args.bonuses {
-        // Read as both, it is refused row by row, or an ended pipe.
+        // One file for both would be refused row by row, or be a drained pipe.
         files::refuse_same(&[
             Named { how: "FILE", path: &args.file },
             Named { how: "--bonuses", path: bonuses },
@@ -187,7 +186,7 @@ fn take_members(
 ) -> Result<TakenMembers, Failure> {
     let before = network.state.len();
     let mut intake = Intake::new(network, reading.update);
-    // What is no file, such as a pipe, can be read once.
+    // Anything but a file, such as a pipe, can be read only once.
     let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
     if is_file {
         let mut lines = Lines::open(path, layout, |source| source).map_err(file_failure)?;
@@ -203,7 +202,7 @@ fn take_members(
     Ok(TakenMembers { rows, empty: lines.empty, roots, hash: meter.finish() })
 }
 
-/// Tells the intake of all members of a file.
+/// Declares all members of a file to the intake.
 pub(super) fn declare(lines: &mut Lines, intake: &mut Intake<'_>) -> Result<(), Failure> {
     while let Some(row) = lines.next_row().map_err(file_failure)? {
         let Ok(row) = row else { continue };
@@ -214,16 +213,15 @@ pub(super) fn declare(lines: &mut Lines, intake: &mut Intake<'_>) -> Result<(), 
     Ok(())
 }
 
-/// Takes every row of a member file. Unless all its members were declared before, its rows are kept in memory
-/// until they are.
+/// Imports every row of a member file. Unless all its members were declared before, its rows are buffered in
+/// memory until they are.
 pub(super) fn each_member(
     lines: &mut Lines,
     mut intake: Intake<'_>,
     is_to_declare: bool,
     reading: &Reading,
 ) -> Result<Taken, Failure> {
-    // Reading a row and taking it in cost about the same, so each has a thread; the rows arrive in the order
-    // of the file.
+    // Parsing a row and applying it cost about the same, so each has a thread; the rows arrive in file order.
     std::thread::scope(|scope| {
         let (sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
         scope.spawn(move || read_ahead(lines, reading, &sender));
@@ -256,11 +254,11 @@ fn take(intake: &mut Intake<'_>, row: ReadRow) {
     }
 }
 
-/// A row ready to be taken in, or its line, its member if that can be told, and what is wrong with it.
+/// A parsed row, or its line, its member if known, and its fault.
 type ReadRow = Result<MemberRow, (u64, Option<Name>, Refusal)>;
 type Batch = Vec<ReadRow>;
 
-/// Reads a file to its end, or until nobody wants its rows any more.
+/// Reads a file to its end, or until the receiver is gone.
 fn read_ahead(lines: &mut Lines, reading: &Reading, to: &mpsc::SyncSender<Result<Batch, FileFault>>) {
     loop {
         let batch = read_batch(lines, reading);
@@ -271,7 +269,7 @@ fn read_ahead(lines: &mut Lines, reading: &Reading, to: &mpsc::SyncSender<Result
     }
 }
 
-/// The next rows; none at the end.
+/// Returns the next rows; none at the end.
 fn read_batch(lines: &mut Lines, reading: &Reading) -> Result<Batch, FileFault> {
     let mut batch = Batch::new();
     while batch.len() < BATCH_ROWS
@@ -310,7 +308,7 @@ fn take_bonuses(
     Ok(taken)
 }
 
-/// Takes every row of a bonus file, up to the first that is not the one that the ledger holds in its place.
+/// Imports every row of a bonus file, up to the first that differs from the ledger's entry at its position.
 pub(super) fn each_bonus(
     lines: &mut Lines,
     network: &mut Network,
@@ -338,15 +336,15 @@ pub(super) fn each_bonus(
     Ok(taken)
 }
 
-/// What came of a bonus that was not refused.
+/// The result of a bonus that was not refused.
 enum BonusStep {
     There,
     Taken,
-    /// The ledger holds something else in its place.
+    /// The ledger has a different entry at its position.
     OtherLedger,
 }
 
-/// Takes one bonus, which its file may give a number, or passes over it.
+/// Imports one bonus, which its file may number, or skips it.
 fn take_bonus(
     network: &mut Network,
     before: &mut bonus_row::Before,
@@ -355,7 +353,7 @@ fn take_bonus(
 ) -> Result<BonusStep, Refusal> {
     let is_held = before.is_held();
     if is_held && !bonus_row::is_same(network, &network.state.entry(before.end), &entry) {
-        // The ledger says nothing of rows that were refused when it was made.
+        // The ledger has no trace of rows that were refused when it was written.
         return bonus_row::refused_before(network, before, &entry).map_or(Ok(BonusStep::OtherLedger), Err);
     }
     if !is_held {
@@ -379,14 +377,14 @@ fn note_ignored(path: &Path, lines: &Lines) {
     }
 }
 
-/// Of a file that was read to its end: an export of nothing is one, and so is one that went wrong.
+/// For a file that was read to its end: it may be an export of an empty network, or of one that went wrong.
 fn note_missing_rows(path: &Path, lines: &Lines) {
     if !lines.has_rows {
         screen::tell(&format!("{}: only a header, and no row", path.display()));
     }
 }
 
-/// One line per refused row, whatever their number: they are what somebody has to mend.
+/// Prints one line per refused row, however many: the user has to fix each.
 fn report_refused(path: &Path, refused: &[Refused]) {
     for row in refused {
         screen::tell(&format!("{}: {row}", path.display()));
@@ -475,14 +473,14 @@ fn in_words(
     text + &format!(" ({:.1} s)", started.elapsed().as_secs_f64())
 }
 
-/// Takes a member file that is in memory.
+/// Imports a member file from memory.
 #[cfg(test)]
 pub(super) fn members_from(network: &mut Network, bytes: &[u8], own_sponsor_is_root: bool) -> Taken {
     let is_binary = network.state.plan().placement.width == Some(2);
     read_members(network, bytes, &Reading { own_sponsor_is_root, is_binary, ..Reading::default() })
 }
 
-/// The same, with cells read in other ways.
+/// The same, with other reading options.
 #[cfg(test)]
 pub(super) fn read_members(network: &mut Network, bytes: &[u8], reading: &Reading) -> Taken {
     let open = || {
@@ -491,7 +489,7 @@ pub(super) fn read_members(network: &mut Network, bytes: &[u8], reading: &Readin
             .expect("the header is right")
     };
     let mut intake = Intake::new(network, reading.update);
-    // Files and pipes are read in two ways, and come to the same.
+    // Files and pipes are read differently, with the same result.
     let is_file = bytes.len().is_multiple_of(2);
     if is_file {
         declare(&mut open(), &mut intake).expect("it can be read");

@@ -1,4 +1,4 @@
-//! What holds for any bytes taken for the files of an import.
+//! Invariants for arbitrary bytes as import files.
 
 use std::io::Cursor;
 
@@ -18,15 +18,15 @@ use crate::{
     plan_file,
 };
 
-/// Stands between the member file and the bonus file.
+/// Separates the member file from the bonus file.
 const BETWEEN: &[u8] = b"\n===\n";
 
-/// A member file, and behind `\n===\n`, if that is there, a bonus file, taken into an empty network. True
-/// when a row was taken.
+/// Imports a member file, and after `\n===\n`, if present, a bonus file, into an empty network. Returns true
+/// when a row was imported.
 ///
 /// # Panics
-/// When a row is neither taken nor refused, when the network then breaks one of its rules, or when taking the
-/// same files again changes it by more than what waited for the others.
+/// When a row is neither imported nor refused, when the network then violates an invariant, or when importing
+/// the same files again changes it by more than the rows that waited for the others.
 pub(crate) fn import_rows(bytes: &[u8]) -> bool {
     let split = bytes.windows(BETWEEN.len()).position(|window| window == BETWEEN);
     let (members, bonuses) = match split {
@@ -57,7 +57,7 @@ fn lines(bytes: &[u8], columns: &'static [Column]) -> Option<Lines> {
     Lines::read("the file".into(), Box::new(Cursor::new(bytes.to_vec())), &Layout::new(columns)).ok()
 }
 
-/// How many rows a file has; `None` where it cannot be read to its end.
+/// Returns the number of rows in a file; `None` where it cannot be read to its end.
 fn rows(bytes: &[u8], columns: &'static [Column]) -> Option<u64> {
     let mut lines = lines(bytes, columns)?;
     let mut rows = 0;
@@ -67,7 +67,7 @@ fn rows(bytes: &[u8], columns: &'static [Column]) -> Option<u64> {
     Some(rows)
 }
 
-/// As a file that can be read twice.
+/// Imports as a file that can be read twice.
 fn taken(network: &mut Network, bytes: &[u8], reading: &Reading) -> Option<Taken> {
     let mut intake = Intake::new(network, reading.update);
     declare(&mut lines(bytes, &member_row::COLUMNS)?, &mut intake).ok()?;
@@ -97,7 +97,7 @@ fn take_bonuses(network: &mut Network, bytes: &[u8]) {
     }
 }
 
-/// The same file twice more: after the second time nothing new can come of it.
+/// Imports the same file twice more: the second time nothing changes.
 fn again(network: &mut Network, members: &[u8], reading: &Reading) {
     let mut take = || {
         let taken = taken(network, members, reading).expect("it was read before");

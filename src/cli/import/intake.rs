@@ -1,16 +1,15 @@
-//! Takes member rows into a network in the order of the file. A row whose sponsor or parent is not settled
-//! yet waits for it; rows that are set free by another go first, lowest line first.
+//! Applies member rows to a network in file order. A row whose sponsor or parent is not settled yet waits for
+//! it; rows that become ready go first, lowest line first.
 //!
-//! A member is *settled* when its row was taken in, or was found to say what the network holds already. Rows
-//! wait for the rows of the file, not for the members: so rows are settled in an order that depends on the
-//! file alone, and a second import of a file whose first one died in the middle goes the same way and ends in
-//! the same network.
+//! A member is *settled* when its row was imported, or was found to match the network. Rows wait for rows of
+//! the file, not for members: so the order depends on the file alone, and repeating an import that died
+//! midway takes the same order and ends in the same network.
 //!
-//! Of several rows of one member the first that can be read counts, and the others are refused whatever came
-//! of it: which one it is depends on the file alone, too. What a row changes of a member that is there is set
-//! when the row is settled, so that the rows behind it find what they find the second time.
+//! Of several rows of one member the first valid one counts, and the others are refused regardless of its
+//! result: which one it is depends on the file alone, too. A row's changes to an existing member are applied
+//! when the row is settled, so that later rows see the same state when the import is repeated.
 //!
-//! Memory: waiting rows and refused ones are held, at most the file; and some 20 bytes for each row.
+//! Memory: waiting and refused rows are held, at most the file, plus some 20 bytes per row.
 
 use std::{
     cmp::Reverse,
@@ -37,15 +36,15 @@ use crate::{
 
 pub(super) struct Intake<'n> {
     network: &'n mut Network,
-    /// Members that were there before.
+    /// Members that existed before the import.
     base: u32,
-    /// Line of each member taken in, from index `base` on.
+    /// Line of each imported member, from index `base` on.
     lines: Vec<u64>,
-    /// How far the rows of each member are: by the key of its name, and by the id that this makes.
+    /// Progress of each member's rows: by the key of its name, and by the id derived from it.
     rows: HashMap<MemberId, Progress>,
-    /// Members with more than one row, in the same way.
+    /// Members with more than one row, keyed the same way.
     several: HashMap<MemberId, Several>,
-    /// Members that were there before and are not active, as their rows say too.
+    /// Existing members that are not active, as their rows also say.
     inactive: HashSet<MemberIx>,
     waiting: Waiting,
     stage: Stage,
@@ -59,36 +58,36 @@ pub(super) struct Intake<'n> {
     names_not_kept: u64,
 }
 
-/// What may still come.
+/// The phase of the import.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Stage {
     Reading,
-    /// The file was read to its end: what is no name may be meant as a code that is like it.
+    /// The file was read to its end: text that is no name may match a similar code.
     Over,
-    /// Rows that still wait are not waited for where the network has their member.
+    /// Waiting rows no longer block others if the network has their member.
     LettingGo,
 }
 
-/// How far the rows of one member are.
+/// Progress of the rows of one member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Progress {
-    /// The one that counts is not settled yet, or not read.
+    /// The row that counts is not settled yet, or not read.
     Open,
     Settled,
-    /// The one that counts was refused, or none can be read.
+    /// The row that counts was refused, or none is valid.
     Refused,
 }
 
 /// The rows of a member that has more than one.
 #[derive(Default)]
 struct Several {
-    /// How many may still come.
+    /// Rows that may still follow.
     left: u32,
-    /// The line of the one that counts.
+    /// The line of the row that counts.
     first: Option<u64>,
 }
 
-/// Rows that wait, by line, and what for.
+/// Waiting rows by line, and what they wait for.
 #[derive(Default)]
 struct Waiting {
     rows: BTreeMap<u64, MemberRow>,
@@ -100,29 +99,29 @@ struct Waiting {
     for_code: HashMap<String, Vec<u64>>,
 }
 
-/// What came of a file's rows.
+/// The result of a file's rows.
 pub(super) struct Taken {
     /// Lowest line first.
     pub refused: Vec<Refused>,
-    /// Members taken in.
+    /// Imported members.
     pub members: u64,
-    /// Rows that say what the network held before.
+    /// Rows that match what the network held before.
     pub already_there: u64,
-    /// Of those, the ones whose status or role was set.
+    /// The matching rows whose status or role was set.
     pub updated: u64,
-    /// Of those, the ones whose time, code, status or role is another: line, member, and what differs. The
-    /// network keeps what it has.
+    /// Of those, rows whose time, code, status or role differs: line, member, and the difference. The network
+    /// keeps its values.
     pub differing: Vec<(u64, String, String)>,
-    /// Rows that came before their sponsor or parent, which then came.
+    /// Rows that preceded their sponsor or parent, which then followed.
     pub waited: u64,
-    /// Cells that spell a member's name in another case than where it came first.
+    /// Cells that spell a member's name in a different case than its first occurrence.
     pub respelled: u64,
-    /// Names that could not be kept as codes: not of a code's alphabet, or taken, or like another's code.
+    /// Names that could not be kept as codes: invalid as a code, taken, or similar to another code.
     pub names_not_kept: u64,
 }
 
 enum Step {
-    /// The member, and whether the row brought it.
+    /// The member, and whether the row created it.
     Settled(MemberIx, bool),
     Wait(Wanted),
 }
@@ -132,18 +131,18 @@ enum Step {
 enum Wanted {
     /// A member of this name or code.
     Name(Name),
-    /// The row of this member, which the network knows.
+    /// The row of this existing member.
     Row(MemberId),
 }
 
-/// A member that is there, of which a row is, and who is above it.
+/// An existing member that a row is about, and the member above it.
 #[derive(Clone, Copy)]
 struct Held {
     member: MemberIx,
     above: Option<MemberIx>,
 }
 
-/// Why a cell leads to no member now.
+/// Why a cell cannot be resolved now.
 enum NotNow {
     Wait(Wanted),
     Refuse(Refusal),
@@ -152,7 +151,7 @@ enum NotNow {
 type Ready = BinaryHeap<Reverse<u64>>;
 
 impl<'n> Intake<'n> {
-    /// With `update`, status and role of members that are there are set to what their rows say.
+    /// With `update`, status and role of existing members are set to what their rows say.
     pub fn new(network: &'n mut Network, update: bool) -> Self {
         let base = network.state.len();
         Self {
@@ -175,7 +174,7 @@ impl<'n> Intake<'n> {
         }
     }
 
-    /// Takes note of a member that has a row in the file, before the first row is offered.
+    /// Declares a member that has a row in the file, before the first row is offered.
     pub fn declare(&mut self, member: &Name) {
         let ids = [Some(member.key), (member.id != member.key).then_some(member.id)];
         for id in ids.into_iter().flatten() {
@@ -186,7 +185,7 @@ impl<'n> Intake<'n> {
         }
     }
 
-    /// Takes the next row of the file, and the rows that waited for it.
+    /// Processes the next row of the file, and the rows that waited for it.
     pub fn offer(&mut self, row: MemberRow) {
         if let Some(line) =
             self.counts(&row.member).or_else(|| self.waiting.lines.get(&row.member.key).copied())
@@ -205,7 +204,7 @@ impl<'n> Intake<'n> {
         self.run(ready);
     }
 
-    /// Notes a row that could not be read.
+    /// Records an unreadable row.
     pub fn refuse(&mut self, line: u64, member: Option<&Name>, reason: Refusal) {
         let mut ready = Ready::new();
         match member {
@@ -218,12 +217,12 @@ impl<'n> Intake<'n> {
         self.run(ready);
     }
 
-    /// The line of the member's row that counts, if it has several and that one was read.
+    /// Returns the line of the member's row that counts, if it has several and that one was read.
     fn counts(&self, name: &Name) -> Option<u64> {
         [name.key, name.id].iter().find_map(|id| self.several.get(id)?.first)
     }
 
-    /// Passes over a row that cannot be read: whether another one of its member comes.
+    /// Skips an unreadable row; returns whether another row of its member follows.
     fn may_follow(&mut self, name: &Name) -> bool {
         let mut may_follow = false;
         let ids = [Some(name.key), (name.id != name.key).then_some(name.id)];
@@ -269,7 +268,7 @@ impl<'n> Intake<'n> {
             self.network.names.spelled.insert(name.key, id);
         }
         self.network.names.refused.remove(&name.key);
-        // Where only the network says so, somebody decided it since, and that counts.
+        // If only the network says so, it was decided since, and that counts.
         let is_inactive = row.status.is_some_and(|status| status != Status::Active);
         if member.0 < self.base && is_inactive && state.member(member).status != Status::Active {
             self.inactive.insert(member);
@@ -281,7 +280,7 @@ impl<'n> Intake<'n> {
         }
     }
 
-    /// Rows that wait for a member whose row was refused go on without it if the network has that member.
+    /// Rows that wait for a member whose row was refused proceed if the network has that member.
     fn refuse_row(&mut self, line: u64, member: Option<&Name>, reason: Refusal, ready: &mut Ready) {
         self.push_refused(line, member, reason);
         let Some(name) = member else { return };
@@ -326,7 +325,7 @@ impl<'n> Intake<'n> {
         Ok(settled)
     }
 
-    /// Takes in a member that is not there yet.
+    /// Registers a new member.
     fn register(
         &mut self,
         sponsor: Option<MemberIx>,
@@ -360,7 +359,7 @@ impl<'n> Intake<'n> {
         Ok(Step::Settled(MemberIx(self.network.state.len() - 1), true))
     }
 
-    /// Compares a row with a member that was there before.
+    /// Compares a row with an existing member.
     fn compare(
         &mut self,
         there: MemberIx,
@@ -383,15 +382,15 @@ impl<'n> Intake<'n> {
         Ok(Step::Settled(there, false))
     }
 
-    /// By id or by name.
+    /// Finds a member by id or by name.
     fn named(&self, name: &Name) -> Option<Found> {
         let Network { state, directory, names, .. } = &*self.network;
         names.named(name, state, directory)
     }
 
-    /// The member that a row is about, if there is one: by id, by name, or by the code of a member that was
-    /// there before and has no row of its own. A code that came with the file itself does not make its owner
-    /// of a row that has it as a name.
+    /// Returns the existing member that a row is about: by id, by name, or by the code of a member that
+    /// existed before and has no row of its own. A code that this file assigned does not make a row with that
+    /// name one about the code's owner.
     fn member_of(&self, name: &Name) -> Option<Found> {
         let Network { state, directory, .. } = &*self.network;
         self.named(name).or_else(|| {
@@ -401,15 +400,15 @@ impl<'n> Intake<'n> {
         })
     }
 
-    /// A member that is there, with its sponsor or parent.
+    /// Returns an existing member with its sponsor or parent.
     fn held(&self, there: Option<Found>, above: impl Fn(&Member) -> Option<MemberIx>) -> Option<Held> {
         let member = there?.member;
         Some(Held { member, above: above(&self.network.state.member(member)) })
     }
 
-    /// The member that a cell of sponsor or parent means; `None` for an empty cell. Of a row whose member is
-    /// there, a code means whom it meant when that member joined: codes that are given later make no other of
-    /// it, or an import that died could not be made again.
+    /// Resolves a sponsor or parent cell; `None` for an empty cell. In the row of an existing member, a code
+    /// means its owner when that member joined: codes assigned later do not change that, or an interrupted
+    /// import could not be repeated.
     fn seek(&self, name: Option<&Name>, held: Option<Held>) -> Result<Option<Found>, NotNow> {
         let Some(name) = name else { return Ok(None) };
         let Network { state, directory, .. } = &*self.network;
@@ -421,7 +420,7 @@ impl<'n> Intake<'n> {
         if let Some(found) = self.named(name) {
             return self.when_settled(found);
         }
-        // A name of the file is no code, whatever became of its row.
+        // A name in the file is never a code, even if its row was refused.
         if progress.is_some() {
             return wait();
         }
@@ -443,7 +442,7 @@ impl<'n> Intake<'n> {
         }
     }
 
-    /// The sponsor of a row. The one of every member that names none is not its own.
+    /// Resolves the sponsor of a row. The default sponsor is not its own sponsor.
     fn seek_sponsor(&self, row: &MemberRow, there: Option<Found>) -> Result<Option<Found>, NotNow> {
         let sought = self.seek(row.sponsor.as_ref(), self.held(there, |held| held.sponsor));
         let Some(sponsor) = row.sponsor.as_ref().filter(|_| row.sponsor_is_default) else { return sought };
@@ -451,7 +450,7 @@ impl<'n> Intake<'n> {
         let is_own = match &sought {
             Ok(found) => own.is_some() && own == found.map(|found| found.member),
             Err(NotNow::Wait(Wanted::Row(id))) => own.is_some_and(|own| self.network.state.id(own) == *id),
-            // Nobody is meant yet. What is a name of the file is no code.
+            // Not resolved yet. A name in the file is not a code.
             Err(NotNow::Wait(Wanted::Name(_))) if !self.rows.contains_key(&sponsor.key) => {
                 let code = row.code.clone().or_else(|| row.member.code());
                 let is_like = |code: &Code| sponsor.codes().any(|named| named.alike() == code.alike());
@@ -473,7 +472,7 @@ impl<'n> Intake<'n> {
         }
     }
 
-    /// What a row says otherwise than the network about a member that is there, in its place.
+    /// Describes how a row differs from the network on an existing member, to complete a sentence.
     fn difference(&self, there: MemberIx, row: &MemberRow) -> Option<String> {
         let state = &self.network.state;
         let (joined_at, code) = (state.member(there).joined_at, state.code(there));
@@ -499,9 +498,9 @@ impl<'n> Intake<'n> {
         (!differences.is_empty()).then(|| differences.join("; "))
     }
 
-    /// How to ask for the place that a row names. Without a slot it is the lowest free one. Where parents are
-    /// always the sponsors, no place can be named, but the one that the rule would give anyway is asked for
-    /// by it.
+    /// Returns the placement request for the place that a row names. Without a slot it is the lowest free
+    /// one. Where parents are always the sponsors, no place can be named, but the one that the rule would
+    /// give anyway is requested through it.
     fn seat(&self, row: &MemberRow, sponsor: Option<MemberIx>, parent: MemberIx) -> PlacementRequest {
         let state = &self.network.state;
         let slot = row.slot.unwrap_or_else(|| state.lowest_free_slot(parent));
@@ -513,14 +512,13 @@ impl<'n> Intake<'n> {
         PlacementRequest::Slot { parent: state.member(parent).id, slot }
     }
 
-    /// A name is kept as the referral code if it can be one, and none is it or like it.
+    /// Returns the referral code for a name if it can be one, and no code is equal or similar to it.
     fn code_from_name(&self, name: &Name) -> Option<Code> {
         let Network { state, directory, .. } = &*self.network;
         name.code().filter(|code| state.may_choose(directory, code))
     }
 
-    /// Ends the file: what is no name may be meant as a code that is like it; rows that wait even then are
-    /// refused.
+    /// Ends the file: text that is no name may match a similar code; rows that still wait are refused.
     pub fn finish(mut self) -> Taken {
         for stage in [Stage::Over, Stage::LettingGo] {
             self.stage = stage;
@@ -547,8 +545,8 @@ impl<'n> Intake<'n> {
         }
     }
 
-    /// Why each row still waits: it is on a cycle, or at the end of what it waits for stands somebody unknown
-    /// or refused.
+    /// Explains why each row still waits: it is on a cycle, or its chain ends at an unknown or refused
+    /// member.
     fn explain_waiting(&self) -> BTreeMap<u64, Refusal> {
         let mut codes: HashMap<String, u64> = HashMap::new();
         for row in self.waiting.rows.values() {
@@ -576,7 +574,7 @@ impl<'n> Intake<'n> {
                 path.push(line);
                 at = line_of(&self.missing(line).2);
             }
-            // Where the path bit itself, everything from there on is the cycle.
+            // If the path closed on itself, everything from there on is the cycle.
             let cycle = at.and_then(|line| positions.get(&line).copied()).unwrap_or(path.len());
             for (position, line) in path.into_iter().enumerate() {
                 let reason = if cycle <= position {
@@ -590,8 +588,8 @@ impl<'n> Intake<'n> {
         reasons
     }
 
-    /// What a waiting row waits for: whether that is its sponsor, the name in that cell, and what it waits
-    /// for.
+    /// Returns what a waiting row waits for: whether that is its sponsor, the name in that cell, and the
+    /// target.
     fn missing(&self, line: u64) -> (bool, &Name, Wanted) {
         let row = &self.waiting.rows[&line];
         let there = self.member_of(&row.member);
@@ -637,7 +635,7 @@ impl Waiting {
         self.rows.insert(row.line, row);
     }
 
-    /// Sets the rows free that waited for a member. A line may be named twice, or no longer wait.
+    /// Releases the rows that waited for a member. A line may be listed twice, or no longer wait.
     fn release(&mut self, ids: [MemberId; 3], ready: &mut Ready) {
         let free = ids.iter().filter_map(|id| self.for_member.remove(id)).flatten();
         ready.extend(free.map(Reverse));

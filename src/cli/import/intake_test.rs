@@ -15,7 +15,7 @@ fn matrix() -> Network {
     network(plan_file::DEFAULT_PLAN)
 }
 
-/// Takes a file and gives back what was refused, as `line: reason`.
+/// Imports a file and returns its refusals, as `line: reason`.
 fn take(network: &mut Network, file: &str) -> (Taken, Vec<String>) {
     let taken = members_from(network, file.as_bytes(), false);
     let refused =
@@ -23,7 +23,7 @@ fn take(network: &mut Network, file: &str) -> (Taken, Vec<String>) {
     (taken, refused)
 }
 
-/// Members in order as `name<sponsor@parent.slot`.
+/// Returns the members in order as `name<sponsor@parent.slot`.
 fn tree(network: &Network) -> Vec<String> {
     let state = &network.state;
     let name = |member: Option<MemberIx>| {

@@ -1,7 +1,7 @@
-//! Rows of NDJSON, as `export --format ndjson` writes it: one object a line, a plain value for each column.
+//! Rows of NDJSON, as `export --format ndjson` writes it: one object per line, a scalar value per column.
 //!
-//! Texts and numbers are cells, null and a key that is missing are empty ones. A number that this machine's
-//! floats cannot hold is refused: it would be another one.
+//! Strings and numbers are cells, null and missing keys are empty ones. A number too large for an exact float
+//! is refused, because it would change.
 
 use std::{
     fmt,
@@ -12,10 +12,10 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 
 use super::cells::{Cells, LineFault, ROW_BYTES_MAX, as_text};
 
-/// Floats below this hold every whole number.
+/// Floats below this represent every integer.
 const EXACT_FLOAT_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// A column: its name in the file and, where each object must have it, ours.
+/// A column: its name in the file and, if every object must have it, ours.
 pub(super) struct JsonColumn {
     pub name: String,
     pub needed: Option<&'static str>,
@@ -51,8 +51,7 @@ impl JsonRows {
         Ok(false)
     }
 
-    /// Reads one line into `buffer`; of a line that is too long, one byte more than the bound. `false` at the
-    /// end.
+    /// Reads one line into `buffer`, at most one byte beyond the bound. `false` at the end.
     fn read_line(&mut self) -> io::Result<bool> {
         self.buffer.clear();
         let bound = ROW_BYTES_MAX as u64 + 2;
@@ -86,7 +85,7 @@ impl JsonRows {
     }
 }
 
-/// The keys of an object, as they are.
+/// Returns the keys of an object, unmodified.
 pub(super) fn keys(line: &str) -> Result<Vec<String>, String> {
     let mut keys = Vec::new();
     read_object(line, Keys(&mut keys))?;
@@ -96,7 +95,7 @@ pub(super) fn keys(line: &str) -> Result<Vec<String>, String> {
 fn read_object<'de>(line: &'de str, seed: impl DeserializeSeed<'de>) -> Result<(), String> {
     let mut json = serde_json::Deserializer::from_str(line);
     let read = seed.deserialize(&mut json).and_then(|_| json.end());
-    // Where in the file the line is, is said elsewhere.
+    // The position in the file is reported elsewhere.
     read.map_err(|error| {
         let text = error.to_string();
         let reason = text.split(" at line ").next().unwrap_or_default();
@@ -170,7 +169,7 @@ impl<'de> Visitor<'de> for Row<'_> {
     }
 }
 
-/// A value as the text of a cell.
+/// Formats a value as the text of a cell.
 struct Plain;
 
 impl<'de> DeserializeSeed<'de> for Plain {

@@ -1,16 +1,16 @@
-//! Where a file has its columns: what separates its cells, and what its header calls them.
+//! The columns of a file: its delimiter, and the names in its header.
 
 use std::collections::BTreeMap;
 
 use csv_core::{ReadRecordResult, ReaderBuilder};
 
-/// A column that is read: our name of it, and whether a file must have it.
+/// A column that is read: our name for it, and whether it is required.
 pub(super) type Column = (&'static str, bool);
 
-/// What files separate cells with, the most common first.
+/// Delimiters, the most common first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// How the caller says the columns of a file are found.
+/// The caller's options for finding the columns.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
     columns: &'static [Column],
@@ -19,13 +19,13 @@ pub(super) struct Layout {
     delimiter: Option<u8>,
 }
 
-/// What is wrong with a header.
+/// Faults of a header.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum HeaderFault {
     /// Not text.
     Unreadable,
     Twice(String),
-    /// Our name, the name looked for, and what is there instead.
+    /// Our name, the expected name, and what the header has instead.
     Missing {
         column: &'static str,
         name: String,
@@ -33,18 +33,18 @@ pub(super) enum HeaderFault {
     },
 }
 
-/// A header that has the columns.
+/// A header with all required columns.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    /// Position in a row of each column asked for.
+    /// Position in a row of each requested column.
     pub positions: Vec<Option<usize>>,
     /// Columns of the file that are not read.
     pub ignored: Vec<String>,
-    /// Columns of the file.
+    /// Number of columns in the file.
     pub count: usize,
 }
 
-/// A header of delimited text, and how the text goes on.
+/// A header of delimited text, its delimiter and its position.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub header: Header,
@@ -55,15 +55,15 @@ pub(super) struct Found {
 }
 
 impl Layout {
-    /// Columns by the names that we have for them.
+    /// Finds columns by our own names.
     pub fn new(columns: &'static [Column]) -> Self {
         Self { columns, names: BTreeMap::new(), delimiter: None }
     }
 
-    /// With what separates cells, and with pairs such as `member=ID`.
+    /// Sets the delimiter, and name pairs such as `member=ID`.
     ///
     /// # Errors
-    /// What is wrong with a pair.
+    /// A pair is invalid.
     pub fn given(mut self, delimiter: Option<u8>, pairs: &[String]) -> Result<Self, String> {
         self.delimiter = delimiter;
         for pair in pairs {
@@ -85,16 +85,16 @@ impl Layout {
         Ok(self)
     }
 
-    /// The columns asked for, with the names that the file has for them and whether it must have them.
+    /// Returns the requested columns, with their names in the file and whether they are required.
     pub fn wanted(&self) -> impl Iterator<Item = (&'static str, &str, bool)> {
         self.columns.iter().map(|(column, needed)| match self.names.get(column) {
-            // Somebody who names a column means it to be there.
+            // A column that was named explicitly is required.
             Some(name) => (*column, name.as_str(), true),
             None => (*column, *column, *needed),
         })
     }
 
-    /// Finds the columns among the names of a header.
+    /// Finds the columns in a header.
     ///
     /// # Errors
     /// See [`HeaderFault`].
@@ -103,7 +103,7 @@ impl Layout {
         let mut header = Header { positions: Vec::new(), ignored: Vec::new(), count: present.len() };
         for (column, name, needed) in self.wanted() {
             let mut at = present.iter().enumerate().filter(|(_, other)| *other == name).map(|(at, _)| at);
-            // A column by its own name is not read where that name was given to another one.
+            // A column is not found by our name if that name was assigned to another one.
             let taken = column == name
                 && self.names.values().any(|other| other == name)
                 && !self.names.contains_key(column);
@@ -127,11 +127,11 @@ impl Layout {
         Ok(header)
     }
 
-    /// Finds the header in the beginning of a text: its delimiter is the one that was given, or the one with
-    /// which it has the columns.
+    /// Finds the header at the beginning of a text: the delimiter is the given one, or the one that yields
+    /// the required columns.
     ///
     /// # Errors
-    /// What is wrong with it by the delimiter that gives the most cells.
+    /// The fault under the delimiter that yields the most cells.
     pub fn detect(&self, head: &[u8]) -> Result<Found, HeaderFault> {
         let (said, skip) = separator_line(head);
         let first_line = if skip == 0 { 1 } else { 2 };
@@ -158,12 +158,12 @@ impl Layout {
     }
 }
 
-/// As names of columns are compared.
+/// Normalizes a column name for comparison.
 fn normal(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
-/// What Excel takes the delimiter from: a first line `sep=;`, perhaps in quotes. With its length.
+/// Parses Excel's delimiter line: a first line `sep=;`, perhaps in quotes. Returns its length too.
 fn separator_line(head: &[u8]) -> (Option<u8>, usize) {
     let end = head.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(head.len());
     let line =
@@ -179,12 +179,12 @@ fn separator_line(head: &[u8]) -> (Option<u8>, usize) {
     }
 }
 
-/// Whether a byte can separate cells: any of ASCII that stands in no name, number, time or quote.
+/// Returns whether a byte can be a delimiter: ASCII that occurs in no name, number, time or quote.
 fn is_delimiter(byte: u8) -> bool {
     byte == b'\t' || (byte.is_ascii_punctuation() && !b"\"'-+._:@".contains(&byte))
 }
 
-/// A delimiter as the command line names it.
+/// Parses a delimiter from the command line.
 ///
 /// # Errors
 /// When it cannot be one.
@@ -199,8 +199,8 @@ pub(super) fn parse_delimiter(text: &str) -> Result<u8, String> {
     }
 }
 
-/// The cells of the first record that is not an empty line. `None` where it is not text, or does not end
-/// within the head.
+/// Returns the cells of the first record that is not an empty line. `None` where it is not text, or does not
+/// end within the head.
 fn first_record(head: &[u8], delimiter: u8) -> Option<Vec<String>> {
     let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
     let (mut text, mut ends) = (vec![0; head.len() + 1], vec![0; head.len() + 2]);
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn the_delimiter_is_the_one_that_gives_the_columns() {
         let layout = Layout::new(&COLUMNS);
-        // head, delimiter, positions of member, sponsor and code, what is passed over
+        // head, delimiter, positions of member, sponsor and code, skipped bytes
         let table: [(&str, char, [Option<usize>; 3], usize); 10] = [
             ("member,sponsor\na;b", ',', [Some(0), Some(1), None], 0),
             ("Sponsor ;CODE; member\r\n", ';', [Some(2), Some(0), Some(1)], 0),
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(detect(&layout, "member,sponsor,member\n"), Err(HeaderFault::Twice("member".into())));
         assert_eq!(layout.detect(b"\xe9,member,sponsor\n"), Err(HeaderFault::Unreadable));
         assert_eq!(detect(&layout, ""), Err(HeaderFault::Unreadable));
-        // What is not read may be there twice.
+        // Unread columns may be duplicated.
         assert_eq!(layout.detect(b"member,note,note,sponsor\n").unwrap().header.ignored, ["note", "note"]);
     }
 
@@ -299,7 +299,7 @@ mod tests {
                 present: "id, parent".into()
             })
         );
-        // A column that was named must be there, even one that is otherwise not needed.
+        // A column that was named is required, even one that is otherwise optional.
         assert!(detect(&given(None, &["code=Ref"]).unwrap(), "member,sponsor\n").is_err());
         for (pairs, said) in [
             (&["member"][..], "not of the form"),

@@ -1,9 +1,7 @@
-//! Rows of a file, CSV or NDJSON, with the numbers of their lines. Knows columns by name and nothing of what
-//! is in them.
+//! Rows of a CSV or NDJSON file, with line numbers. Knows columns by name and nothing about their content.
 //!
-//! What a file is, is found out and not asked for: packing and encoding ([`super::source`]), what separates
-//! cells ([`super::layout`]), and NDJSON by its first character. Memory is bounded by the longest row
-//! allowed.
+//! The format is detected: compression and encoding ([`super::source`]), the delimiter ([`super::layout`]),
+//! and NDJSON by its first character. Memory is bounded by the longest row allowed.
 
 use std::{
     fs::File,
@@ -47,14 +45,14 @@ pub struct Lines {
     rows: Rows,
     cells: Cells,
     path: String,
-    /// Position in a row of each column that was asked for.
+    /// Position in a row of each requested column.
     positions: Vec<Option<usize>>,
     columns: usize,
-    /// Columns of the file that nobody asked for.
+    /// Columns of the file that were not requested.
     pub ignored: Vec<String>,
-    /// Rows whose cells were all empty; they were passed over.
+    /// Skipped rows whose cells were all empty.
     pub empty: u64,
-    /// Whether there was anything but a header yet.
+    /// Whether anything but a header was seen.
     pub has_rows: bool,
 }
 
@@ -64,10 +62,10 @@ enum Rows {
     Json(JsonRows),
 }
 
-/// A row, or the number of a line and what is wrong with it.
+/// A row, or a line number and its fault.
 pub type NextRow<'a> = Result<Row<'a>, (u64, LineFault)>;
 
-/// A row: the cells of the columns asked for, in that order; `""` for a column that the file has not.
+/// A row: the cells of the requested columns, in that order; `""` for a column that the file lacks.
 pub struct Row<'a> {
     pub line: u64,
     cells: &'a Cells,
@@ -77,7 +75,7 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// The cell of the `column`-th column asked for, without surrounding blanks and without the mark that
+    /// Returns the cell of the `column`-th requested column, trimmed, and without the apostrophe that
     /// `export` puts before cells which a spreadsheet would evaluate.
     pub fn cell(&self, column: usize) -> &'a str {
         let cell = self.positions[column].map_or("", |position| self.cells.get(position).trim());
@@ -106,7 +104,7 @@ impl Lines {
         Self::read(name, wrap(file), layout)
     }
 
-    /// As [`Lines::open`], from what was opened already. `name` is for messages.
+    /// As [`Lines::open`], from an opened source. `name` is for messages.
     ///
     /// # Errors
     /// See [`FileFault`].
@@ -125,7 +123,7 @@ impl Lines {
         let transcoded = source.transcoded;
         let mut records =
             Records::new(source.text_from(skip).map_err(io)?, delimiter, first_line, transcoded);
-        // The header was read already, from the head.
+        // The header was already read from the head.
         let mut cells = Cells::default();
         if !records.next(&mut cells).map_err(io)? || cells.fault.is_some() {
             return Err(FileFault::BadHeader { path: name });
@@ -169,10 +167,10 @@ impl Lines {
         })
     }
 
-    /// The next row that is not empty, or what is wrong with its line; `None` at the end.
+    /// Returns the next row that is not empty, or its line's fault; `None` at the end.
     ///
     /// # Errors
-    /// When the file cannot be read on, e.g. because its compressed form is cut off.
+    /// When reading fails, e.g. because the compressed stream is truncated.
     pub fn next_row(&mut self) -> Result<Option<NextRow<'_>>, FileFault> {
         let cells = &mut self.cells;
         loop {
@@ -201,7 +199,7 @@ impl Lines {
     }
 }
 
-/// What is wrong with a file in whose beginning no header was found.
+/// Explains a file without a header at its beginning.
 fn file_fault(path: &str, head: &[u8], fault: HeaderFault) -> FileFault {
     let path = path.to_string();
     match (source::kind(head), fault) {

@@ -11,7 +11,7 @@ fn open(bytes: &[u8]) -> Result<Lines, FileFault> {
     Lines::open(file.path(), &Layout::new(&COLUMNS), |source| source)
 }
 
-/// Each row as `line:member|sponsor|code`, or `line:fault`; and how many were empty.
+/// Returns each row as `line:member|sponsor|code`, or `line:fault`; and the number of empty ones.
 fn rows_and_empty(bytes: &[u8]) -> (Vec<String>, u64) {
     let mut lines = open(bytes).unwrap();
     let mut rows = Vec::new();
@@ -62,7 +62,7 @@ fn marks_against_spreadsheets_are_taken_off_where_they_are_put() {
     assert_eq!(rows(b"{\"member\":\"a\",\"sponsor\":null,\"code\":\"'-x\"}"), ["1:a||'-x"]);
 }
 
-/// The same rows as Excel, Google Sheets, MySQL, PostgreSQL and we ourselves would write them.
+/// The same rows as written by Excel, Google Sheets, MySQL, PostgreSQL and `export`.
 #[test]
 fn one_list_in_every_form_is_the_same_list() {
     let utf16 = |text: &str, big: bool| -> Vec<u8> {
@@ -107,7 +107,7 @@ fn text_that_was_no_text_in_utf_16_is_refused() {
     assert_eq!(rows(&bytes), ["2:a||", "3:NotUtf16", "4:b||"]);
     let said = LineFault::NotUtf16.to_string();
     assert!(said.contains("UTF-16") && said.contains("half a surrogate pair"), "{said}");
-    // A byte too many at the end of the file.
+    // An extra byte at the end of the file.
     let mut bytes: Vec<u8> =
         "\u{feff}member,sponsor\na,\nb,".encode_utf16().flat_map(u16::to_be_bytes).collect();
     bytes.push(0);
@@ -118,7 +118,7 @@ fn text_that_was_no_text_in_utf_16_is_refused() {
         .collect();
     bytes.push(b'x');
     assert_eq!(rows(&bytes), ["1:a||", "2:NotUtf16"]);
-    // In UTF-8 the replacement character is a character like another.
+    // In UTF-8 the replacement character is an ordinary character.
     assert_eq!(rows("member,sponsor\n\u{fffd},\n".as_bytes()), ["2:\u{fffd}||"]);
 }
 

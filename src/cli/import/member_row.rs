@@ -1,4 +1,4 @@
-//! One row of a member file: text to typed values, or the reason why not.
+//! One row of a member file: parses text into typed values, or a refusal.
 
 use uuid::Uuid;
 
@@ -11,8 +11,8 @@ use crate::{
     },
 };
 
-/// Columns of a member file, and whether they are needed. `level`, `direct`, `downline` and `rank` are what
-/// `export` writes beside; they follow from the rest and are not read.
+/// Columns of a member file, and whether they are required. `level`, `direct`, `downline` and `rank`, which
+/// `export` also writes, follow from the rest and are not read.
 pub(super) const COLUMNS: [(&str, bool); 15] = [
     ("member", true),
     ("sponsor", true),
@@ -31,27 +31,27 @@ pub(super) const COLUMNS: [(&str, bool); 15] = [
     ("rank", false),
 ];
 
-/// A row that can be read.
+/// A valid row.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct MemberRow {
     pub line: u64,
     pub member: Name,
     pub sponsor: Option<Name>,
-    /// The row names no sponsor, and this is that of all such rows.
+    /// The row names no sponsor, and this is the default one.
     pub sponsor_is_default: bool,
     pub parent: Option<Name>,
     pub slot: Option<u32>,
     pub joined_at: Option<Timestamp>,
-    /// The code that the row names, other than its member's name.
+    /// The code in the row, if it differs from its member's name.
     pub code: Option<Code>,
-    /// Where the row says it.
+    /// `None` if the row does not say.
     pub status: Option<Status>,
     pub role: Option<Role>,
     pub carried: Carried,
 }
 
 impl MemberRow {
-    /// Reads a row.
+    /// Parses a row.
     pub fn parse(row: &Row<'_>, reading: &Reading) -> Result<Self, Refusal> {
         let member = row.cell(0);
         let [sponsor, joined_at, parent, slot, code, status, role, id, lifetime_rank, turn] =
@@ -112,12 +112,12 @@ impl MemberRow {
     }
 }
 
-/// The id of a row elsewhere: a UUID in any of its forms.
+/// Parses the id that a row has in another system: a UUID in any of its forms.
 pub(super) fn parse_row_id(text: &str) -> Option<[u8; 16]> {
     Uuid::try_parse(text).ok().map(Uuid::into_bytes)
 }
 
-/// An empty cell is none; another one must parse.
+/// Returns `None` for an empty cell; any other must parse.
 pub(super) fn optional<T>(
     cell: &str,
     parse: impl FnOnce(&str) -> Option<T>,

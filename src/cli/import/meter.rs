@@ -1,4 +1,4 @@
-//! What is seen of a file while it is read.
+//! Observes a file while it is read.
 
 use std::{
     io::{self, Read},
@@ -14,7 +14,7 @@ use super::{
     lines::{FileFault, Lines},
 };
 
-/// Watches a file being read: a progress bar over its bytes, and their hash for the report.
+/// Observes a file being read: a progress bar over its bytes, and their hash for the report.
 pub(super) struct Meter<'a> {
     path: &'a Path,
     bar: ProgressBar,
@@ -33,7 +33,7 @@ impl<'a> Meter<'a> {
         Lines::open(self.path, layout, |source| Box::new(Metered { source, bar, hash }))
     }
 
-    /// The hash of the file's bytes, as far as they were read.
+    /// Returns the hash of the bytes read.
     pub fn finish(self) -> String {
         self.bar.finish_and_clear();
         self.hash.lock().map(|hash| hash.finalize().to_hex().to_string()).unwrap_or_default()

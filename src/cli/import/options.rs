@@ -1,4 +1,4 @@
-//! What the caller says of the files: how their columns are found, and how their cells are read.
+//! The caller's options for the files: how their columns are found, and how their cells are read.
 
 use super::{
     bonus_row,
@@ -49,12 +49,12 @@ fn parse_name(text: &str) -> Result<Name, String> {
 }
 
 impl FileArgs {
-    /// Where the columns of a member file are.
+    /// Returns the layout of a member file.
     pub fn member_layout(&self) -> Result<Layout, Failure> {
         self.layout(&member_row::COLUMNS, &self.columns, "--columns")
     }
 
-    /// Where the columns of a bonus file are.
+    /// Returns the layout of a bonus file.
     pub fn bonus_layout(&self) -> Result<Layout, Failure> {
         self.layout(&bonus_row::COLUMNS, &self.bonus_columns, "--bonus-columns")
     }
@@ -69,7 +69,7 @@ impl FileArgs {
         layout.map_err(|reason| Failure::new(Exit::Usage, format!("{flag}: {reason}")))
     }
 
-    /// How cells are read for a network of this plan.
+    /// Returns the reading options for a network of this plan.
     pub fn reading(&self, plan: &Plan) -> Reading {
         Reading {
             own_sponsor_is_root: self.own_sponsor_is_root,

@@ -1,4 +1,4 @@
-//! How the cells of a file are read.
+//! Options for reading the cells of a file.
 
 use super::refusal::Refusal;
 use crate::{
@@ -7,40 +7,40 @@ use crate::{
     time_text::{self, TimeForm},
 };
 
-/// How the cells of a file are read.
+/// Options for reading the cells of a file.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Reading {
     /// A member that is its own sponsor counts as a root.
     pub own_sponsor_is_root: bool,
-    /// Status and role of members that are there are set.
+    /// Status and role of existing members are updated.
     pub update: bool,
-    /// Cells that stand for none.
+    /// Marks for an empty cell.
     pub root_marks: Vec<String>,
-    /// Of rows that name no sponsor, but for its own.
+    /// The sponsor of rows that name none, except its own row.
     pub default_sponsor: Option<Name>,
     pub time_form: Option<TimeForm>,
-    /// The placement tree has two slots, which have names.
+    /// The placement tree has two slots, left and right.
     pub is_binary: bool,
 }
 
 impl Reading {
-    /// A cell, empty where it is a mark that stands for none.
+    /// Returns a cell, empty where it is a mark for none.
     pub fn unmarked<'a>(&self, cell: &'a str) -> &'a str {
         if self.root_marks.iter().any(|mark| mark == cell) { "" } else { cell }
     }
 
-    /// The same of a cell that is a number: a mark that is one is that number.
+    /// The same for a numeric cell: a mark that is a number is that number.
     pub fn unmarked_number<'a>(&self, cell: &'a str) -> &'a str {
         if cell.parse::<u32>().is_ok() { cell } else { self.unmarked(cell) }
     }
 
-    /// The sponsor of a row that names none; none for its own row by the name. What it is otherwise, such as
-    /// a code, only the network knows.
+    /// Returns the sponsor of a row that names none; `None` for its own row by name. Whether the row names it
+    /// in another way, such as a code, only the network knows.
     pub fn sponsor_of_none(&self, member: &Name) -> Option<Name> {
         self.default_sponsor.clone().filter(|sponsor| sponsor.key != member.key)
     }
 
-    /// A cell that is a time.
+    /// Parses a time cell.
     pub fn time(&self, cell: &str) -> Result<Timestamp, Refusal> {
         let read = match &self.time_form {
             Some(form) => form.read(cell),
@@ -49,7 +49,7 @@ impl Reading {
         read.map_err(|fault| Refusal::BadTime(cell.into(), fault))
     }
 
-    /// A cell that is a slot: its number or, where there are two, its side.
+    /// Parses a slot cell: its number or, where there are two, its side.
     pub fn slot(&self, cell: &str) -> Result<u32, Refusal> {
         let side = ["left", "right"]
             .iter()

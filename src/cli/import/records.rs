@@ -1,9 +1,9 @@
-//! Records of delimited text as RFC 4180 describes it, split by `csv-core`, with the numbers of their lines.
+//! Records of delimited text as in RFC 4180, split by `csv-core`, with line numbers.
 //!
-//! A quoted cell is read whole, with the line breaks in it; lines end with LF, CRLF or CR. `csv-core` takes
-//! everything for something; what it forgives (a quote that is never closed, text behind a closed one) is
-//! found here afterwards and named with its line, since such a quote may have swallowed rows. Reading goes on
-//! behind the record as its quotes have it, so that nothing inside a cell is ever taken for a row.
+//! A quoted cell is read whole, with the line breaks in it; lines end with LF, CRLF or CR. `csv-core` accepts
+//! any input; what it tolerates (an unclosed quote, text after a closing one) is detected here afterwards and
+//! reported with its line, since such a quote may have swallowed rows. Reading continues after the record as
+//! its quotes delimit it, so that nothing inside a cell is ever taken for a row.
 //!
 //! Memory is bounded by [`ROW_BYTES_MAX`], however long a record is.
 
@@ -18,10 +18,10 @@ pub(super) struct Records {
     source: Box<dyn BufRead + Send>,
     splitter: Reader,
     delimiter: u8,
-    /// Text that was not UTF-8 in the file, where a replacement character stands for what was no text there.
+    /// The file was not UTF-8; a replacement character stands for invalid text.
     transcoded: bool,
     position: Position,
-    /// The record as it is in the file, as far as it may be long.
+    /// The raw record, up to the maximum length.
     raw: Vec<u8>,
     text: Vec<u8>,
     ends: Vec<usize>,
@@ -36,7 +36,7 @@ struct Position {
 
 impl Position {
     fn pass(&mut self, bytes: &[u8]) {
-        // CRLF is one line's end, also where it is passed in two steps.
+        // CRLF is one line end, even when split across two chunks.
         let count = |end: u8| bytes.iter().map(|byte| u64::from(*byte == end)).sum::<u64>();
         let returns = count(b'\r');
         let inside: u64 =
@@ -50,7 +50,7 @@ impl Position {
 }
 
 impl Records {
-    /// Reads from a source whose first line has this number.
+    /// Reads from a source whose first line has the given number.
     pub fn new(source: Box<dyn BufRead + Send>, delimiter: u8, first_line: u64, transcoded: bool) -> Self {
         Self {
             source,
@@ -90,19 +90,19 @@ impl Records {
                 ReadRecordResult::Record => break,
                 ReadRecordResult::End => return Ok(false),
                 ReadRecordResult::InputEmpty => {}
-                // What is too long is read to its end, and refused.
+                // A record that is too long is read to its end, and refused.
                 ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
                     (record.text, record.cells) = (0, 0);
                 }
             }
         }
-        // Unless the file ends, the last byte is that of a line's end.
+        // Unless the file ends, the last byte is the line end.
         record.bytes -= usize::from(!record.at_end);
         cells.fault = self.take(&record, cells).err();
         Ok(true)
     }
 
-    /// Takes the record that was read, if nothing is wrong with it.
+    /// Stores the record that was read, if it is valid.
     fn take(&self, record: &Extent, cells: &mut Cells) -> Result<(), LineFault> {
         let raw = &self.raw[..self.raw.len().min(record.bytes)];
         let is_long = ROW_BYTES_MAX < record.bytes;
@@ -129,7 +129,7 @@ impl Records {
         cells.take(text, &self.ends[..record.cells]).ok_or(LineFault::NotUtf8)
     }
 
-    /// Passes over empty lines, so that the next record begins where we stand.
+    /// Skips empty lines, so that the next record begins here.
     fn skip_line_ends(&mut self) -> io::Result<()> {
         loop {
             let chunk = self.source.fill_buf()?;
@@ -144,21 +144,21 @@ impl Records {
     }
 }
 
-/// How much of the source, the text and the cells a record takes.
+/// The extent of a record in the source, the text and the cells.
 #[derive(Default)]
 struct Extent {
     bytes: usize,
     text: usize,
     cells: usize,
-    /// The file ends with it, without a line's end.
+    /// The file ends with it, without a line end.
     at_end: bool,
 }
 
-/// Where in a record a quote is not as it should be.
+/// A quoting error in a record.
 enum QuoteFault {
-    /// It opens there and is not closed.
+    /// The quote opened there is not closed.
     Open(usize),
-    /// Neither a delimiter nor the end follows the quote at `closed`.
+    /// The quote at `closed` is followed by neither a delimiter nor the end.
     TextAfter { opened: usize, closed: usize },
 }
 
@@ -194,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    /// Each record as `line:cell|cell`, or `line:fault`, read in chunks of `chunk` bytes.
+    /// Returns each record as `line:cell|cell`, or `line:fault`, read in chunks of `chunk` bytes.
     fn records(bytes: &[u8], chunk: usize) -> Vec<String> {
         let source = Box::new(BufReader::with_capacity(chunk, Cursor::new(bytes.to_vec())));
         let mut records = Records::new(source, b',', 1, false);
@@ -218,7 +218,7 @@ mod tests {
             ("x\n\"a\r\n\r\nb\",c\r\nd,e\r\n", &["1:x", "2:a\r\n\r\nb|c", "5:d|e"]),
             ("\"a,\"\"1\"\"\",\"\"\nb,\n", &["1:a,\"1\"|", "2:b|"]),
             ("5\" pipe,a \"b\" c\n", &["1:5\" pipe|a \"b\" c"]),
-            // What is in quotes is never a row: all up to the end is the one cell.
+            // Quoted text is never a row: all up to the end is the one cell.
             ("a\nb,\"c\nd,e\n", &["1:a", "2:OpenQuote { line: 2, at_end: true }"]),
             ("\"a\nb\nc,\"d\n", &["1:TextAfterQuote { opened: 1, closed: 3 }"]),
             ("\"a\nb\"x,c\nd\n", &["1:TextAfterQuote { opened: 1, closed: 2 }", "3:d"]),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is in the cells, they come back, with the line on which each record begins.
+        /// Any cell contents round-trip, with the line on which each record begins.
         #[test]
         fn what_is_quoted_comes_back(rows in prop::collection::vec(prop::collection::vec("[a,\"\r\n;\u{e9} ]{0,6}", 2..4), 0..6), chunk in 1..40_usize) {
             let mut text = String::new();

@@ -1,24 +1,24 @@
-//! Why a row was not taken over.
+//! Why a row was not imported.
 
 use std::fmt;
 
 use super::{cells::ROW_BYTES_MAX, lines::LineFault, visible::visible};
 use crate::{core::command::Rejection, time_text::TimeFault};
 
-/// The reason why one row was refused. Its `name` is stable; the text is for people.
+/// The reason why one row was refused. Its `name` is stable; the text is for humans.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Refusal {
     Line(LineFault),
     NoMember,
-    /// Which column.
+    /// The column.
     BadName(&'static str),
     OwnSponsor,
     OwnParent,
     BadSlot,
-    /// `Left` or `Right` where there are not two slots.
+    /// `Left` or `Right` where there are not exactly two slots.
     SideWithoutSides,
     SlotWithoutParent,
-    /// What the cell holds, and why it is no time.
+    /// The cell, and why it is not a time.
     BadTime(String, TimeFault),
     BadCode,
     BadStatus,
@@ -27,20 +27,20 @@ pub(super) enum Refusal {
     BadLevel,
     BadRowId,
     BadReference,
-    /// Which column.
+    /// The column.
     BadReversed(&'static str),
-    /// Why the entry that a negative amount takes back was not found.
+    /// Why the entry that a negative amount reverses was not found.
     ReversalUnmatched(&'static str),
-    /// Which column.
+    /// The column.
     BadNumber(&'static str),
     /// The member was named on an earlier line.
     DuplicateLine(u64),
     /// The member is in the network, with another sponsor or place.
     DuplicateMember,
-    /// Nobody of that name, in the file or the network.
+    /// No member of that name in the file or the network.
     UnknownSponsor(String),
     UnknownParent(String),
-    /// Whose row was refused itself, or waits for one that was.
+    /// The sponsor's row was refused, or waits for one that was.
     SponsorRefused {
         name: String,
         line: u64,
@@ -57,13 +57,13 @@ pub(super) enum Refusal {
         name: String,
         line: u64,
     },
-    /// Nobody's name or code, and several codes are like it.
+    /// Not a name or code, and similar to several codes.
     AmbiguousCode(String),
     Rule(Rejection),
 }
 
 impl Refusal {
-    /// Stable name, by which the report counts.
+    /// Returns the stable name by which the report counts.
     pub fn name(&self) -> &'static str {
         match self {
             Refusal::Line(LineFault::NotUtf8) => "not_utf8",
@@ -197,7 +197,7 @@ impl fmt::Display for LineFault {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Refused {
     pub line: u64,
-    /// The member as the file names it; empty where that could not be read.
+    /// The member as named in the file; empty where that could not be read.
     pub member: String,
     pub reason: Refusal,
 }

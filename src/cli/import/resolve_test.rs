@@ -1,5 +1,5 @@
-//! Whom the cells of random files mean, compared with a resolver that is written from the rule in `names.rs`
-//! and knows nothing of waiting.
+//! Resolves the cells of random files and compares with a reference resolver that is written from the rule in
+//! `names.rs` and knows nothing about waiting.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ impl Random {
         all[self.below(all.len())]
     }
 
-    /// One of the spellings of a name.
+    /// Returns a random spelling of a name.
     fn spelled(&mut self, name: &str) -> String {
         match self.below(4) {
             0 => name.to_uppercase(),
@@ -36,7 +36,7 @@ impl Random {
     }
 }
 
-/// A row as it is written: member, sponsor, code.
+/// A row as written: member, sponsor, code.
 type Written = (String, String, String);
 
 fn file_of(rows: &[Written]) -> String {
@@ -53,8 +53,8 @@ fn network(plan: &str) -> Network {
     )
 }
 
-/// The names of a file, each once, with the code of its row. What is in the name's own form a code is one
-/// that nobody else has.
+/// Generates the names of a file, each once, with the code of its row. A code in a name's own form is one
+/// that no other member has.
 fn random_rows(random: &mut Random) -> Vec<Written> {
     const NAMES: [&str; 14] = [
         "Anna",
@@ -77,7 +77,7 @@ fn random_rows(random: &mut Random) -> Vec<Written> {
         names.swap(at, random.below(at + 1));
     }
     names.truncate(3 + random.below(NAMES.len() - 3));
-    // Codes that are names of the file, spelled anyhow, names of nobody, and like others.
+    // Codes that are names in the file, in any spelling, unknown names, and similar ones.
     let mut rows: Vec<Written> = Vec::new();
     for (at, name) in names.iter().enumerate() {
         let code = match random.below(4) {
@@ -86,7 +86,7 @@ fn random_rows(random: &mut Random) -> Vec<Written> {
             _ => String::new(),
         };
         let code = if Code::parse(&code).is_some() { code } else { String::new() };
-        // Mostly somebody before, so that there are few cycles.
+        // Mostly an earlier member, so that there are few cycles.
         let sponsor = match (at, random.below(8)) {
             (0, _) => String::new(),
             (_, 0) => random.of(&names).to_string(),
@@ -105,8 +105,8 @@ fn random_rows(random: &mut Random) -> Vec<Written> {
     rows
 }
 
-/// Whom a sponsor cell means: the row of that name, or else the row whose member has that code, or else the
-/// only one that has a code like it. By the position of the row; `None` for nobody, or several.
+/// Resolves a sponsor cell: the row of that name, or else the row whose member has that code, or else the
+/// only one with a similar code. Returns the row's position; `None` for no match, or several.
 fn meant(cell: &str, rows: &[Written], code_of: &BTreeMap<usize, String>) -> Option<usize> {
     let like = |text: &str| text.to_lowercase().replace('o', "0").replace(['i', 'l'], "1");
     let row_of = |is: &dyn Fn(&Written) -> bool| rows.iter().position(is);
@@ -150,7 +150,7 @@ fn every_cell_means_whom_the_rule_says() {
             let expected = if cell.is_empty() { None } else { meant(cell, &rows, &code_of) };
             let is_right = match expected {
                 Some(row) => sponsor == ids.get(&row).copied() && sponsor.is_some(),
-                // A code that was like one when the row was taken may be like two in the end.
+                // A text that resembled one code when the row was imported may resemble two in the end.
                 None => cell.is_empty() == sponsor.is_none(),
             };
             assert!(is_right, "seed {seed}: row {at}, {cell} means row {expected:?}\n{file}");
@@ -163,7 +163,7 @@ fn every_cell_means_whom_the_rule_says() {
             }
         }
         (taken_in, refused) = (taken_in + taken.members, refused + taken.refused.len() as u64);
-        // Again: everybody is there, nothing changes, nobody new is made.
+        // Again: all members exist, nothing changes, no member is added.
         let digest = network_digest(&network.state);
         let again = members_from(&mut network, file.as_bytes(), false);
         assert_eq!((again.members, network_digest(&network.state)), (0, digest), "seed {seed}\n{file}");
@@ -173,7 +173,7 @@ fn every_cell_means_whom_the_rule_says() {
 
 #[test]
 fn a_name_of_the_file_wins_over_a_code() {
-    // file, whom 5 is under, or why it is refused
+    // file, sponsor of 5, or why it is refused
     let header = "member,sponsor,joined_at,code\n";
     let table = [
         ("17,,,42\n5,42,,5\n42,17,,7\n", Ok("42")),
@@ -225,7 +225,7 @@ fn a_name_that_is_the_code_of_a_member_from_before_is_that_member() {
             .unwrap_or_else(|failure| panic!("{}", failure.message));
         assert_eq!(state.member(member).sponsor, Some(MemberIx(0)), "{name}");
     }
-    // What is merely like a code is a new name, whose code it cannot be.
+    // A name that only resembles a code is new, and cannot have it as its code.
     assert_ne!(state.code(MemberIx(3)).as_str(), "G0LD");
     assert_eq!(taken.names_not_kept, 1);
 }
@@ -243,14 +243,14 @@ fn spellings_of_one_name_are_one_member() {
         Name::parse("0xAbCd").unwrap().id,
         "the first spelling makes the id"
     );
-    // In another file, and for whoever asks.
+    // In another file, and for lookups.
     let taken = members_from(&mut network, b"member,sponsor,joined_at\n0xabcd,,\nc,0XABCD,\n", false);
     assert_eq!((taken.members, taken.already_there, taken.respelled), (1, 1, 2));
     let found = crate::cli::names::find_member(&network.state, &network.directory, "0XABCD");
     assert_eq!(found.ok(), Some(MemberIx(0)));
 }
 
-/// A code that differs from its member's name only in case is no other spelling of the name.
+/// A code that differs from its member's name only in case is not another spelling of the name.
 #[test]
 fn a_code_as_it_is_is_no_other_spelling() {
     let mut network = network(plan_file::DEFAULT_PLAN);
@@ -270,7 +270,7 @@ fn old_codes_that_read_as_ids_are_found_and_new_ones_refused() {
     let taken = members_from(&mut network, file.as_bytes(), false);
     let refused: Vec<_> = taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
     assert_eq!(refused, [(3, "code_reads_as_id")]);
-    // One that was chosen before format 3.
+    // A code chosen before format 3.
     let register = crate::core::command::Register {
         member: Name::parse("a").unwrap().id,
         sponsor: crate::core::command::SponsorRef::None,
@@ -298,7 +298,7 @@ fn old_codes_that_read_as_ids_are_found_and_new_ones_refused() {
     }
 }
 
-/// Steps from child to child that an import makes.
+/// Returns the sibling steps of an import.
 fn steps(file: &str, plan: &str) -> u64 {
     let mut network = network(plan);
     let mut taken = None;
@@ -317,10 +317,10 @@ fn twice_the_children_of_one_parent_are_twice_the_work() {
     let wide = plan_file::DEFAULT_PLAN.replace("width = 3", "width = 1000");
     let unlimited = include_str!("../../../plans/levels.toml");
     let no_slot = |number: usize| format!("m{number},r,,r,\n");
-    // Each comes before all others, or anywhere.
+    // Each row comes before all others, or anywhere.
     let backwards = |number: usize| format!("m{number},r,,r,{}\n", 999 - number);
     let scattered = |number: usize| format!("m{number},r,,r,{}\n", number * 387 % 1_000);
-    // Fewer than the parent has room for: one that becomes full is made ready to be passed, once.
+    // Fewer than the parent has room for: when one fills up, it is prepared once for being skipped.
     let rows: [(&str, usize, &str, RowOf<'_>); 4] = [
         ("unlimited", 8_000, unlimited, &no_slot),
         ("no slot", 900, &wide, &no_slot),
@@ -342,7 +342,7 @@ fn twice_the_children_of_one_parent_are_twice_the_work() {
     }
 }
 
-/// Signups by the default rule under a parent that is full: those find a child with room.
+/// Signups by the default rule under a full parent: those find a child with room.
 #[test]
 fn full_parents_of_many_are_passed_in_a_bounded_time() {
     for rule in ["breadth-first", "breadth-first-by-slot", "round-robin"] {

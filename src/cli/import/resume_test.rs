@@ -1,4 +1,4 @@
-//! An import that dies at any point, and is made again, ends where one that does not die ends.
+//! An import that dies at any point and is repeated ends in the same state as one that does not die.
 
 use super::*;
 use crate::{
@@ -21,7 +21,7 @@ fn target(storage: &Memory, plan: &str) -> Result<Target, Failure> {
     Target::open_in(storage.shared(), ROOT.into(), log, choice, ClockRule { most: None, accept: false })
 }
 
-/// Opens the directory, takes a file, and writes what came of it. Members taken in, and the network's digest.
+/// Opens the directory, imports a file, and commits. Returns the imported members, and the network's digest.
 fn import(storage: &Memory, plan: &str, file: &str) -> Result<(u64, Digest), Failure> {
     let mut target = target(storage, plan)?;
     let taken = members_from(&mut target.network, file.as_bytes(), false);
@@ -34,18 +34,18 @@ fn imported(storage: &Memory, plan: &str, file: &str) -> (u64, Digest) {
     import(storage, plan, file).unwrap_or_else(|failure| panic!("{}", failure.message))
 }
 
-/// Members with inactive, terminated and admin ones among them, that recruit before and after; rows that
-/// wait; sponsors by code, misspelt and not yet there.
+/// Members, with inactive, terminated and admin ones among them, that recruit before and after; rows that
+/// wait; sponsors by code, misspelled and not yet imported.
 fn file(members: u32) -> String {
     let mut text = "member,sponsor,joined_at,code,status,role\n".to_string();
     for number in 0..members {
         let status = ["active", "inactive", "", "terminated", "active"][number as usize * 7 % 5];
         let role = if number % 97 == 3 { "admin" } else { "" };
         let sponsor = match number % 11 {
-            // Comes later.
+            // Follows later.
             3 if number + 2 < members => format!("M{}", number + 2),
             5 => format!("CODE-{}", number - 5),
-            // Like a code, and nobody's.
+            // Resembles a code, but is not one.
             7 => format!("c0de-{}", number - 7),
             _ => format!("m{}", number / 3),
         };
@@ -88,8 +88,8 @@ fn an_import_that_dies_at_any_point_is_finished_by_another() {
     }
 }
 
-/// Sponsors by a code that is merely like one. A member that they bring has a code that is like it too: so the
-/// same cell means `r`, and later one of several.
+/// Sponsors named by a text that only resembles a code. The members they add have codes that resemble it too:
+/// so the same cell means `r`, and later is ambiguous.
 fn ambiguous_file() -> String {
     let mut text = "member,sponsor,joined_at,code\nr,,2020-01-01,AN-01\n".to_string();
     let by_like_code = |text: &mut String, numbers: std::ops::Range<u32>| {

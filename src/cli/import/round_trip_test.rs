@@ -1,4 +1,4 @@
-//! Export, then import, gives the same network, whatever the network.
+//! Export, then import, reproduces any network.
 
 use rand_pcg::{Pcg64, rand_core::RngCore};
 
@@ -42,7 +42,7 @@ fn empty(plan: &str, now: i64) -> Network {
     Network::new(state, MemberDirectory::with_capacity(0, 0), Timestamp(now))
 }
 
-/// One random command; what the rules refuse is as good as any other.
+/// Applies one random command; a rejected one is fine too.
 fn step(random: &mut Random, network: &mut Network, number: u32) {
     let new = shapes::member_id(0, number);
     let command = match random.below(13) {
@@ -191,7 +191,7 @@ fn lifetime_ranks_and_turns_survive() {
         "in the middle of a turn, and nobody was ever better: {}",
         header_of(&header)
     );
-    // Now the second rank needs more than anybody has, and the first more than most.
+    // Now the second rank needs more than any member has, and the first more than most.
     network.apply(Command::PutPlan(Box::new(round_robin([10, 100])))).unwrap();
     let files = export::files_of(&network.state);
     assert!(header_of(&files.0).ends_with(",role,lifetime_rank,turn"), "{}", header_of(&files.0));
@@ -274,7 +274,7 @@ fn row_ids_that_are_taken_are_refused_with_their_line() {
     assert_eq!((network.state.rank(MemberIx(3)).lifetime, network.state.turn(MemberIx(3))), (2, 1));
 }
 
-/// A negative amount is a reversal: it names what it takes back, or there is only one that it can be.
+/// A negative amount is a reversal: it names what it reverses, or there is only one candidate.
 #[test]
 fn negative_rows_are_reversals_or_refused() {
     let mut network = network_of(round_robin([2, 4]));

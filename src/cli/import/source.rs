@@ -1,39 +1,38 @@
-//! The bytes of a file as text: gzip is unpacked, a byte order mark taken off, UTF-16 that has one read. What
-//! is no text of rows is named.
+//! The bytes of a file as text: decompresses gzip, strips a byte order mark, transcodes UTF-16 that has one.
+//! Identifies files that are not rows of text.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use encoding_rs_io::DecodeReaderBytesBuilder;
 use flate2::bufread::MultiGzDecoder;
 
-/// Buffer of the file: large reads keep a network disk busy.
+/// File buffer size: large reads keep a network disk busy.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// How much of a file is looked at to tell what it is: headers end within it, and archives have begun to name
-/// what is in them.
+/// Bytes examined to identify a file: headers end within it, and archives have listed their first names.
 const HEAD_BYTES: usize = 64 << 10;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// A file that was opened.
 pub(super) struct Source {
-    /// The beginning of its text.
+    /// The beginning of the text.
     pub head: Vec<u8>,
     text: Box<dyn BufRead + Send>,
-    /// It was UTF-16. What was no text there is a replacement character.
+    /// It was UTF-16. Invalid sequences became replacement characters.
     pub transcoded: bool,
 }
 
 impl Source {
     /// # Errors
-    /// When the file cannot be read, or unpacked.
+    /// When the file cannot be read, or decompressed.
     pub fn open(file: Box<dyn Read + Send>) -> io::Result<Self> {
         let (start, file) = headed(file, GZIP.len())?;
         let file: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(BUFFER_BYTES, file));
         let bytes: Box<dyn Read + Send> =
             if start == GZIP { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
         let (start, bytes) = headed(bytes, 4)?;
-        // The mark of UTF-32 begins with that of UTF-16; it is left for `kind` to find.
+        // The UTF-32 mark begins with that of UTF-16; it is left for `kind` to detect.
         let is_utf16 =
             matches!(start.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) && start != [0xff, 0xfe, 0, 0];
         let has_mark = is_utf16 || start.starts_with(&[0xef, 0xbb, 0xbf]);
@@ -46,7 +45,7 @@ impl Source {
         Ok(Self { head, text: Box::new(BufReader::with_capacity(BUFFER_BYTES, text)), transcoded: is_utf16 })
     }
 
-    /// The whole text, from the `skip`-th byte of the head on.
+    /// Returns the whole text, from the `skip`-th byte of the head on.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -56,14 +55,14 @@ impl Source {
     }
 }
 
-/// The first bytes of a source, fewer only where it ends, and the whole source with them.
+/// Returns the first bytes of a source, fewer only where it ends, and the whole source with them.
 fn headed(mut source: Box<dyn Read + Send>, bytes: usize) -> io::Result<(Vec<u8>, Box<dyn Read + Send>)> {
     let mut head = Vec::with_capacity(bytes);
     (&mut source).take(bytes as u64).read_to_end(&mut head)?;
     Ok((head.clone(), Box::new(Cursor::new(head).chain(source))))
 }
 
-/// What a file is that holds no rows we can read, and what to do about it. For a head in which no header was
+/// Identifies a file without readable rows, and suggests what to do. Only for a head in which no header was
 /// found: text can begin with anything.
 pub(super) fn kind(head: &[u8]) -> Option<(String, &'static str)> {
     const SAVE: &str = "save it as CSV (UTF-8)";

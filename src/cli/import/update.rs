@@ -1,5 +1,4 @@
-//! Status and role of members that were there before: what a file says otherwise, and with `--update` how it
-//! becomes so.
+//! Status and role of existing members: how a file differs and, with `--update`, how it is applied.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -10,21 +9,21 @@ use crate::core::{
     types::{MemberIx, Role, Status},
 };
 
-/// What rows say of members that were there before.
+/// What rows say about existing members.
 #[derive(Default)]
 pub(super) struct Updates {
     sets: bool,
-    /// By member: the line that first said something, and what has been said since.
+    /// By member: the first line that gave a value, and the values given since.
     said: HashMap<MemberIx, (u64, Option<Status>, Option<Role>)>,
 }
 
 impl Updates {
-    /// With `sets`, what differs is set; else it is told.
+    /// With `sets`, differences are applied; otherwise they are reported.
     pub fn new(sets: bool) -> Self {
         Self { sets, ..Self::default() }
     }
 
-    /// What differs and stays, in its place in a sentence.
+    /// Returns the differences that remain, phrased for a sentence.
     pub fn difference(&self, state: &State, there: MemberIx, row: &MemberRow) -> [Option<String>; 2] {
         if self.sets {
             return [None, None];
@@ -38,11 +37,11 @@ impl Updates {
         ]
     }
 
-    /// What a row changes.
+    /// Returns the changes of a row.
     ///
     /// # Errors
-    /// When an earlier line says otherwise: which of them is meant cannot be known, and importing the file
-    /// again would set the other.
+    /// When an earlier line conflicts: which of them is meant cannot be known, and importing the file again
+    /// would set the other.
     pub fn note(&mut self, state: &State, there: MemberIx, row: &MemberRow) -> Result<Vec<Command>, Refusal> {
         if !self.sets || (row.status.is_none() && row.role.is_none()) {
             return Ok(Vec::new());

@@ -1,9 +1,9 @@
-//! Text of a file in a message, so that two texts which look the same are told apart.
+//! File text in messages, escaped so that lookalike texts can be told apart.
 
 use std::borrow::Cow;
 
-/// Characters that are letters or marks by their class and draw nothing: a joiner of graphemes, fillers,
-/// selectors of variants.
+/// Characters that are letters or marks by class but draw nothing: a grapheme joiner, fillers, variation
+/// selectors.
 const UNSEEN: [std::ops::RangeInclusive<char>; 6] = [
     '\u{115f}'..='\u{1160}',
     '\u{17b4}'..='\u{17b5}',
@@ -13,11 +13,11 @@ const UNSEEN: [std::ops::RangeInclusive<char>; 6] = [
     '\u{e0100}'..='\u{e01ef}',
 ];
 
-/// Accents of their own: with the letter before they look like the one letter that has them.
+/// Combining accents: with the preceding letter they look like the precomposed letter.
 const ACCENTS: std::ops::RangeInclusive<char> = '\u{300}'..='\u{36f}';
 
-/// The text with every character that is not seen, looks like a blank, or melts into the one before it as
-/// `\u{200b}`.
+/// Returns the text with every character that is invisible, looks like a blank, or combines with the one
+/// before it written like `\u{200b}`.
 pub(super) fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hidden) {
         return Cow::Borrowed(text);
@@ -37,8 +37,8 @@ fn is_hidden(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control();
     }
-    // The standard library escapes what does not print, and at the beginning of a text what joins the
-    // character before: it stands second.
+    // The standard library escapes nonprinting characters, and at the beginning of a text those that combine
+    // with the preceding character: so it is placed second.
     let prints = || {
         let mut text = [0; 8];
         text[0] = b'x';

@@ -1,6 +1,6 @@
-//! What a newer release wrote: refused with the exit code of that, and nothing in it changed.
+//! Data written by a newer release: refused with its own exit code, and left unchanged.
 //!
-//! `snapshots/golden/newer/` is a directory whose every file says that its format is one above the newest.
+//! `snapshots/golden/newer/` is a directory whose every file has a format version one above the newest.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ pub fn newer() -> PathBuf {
     golden(FORMAT_VERSION).with_file_name("newer")
 }
 
-/// Writes the golden directory: that of the newest version, each file one version up.
+/// Writes the golden directory: that of the newest version, with each file's version raised by one.
 pub fn generate() {
     let mut content = files(&golden(FORMAT_VERSION));
     for (name, bytes) in &mut content {
@@ -32,7 +32,7 @@ pub fn generate() {
     write_files(&newer(), &content);
 }
 
-/// Puts a file one version up, with the checksum of its header. False for one that has no version.
+/// Raises a file's version by one, and fixes its header checksum. False for one without a version.
 fn raise(name: &str, bytes: &mut [u8]) -> bool {
     let crc_at = match name.rsplit('.').next() {
         Some("log") => 508,
@@ -41,7 +41,7 @@ fn raise(name: &str, bytes: &mut [u8]) -> bool {
         _ if name == "/durable" => 48,
         _ => return false,
     };
-    // A segment that was never begun.
+    // An unused segment.
     if bytes.iter().all(|byte| *byte == 0) {
         return false;
     }
@@ -51,7 +51,7 @@ fn raise(name: &str, bytes: &mut [u8]) -> bool {
     true
 }
 
-/// Everything below a directory, whatever it is called.
+/// Returns everything below a directory, regardless of name.
 fn everything(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let (mut found, mut left) = (BTreeMap::new(), vec![directory.to_path_buf()]);
     while let Some(directory) = left.pop() {
@@ -100,13 +100,13 @@ fn a_directory_of_a_newer_release_is_refused_by_every_command_and_left_alone() {
     }
 }
 
-/// One file of it is enough.
+/// A single such file is enough.
 #[test]
 fn one_above_the_newest_is_refused_as_newer() {
     regenerate_if_asked();
     let mut raised = 0;
     for (name, mut content) in files(&golden(FORMAT_VERSION)) {
-        // What is archived is not needed to open, nor is the older snapshot.
+        // Neither the archive nor the older snapshot is needed to open.
         if name.starts_with("archive") || name.ends_with("200.snap") || !raise(&name, &mut content) {
             continue;
         }

@@ -1,4 +1,4 @@
-//! The clients: what they ask, and what they keep.
+//! The clients: their requests, and their records.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use crate::{
 
 const CLIENTS: u64 = 16;
 
-/// What was asked.
+/// A request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ask {
     Register { member: u64, sponsor: u64 },
@@ -72,13 +72,13 @@ pub struct Answered {
     pub end: Duration,
     pub status: u16,
     pub lsn: u64,
-    /// Answered with an earlier LSN, by its key.
+    /// Answered with an earlier LSN, because of its key.
     pub is_repeat: bool,
     pub body: Value,
 }
 
 impl Answered {
-    /// Whether the LSN is that of a command of its own.
+    /// Returns whether the LSN is that of its own command.
     pub fn is_write(&self) -> bool {
         self.ask.is_write()
             && !self.is_repeat
@@ -89,7 +89,7 @@ impl Answered {
 
 struct World {
     start: Instant,
-    /// Members that were answered to somebody, and are there for all from then on.
+    /// Members that appeared in a response, and are visible to all from then on.
     known: Mutex<Vec<u64>>,
     bonuses: Mutex<Vec<String>>,
     next_member: AtomicU64,
@@ -97,7 +97,7 @@ struct World {
     operations: u64,
 }
 
-/// Asks until enough was asked; all answers in no order.
+/// Sends requests until there are enough; returns all responses, unordered.
 pub fn run(server: &Server, operations: u64, seed: u64) -> Vec<Answered> {
     let world = Arc::new(World {
         start: Instant::now(),
@@ -134,7 +134,7 @@ fn ask_and_ask(world: &World, mut client: Client, number: u64, mut chance: Chanc
         if answer.status < 300 {
             world.learn(&answer);
             if ask.is_write() && chance.one_in(4) {
-                // Its own write is there for whoever made it.
+                // A client sees its own write.
                 if let Ask::Register { member, .. } = ask {
                     let seen = send(world, &mut client, Ask::Member { member }, "");
                     assert_eq!(seen.status, 200, "a client sees what it was answered: {answer:?}");
@@ -147,7 +147,7 @@ fn ask_and_ask(world: &World, mut client: Client, number: u64, mut chance: Chanc
             }
         }
         if answer.lsn == 0 {
-            // Not everything that is refused was judged by a state.
+            // Only these refusals depend on the state.
             assert!(matches!(answer.status, 404 | 409), "{answer:?}");
             answer.is_repeat = true;
             continue;
@@ -174,7 +174,7 @@ fn send(world: &World, client: &mut Client, ask: Ask, key: &str) -> Answered {
 impl World {
     fn someone(&self, chance: &mut Chance) -> u64 {
         let known = self.known.lock().expect("no client panicked");
-        // The last ones often: races are there.
+        // Often the last ones: those race.
         let from = if chance.one_in(2) { known.len().saturating_sub(8) } else { 0 };
         *chance.pick(&known[from..])
     }
@@ -185,14 +185,14 @@ impl World {
             0..=5 => {
                 Ask::Register { member: self.next_member.fetch_add(1, Ordering::Relaxed), sponsor: member }
             }
-            // Somebody who is there already, below somebody else.
+            // An existing member, below another sponsor.
             6 => Ask::Register { member, sponsor: self.someone(chance) },
             7 | 8 => Ask::Trigger { source: member, amount: chance.below(100_000) },
             9 => match self.bonuses.lock().expect("no client panicked").pop() {
                 Some(bonus) => Ask::Pay { bonus },
                 None => Ask::Distribution,
             },
-            // Not the first ones, lest nobody could sponsor any more.
+            // Not the first ones, so that sponsors remain.
             10 if 20 < member => Ask::Status { member, is_active: !chance.one_in(3) },
             10..=13 => Ask::Member { member },
             14 => Ask::Rank { member },

@@ -1,4 +1,4 @@
-//! What a reader sees, and what a writer is answered, survives a loss of power at that very moment.
+//! Everything that a reader sees, or a writer is told, survives a power failure at that very moment.
 
 use std::{
     path::{Path, PathBuf},
@@ -24,7 +24,7 @@ use upline::{
 
 use crate::proof::{self, slow_disk::SlowSync};
 
-/// Long enough for a reader to look while a group is written and not yet synced.
+/// Long enough for a read while a group is written but not yet synced.
 const SYNC: Duration = Duration::from_micros(500);
 
 fn signup(number: u64) -> Command {
@@ -93,7 +93,7 @@ fn nothing_that_is_not_durable_is_ever_seen() {
         assert!(lsn <= durable, "LSN {lsn} was seen, {durable} is durable");
         moved += u64::from(last < lsn);
         last = lsn;
-        // Not in step with the syncs.
+        // Out of step with the syncs.
         std::thread::sleep(Duration::from_micros(chance.below(1_500)));
     }
     is_over.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What each answer must have been, by the state at its LSN.
+//! The expected responses, from the state at their LSN.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use upline::engine::{
 use super::clients::{Answered, Ask};
 use crate::{common::uuid, proof::FromNothing};
 
-/// Rows that were asked for at most.
+/// Maximum rows requested.
 const BONUSES: usize = 20;
 
 fn id(number: u64) -> MemberId {
@@ -26,7 +26,7 @@ fn text(id: MemberId) -> String {
     uuid(u64::from_be_bytes(id.0[8..].try_into().expect("eight bytes")) & 0xffff_ffff_ffff)
 }
 
-/// A state at one LSN, as those who ask see it.
+/// A state at one LSN, as seen by clients.
 struct Moment<'state> {
     state: &'state State,
     maps: &'state MemberDirectory,
@@ -34,8 +34,8 @@ struct Moment<'state> {
     applied: Option<Applied>,
 }
 
-/// Applies all commands and compares every answer on the way. How many writes, reads, refusals and repeats
-/// were compared.
+/// Applies all commands and compares every response along the way. Returns the number of writes, reads,
+/// refusals and repeats compared.
 pub fn check(answers: &[Answered], from: FromNothing) -> [u64; 4] {
     let FromNothing { commands, mut state, mut maps, opened: _opened } = from;
     let mut by_lsn: BTreeMap<u64, Vec<&Answered>> = BTreeMap::new();
@@ -127,7 +127,7 @@ impl Moment<'_> {
         same(body, &expected)
     }
 
-    /// What a rule said no to must be so in this state.
+    /// A refusal must be justified by this state.
     fn check_refusal(&self, answer: &Answered) -> Result<(), Value> {
         let code = answer.body["code"].as_str().expect("a code");
         let holds = match (&answer.ask, code) {
@@ -143,7 +143,7 @@ impl Moment<'_> {
         if holds || logged { Ok(()) } else { Err(json!("no refusal")) }
     }
 
-    /// As just registered, whatever became of the member since.
+    /// As just registered, regardless of later changes.
     fn check_registered(&self, member: u64, answer: &Answered) -> Result<(), Value> {
         let mut expected = self.whole(member);
         if answer.status == 201 {
@@ -154,7 +154,7 @@ impl Moment<'_> {
             }
             return same(&answer.body, &expected);
         }
-        // Found there: what never changes, and the beginnings of the rest.
+        // An existing member: what never changes, and the initial values of the rest.
         for field in ["status", "rank", "placement", "sponsored"] {
             expected[field] = answer.body[field].clone();
         }
@@ -232,7 +232,7 @@ fn same(told: &Value, expected: &Value) -> Result<(), Value> {
     if told == expected { Ok(()) } else { Err(expected.clone()) }
 }
 
-/// Microseconds since 1970 as they are written.
+/// Formats microseconds since 1970.
 fn time(microseconds: i64) -> String {
     format!("{:.6}", jiff::Timestamp::from_microsecond(microseconds).expect("a time"))
 }

@@ -1,4 +1,4 @@
-//! After a restart: what is there, compared with what was told.
+//! After a restart: compares the contents with the acknowledgements.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use crate::{
     proof::Chance,
 };
 
-/// Acknowledged writes that are repeated after each restart.
+/// Acknowledged writes repeated after each restart.
 const REPEATS: usize = 10;
 
-/// Settles what has an unknown outcome, and compares everything with the ledger.
+/// Settles unknown outcomes, and compares everything with the ledger.
 pub fn check(
     server: &Server,
     ledger: &mut Ledger,
@@ -44,7 +44,7 @@ fn failure(counter: &mut u64, what: &str) {
     *counter += 1;
 }
 
-/// Repeats a write without an answer, twice: both say the same, and the same as what was there.
+/// Repeats an unanswered write twice: both responses agree with each other and with the existing state.
 fn settle(client: &mut Client, request: &Request, counts: &mut Counts) -> Option<Answer> {
     let member = match &request.ask {
         Ask::Register { member } => Some(format!("/v1/members/{}", uuid(*member))),
@@ -72,7 +72,7 @@ fn settle(client: &mut Client, request: &Request, counts: &mut Counts) -> Option
     Some(answer)
 }
 
-/// What never changes of a member.
+/// Immutable fields of a member.
 const PLACE: [&str; 8] =
     ["user_id", "code", "sponsor", "parent", "slot", "level", "sponsor_level", "joined_at"];
 
@@ -82,7 +82,7 @@ fn rows(client: &mut Client, path: &str) -> Vec<Value> {
     reply.text().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-/// All members but the root in one tree, by id.
+/// Lists all members but the root in one tree, by id.
 fn listed(client: &mut Client, tree: &str, counts: &mut Counts) -> BTreeMap<String, Value> {
     let mut members = BTreeMap::new();
     for row in rows(client, &format!("/v1/members/{}/downline?tree={tree}", uuid(0))) {
@@ -109,7 +109,7 @@ fn compare_members(client: &mut Client, ledger: &Ledger, unknown: &[Request], co
             failure(&mut counts.lost, &format!("member {body}"));
             continue;
         };
-        // A line of a batch says less than a registration.
+        // A batch response has fewer fields than a registration.
         let same =
             |told: &str, row: &Value, field: &str| body.get(told).is_none_or(|told| *told == row[field]);
         let below = |told: &str, row: &Value| {
@@ -149,7 +149,7 @@ fn compare_members(client: &mut Client, ledger: &Ledger, unknown: &[Request], co
     }
 }
 
-/// Every bonus belongs to an acknowledged trigger, or is a rank's reward, and every acknowledged one is there
+/// Every bonus belongs to an acknowledged trigger, or is a rank reward, and every acknowledged one exists
 /// once.
 fn compare_bonuses(client: &mut Client, ledger: &Ledger, counts: &mut Counts) {
     let mut by_lsn: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
@@ -187,7 +187,7 @@ fn compare_bonuses(client: &mut Client, ledger: &Ledger, counts: &mut Counts) {
     }
 }
 
-/// Later in the log is not earlier in time, and no LSN was given twice.
+/// Log order implies time order, and no LSN was assigned twice.
 fn compare_order(ledger: &Ledger, counts: &mut Counts) {
     let members = ledger
         .members
@@ -202,7 +202,7 @@ fn compare_order(ledger: &Ledger, counts: &mut Counts) {
         if 0 < at && order[at - 1].0 == *lsn {
             failure(&mut counts.doubled, &format!("LSN {lsn} was given twice"));
         }
-        // Lines of a batch and triggers that paid nobody tell no time.
+        // Batch lines and triggers without payments report no time.
         let Some(time) = *time else { continue };
         if time < last {
             failure(&mut counts.changed, &format!("LSN {lsn} is of {time}, after one of {last}"));
@@ -221,7 +221,7 @@ fn compare_plan(client: &mut Client, ledger: &Ledger, counts: &mut Counts) {
     }
 }
 
-/// What was done is answered as it was, whenever it is asked again.
+/// Repeats of completed requests get the original response at any later time.
 fn repeat_some(client: &mut Client, ledger: &Ledger, chance: &mut Chance, counts: &mut Counts) {
     let members: Vec<u64> =
         ledger.members.keys().copied().filter(|member| !changes_status(*member)).collect();

@@ -1,4 +1,4 @@
-//! What the clients were told.
+//! The record of the clients' responses.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::common::uuid;
 
-/// What a request asks for.
+/// The content of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ask {
     Register { member: u64 },
@@ -19,7 +19,7 @@ pub enum Ask {
     Plan { name: String },
 }
 
-/// A write that can be repeated.
+/// An idempotent write.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub ask: Ask,
@@ -45,7 +45,7 @@ impl Request {
     }
 }
 
-/// A write, and what was answered: `None` where no answer came.
+/// A write, and its response: `None` if none arrived.
 #[derive(Clone, Debug)]
 pub struct Told {
     pub request: Request,
@@ -55,20 +55,20 @@ pub struct Told {
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub lsn: u64,
-    /// Whether the write was done by this request: then the LSN is its own, else that of the state it was
-    /// found in.
+    /// Whether this request performed the write: then the LSN is its own, else that of the state in which it
+    /// was found.
     pub is_first: bool,
     pub body: Value,
 }
 
-/// Members with such numbers change their status, and are nobody's sponsor: who is not active cannot be one.
+/// Returns whether a member's status changes. Such members do not sponsor: inactive ones cannot.
 pub fn changes_status(member: u64) -> bool {
     member % 16 == 15
 }
 
 #[derive(Default)]
 pub struct Ledger {
-    /// By number: how each was registered and what was answered.
+    /// By number: each registration and its response.
     pub members: BTreeMap<u64, (Request, Answer)>,
     /// By LSN.
     pub triggers: BTreeMap<u64, (Request, Value)>,
@@ -78,12 +78,12 @@ pub struct Ledger {
     /// The last plan.
     pub plan: (u64, String),
     pub last_lsn: u64,
-    /// Acknowledged writes of all kinds.
+    /// Number of acknowledged writes of all kinds.
     pub acknowledged: u64,
 }
 
 impl Ledger {
-    /// Enters what was answered; gives back what was not.
+    /// Records answered requests; returns the unanswered ones.
     pub fn take(&mut self, told: Vec<Told>) -> Vec<Request> {
         let mut unknown = Vec::new();
         for Told { request, answer } in told {
@@ -110,18 +110,18 @@ impl Ledger {
         }
     }
 
-    /// Numbers of members that may be sponsors.
+    /// Returns the numbers of possible sponsors.
     pub fn sponsors(&self) -> Vec<u64> {
         self.members.keys().copied().filter(|member| !changes_status(*member)).collect()
     }
 
-    /// The first number that was never used, also not by a request without an answer: those are settled
-    /// before anything new is asked.
+    /// Returns the first unused number, counting requests without a response: those are settled before any
+    /// new request.
     pub fn next_member(&self) -> u64 {
         self.members.last_key_value().map_or(1, |(last, _)| last + 1)
     }
 
-    /// Bonuses that nobody asked to be marked paid.
+    /// Returns bonuses without a request to mark them paid.
     pub fn unpaid(&self) -> Vec<String> {
         let made = self.triggers.values().flat_map(|(_, body)| body["bonuses"].as_array().expect("a list"));
         let ids = made.map(|bonus| bonus["id"].as_str().expect("an id").to_owned());
@@ -129,22 +129,22 @@ impl Ledger {
     }
 }
 
-/// What came out, over all networks.
+/// The results over all networks.
 #[derive(Default)]
 pub struct Counts {
     pub kills: u64,
-    /// Of them, before the directory was open.
+    /// Of those kills, before the directory was open.
     pub in_opening: u64,
-    /// Of them, while a snapshot was asked for and not yet there.
+    /// Of those kills, while a requested snapshot was incomplete.
     pub in_snapshot: u64,
-    /// Of them, just after the log went on to another segment.
+    /// Of those kills, just after log rotation.
     pub at_rotation: u64,
     pub acknowledged: u64,
     pub signups: u64,
     pub unknown: u64,
-    /// Of the unknown, those that had been done.
+    /// Of the unknown, those that had been applied.
     pub unknown_done: u64,
-    /// Acknowledged writes that were repeated, and answered as the first time.
+    /// Acknowledged writes that were repeated with the original response.
     pub repeated: u64,
     pub lost: u64,
     pub doubled: u64,

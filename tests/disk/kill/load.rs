@@ -21,19 +21,19 @@ use crate::{
 
 const CLIENTS: u64 = 16;
 
-/// Lines of one batch.
+/// Lines per batch.
 const BATCH_LINES: usize = 20;
 
-/// How long anything that is waited for may take.
+/// Timeout for every wait.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the clients share.
+/// State shared by the clients.
 struct World {
     sponsors: Mutex<Vec<u64>>,
     unpaid: Mutex<Vec<String>>,
     next_member: AtomicU64,
     next_key: AtomicU64,
-    /// Part of each key, so that those of two rounds differ.
+    /// Part of each key, so that keys of different rounds differ.
     round: u64,
     answered: AtomicU64,
 }
@@ -89,7 +89,7 @@ impl World {
         Request { ask, method, path, key: Some(self.key()), body }
     }
 
-    /// What an answer makes possible.
+    /// Records what a response makes possible.
     fn learn(&self, request: &Request, answer: &Answer) {
         match request.ask {
             Ask::Register { member } if !changes_status(member) => {
@@ -108,15 +108,15 @@ impl World {
     }
 }
 
-/// Sends a write. `None`: no answer came.
+/// Sends a write. `None`: no response.
 pub fn send(client: &mut Client, request: &Request) -> Option<Reply> {
     let mut headers = vec![("content-type", "application/json")];
     headers.extend(request.key.as_ref().map(|key| ("idempotency-key", key.as_str())));
     client.try_request(request.method, &request.path, &headers, request.body.as_bytes()).ok()
 }
 
-/// The answer, if the status is one of success. `None`: the member whose status was to change is not there,
-/// which says nothing.
+/// Returns the response on success. `None`: the member whose status was to change is unknown, which proves
+/// nothing.
 pub fn accept(request: &Request, reply: &Reply) -> Option<Answer> {
     if reply.status == 404 && matches!(request.ask, Ask::Status { .. }) {
         return None;
@@ -169,7 +169,7 @@ fn batches_until_the_end(world: &World, mut client: Client, mut chance: Chance) 
             while client.read_chunk(&mut answers)? {}
             Ok(())
         });
-        // What came after the last line break is half an answer.
+        // Text after the last line break is an incomplete response.
         let whole = answers.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let mut lines = std::str::from_utf8(&answers[..whole]).expect("UTF-8").lines();
         for request in requests {
@@ -193,11 +193,11 @@ fn batches_until_the_end(world: &World, mut client: Client, mut chance: Chance) 
 pub struct Load {
     world: Arc<World>,
     clients: Vec<JoinHandle<Vec<Told>>>,
-    /// For what is sent beside them.
+    /// For requests outside the clients.
     address: std::net::SocketAddr,
     more: Mutex<Vec<Told>>,
     waiting: Mutex<Vec<JoinHandle<()>>>,
-    /// Snapshots that were asked for and came to an end.
+    /// Number of completed snapshot requests.
     pub snapshots: Arc<AtomicU64>,
 }
 
@@ -229,7 +229,7 @@ impl Load {
         }
     }
 
-    /// Waits for so many answered signups.
+    /// Waits for this many answered signups.
     pub fn wait_for(&self, signups: u64) {
         let begin = Instant::now();
         while self.world.answered.load(Ordering::Relaxed) < signups {
@@ -238,7 +238,7 @@ impl Load {
         }
     }
 
-    /// Asks for a snapshot and does not wait for it.
+    /// Requests a snapshot without waiting for it.
     pub fn snapshot(&self) {
         let (mut client, snapshots) = (Client::connect(self.address), Arc::clone(&self.snapshots));
         let waiting = std::thread::spawn(move || {
@@ -249,8 +249,8 @@ impl Load {
         self.waiting.lock().expect("no thread panicked").push(waiting);
     }
 
-    /// Changes the plan again and again, as the largest thing that the log takes, until another segment is
-    /// begun. What is seen of that is that the one after it is being prepared.
+    /// Changes the plan repeatedly, since it is the largest command, until the log rotates. The visible sign
+    /// is that the following segment is being prepared.
     pub fn fill_segment(&self, log: &Path) {
         let before = names(log);
         let mut client = Client::connect(self.address);
@@ -269,7 +269,7 @@ impl Load {
         }
     }
 
-    /// Waits for the clients, whose server is gone.
+    /// Waits for the clients after their server is gone.
     pub fn end(self) -> Vec<Told> {
         let mut told: Vec<Told> = self
             .clients
@@ -284,7 +284,7 @@ impl Load {
     }
 }
 
-/// Files in the log's directory.
+/// Returns the files in the log's directory.
 fn names(log: &Path) -> BTreeSet<std::ffi::OsString> {
     let entries = std::fs::read_dir(log).expect("the log's directory");
     entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect()

@@ -1,5 +1,5 @@
 //! A clock that jumps: by seconds, by years, to the beginning of time and beyond its end. Log time never goes
-//! back, and nothing else follows the clock.
+//! back, and nothing else depends on the clock.
 
 use std::{
     fs,
@@ -38,13 +38,13 @@ fn jump(chance: &mut proof::Chance, now: i64) -> i64 {
         1 => now - some(chance, 3_600 * SECOND),
         2 => 0,
         3 => -YEAR,
-        // A century ahead, once in a while, and from there back.
+        // Occasionally a century ahead, and back from there.
         4 if chance.one_in(8) => START + 100 * YEAR,
         _ => now + some(chance, SECOND),
     }
 }
 
-/// A machine whose clock jumps ahead for one write, and back: a retry with the same key is the same payment.
+/// The clock jumps ahead for one write, and back: a retry with the same key is the same payment.
 #[test]
 fn no_jump_of_the_clock_expires_a_key() {
     for jump in [73 * 3_600 * SECOND, YEAR, 100 * YEAR] {
@@ -54,7 +54,7 @@ fn no_jump_of_the_clock_expires_a_key() {
             let mut options = directory::options(&place.path().join("data"));
             let now = Arc::clone(&clock);
             options.clock = Arc::new(move || Timestamp(now.load(Ordering::Relaxed)));
-            // What is not refused must be harmless all the same.
+            // Writes that are not refused must still be harmless.
             options.clock_jump_max = None;
             Engine::open(options).expect("it opens").0
         };
@@ -84,7 +84,7 @@ fn no_jump_of_the_clock_expires_a_key() {
             assert_eq!(engine.read(|state, _| state.entries()), entries, "{jump}: it was not paid twice");
         };
         again(&engine);
-        // So it stays, through a snapshot and through a replay.
+        // This survives a snapshot and a replay.
         drop(engine);
         let engine = open();
         again(&engine);
@@ -124,7 +124,7 @@ fn whatever_the_clock_says_log_time_goes_on() {
         );
         last = joined;
         if number % 50 == 49 {
-            // Repeats are known however the clock stands, for 72 hours of log time.
+            // Repeats are recognized whatever the clock, for 72 hours of log time.
             let trigger = TriggerBonus {
                 source: directory::member(number),
                 trigger: "referral".into(),
@@ -163,7 +163,7 @@ fn whatever_the_clock_says_log_time_goes_on() {
     assert!(0 < behind, "it was opened with a clock behind the log");
 }
 
-/// Runs `upline clock` against a server: exit code and its answer.
+/// Runs `upline clock` against a server; returns exit code and response.
 fn clock(command: &str, server: &Server) -> (Option<i32>, Value) {
     let url = format!("http://{}", server.address);
     let output = Process::new(crate::common::binary())
@@ -174,7 +174,7 @@ fn clock(command: &str, server: &Server) -> (Option<i32>, Value) {
     (output.status.code(), serde_json::from_slice(&output.stdout).expect("one object"))
 }
 
-/// A directory whose newest command is of a time `ahead` of this machine's clock, in microseconds.
+/// Makes a directory whose newest command is `ahead` of this machine's clock, in microseconds.
 fn of_the_future(data: &Path, ahead: i64) {
     let mut options = directory::options(data);
     let now = system_clock();
@@ -185,8 +185,8 @@ fn of_the_future(data: &Path, ahead: i64) {
     }
 }
 
-/// The program itself on a directory that was written by a clock hours ahead: it serves, and writes when
-/// somebody says so.
+/// The program itself on a directory that was written by a clock hours ahead: it serves, and writes after an
+/// operator accepts.
 #[test]
 fn a_machine_whose_clock_is_behind_its_log_reads_and_does_not_write() {
     let place = tempfile::tempdir().expect("a temporary directory");
@@ -194,7 +194,7 @@ fn a_machine_whose_clock_is_behind_its_log_reads_and_does_not_write() {
     of_the_future(&data, 5 * 3_600 * SECOND);
     let before = directory::content(&data);
 
-    // What only looks says it.
+    // Read-only commands report it.
     let (code, said) = directory::run("verify", &data, &["--json"]);
     assert_eq!(code, Some(0), "{said}");
     let verified: Value = serde_json::from_str(said.lines().next().expect("a line")).expect("one object");
@@ -266,7 +266,7 @@ fn a_machine_whose_clock_is_behind_its_log_reads_and_does_not_write() {
     server.terminate();
     assert!(server.wait().success());
 
-    // It was accepted by that process alone; without a bound nobody needs to.
+    // The acceptance was for that process alone; without a bound none is needed.
     let server = Server::start_without_waiting(&data, &[]);
     while server.get("/readyz").json()["status"] == "starting" {}
     assert_eq!(server.get("/readyz").json()["status"], "clock_jumped");

@@ -1,4 +1,4 @@
-//! A directory with everything in it: sealed segments, an archive, two snapshots and a tail.
+//! A complete directory: sealed segments, an archive, two snapshots and a tail.
 
 use std::{
     collections::BTreeMap,
@@ -50,7 +50,7 @@ pub fn signup(number: u64) -> Write {
     })
 }
 
-/// Makes one; the second is like it, but another.
+/// Makes one; a second one has the same shape and another identity.
 pub fn make(data: &Path) {
     let engine = Engine::open(options(data)).expect("a new directory").0;
     for number in 0..900 {
@@ -72,7 +72,7 @@ pub fn make(data: &Path) {
     }
 }
 
-/// All files below a directory.
+/// Returns all files below a directory.
 pub fn content(data: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut left = vec![data.to_path_buf()];
@@ -99,7 +99,7 @@ pub fn write(data: &Path, content: &BTreeMap<PathBuf, Vec<u8>>) {
     }
 }
 
-/// Runs the program to its end: exit code and what it said.
+/// Runs the program to completion; returns exit code and output.
 pub fn run(command: &str, data: &Path, more: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(common::binary())
         .arg(command)

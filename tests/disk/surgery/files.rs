@@ -1,4 +1,4 @@
-//! Files taken away, doubled, swapped and brought from elsewhere, and a second process, with the real binary.
+//! Files removed, duplicated, swapped and copied from elsewhere, and a second process, with the real binary.
 
 use std::{
     collections::BTreeMap,
@@ -14,12 +14,12 @@ use crate::{
 
 type Content = BTreeMap<PathBuf, Vec<u8>>;
 
-/// What becomes of a directory.
+/// The expected result for a directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fate {
     /// Exit code 5, the file named, nothing changed.
     Refused,
-    /// Everything is there; `verify` says what is wrong with what is not needed.
+    /// Everything is there; `verify` reports damage to files that are not needed.
     Served,
 }
 
@@ -27,7 +27,7 @@ fn names(content: &Content, folder: &str) -> Vec<PathBuf> {
     content.keys().filter(|name| name.starts_with(folder)).cloned().collect()
 }
 
-/// Segments that hold something.
+/// Returns nonempty segments.
 fn live(content: &Content) -> Vec<PathBuf> {
     let is_used = |name: &PathBuf| content[name].iter().any(|byte| *byte != 0);
     names(content, "log").into_iter().filter(is_used).collect()
@@ -39,7 +39,7 @@ fn swap(content: &mut Content, left: &Path, right: &Path) {
     content.insert(right.to_path_buf(), one);
 }
 
-/// All operations, with what must come of them. `other` is a directory of the same shape with another
+/// Returns all operations with their expected results. `other` is a directory of the same shape with another
 /// identity.
 fn operations(content: &Content, other: &Content) -> Vec<(&'static str, Fate, Content)> {
     use Fate::{Refused, Served};
@@ -180,7 +180,7 @@ fn a_second_process_ends_at_once_and_changes_nothing() {
     let data = place.path().join("data");
     directory::make(&data);
     let server = Server::start(&data, &["--log", "error"]);
-    // The next segment is prepared beside the serving, and the idle log gets its mark.
+    // The next segment is prepared in the background, and the idle log gets its mark.
     std::thread::sleep(Duration::from_millis(1_600));
     let before = directory::content(&data);
     for (command, more) in [("serve", &["--addr", "127.0.0.1:0"][..]), ("verify", &[]), ("snapshot", &[])] {

@@ -1,4 +1,4 @@
-//! Flipped bits, through a full opening on a real disk.
+//! Bit flips, through a full opening on a real disk.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -10,7 +10,7 @@ use upline::{
 use super::directory;
 use crate::proof;
 
-/// Where a flip is tried: used bytes of a file, so that most of them matter.
+/// Returns the used length of a file: flips go there, so that most of them matter.
 fn used(content: &[u8]) -> usize {
     content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
@@ -35,7 +35,7 @@ fn a_flipped_bit_is_refused_or_harmless() {
         let name = *chance.pick(&names);
         let mut flipped: BTreeMap<PathBuf, Vec<u8>> = content.clone();
         let bytes = flipped.get_mut(name).expect("it is there");
-        // A little behind the end too: what is there must be zero.
+        // A little past the end too: those bytes must be zero.
         let end = (used(bytes) + 64).min(bytes.len());
         let (at, bit) = (usize::try_from(chance.below(end as u64)).expect("an index"), chance.below(8));
         bytes[at] ^= 1 << bit;

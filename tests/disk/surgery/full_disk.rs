@@ -1,4 +1,4 @@
-//! A disk that is full, at many sizes: a small tmpfs, where one may be mounted.
+//! A full disk, at many sizes: a small tmpfs, where mounting is allowed.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,10 +14,10 @@ use crate::{
     proof,
 };
 
-/// The smallest disk has no room for a segment; the largest nearly takes everything.
+/// The smallest disk has no room for a segment; the largest fits nearly everything.
 const SMALLEST: u64 = 300 << 10;
 const LARGEST: u64 = 4 << 20;
-/// Far more than anything here takes.
+/// A generous timeout.
 const PATIENCE: Duration = Duration::from_secs(60);
 const BATCHES: u64 = 7;
 const BATCH_LINES: u64 = 3_000;
@@ -58,16 +58,16 @@ fn body(member: u64) -> Value {
     }
 }
 
-/// Why a server takes no more.
+/// Why a server refuses writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum End {
     /// A write to a segment with commands failed.
     ReadOnly,
-    /// The next segment cannot be made: it goes on as soon as it can.
+    /// The next segment cannot be created: writes resume as soon as it can.
     NoRoom,
 }
 
-/// Fills the disk. Members acknowledged, in order, and why it ended, if it did.
+/// Fills the disk. Returns the acknowledged members, in order, and why it ended, if it did.
 fn fill(server: &Server) -> (Vec<u64>, Option<End>) {
     let mut acknowledged = Vec::new();
     for batch in 0..BATCHES {
@@ -83,8 +83,8 @@ fn fill(server: &Server) -> (Vec<u64>, Option<End>) {
             _ = std::io::Write::write_all(&mut sender, (head + &lines).as_bytes());
         });
         let mut answers = Vec::new();
-        // A batch that cannot go on ends its connection with the rest of the lines unread, and so what it
-        // said last may not arrive.
+        // A batch that cannot continue closes its connection with lines unread, so its last responses may not
+        // arrive.
         let whole = client.read_head().and_then(|_| {
             while client.read_chunk(&mut answers)? {}
             Ok(())
@@ -106,7 +106,7 @@ fn fill(server: &Server) -> (Vec<u64>, Option<End>) {
         if has_failed {
             return (acknowledged, Some(end_of(server)));
         }
-        // A snapshot may not fit; signups go on.
+        // A snapshot may not fit; signups continue.
         if batch % 3 != 1 {
             continue;
         }
@@ -116,7 +116,7 @@ fn fill(server: &Server) -> (Vec<u64>, Option<End>) {
     (acknowledged, None)
 }
 
-/// D4: writes are refused, reads go on, and the two ends are told apart.
+/// D4: writes are refused, reads continue, and the two ends are distinguished.
 fn end_of(server: &Server) -> End {
     let mut client: Client = server.connect();
     // Small writes may still fit a segment that a large group does not.
@@ -142,7 +142,7 @@ fn end_of(server: &Server) -> End {
     }
 }
 
-/// With room again the same process takes writes again.
+/// With free space the same process accepts writes again.
 fn assert_heals(server: &Server) {
     let begin = Instant::now();
     while server.get("/readyz").status != 200 {
@@ -154,7 +154,7 @@ fn assert_heals(server: &Server) {
     assert_eq!(server.get("/readyz").text(), "{\"status\":\"ready\"}");
 }
 
-/// Whether the server starts there at all.
+/// Returns whether the server starts there at all.
 fn starts(data: &Path) -> bool {
     let (exit, _) = directory::run("verify", data, &[]);
     exit == Some(0)
@@ -167,7 +167,7 @@ fn a_full_disk_stops_writes_and_loses_nothing() {
     let place = tempfile::tempdir().expect("a temporary directory");
     let (mut failed, mut healed, mut too_small, mut members) = (0_u64, 0_u64, 0_u64, 0_u64);
     for disk in 0..disks {
-        // Not in whole pages only, and not in steps that go with the segments.
+        // Sizes are neither whole pages nor multiples of the segment size.
         let bytes = SMALLEST + (LARGEST - SMALLEST) * disk / disks + disk * 1_237;
         let at = place.path().join(format!("disk-{disk}"));
         let Some(mounted) = Mounted::new(&at, bytes) else {
@@ -237,7 +237,7 @@ fn a_full_disk_stops_writes_and_loses_nothing() {
     );
 }
 
-/// A server, unless the disk is too small for it to start.
+/// Starts a server, unless the disk is too small for it.
 fn start(data: &Path) -> Option<Server> {
     Server::try_start(data, &["--log", "off"])
 }

@@ -1,5 +1,5 @@
 //! Commands that write to a directory without serving it, killed and failing at each of their calls: the
-//! first `keys create`, and an `import --strict` into a network that is there.
+//! first `keys create`, and an `import --strict` into an existing network.
 
 use std::{
     collections::BTreeSet,
@@ -35,16 +35,16 @@ const CALLS: [(&str, &[Fault]); 8] = [
     ("ftruncate", FAULTS),
 ];
 
-/// Small segments, so that an import goes over several of them.
+/// Small segments, so that an import spans several of them.
 const SEGMENT_BYTES: (&str, &str) = ("UPLINE_SEGMENT_BYTES", "1048576");
 
-/// The program by itself, to its end.
+/// Runs the program without `strace`, to completion.
 fn run_plainly(arguments: &[String]) -> std::process::Output {
     let mut command = Command::new(common::binary());
     command.args(arguments).env_clear().env(SEGMENT_BYTES.0, SEGMENT_BYTES.1).output().expect("it starts")
 }
 
-/// The program under `strace`, to its end.
+/// Runs the program under `strace`, to completion.
 fn run(strace: &[&str], arguments: &[&str]) -> ExitStatus {
     let mut command = Command::new("strace");
     command
@@ -57,7 +57,7 @@ fn run(strace: &[&str], arguments: &[&str]) -> ExitStatus {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().expect("strace starts")
 }
 
-/// All points of a run of the program. `data` is where what it changes is.
+/// Returns all points of a run of the program. `data` is the directory that it modifies.
 fn points(place: &Path, data: &Path, calls: &[(&str, &[Fault])], arguments: &[&str]) -> Vec<Point> {
     let trace = place.join("trace");
     let names: Vec<&str> = calls.iter().map(|(name, _)| *name).collect();
@@ -72,7 +72,7 @@ fn with_fault(point: &Point, arguments: &[&str]) -> bool {
         .success()
 }
 
-/// How a server would find the keys: whether it asks for credentials, or why it does not start.
+/// Returns how a server would find the keys: whether it asks for credentials, or why it does not start.
 fn gate(data: &Path) -> Result<bool, String> {
     let address: SocketAddr = "127.0.0.1:1".parse().expect("an address");
     let gate = Gate::open(&AuthConfig::default(), data, address, &Metrics::new(&[]));
@@ -110,7 +110,7 @@ fn a_first_key_that_is_not_finished_keeps_nobody_from_starting() {
         assert_eq!(asks, data.join("keys").exists(), "{point:?}");
         assert!(asks || !is_done, "{point:?}: a key was shown, and the door is open");
         *if asks { &mut closed } else { &mut open } += 1;
-        // It can be done again, and from then on a file that is lost is missed.
+        // It can be repeated, and from then on a lost file is detected.
         let again = run_plainly(&owned);
         assert!(again.status.success(), "{point:?}: {}", String::from_utf8_lossy(&again.stderr));
         assert_eq!(gate(&data), Ok(true), "{point:?}");
@@ -169,7 +169,7 @@ fn a_strict_import_is_all_or_nothing_wherever_it_ends() {
     let owned = import(&large, &whole);
     let all = points(place.path(), &whole, &calls, &owned.iter().map(String::as_str).collect::<Vec<_>>());
     let total = all.len();
-    // Those at which it is decided, and some of the others, evenly.
+    // The points that decide, and an even sample of the others.
     let step =
         total.div_ceil(usize::try_from(proof::number("UPLINE_STRICT_POINTS", 24)).expect("a number")).max(1);
     let is_chosen = |(number, point): &(usize, Point)| {
@@ -199,7 +199,7 @@ fn a_strict_import_is_all_or_nothing_wherever_it_ends() {
                 "{point:?}"
             );
         }
-        // A server sees the same, in its log and in its past, and the rest can be imported afterwards.
+        // A server sees the same, in its log and in its history, and the rest can be imported afterwards.
         assert_history(&data, found["lsn"].as_u64().expect("a number"));
         if number % 4 == 0 {
             let again = run_plainly(&import(&large, &data));
@@ -217,7 +217,7 @@ fn a_strict_import_is_all_or_nothing_wherever_it_ends() {
     assert!(0 < nothing && 0 < everything);
 }
 
-/// The change feed, and the past rebuilt from the log, know the commands up to `lsn` and no others.
+/// The change feed, and the history rebuilt from the log, contain the commands up to `lsn` and no others.
 fn assert_history(data: &Path, lsn: u64) {
     let plan = PlanChoice {
         plan: upline::plan_file::default_plan(),

@@ -1,4 +1,4 @@
-//! What the traced server is asked, what it answered, and what must be there afterwards.
+//! The script for the traced server: requests, responses, and the checks afterwards.
 
 use std::{
     collections::BTreeSet,
@@ -22,21 +22,21 @@ use upline::{
 
 use crate::common::{self, Client, Reply, uuid};
 
-/// The longest that a step may take under `strace`.
+/// Timeout of a step under `strace`.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Signups of the batch: more than a segment of 1 MiB holds.
+/// Signups per batch: more than a segment of 1 MiB holds.
 const BATCH: u64 = 14_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
-    /// A new directory, rotation, snapshot, a stop in good order.
+    /// A new directory, rotation, snapshot, a clean stop.
     Fresh,
-    /// A directory with what a crash leaves behind, more signups, a snapshot.
+    /// A directory with the leftovers of a crash, more signups, a snapshot.
     Recovery,
 }
 
-/// Members that were answered, in the order of their LSN.
+/// Acknowledged members, in LSN order.
 #[derive(Clone, Default, Debug)]
 pub struct Acknowledged(Vec<u64>);
 
@@ -46,24 +46,24 @@ impl Acknowledged {
     }
 }
 
-/// What a client saw.
+/// The observations of a client.
 #[derive(Clone, Default, Debug)]
 pub struct Seen {
     pub members: Acknowledged,
-    /// In the order in which they were sent.
+    /// In the order sent.
     pub unknown: Vec<u64>,
-    /// Bonuses answered.
+    /// Acknowledged bonuses.
     pub bonuses: u64,
     pub unknown_trigger: bool,
-    /// Signups answered in this stage one by one.
+    /// Single signups acknowledged in this stage.
     pub singles: u64,
     pub is_read_only: bool,
     pub was_killed: bool,
-    /// The fault came about.
+    /// The fault occurred.
     pub was_reached: bool,
-    /// It ended without serving, or in the middle.
+    /// It exited without serving, or midway.
     pub ended_early: bool,
-    /// It was told to stop, and did without a complaint.
+    /// It was told to stop, and did without an error.
     pub ended_well: bool,
 }
 
@@ -99,7 +99,7 @@ impl Traced {
         let out = BufReader::new(strace.stdout.take().expect("it is piped"));
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || out.lines().map_while(Result::ok).for_each(|line| _ = sender.send(line)));
-        // Disconnected: it ended before it listened.
+        // Disconnected: it exited before it listened.
         let address = loop {
             match receiver.recv_timeout(PATIENCE) {
                 Ok(line) => {
@@ -142,7 +142,7 @@ impl Traced {
 
 impl Drop for Traced {
     fn drop(&mut self) {
-        // Without its tracer the server would go on.
+        // Without its tracer the server would keep running.
         self.signal("KILL");
         _ = self.strace.kill();
         _ = self.strace.wait();
@@ -164,8 +164,8 @@ pub fn run(stage: Stage, data: &Path, strace_arguments: &[&str], seen: &mut Seen
     traced.signal("TERM");
     let status = traced.wait();
     seen.was_killed = status.signal() == Some(9) || status.code() == Some(137);
-    // A batch that ends because the log failed closes its connection with the rest of the body unread: its
-    // last answers may be lost on the way, and count as unknown. A server whose log failed does not end well.
+    // A batch that ends because the log failed closes its connection with part of the body unread: its last
+    // responses may be lost, and count as unknown. A server whose log failed does not exit cleanly.
     assert!(
         is_up || seen.was_killed || !status.success(),
         "only a kill or a log that failed cuts a conversation, not {status}"
@@ -174,7 +174,7 @@ pub fn run(stage: Stage, data: &Path, strace_arguments: &[&str], seen: &mut Seen
     seen.ended_well = status.success();
 }
 
-/// The steps. False: the server is gone.
+/// Runs the steps. False: the server is gone.
 fn converse(stage: Stage, address: std::net::SocketAddr, seen: &mut Seen) -> bool {
     let Ok(stream) = std::net::TcpStream::connect(address) else { return false };
     drop(stream);
@@ -218,7 +218,7 @@ fn body(member: u64) -> String {
 
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 
-/// What a write was answered with: done, or not because the log failed, now or before.
+/// Evaluates the response to a write: done, or not because the log failed, now or before.
 fn judge(status: u16, answer: &Value, seen: &mut Seen) -> bool {
     if matches!(status, 200 | 201) {
         assert!(!seen.is_read_only, "after a failure nothing is written any more: {answer}");
@@ -227,7 +227,7 @@ fn judge(status: u16, answer: &Value, seen: &mut Seen) -> bool {
     assert_eq!(status, 503, "{answer}");
     match answer["code"].as_str().expect("a code") {
         "outcome_unknown" => assert!(!seen.is_read_only, "there is one first failure"),
-        // A batch says so of all lines behind the first failure.
+        // A batch reports this for all lines after the first failure.
         "read_only" => assert!(seen.is_read_only, "something must have failed before"),
         other => panic!("{other}"),
     }
@@ -266,7 +266,7 @@ fn trigger(client: &mut Client, seen: &mut Seen) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Many lines at once.
+/// Sends many lines at once.
 fn batch(client: &mut Client, first: u64, seen: &mut Seen) -> std::io::Result<()> {
     if seen.is_read_only {
         return Ok(());
@@ -279,7 +279,7 @@ fn batch(client: &mut Client, first: u64, seen: &mut Seen) -> std::io::Result<()
     );
     let mut own = Client::connect(client.address());
     let mut sender = own.sender();
-    // Lines are answered while others are still sent.
+    // Lines are answered while others are still being sent.
     let sending =
         std::thread::spawn(move || _ = std::io::Write::write_all(&mut sender, (head + &lines).as_bytes()));
     let mut answers = Vec::new();
@@ -310,14 +310,14 @@ fn batch(client: &mut Client, first: u64, seen: &mut Seen) -> std::io::Result<()
     if seen.is_read_only { Ok(()) } else { result }
 }
 
-/// A snapshot may fail; signups go on.
+/// Takes a snapshot, which may fail; signups continue.
 fn snapshot(client: &mut Client) -> std::io::Result<()> {
     let reply = client.try_request("POST", "/v1/snapshots", &JSON, b"")?;
     assert!(matches!(reply.status, 200 | 201 | 500 | 503), "{} {}", reply.status, reply.text());
     Ok(())
 }
 
-/// D4, as a client meets it.
+/// D4, from a client's view.
 fn assert_read_only(client: &mut Client, seen: &mut Seen) -> std::io::Result<()> {
     for member in [100, 101] {
         let reply = client.try_request("POST", "/v1/members", &JSON, body(member).as_bytes())?;
@@ -349,7 +349,7 @@ fn exit_of_verify(data: &Path) -> Option<i32> {
     output.status.code()
 }
 
-/// Whether the directory is refused as damaged, in so many words.
+/// Returns whether the directory is explicitly refused as damaged.
 pub fn is_refused(data: &Path) -> bool {
     exit_of_verify(data) == Some(5)
 }
@@ -358,10 +358,10 @@ fn number(id: MemberId) -> u64 {
     u64::from_be_bytes(id.0[8..].try_into().expect("eight bytes")) & 0xffff_ffff_ffff
 }
 
-/// The directory opens, and holds what was answered, in order, then at most what was in flight. And it can be
-/// written to again.
+/// The directory opens, and holds what was acknowledged, in order, then at most what was in flight. And it
+/// accepts writes again.
 ///
-/// `verify` may have something to say afterwards: a snapshot that was damaged and is not needed.
+/// `verify` may have findings afterwards: a snapshot that was damaged and is not needed.
 pub fn assert_kept(data: &Path, seen: &Seen, may_have_findings: bool) {
     let plan = PlanChoice {
         plan: upline::plan_file::default_plan(),

@@ -1,4 +1,4 @@
-//! `strace`: which calls there are, and how each is made to fail.
+//! `strace`: which calls occur, and how each is made to fail.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,15 +6,15 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What happens at a call.
+/// A fault at a call.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Fault {
     /// SIGKILL before it.
     Kill,
     Error(&'static str),
-    /// EINTR: the caller is to try again.
+    /// EINTR: the caller must retry.
     Interrupt,
-    /// It says that it wrote one byte, and did not.
+    /// It reports one byte written, but wrote none.
     Lie,
 }
 
@@ -27,7 +27,7 @@ pub struct Point {
 }
 
 impl Point {
-    /// As an argument of `strace -e`.
+    /// Returns the argument for `strace -e`.
     pub fn inject(&self) -> String {
         let what = match self.fault {
             Fault::Kill => "signal=KILL".to_owned(),
@@ -39,7 +39,7 @@ impl Point {
     }
 }
 
-/// Whether `strace` is there and works: in some containers tracing is not allowed.
+/// Returns whether `strace` works: some containers do not allow tracing.
 pub fn is_there() -> bool {
     let tried = Command::new("strace")
         .args(["-f", "-o", "/dev/null", "true"])
@@ -49,8 +49,8 @@ pub fn is_there() -> bool {
     tried.is_ok_and(|status| status.success())
 }
 
-/// What one client was answered, one after the other, was synced one after the other; and each new name was
-/// synced with its directory, at once.
+/// Asserts that the sequential writes of one client were each synced; and that each new name was synced with
+/// its directory, immediately.
 pub fn assert_synced(trace: &str, writes: u64) {
     let calls = |line: &str, name: &str| {
         line.split_once(' ').is_some_and(|(_, rest)| rest.trim_start().starts_with(name))
@@ -63,9 +63,9 @@ pub fn assert_synced(trace: &str, writes: u64) {
         let (thread, name) =
             (line.split(' ').next().expect("a thread"), line.rsplit('"').nth(1).expect("the new name"));
         let directory = Path::new(name).parent().expect("a directory").to_str().expect("UTF-8");
-        // A call that another thread interrupted in the trace has a second line, of which nothing is new.
+        // A call that another thread interrupted in the trace has a second line, which adds nothing.
         let is_begun = |line: &&&str| line.split(' ').next() == Some(thread) && !line.contains(" resumed>");
-        // A directory above may be made durable first.
+        // A parent directory may be synced first.
         let next: Vec<&str> = lines[at + 1..].iter().filter(|line| is_begun(line)).take(6).copied().collect();
         let is_synced = next
             .windows(2)
@@ -76,7 +76,7 @@ pub fn assert_synced(trace: &str, writes: u64) {
     assert!(0 < renames);
 }
 
-/// The first interrupted look into a directory, which once was taken for a failure.
+/// Returns the first directory listing, whose interruption was once taken for a failure.
 pub fn first_listing(trace: &str, data: &Path) -> Option<Point> {
     let (data, mut counts) = (data.to_str().expect("UTF-8"), BTreeMap::new());
     for line in trace.lines() {
@@ -94,7 +94,7 @@ pub fn first_listing(trace: &str, data: &Path) -> Option<Point> {
     None
 }
 
-/// All points of a trace that concern the data directory: by path, or by a file that is written.
+/// Returns all points of a trace that concern the data directory: by path, or by a file that is written.
 pub fn points(trace: &str, data: &Path, calls: &[(&str, &[Fault])]) -> Vec<Point> {
     let data = data.to_str().expect("UTF-8");
     let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Two principals are two: in idempotency keys, in limits, and in the audit.
+//! Principals are kept apart: in idempotency keys, in limits, and in the audit.
 
 use std::fs;
 
@@ -20,7 +20,7 @@ fn serve(place: &Place, more: &[&str]) -> Server {
     place.serve(&[&FLAGS[..], &["--jwt-jwks", keys.to_str().unwrap()], more].concat())
 }
 
-/// The key's headers and the tokens of subjects that could be taken for it or for each other.
+/// Returns the key's headers and tokens of subjects that could be confused with it or with each other.
 fn everybody(place: &Place) -> (String, Vec<Headers>) {
     let key = place.key(&[
         "--role",
@@ -103,7 +103,7 @@ fn nobody_uses_up_the_rate_of_somebody_else() {
     let (_, all) = everybody(&place);
     let member = bearer(&first().member(&uuid(1)));
     let with_its_id = bearer(&first().role(&uuid(1), "service", SCOPES));
-    // One in a very long time: what is left of a burst is left.
+    // Bursts of one: one principal's requests must not use up another's.
     let server = serve(&place, &["--rate-principal-per-second", "1", "--rate-principal-burst", "1"]);
     let mut taken = Vec::new();
     for headers in all.iter().chain([&member, &with_its_id]) {

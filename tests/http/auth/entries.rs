@@ -1,4 +1,4 @@
-//! What of a bonus is shown to whom: every route that shows one, for every role.
+//! Which fields of a bonus are visible to whom: every route that shows one, for every role.
 
 use std::{collections::BTreeSet, fs};
 
@@ -10,16 +10,16 @@ use super::{
 };
 use crate::common::{Server, uuid};
 
-/// 1 is a root with 2 below it and 3 below 2. 9 is another root: a stranger to all of them.
+/// 1 is a root with 2 below it and 3 below 2. 9 is another root, unrelated to all of them.
 const MEMBERS: [(u64, Option<u64>); 4] = [(1, None), (2, Some(1)), (3, Some(2)), (9, None)];
 
-/// Receiver and source of the imported entries: 2 got one from a stranger, one from above itself and one from
-/// below itself.
+/// Receiver and source of the imported entries: 2 got one from an unrelated member, one from its upline and
+/// one from its downline.
 const ENTRIES: [(u64, u64); 3] = [(2, 9), (2, 1), (2, 3)];
 
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
-/// Who asks, and which of the members it sees.
+/// A caller, and the members that it may see.
 struct Asker {
     name: &'static str,
     credentials: Vec<(String, String)>,
@@ -48,13 +48,13 @@ fn imported(place: &Place) {
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
-/// What the orders are called that the entries of a source came from.
+/// Returns the order reference of entries from a source.
 fn reference(source: u64) -> String {
     format!("order of {source}")
 }
 
-/// What an answer says of sources: the field's value in every bonus object in it, line by line where it is
-/// NDJSON. `None` is null.
+/// Returns the values of a source field in every bonus object of a response, line by line for NDJSON. `None`
+/// is null.
 fn sources(text: &str, field: &str) -> Vec<Option<String>> {
     let mut left: Vec<Value> = match serde_json::from_str(text) {
         Ok(value) => vec![value],
@@ -79,8 +79,8 @@ fn sources(text: &str, field: &str) -> Vec<Option<String>> {
     found
 }
 
-/// Operations of `/v1` whose answer has a bonus in it, and those of the original, as the description has
-/// them.
+/// Returns the operations of `/v1` with a bonus in their response, and those of the original, from the API
+/// description.
 fn described(server: &Server) -> BTreeSet<String> {
     let description = server.get("/openapi.json").json();
     let mut found = BTreeSet::new();
@@ -256,7 +256,7 @@ fn nobody_is_shown_a_source_that_it_may_not_see() {
                     (true, true) if !sees.contains(&2) => 404,
                     _ => 200,
                 };
-                // Auditors read and pay nothing.
+                // Auditors can read but not pay.
                 let status = if *name == "an auditor" && *method != "GET" { 403 } else { status };
                 assert_eq!(reply.status, status, "{place}: {}", reply.text());
                 if status != 200 {
@@ -294,7 +294,7 @@ fn nobody_is_shown_a_source_that_it_may_not_see() {
                         reply.text()
                     );
                 }
-                // When somebody signed up tells who it was to those who see the feed of signups elsewhere.
+                // The signup time identifies the member to callers who see the feed of signups elsewhere.
                 if path.ends_with("/explain") && !sees.contains(&of[0]) {
                     assert!(
                         reply.json()["source_signup_lsn"].is_null() && reply.json()["command"].is_null(),
@@ -306,7 +306,7 @@ fn nobody_is_shown_a_source_that_it_may_not_see() {
         }
     }
     assert!(10 <= hidden && 50 <= shown, "{hidden} hidden, {shown} shown");
-    // The route that makes bonuses shows them to those who may make them. The feed is for those who see
+    // The route that creates bonuses shows them to those who may create them. The feed is for those who see
     // everything.
     let trigger = format!("{{\"source\":\"{}\",\"kind\":\"purchase\"}}", uuid(3));
     for Asker { name, credentials, is_member, .. } in &askers {
@@ -326,7 +326,7 @@ fn nobody_is_shown_a_source_that_it_may_not_see() {
             assert_eq!(ask(&server, credentials, "GET", "/v1/events?from=1", "").status, 403, "{name}");
         }
     }
-    // No route that shows a bonus is missing here.
+    // No route that shows a bonus is missing.
     let tried: BTreeSet<String> =
         table.iter().map(|row| row.0.to_owned()).chain(["POST /v1/bonuses".to_owned()]).collect();
     assert_eq!(described(&server), tried);

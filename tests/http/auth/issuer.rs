@@ -1,4 +1,4 @@
-//! An issuer of tokens: signs them, and publishes its keys in a file or on loopback.
+//! A token issuer: signs tokens, and publishes its keys in a file or on loopback.
 
 use std::{
     io::{Read, Write},
@@ -14,7 +14,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use serde_json::{Value, json};
 
 pub const ISSUER: &str = "https://id.example";
-/// Flags of a server that takes this issuer's tokens, but for where the keys are.
+/// Flags of a server that accepts this issuer's tokens, without the location of the keys.
 pub const FLAGS: [&str; 4] = ["--jwt-issuer", ISSUER, "--jwt-audience", "upline"];
 
 /// A signing key and its name.
@@ -54,7 +54,7 @@ impl Signer {
         encode(&header, claims, &self.key).unwrap()
     }
 
-    /// A token of a member that is good for an hour.
+    /// Returns a member's token that is valid for an hour.
     pub fn member(&self, subject: &str) -> String {
         self.sign(&claims(subject))
     }
@@ -75,7 +75,7 @@ pub fn key_set(signers: &[Signer]) -> String {
     json!({ "keys": signers.iter().map(Signer::public).collect::<Vec<_>>() }).to_string()
 }
 
-/// Publishes a text over HTTP, or fails as it is told to. Ends when dropped.
+/// Publishes a text over HTTP, or fails on demand. Stops on drop.
 pub struct Publisher {
     pub address: SocketAddr,
     answer: Arc<Mutex<(u16, String)>>,

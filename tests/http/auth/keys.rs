@@ -1,11 +1,11 @@
-//! Service keys: made, rotated, revoked and damaged, beside a running server and before its first start.
+//! Service keys: created, rotated, revoked and damaged, on a running server and before its first start.
 
 use std::{fs, process::Command};
 
 use super::support::{Place, ask, bearer, get, metric, start_and_stop, upline, wait_for};
 use crate::common::{binary, registration, uuid};
 
-/// What a client without credentials gets, in the shape of the API it asked; and what is open to all.
+/// Responses to a client without credentials, in the form of the API used; and the public routes.
 #[test]
 fn without_credentials_only_probes_answer() {
     let place = Place::new();
@@ -51,7 +51,7 @@ fn without_credentials_only_probes_answer() {
         );
         assert!(reply.header("www-authenticate").is_some());
     }
-    // Wrong in different ways, told in the same words.
+    // Different faults get the same message.
     let other = place.key(&[]);
     let wrong = [
         vec![("x-api-key".to_owned(), key.id.clone()), ("x-api-secret".to_owned(), other.secret.clone())],
@@ -77,7 +77,7 @@ fn without_credentials_only_probes_answer() {
     assert!(1 <= metric(&server, &key.headers(), "upline_auth_requests_total{outcome=\"key_secret\"}"));
 }
 
-/// A client that is turned away with a body keeps its connection.
+/// A refused request with a body keeps its connection.
 #[test]
 fn bodies_of_those_turned_away_do_not_end_the_connection() {
     let place = Place::new();
@@ -108,7 +108,7 @@ fn keys_rotate_while_the_server_runs() {
     place.revoke(&old);
     wait_for(&server, &old.headers(), "/bonus/", 401);
     assert_eq!(get(&server, &new.headers(), "/bonus/"), 200);
-    // The last one goes: nobody comes in, and the door does not open for everybody.
+    // The last key is revoked: all access is refused, rather than opened to everyone.
     place.revoke(&new);
     wait_for(&server, &new.headers(), "/bonus/", 401);
     assert_eq!(get(&server, &[], "/bonus/"), 401);
@@ -126,7 +126,7 @@ fn the_first_key_closes_the_door() {
     assert_eq!(get(&server, &key.headers(), "/bonus/"), 200);
 }
 
-/// A backup that was put back without its keys, or a file deleted by mistake, opens nothing by itself.
+/// A backup restored without its keys, or a file deleted by mistake, does not open access.
 #[test]
 fn lost_keys_do_not_open_the_door() {
     let place = Place::new();
@@ -165,7 +165,7 @@ fn a_damaged_key_file_stops_the_start_and_changes_nothing_while_running() {
     let path = place.data().join("keys");
     let good = fs::read(&path).unwrap();
     let failures = "upline_credentials_failures_total{source=\"keys\"}";
-    // Damaged, then gone: the last good keys go on, and the failure is counted.
+    // Damaged, then missing: the last good keys stay in force, and the failure is counted.
     for round in 0..2 {
         if round == 0 {
             fs::write(&path, &good[..good.len() - 2]).unwrap();
@@ -188,7 +188,7 @@ fn a_damaged_key_file_stops_the_start_and_changes_nothing_while_running() {
     let second = place.key(&[]);
     wait_for(&server, &second.headers(), "/bonus/", 200);
     drop(server);
-    // what is in the file, exit code
+    // file content, exit code
     let newer = String::from_utf8(good.clone()).unwrap().replacen(" 1 ", " 2 ", 1).into_bytes();
     for (content, code) in [(good[1..].to_vec(), 5), (newer, 6)] {
         fs::write(&path, content).unwrap();
@@ -210,7 +210,7 @@ fn an_address_beyond_loopback_needs_a_key_or_a_word() {
     assert!(!place.data().exists(), "nothing was made");
     let key = place.key(&[]);
     assert_eq!(everywhere(&["--auth", "off"]).status.code(), Some(3), "a key that nobody asks for is none");
-    // Stopped at once, it ends well: it was allowed to start.
+    // Stopped at once, it exits cleanly: it was allowed to start.
     assert_eq!(start_and_stop(&place.data(), &["--addr", "0.0.0.0:0"]), Some(0));
     place.revoke(&key);
     let ended = everywhere(&[]);
@@ -267,7 +267,7 @@ fn the_command_line_makes_lists_and_revokes() {
     );
 }
 
-/// What the original's gateway sends works as it is, and its key may do what it calls and nothing else.
+/// The original gateway's requests work unchanged, and its key may do what it calls and nothing else.
 #[test]
 fn the_gateway_s_key_does_what_the_gateway_does() {
     let place = Place::new();
@@ -288,7 +288,7 @@ fn the_gateway_s_key_does_what_the_gateway_does() {
         ("GET", "/bonus/mark-paid/all".into()),
         ("POST", format!("/ranks/evaluate/{}", uuid(1))),
         ("GET", format!("/reports/weekly/{}", uuid(1))),
-        // As the original: unknown members have empty results.
+        // As in the original, unknown members have empty results.
         ("GET", format!("/user/downline/{}", uuid(99))),
     ] {
         assert_eq!(ask(&server, &gateway, method, &path, "{}").status, 200, "{method} {path}");
@@ -306,7 +306,7 @@ fn the_gateway_s_key_does_what_the_gateway_does() {
     assert_eq!((get(&server, &[], "/metrics"), get(&server, &[], "/bonus/")), (200, 401));
 }
 
-/// The documentation follows the authorization, unless it is told not to.
+/// The documentation requires authorization, unless configured otherwise.
 #[test]
 fn documents_are_for_whoever_has_credentials_or_for_all() {
     let documents = ["/openapi.json", "/docs", "/docs/swagger-ui.css"];

@@ -1,5 +1,5 @@
-//! What a web page can do to a server on the same machine that asks nobody for credentials: nothing. Raw
-//! requests, as browsers send them.
+//! A web page can do nothing to a server on the same machine that runs without authorization. Raw requests,
+//! as browsers send them.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::support::{Place, ask, get, metric, wait_for};
 use crate::common::{Reply, Server, registration, uuid};
 
-/// Sends the bytes of a request; `{host}` stands for the address of the server.
+/// Sends the raw bytes of a request; `{host}` stands for the address of the server.
 fn raw(server: &Server, request: &str) -> Reply {
     let mut client = server.connect();
     client.send(request.replace("{host}", &server.address.to_string()).as_bytes()).unwrap();
@@ -30,7 +30,7 @@ fn pending(server: &Server) -> usize {
     server.get("/bonus/?status=pending").json().as_array().map_or(0, Vec::len)
 }
 
-/// A server with members 1 and 2 and a pending bonus.
+/// Starts a server with members 1 and 2 and a pending bonus.
 fn open_server(place: &Place, arguments: &[&str]) -> Server {
     let server = place.serve(arguments);
     for (member, parent) in [(1, None), (2, Some(uuid(1)))] {
@@ -44,8 +44,8 @@ fn open_server(place: &Place, arguments: &[&str]) -> Server {
     server
 }
 
-/// The page's name resolves to loopback from one moment to the next: the browser then sends its requests
-/// here, and names the page's host.
+/// DNS rebinding: the page's name suddenly resolves to loopback, and the browser then sends its requests
+/// here, with the page's host.
 #[test]
 fn a_name_that_was_rebound_reads_and_writes_nothing() {
     let place = Place::new();
@@ -70,7 +70,7 @@ fn a_name_that_was_rebound_reads_and_writes_nothing() {
         }
         let reply = raw(&server, &format!("GET /v1/members/{} HTTP/1.1\r\nhost: {host}\r\n\r\n", uuid(1)));
         assert_eq!((reply.status, reply.json()["code"].as_str()), (421, Some("host_unknown")), "{host}");
-        // Its own origin, as far as its browser is concerned: nothing but the name gives it away.
+        // Same-origin to the browser: only the name gives it away.
         let page =
             format!("origin: http://{host}\r\nsec-fetch-site: same-origin\r\ncontent-type: application/json");
         let reply = raw(
@@ -81,11 +81,11 @@ fn a_name_that_was_rebound_reads_and_writes_nothing() {
         );
         assert_eq!(reply.status, 421, "{host}");
     }
-    // A target that names a host is no way around.
+    // An absolute-form target does not circumvent the check.
     let reply = raw(&server, "GET http://evil.example/bonus/ HTTP/1.1\r\nhost: {host}\r\n\r\n");
     assert_eq!(reply.status, 421);
     assert_eq!(members(&server), 2);
-    // Names of this server, and probes, which say nothing of the network.
+    // Names of this server, and probes, which reveal nothing about the network.
     for host in ["{host}", "localhost:8000", "127.0.0.1", "[::1]:8000", "MLM.internal:11000", "app.example"] {
         assert_eq!(
             raw(&server, &format!("GET /bonus/ HTTP/1.1\r\nhost: {host}\r\n\r\n")).status,
@@ -103,7 +103,7 @@ fn a_name_that_was_rebound_reads_and_writes_nothing() {
     assert!(5 * 9 <= metric(&server, &[], "upline_auth_requests_total{outcome=\"host_unknown\"}"));
 }
 
-/// Forms need no script and nobody's leave, and their media types are three that any page may send.
+/// Forms need neither scripts nor permission, and their media types are three that any page may send.
 #[test]
 fn pages_of_others_change_nothing() {
     let place = Place::new();
@@ -118,7 +118,7 @@ fn pages_of_others_change_nothing() {
         ("POST", "/user/register", "multipart/form-data; boundary=x", register.as_str()),
         ("POST", "/user/root_user", "text/plain", register.as_str()),
         ("POST", "/bonus/", "text/plain", trigger.as_str()),
-        // A body without a type is JSON to the original: fetch(..., {mode: "no-cors", body: new
+        // The original takes a body without a type for JSON: fetch(..., {mode: "no-cors", body: new
         // Blob([...])}).
         ("POST", "/bonus/", "", trigger.as_str()),
         ("POST", "/user/register", "", register.as_str()),
@@ -156,7 +156,7 @@ fn pages_of_others_change_nothing() {
         }
     }
     assert_eq!((members(&server), pending(&server)), (2, 1), "nothing changed");
-    // Reading is no harm: a page cannot see the answer, since nothing here allows it to.
+    // Reading is harmless: a page cannot see the response, since nothing here allows it to.
     let reply = raw(
         &server,
         "GET /bonus/ HTTP/1.1\r\nhost: {host}\r\norigin: https://evil.example\r\nsec-fetch-site: cross-site\r\n\r\n",
@@ -170,7 +170,7 @@ fn pages_of_others_change_nothing() {
     assert!(7 * 14 <= metric(&server, &[], "upline_auth_requests_total{outcome=\"page_foreign\"}"));
 }
 
-/// The gateway, curl, and the page of the documentation that this server has itself.
+/// The gateway, curl, and the server's own documentation page.
 #[test]
 fn programs_and_our_own_page_are_let_through() {
     let place = Place::new();
@@ -194,13 +194,14 @@ fn programs_and_our_own_page_are_let_through() {
         assert_eq!(reply.status, 200, "{headers}: {}", reply.text());
     }
     assert_eq!((members(&server), pending(&server)), (6, 0));
-    // Old programs name no host at all.
+    // Old programs send no host at all.
     let mut client = server.connect();
     client.sender().write_all(b"GET /bonus/ HTTP/1.0\r\n\r\n").unwrap();
     assert_eq!(client.read_head().unwrap().0, 200);
 }
 
-/// Where credentials are asked for a page has none, and what has them is no page: nothing else is looked at.
+/// With authorization a page has no credentials, and a client with credentials is not a page: no further
+/// check applies.
 #[test]
 fn with_credentials_nothing_changes() {
     let place = Place::new();

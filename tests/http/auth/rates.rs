@@ -1,4 +1,4 @@
-//! How often: principals, addresses, failures.
+//! Rate limits: principals, addresses, failures.
 
 use std::fs;
 
@@ -44,8 +44,7 @@ fn an_address_has_a_limit_and_probes_have_none() {
     let refused = (0..20).filter(|_| too_many(&server.get("/health"))).count();
     assert!((10..=15).contains(&refused), "{refused} of 20");
     assert!((0..20).all(|_| server.get("/livez").status == 200));
-    // A proxy's clients are counted one by one; its word about who they are is only taken where it is
-    // trusted.
+    // A proxy's clients are counted individually; its headers are only believed where it is trusted.
     let from = |client: &str| server.request("GET", "/health", &[("x-forwarded-for", client)], b"").status;
     assert_eq!((from("198.51.100.1"), from("198.51.100.2")), (200, 200));
     let server = place_without_proxies(&place, server);
@@ -79,7 +78,7 @@ fn failures_are_limited_and_keep_nobody_else_out() {
     assert!(4 <= metric(&server, &key, "upline_rate_limited_total{by=\"failures\"}"));
 }
 
-/// Members are charged for their work without any setting; services are not, whose key stands for a whole
+/// By default members are charged for their work; services are not, since their key stands for a whole
 /// application.
 #[test]
 fn a_member_pays_for_its_work_and_a_service_does_not() {

@@ -1,4 +1,4 @@
-//! SIGHUP: what can be read again is, at once, and what cannot leaves the last good in force.
+//! SIGHUP: reloads what can be reloaded, at once, and keeps the last good version of what cannot be read.
 
 use std::{
     fs::{self, File},
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::common::binary;
 
-/// On a busy machine.
+/// Generous, for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server whose log can be read while it runs.
+/// A server with a readable log.
 struct Logged {
     child: Child,
     log: std::path::PathBuf,
@@ -46,7 +46,7 @@ impl Logged {
         fs::read_to_string(&self.log).unwrap().matches(text).count()
     }
 
-    /// Waits until the log has said this so often.
+    /// Waits until the log contains a text this many times.
     fn wait_for(&self, text: &str, times: usize) {
         let begin = Instant::now();
         while self.count(text) < times {
@@ -79,7 +79,7 @@ fn keys_and_key_sets_are_read_again_when_told_to() {
     place.key(&[]);
     let set = place.file("keys.json");
     fs::write(&set, key_set(&[first()])).unwrap();
-    // So long that nothing is read again by itself while this runs.
+    // Long enough that nothing is reloaded automatically during the test.
     let flags =
         [&FLAGS[..], &["--jwt-jwks", set.to_str().unwrap(), "--jwt-refresh-seconds", "3600"]].concat();
     let server = Logged::start(&place, &flags);
@@ -90,7 +90,7 @@ fn keys_and_key_sets_are_read_again_when_told_to() {
     fs::write(&set, key_set(&[first(), second()])).unwrap();
     server.hang_up();
     server.wait_for(&keys(2), 1);
-    // A set that cannot be used leaves the last one, and each time the log says why.
+    // An invalid set leaves the last one in force, and the log gives the reason each time.
     fs::write(&set, "no set").unwrap();
     for times in 1..=2 {
         server.hang_up();
@@ -138,11 +138,11 @@ fn shared_secrets_are_read_again_when_told_to() {
     server.wait_for("HS256 needs 32 (256 bits) or more", 1);
 }
 
-/// The user that serves, and another one.
+/// The serving user, and another one.
 const SERVER: u32 = 4_711;
 const OTHER: u32 = 4_712;
 
-/// Everything in a directory that does not belong to a user.
+/// Returns everything in a directory that does not belong to a user.
 fn of_others(directory: &Path, user: u32) -> Vec<String> {
     let mut found = Vec::new();
     let mut left = vec![directory.to_path_buf()];
@@ -158,7 +158,7 @@ fn of_others(directory: &Path, user: u32) -> Vec<String> {
     found
 }
 
-/// Root makes keys, imports, snapshots; the server runs as somebody else. Only root can try it.
+/// Root creates keys, imports, takes snapshots; the server runs as another user. Only root can run this test.
 #[test]
 fn what_root_makes_belongs_to_the_user_that_serves() {
     use std::os::unix::process::CommandExt;
@@ -167,7 +167,7 @@ fn what_root_makes_belongs_to_the_user_that_serves() {
         println!("not run: only root can give files away");
         return;
     }
-    // Others must be able to start the program and to come by.
+    // Others must be able to execute the program and to reach the directory.
     fs::set_permissions(place.file(""), fs::Permissions::from_mode(0o755)).unwrap();
     let program = place.file("upline");
     fs::copy(binary(), &program).unwrap();
@@ -186,7 +186,7 @@ fn what_root_makes_belongs_to_the_user_that_serves() {
         command
     };
     let create = ["keys", "create", "--name", "a"];
-    // Before there is anything but the place for it.
+    // Before anything but the parent directory exists.
     let above = place.file("data");
     fs::create_dir(&above).unwrap();
     chown(&above, Some(SERVER), Some(SERVER)).unwrap();
@@ -203,7 +203,7 @@ fn what_root_makes_belongs_to_the_user_that_serves() {
         let ran = as_user(SERVER, arguments).output().unwrap();
         assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
     }
-    // Who is neither is refused, and nothing is changed.
+    // Any other user is refused, and nothing is changed.
     fs::set_permissions(place.data(), fs::Permissions::from_mode(0o777)).unwrap();
     for name in ["keys", "keys.lock", "keys.writing"] {
         fs::remove_file(place.data().join(name)).unwrap();
@@ -220,8 +220,7 @@ fn what_root_makes_belongs_to_the_user_that_serves() {
     assert_eq!((ran.status.code(), ran.stdout.as_slice()), (Some(1), &b""[..]), "{said}");
     assert!(said.contains(&format!("belongs to the user {SERVER}")) && said.contains("sudo -u"), "{said}");
     assert_eq!(names(), before);
-    // A directory of root's that a group shares, as orchestrators mount them: the serving user may make its
-    // keys.
+    // A group-shared directory of root's, as orchestrators mount them: the serving user may create its keys.
     let shared = place.file("shared");
     fs::create_dir(&shared).unwrap();
     fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();

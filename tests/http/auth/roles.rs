@@ -1,4 +1,4 @@
-//! Every role at every kind of route.
+//! Every role on every kind of route.
 
 use std::{fs, path::Path};
 
@@ -53,7 +53,7 @@ fn each_role_does_what_its_column_says() {
         ("DELETE", "/user/register".into(), "", [405, 405, 405, 405]),
         ("GET", "/v1/nowhere".into(), "", [404, 404, 404, 404]),
     ];
-    // Itself and below; above, beside, elsewhere and nobody look the same.
+    // Itself and its downline; upline, siblings, unrelated and unknown members are indistinguishable.
     for (target, seen) in [(2, true), (3, true), (4, true), (5, true), (1, false), (6, false), (99, false)] {
         let (dropin, v1) = (if seen { 200 } else { 404 }, if seen { 200 } else { 404 });
         let exists = target != 99;
@@ -71,18 +71,18 @@ fn each_role_does_what_its_column_says() {
         let got =
             [&member, &service, &auditor, &admin].map(|who| ask(&server, who, method, path, body).status);
         assert_eq!(got, *expected, "{method} {path}");
-        // A role is a role, wherever it comes from.
+        // A role is the same regardless of its origin.
         let got =
             [&as_service, &as_auditor, &as_admin].map(|who| ask(&server, who, method, path, body).status);
         assert_eq!(got, expected[1..], "{method} {path}, by token");
-        // A member that is none of this network sees nothing of it.
+        // A subject that is not a member of this network sees nothing of it.
         let got = ask(&server, &stranger, method, path, body).status;
         assert!(
             got == if expected[0] == 200 && path != "/health" { 404 } else { expected[0] },
             "{method} {path}: {got}"
         );
     }
-    // What is hidden and what is not there are the same, to the byte.
+    // Hidden and missing are the same, to the byte.
     for path in ["/user/downline/{}", "/bonus/user/{}", "/reports/weekly/{}"] {
         let [hidden, absent] = [1, 99].map(|target| ask(&server, &member, "GET", &of(path, target), "").body);
         assert_eq!(hidden, absent, "{path}");
@@ -92,7 +92,7 @@ fn each_role_does_what_its_column_says() {
     assert_eq!(hidden, absent);
 }
 
-/// The table of the documentation is the code's.
+/// The table in the documentation matches the code.
 #[test]
 fn the_documented_table_is_the_one_in_force() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/authorization.md");

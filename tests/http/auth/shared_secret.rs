@@ -1,4 +1,4 @@
-//! Tokens of an issuer that shares a secret with us, as the original's authentication service issues them.
+//! Tokens of an issuer with a shared secret, as the original's authentication service issues them.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
@@ -14,7 +14,7 @@ use crate::common::{registration, uuid};
 const SECRET: &str = "a secret of the authentication service, in a variable there";
 const NEXT: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// The lines as a file that nobody else may read.
+/// Writes the lines to a file that only its owner may read.
 fn secret_file(place: &Place, lines: &str) -> PathBuf {
     let path = place.file("secret");
     fs::write(&path, lines).unwrap();
@@ -26,12 +26,12 @@ fn signed(secret: &[u8], claims: &Value) -> Vec<(String, String)> {
     bearer(&encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(secret)).unwrap())
 }
 
-/// As the original's: an e-mail, a list of roles, an end.
+/// Claims like the original's: an e-mail, a list of roles, an expiry.
 fn original(roles: &[&str]) -> Value {
     json!({ "sub": "ann@example.com", "roles": roles, "exp": jsonwebtoken::get_current_timestamp() + 3_600 })
 }
 
-/// What the page says that such a service needs.
+/// The flags that the documentation gives for such a service.
 const AS_DOCUMENTED: [&str; 8] = [
     "--jwt-allow-missing",
     "iss,aud",
@@ -55,7 +55,7 @@ fn tokens_of_the_original_come_in() {
         let body = registration(&uuid(member), parent.map(uuid).as_deref());
         assert_eq!(ask(&server, &admin, "POST", "/user/register", &body).status, 200);
     }
-    // A user of the service, whose token names no member as it is.
+    // A user of the service, whose token does not name a member by itself.
     let path = |member: u64| format!("/user/downline/{}", uuid(member));
     let user = signed(SECRET.as_bytes(), &original(&["user"]));
     let reply = ask(&server, &user, "GET", &path(1), "");
@@ -66,7 +66,7 @@ fn tokens_of_the_original_come_in() {
     assert_eq!(reply.text(), "{\"detail\":\"The claim that names the member of this token is no UUID\"}");
     let reply = ask(&server, &user, "GET", &format!("/v1/members/{}", uuid(1)), "");
     assert_eq!((reply.status, reply.json()["code"].as_str()), (401, Some("subject_not_member")));
-    // With the one claim that the service has to add.
+    // With the one claim that the service must add.
     let mut claims = original(&["user"]);
     claims["user_id"] = uuid(1).into();
     let member = signed(SECRET.as_bytes(), &claims);
@@ -78,12 +78,12 @@ fn tokens_of_the_original_come_in() {
         "subject_not_member"
     );
     assert_eq!(metric(&server, &admin, "upline_auth_requests_total{outcome=\"token_subject\"}"), 3);
-    // Who does not have the secret is nobody, whatever it says.
+    // Without the secret a token is refused, whatever its claims.
     assert_eq!(get(&server, &signed(NEXT.as_bytes(), &original(&["admin"])), "/bonus/"), 401);
     assert_eq!(get(&server, &bearer(&first().role("x", "admin", "")), "/bonus/"), 401);
     let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIiwicm9sZXMiOlsiYWRtaW4iXSwiZXhwIjo0MDAwMDAwMDAwfQ.";
     assert_eq!(get(&server, &bearer(unsigned), "/bonus/"), 401);
-    // Service keys are as before.
+    // Service keys work as before.
     let key = place.key(&["--role", "admin"]).headers();
     wait_for(&server, &key, "/bonus/", 200);
 }
@@ -138,7 +138,7 @@ fn secrets_rotate_and_a_file_that_went_bad_changes_nothing() {
     secret_file(&place, &format!("{NEXT}\n{SECRET}\n"));
     wait_for(&server, &new, "/bonus/", 200);
     assert_eq!(get(&server, &old, "/bonus/"), 200, "both at once");
-    // Too short, of another kind, readable for all, gone: the last good ones go on.
+    // Too short, of another kind, world-readable, missing: the last good ones stay in force.
     let failures = |server: &_| metric(server, &old, "upline_credentials_failures_total{source=\"jwks\"}");
     let breaking: [&dyn Fn(); 4] = [
         &|| fs::write(&path, "changeme").unwrap(),
@@ -178,7 +178,7 @@ fn files_and_settings_that_would_be_holes_stop_the_start() {
     };
     let path = secret_file(&place, SECRET);
     let path = path.to_str().unwrap();
-    // content, mode, what is said
+    // content, mode, message
     let table = [
         ("changeme", 0o600, "256 bits"),
         ("", 0o600, "no secret"),

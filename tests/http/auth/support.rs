@@ -12,10 +12,10 @@ use tempfile::TempDir;
 
 use crate::common::{Reply, Server, binary};
 
-/// How long a change may take to be seen: two seconds are promised, and the machine may be busy.
+/// Timeout for a change to be seen: two seconds are promised, and the machine may be busy.
 const SEEN_WITHIN: Duration = Duration::from_secs(20);
 
-/// A data directory, and what is made for it.
+/// A data directory, and the files created for it.
 pub struct Place(TempDir);
 
 /// A key as `keys create --json` prints it.
@@ -69,7 +69,7 @@ pub fn upline(data_dir: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// Starts a server, waits until it listens, stops it; its exit code.
+/// Starts a server, waits until it listens, stops it; returns its exit code.
 pub fn start_and_stop(data_dir: &Path, arguments: &[&str]) -> Option<i32> {
     let mut command = Command::new(binary());
     command.arg("serve").args(arguments).arg("--data-dir").arg(data_dir).env_clear().stdin(Stdio::null());
@@ -92,7 +92,7 @@ pub fn bearer(token: &str) -> Vec<(String, String)> {
     vec![("authorization".into(), format!("Bearer {token}"))]
 }
 
-/// One request with credentials.
+/// Sends one request with credentials.
 pub fn ask(server: &Server, credentials: &[(String, String)], method: &str, path: &str, body: &str) -> Reply {
     let mut headers: Vec<(&str, &str)> =
         credentials.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -104,7 +104,7 @@ pub fn get(server: &Server, credentials: &[(String, String)], path: &str) -> u16
     ask(server, credentials, "GET", path, "").status
 }
 
-/// Asks until the status is this one.
+/// Repeats a request until it gets this status.
 pub fn wait_for(server: &Server, credentials: &[(String, String)], path: &str, status: u16) {
     let begin = Instant::now();
     loop {
@@ -117,7 +117,7 @@ pub fn wait_for(server: &Server, credentials: &[(String, String)], path: &str, s
     }
 }
 
-/// The value of a metric that counts, by the line up to it.
+/// Returns the value of a counter, by its series.
 pub fn metric(server: &Server, credentials: &[(String, String)], series: &str) -> u64 {
     let text = ask(server, credentials, "GET", "/metrics", "");
     let line = text.text().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));

@@ -1,4 +1,4 @@
-//! Bearer tokens: what is refused on the wire, and the issuer's keys changing, failing and coming back.
+//! Bearer tokens: refusals on the wire, and the issuer's keys changing, failing and recovering.
 
 use std::{fs, time::Duration};
 
@@ -15,7 +15,7 @@ fn path() -> String {
     format!("/user/downline/{}", uuid(1))
 }
 
-/// Whoever asks until a refused token is taken would meet the limit of failures.
+/// A client that retries until a refused token is accepted would hit the failure limit.
 const PATIENT: [&str; 2] = ["--rate-failures-per-minute", "0"];
 
 #[test]
@@ -76,7 +76,7 @@ fn tokens_that_are_not_right_open_nothing() {
         let series = format!("upline_auth_requests_total{{outcome=\"{counted}\"}}");
         let before = metric(&server, &admin, &series);
         let reply = ask(&server, &bearer(&token), "GET", &path(), "");
-        // Of a token that is good otherwise it is said what its issuer has to add.
+        // For an otherwise valid token the message says what its issuer has to add.
         let said = match counted {
             "token_subject" => "The claim that names the member of this token is no UUID",
             _ => "Invalid credentials",
@@ -101,7 +101,7 @@ fn roles_of_tokens_are_mapped_as_configured() {
     let said = |role: &str| {
         let mut said = claims("someone");
         said["https://example.com/role"] = role.into();
-        // What another program understands by this claim is not ours.
+        // Another program's meaning of this claim does not apply here.
         said["role"] = "admin".into();
         bearer(&first().sign(&said))
     };
@@ -124,7 +124,7 @@ fn a_key_set_in_a_file_rotates() {
     fs::write(&keys, key_set(&[first()])).unwrap();
     let server = place.serve(&flags);
     let (old, new) = (bearer(&first().member(&uuid(1))), bearer(&second().member(&uuid(1))));
-    // A known member would be 200; that of a token that is let in, but of nobody, is 404.
+    // A known member would be 200; an accepted token without a member gets 404.
     assert_eq!((get(&server, &old, &path()), get(&server, &new, &path())), (404, 401));
     fs::write(&keys, key_set(&[first(), second()])).unwrap();
     wait_for(&server, &new, &path(), 404);
@@ -143,13 +143,13 @@ fn an_issuer_that_fails_keeps_nobody_out_who_was_in() {
     let server =
         place.serve(&[&FLAGS[..], &["--jwt-jwks", &url, "--jwt-refresh-seconds", "5"], &PATIENT].concat());
     let (old, new) = (bearer(&first().member(&uuid(1))), bearer(&second().member(&uuid(1))));
-    // Down from the start: keys work, tokens are told to come back.
+    // Down from the start: keys work, tokens get a retry response.
     assert_eq!(get(&server, &admin, "/bonus/"), 200);
     let reply = ask(&server, &old, "GET", &path(), "");
     assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
     publisher.publish(200, &key_set(&[first()]));
     wait_for(&server, &old, &path(), 404);
-    // Failing, empty, nonsense, far too large: the last good keys go on.
+    // Failing, empty, nonsense, far too large: the last good keys stay in force.
     let failures = "upline_credentials_failures_total{source=\"jwks\"}";
     for (status, body) in [
         (500, String::new()),
@@ -194,7 +194,7 @@ fn invented_key_names_do_not_reach_the_issuer() {
 #[test]
 fn configurations_that_would_be_holes_are_refused() {
     let place = Place::new();
-    // flags, what is said
+    // flags, message
     let table: [(&[&str], &str); 5] = [
         (&["--jwt-issuer", ISSUER], "jwt_audience"),
         (

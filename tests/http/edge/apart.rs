@@ -1,4 +1,4 @@
-//! One principal's keys and batches are not another's business.
+//! One principal's keys and batches do not affect another's.
 
 use std::{
     io::Write,
@@ -61,7 +61,7 @@ fn the_same_idempotency_key_of_two_principals_is_two() {
     let server = Server::start(&data, &[]);
     server.post("/user/register", &registration(&uuid(1), None));
     server.post("/user/register", &registration(&uuid(2), Some(&uuid(1))));
-    // Before anybody is asked for credentials, all are one.
+    // Without authorization all clients are one principal.
     let headers = [("content-type", "application/json"), ("idempotency-key", "early")];
     assert_eq!(server.request("POST", "/bonus/", &headers, trigger(2, "referral").as_bytes()).status, 200);
     let (anna, bert) = (Key::new(&data, "anna"), Key::new(&data, "bert"));
@@ -82,16 +82,16 @@ fn the_same_idempotency_key_of_two_principals_is_two() {
         (&bert, "order-1", "referral", 200, 3),
         (&bert, "order-2", "purchase", 200, 4),
         (&anna, "order-2", "referral", 200, 5),
-        // A retry of what was sent before keys were told apart is still one.
+        // A retry of a request from before principals were distinguished is still a retry.
         (&anna, "early", "referral", 200, 5),
-        // Another request is another's.
+        // A different request belongs to the other principal.
         (&bert, "early", "purchase", 200, 6),
         (&bert, "early", "purchase", 200, 6),
     ];
     for (at, (key, name, kind, status, expected)) in table.into_iter().enumerate() {
         assert_eq!((send(key, name, &trigger(2, kind)), bonuses()), (status, expected), "row {at}");
     }
-    // The other operations with keys, by the same rule: one repeat each, and one of its own for the other.
+    // The other operations with keys follow the same rule: a repeat for each, and a new one for the other.
     let id = anna.request(&server, "GET", "/bonus/", "", "").json()[0]["id"].as_str().unwrap().to_owned();
     let member = registration(&uuid(9), Some(&uuid(1)));
     let table = [
@@ -110,7 +110,7 @@ fn the_same_idempotency_key_of_two_principals_is_two() {
     assert!(answers[0].contains("have been paid") && answers[1].contains("No unpaid"), "{answers:?}");
 }
 
-/// Begins a batch that does not end; its client and status.
+/// Starts a batch that does not end; returns its client and status.
 fn begun(server: &Server, credentials: &str) -> (Client, u16) {
     let mut client = server.connect();
     let head = format!(
@@ -131,7 +131,7 @@ fn no_principal_takes_all_places_of_batches() {
     let data = dir.path().join("data");
     let (anna, bert) = (Key::new(&data, "anna"), Key::new(&data, "bert"));
     let server = Server::start(&data, &[]);
-    // Each sends a line, so that none of them waits long for the next.
+    // Each sends a line, so that none is idle for long.
     let busy = |key: &Key, number: u64| {
         let (mut client, status) = begun(&server, &key.head());
         if status == 200 {
@@ -145,8 +145,8 @@ fn no_principal_takes_all_places_of_batches() {
     assert_eq!(others.iter().map(|(_, status)| *status).collect::<Vec<_>>(), [200, 200]);
 }
 
-/// Empty lines are no progress: whoever sends nothing else is not kept from failing, and makes way when
-/// another comes.
+/// Empty lines are no progress: a client that sends only those still times out, and is evicted when another
+/// arrives.
 #[test]
 fn empty_lines_keep_nobody_out() {
     let (server, _dir) = fresh(&[]);
@@ -159,12 +159,12 @@ fn empty_lines_keep_nobody_out() {
         .collect();
     let mut senders: Vec<TcpStream> = held.iter_mut().map(Client::sender).collect();
     let begin = Instant::now();
-    // The places are taken, and still somebody else comes in, twice.
+    // All slots are taken, and still another client gets in, twice.
     let mut newcomers = Vec::new();
     while newcomers.len() < 2 {
         assert!(begin.elapsed() < PATIENCE, "nobody else comes in");
         for sender in &mut senders {
-            // One that was ended takes no more.
+            // An evicted one accepts no more.
             let _ = send_chunk(sender, "\n");
         }
         let (mut client, status) = begun(&server, "");
@@ -182,7 +182,7 @@ fn empty_lines_keep_nobody_out() {
         std::thread::sleep(Duration::from_millis(100));
     }
     drop(newcomers);
-    // Nobody is left with its place: two made way, the others ran out of time in spite of their empty lines.
+    // No slot is still held: two were evicted, the others timed out despite their empty lines.
     let mut ends = Vec::new();
     for mut client in held {
         let mut seen = Vec::new();

@@ -1,5 +1,5 @@
-//! A client may close its sending half as soon as its request is sent: it gets its answer in full. One that
-//! is gone is found, and holds nothing for long.
+//! A client may close its sending half right after its request: it gets its full response. A client that is
+//! gone is detected, and holds nothing for long.
 
 use std::{
     fmt::Write as _,
@@ -9,12 +9,12 @@ use std::{
 use super::{fresh, metric};
 use crate::common::{Client, Server, registration, uuid};
 
-/// Members of the network whose lists are streamed: many times what a socket holds.
+/// Members in the network whose lists are streamed: many times what a socket buffers.
 const MEMBERS: u64 = 20_000;
-/// For what takes a second or two on a machine that is not busy.
+/// For waits of a second or two on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Sends bytes and then no more.
+/// Sends bytes and closes the sending half.
 fn sent(server: &Server, bytes: &str) -> Client {
     let mut client = server.connect();
     client.send(bytes.as_bytes()).unwrap();
@@ -49,7 +49,7 @@ fn whoever_sends_no_more_gets_its_answer_in_full() {
     let reply = client.read_reply(false).unwrap();
     assert_eq!((reply.status, reply.text().lines().count()), (200, 1_000));
     assert_eq!(client.read_to_end(PATIENCE).expect("closed"), b"");
-    // A reply in one piece, of both APIs, to a write and to a read.
+    // An unstreamed reply, from both APIs, to a write and to a read.
     let member = format!("{{\"user_id\":\"{}\"}}", uuid(5_000));
     let table = [
         (post("/v1/members", "application/json", &member), 201),
@@ -89,7 +89,7 @@ fn requests_in_a_row_are_all_answered() {
         assert_eq!(client.read_reply(false).unwrap().text(), (number - 1).to_string());
     }
     assert_eq!(client.read_to_end(PATIENCE).expect("closed"), b"");
-    // A request that breaks off is none, and what came before it is answered.
+    // A truncated request is ignored, and requests before it are answered.
     let whole = "GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let broken = post("/user/register", "application/json", &registration(&uuid(90), None));
     for cut in [1, 20, broken.len() - 1] {
@@ -122,7 +122,7 @@ fn streams_are_not_cut() {
     ] {
         let mut client =
             sent(&server, &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\n\r\n"));
-        // Long enough for the end of the client's half to arrive before the answer goes out.
+        // Long enough for the client's FIN to arrive before the response is sent.
         std::thread::sleep(Duration::from_millis(300));
         let reply = client.read_reply(false).unwrap_or_else(|error| panic!("{path}: {error}"));
         assert_eq!((reply.status, reply.header("transfer-encoding")), (200, Some("chunked")), "{path}");
@@ -132,7 +132,7 @@ fn streams_are_not_cut() {
     }
 }
 
-/// A feed has no end of its own, and there is a bound of feeds: those of clients that are gone must not count
+/// A feed does not end by itself, and their number is bounded: those of clients that are gone must not count
 /// for long.
 #[test]
 fn a_feed_goes_on_and_ends_with_its_client() {
@@ -150,7 +150,7 @@ fn a_feed_goes_on_and_ends_with_its_client() {
     until(&mut client, &uuid(1));
     server.post("/user/register", &registration(&uuid(2), Some(&uuid(1))));
     until(&mut client, &uuid(2));
-    // To one that sends no more, heartbeats come at once, and to one that is gone they cannot be sent.
+    // A half-closed client gets heartbeats at once, and to a client that is gone they cannot be sent.
     until(&mut client, "heartbeat");
     drop(client);
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! What heads of requests say: which host, which encoding, what a proxy knows, which method.
+//! Request heads: host, encoding, proxy headers, method.
 
 use std::io::Write;
 
@@ -49,7 +49,7 @@ fn a_request_names_its_host_once() {
             }
         }
     }
-    // What was refused for its host did nothing, and its connection goes on with the next request.
+    // A request refused for its host had no effect, and its connection continues with the next request.
     let body = registration(&uuid(1), None);
     let mut client = server.connect();
     client
@@ -124,7 +124,7 @@ fn encoded_bodies_are_told_apart() {
         );
         assert_ne!(reply.status, 415, "{method} {path}: {}", reply.text());
     }
-    // Where no body is taken it does not matter how it is encoded.
+    // Where no body is read its encoding does not matter.
     assert_eq!(server.request("GET", "/health", &[("content-encoding", "gzip")], b"x").status, 200);
     assert_eq!(server.request("GET", "/v1/plan", &[("content-encoding", "gzip")], b"x").status, 422);
 }
@@ -134,7 +134,7 @@ fn redirects_go_where_a_trusted_proxy_was_asked() {
     let (trusting, _dir) = fresh(&["--trusted-proxies", "127.0.0.0/8", "--allowed-hosts", "inside"]);
     let (other, _other_dir) = fresh(&["--trusted-proxies", "10.0.0.0/8", "--allowed-hosts", "inside"]);
     let (plain, _plain_dir) = fresh(&["--allowed-hosts", "inside"]);
-    // what the proxy says, scheme and host of the location
+    // proxy headers, scheme and host of the location
     let table: [(&[(&str, &str)], &str); 9] = [
         (&[], "http://inside:8000"),
         (&[("x-forwarded-proto", "https")], "https://inside:8000"),

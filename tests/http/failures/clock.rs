@@ -1,4 +1,4 @@
-//! A server whose clock jumps: what each route says of it, and who may say that it is right all the same.
+//! A server whose clock jumps: the response of each route, and who may accept the clock.
 
 use std::sync::{
     Arc,
@@ -92,7 +92,7 @@ fn while_the_clock_has_jumped_writes_are_refused_and_reads_go_on() {
         let before = (server.running.get("/v1/digest").json()["state_digest"].clone(), memory.all());
 
         server.passes(SECOND, jump);
-        // What the original answered to, in its words.
+        // The original's routes, in its own terms.
         let words = "The clock of the server jumped, nothing was done";
         assert_unavailable(&server.running.register(3, Some(1)), words);
         assert_unavailable(&server.running.get("/bonus/mark-paid/all"), words);
@@ -136,7 +136,7 @@ fn while_the_clock_has_jumped_writes_are_refused_and_reads_go_on() {
         );
         assert_eq!(batch.text().matches("\"clock_jumped\"").count(), 2, "{}", batch.text());
 
-        // Nothing came of any of it, and it is said.
+        // None of it had any effect, and this is reported.
         assert_eq!((server.running.get("/v1/digest").json()["state_digest"].clone(), memory.all()), before);
         assert_eq!(server.pay("a").status, 201, "what is known already needs no log");
         let ready = server.running.get("/readyz");
@@ -157,7 +157,7 @@ fn while_the_clock_has_jumped_writes_are_refused_and_reads_go_on() {
             (&json!(600), &json!("2026-01-01T00:00:00.000000Z"))
         );
 
-        // Put right it goes on, and a retry with the key of a refused payment is paid once.
+        // Once corrected it resumes, and a retry with the key of a refused payment is paid once.
         assert_jumped(&server.pay("b"), "pay");
         let paid = server.bonuses();
         server.passes(SECOND, -jump);
@@ -216,7 +216,7 @@ fn an_operator_accepts_the_jump_that_is_seen() {
     );
 }
 
-/// `registration` is the body of the drop-in's own route.
+/// `registration` is the body of the compatible route.
 #[test]
 fn the_words_of_the_drop_in_are_described() {
     let server = clocked(&Memory::new(), START);

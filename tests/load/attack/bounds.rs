@@ -1,5 +1,5 @@
-//! Connections and answers that are there to use everything up: idle ones, busy ones, readers that take
-//! nothing of whatever they asked for, and clients that ask for what costs much.
+//! Connections and responses that try to exhaust resources: idle ones, busy ones, readers that request
+//! anything and read nothing, and clients with expensive queries.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use crate::{
     proof,
 };
 
-/// What the edge allows for each connection, and for all of them beyond that.
+/// What the edge allows per connection, and beyond that for all of them together.
 const HELD_BYTES_ALLOWED: u64 = 48 << 10;
 const BYTES_PER_CONNECTION: u64 = 64 << 10;
 const HELD_BYTES_BEYOND: u64 = 64 << 20;
-/// What a process may grow by for other reasons: allocator, threads.
+/// Allowed growth for other reasons: allocator, threads.
 const SLACK_BYTES: u64 = 24 << 20;
-/// Below what makes a page of a thousand small.
+/// Members, kept few so that a page of a thousand is small.
 const MEMBERS: u64 = 3_000;
 
 fn started(arguments: &[&str]) -> (Server, tempfile::TempDir) {
@@ -26,7 +26,7 @@ fn started(arguments: &[&str]) -> (Server, tempfile::TempDir) {
     (server, directory)
 }
 
-/// Members that one recruited, by the batch.
+/// Registers members under one sponsor, in batches.
 fn recruit(server: &Server, members: u64) {
     let body = |member: u64| {
         if member == 0 {
@@ -48,8 +48,7 @@ fn recruit(server: &Server, members: u64) {
     sending.join().expect("it ends in peace").expect("all was taken");
 }
 
-/// Readers that ask for something and take nothing of it; the little that their kernel takes for them is
-/// little.
+/// Opens readers that request something and read nothing; their kernel receive buffers are small.
 fn stopped_readers(server: &Server, count: u64, requests: &[String]) -> Vec<Client> {
     let asked = |number: u64| {
         let mut client = Client::connect_from([127, 0, 0, 1], server.address, Some(4_096));
@@ -64,7 +63,7 @@ fn request(path: &str, accept: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: {accept}\r\n\r\n")
 }
 
-/// Waits until the bytes that are held do not change any more.
+/// Waits until the held bytes stop changing; returns them.
 fn settled(server: &Server) -> u64 {
     let (begin, mut last) = (Instant::now(), u64::MAX);
     loop {
@@ -81,7 +80,7 @@ fn slow_readers() {
     let count = proof::number("UPLINE_SLOW_READERS", 150);
     let (server, _directory) = started(&["--connections-per-address", "0", "--connections-max", "20000"]);
     recruit(&server, MEMBERS);
-    // Everything was sent once: what is prepared is there.
+    // Send each request once: lazily prepared data then exists.
     let id = uuid(0);
     let documents = ["/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json", "/docs"];
     for path in documents {
@@ -110,7 +109,7 @@ fn slow_readers() {
     let held = settled(&server);
     let grown_by_answers = resident_bytes(server.pid()).saturating_sub(before);
     let cut = server.metric("upline_http_connections_cut_total{reason=\"slow_reader\"}");
-    // Others read and write as before.
+    // Other clients read and write as before.
     assert_eq!(
         server.get(&format!("/v1/members/{id}/downline?limit=1000")).json()["items"]
             .as_array()
@@ -145,19 +144,19 @@ fn idle_crowd() {
     let mut crowd: Vec<Client> = Vec::new();
     for number in 0..count {
         let mut client = server.connect();
-        // Some are silent, most are kept alive after a request.
+        // Some are silent, most are idle after a request.
         if number % 4 != 0 {
             assert_eq!(client.request("GET", "/health", &[], b"").status, 200, "number {number}");
         }
         crowd.push(client);
     }
-    // Everybody comes in, and so do the operators.
+    // All clients get in, and so do the operators.
     for path in ["/livez", "/readyz", "/metrics", "/health"] {
         assert_eq!(server.get(path).status, 200, "{path}");
     }
     assert_eq!(server.post("/user/register", &crate::common::registration(&uuid(1), None)).status, 200);
     let cut = server.metric("upline_http_connections_cut_total{reason=\"idle\"}");
-    // Those that were used last are still there.
+    // The most recently used ones are still open.
     let young = crowd.last_mut().expect("it is long");
     assert_eq!(young.request("GET", "/health", &[], b"").status, 200);
     proof::summary(&format!("idle_crowd: idle={count} seats={most} cut_idle={cut}"));
@@ -187,7 +186,7 @@ fn when_all_connections_are_busy_operators_still_get_answers() {
     };
     let mut busy: Vec<Client> = (0..8).map(begins).collect();
     let begin = Instant::now();
-    // Connections of those who asked before may have been among the eight.
+    // Earlier clients' connections may have been among the eight.
     while server.get("/health").status == 200 {
         busy.push(begins(0));
         assert!(begin.elapsed() < PATIENCE, "they are not busy");
@@ -196,7 +195,7 @@ fn when_all_connections_are_busy_operators_still_get_answers() {
     assert_eq!((refused.status, refused.text()), (503, "{\"detail\":\"Too many connections\"}"));
     assert_eq!((refused.header("retry-after"), refused.header("connection")), (Some("1"), Some("close")));
     assert_eq!(server.get("/v1/stats").json()["code"], "overloaded");
-    // Many that ask for something else, and heads that do not end: none of them has a seat of probes.
+    // Many with other requests, and unfinished heads: none of them gets a probe slot.
     let crowd: Vec<Client> = (0..200)
         .map(|number| {
             let mut client = server.connect();
@@ -205,7 +204,7 @@ fn when_all_connections_are_busy_operators_still_get_answers() {
             } else {
                 b"GET /v1/stats HTTP/1.1\r\nhost: 127.0.0.1\r\n"
             };
-            // Those before make way: some are gone before they have said anything.
+            // Earlier ones are evicted: some are closed before they have sent anything.
             _ = client.send(head);
             client
         })
@@ -215,7 +214,7 @@ fn when_all_connections_are_busy_operators_still_get_answers() {
         assert_eq!(server.get(path).status, 200, "{path}");
     }
     drop(crowd);
-    // On their own listener operators may do everything.
+    // On the operations listener everything is allowed.
     let mut operator = Client::connect(ops);
     assert_eq!(operator.request("GET", "/v1/stats", &[], b"").status, 200);
     assert_eq!(operator.request("POST", "/v1/snapshots", &[], b"").status, 200);
@@ -242,7 +241,7 @@ fn one_address_has_so_many_connections_and_another_is_not_touched() {
             && answer.ends_with("{\"detail\":\"Too many connections from this address\"}"),
         "{answer}"
     );
-    // What it has sent lies unread: closing at once would reset the connection, and take the answer with it.
+    // Its data is unread: closing at once would reset the connection, and lose the response.
     for _ in 0..50 {
         let mut refused = Client::connect_from([127, 0, 0, 2], server.address, None);
         assert_eq!(refused.try_request("GET", "/health", &[], b"").expect("no reset").status, 503);
@@ -287,7 +286,7 @@ fn work_is_charged_by_what_it_was() {
         let seconds: u64 = reply.header("retry-after").expect("when to come back").parse().expect("seconds");
         assert!((1..=60).contains(&seconds), "{path}: {seconds}");
     }
-    // What costs nothing goes on, and so does everybody else.
+    // Cheap requests continue, and so do all other clients.
     for path in [
         format!("/v1/members/{}", uuid(0)),
         format!("/user/downline/{}/count", uuid(0)),

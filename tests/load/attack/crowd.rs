@@ -1,4 +1,4 @@
-//! Connections that hold on to the server: idle ones, and heads that never end.
+//! Connections that occupy the server: idle ones, and heads that never end.
 
 use std::{
     io::{Read, Write},
@@ -12,13 +12,13 @@ use crate::{
     proof,
 };
 
-/// What the edge gives a head, and what a busy machine may add to it.
+/// The head timeout, plus slack for a busy machine.
 const CUT_WITHIN: Duration = Duration::from_secs(5 + 10);
 
-/// Memory that one more connection may cost the server.
+/// Memory allowed per additional connection.
 const BYTES_PER_CONNECTION: u64 = 64 << 10;
 
-/// How long a well-behaved client waits for writes, one after the other.
+/// Returns the latencies of a well-behaved client's sequential writes.
 fn write_times(client: &mut Client, first: u64, count: u64) -> Vec<Duration> {
     let begin_and_end = |member: u64, client: &mut Client| {
         let begin = Instant::now();
@@ -37,7 +37,7 @@ fn crowd(address: SocketAddr, count: u64, beginning: &[u8]) -> Vec<TcpStream> {
     (0..count).map(connect).collect()
 }
 
-/// When the last of them was cut.
+/// Returns when the last of them was cut.
 fn last_cut(crowd: Vec<TcpStream>, begin: Instant) -> Duration {
     for mut stream in crowd {
         let left = PATIENCE.saturating_sub(begin.elapsed());
@@ -68,7 +68,7 @@ fn attack() {
     let idle = crowd(server.address, count, b"");
     let half = crowd(server.address, count, b"POST /user/register HTTP/1.1\r\nhost: localhost\r\ncontent-le");
     let grown = resident_bytes(server.pid()).saturating_sub(memory);
-    // While they are there; heads get five seconds.
+    // While they are connected; heads get five seconds.
     let mut loaded = write_times(&mut client, 10_000, 500);
     let cut = last_cut(idle, begin).max(last_cut(half, begin));
     let (quiet, loaded) = (percentile(&mut quiet, 99), percentile(&mut loaded, 99));

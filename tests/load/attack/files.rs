@@ -1,6 +1,6 @@
-//! A server with hardly more open files than it must have, all of which somebody wants: connections and change
-//! feeds at their limits while signups, snapshots and questions about the past go on. Then fewer than it
-//! already uses, as when another process has the machine's: nothing new can be opened.
+//! A server with barely more file descriptors than required, all of them contended: connections and change
+//! feeds at their limits while signups, snapshots and history queries continue. Then fewer than it already
+//! uses, as when another process has exhausted the machine's: nothing new can be opened.
 
 use std::{
     io::Write,
@@ -17,19 +17,19 @@ use crate::{
     proof,
 };
 
-/// `http::limits::FILES_MIN`, below which no server starts, and a few.
+/// A few more than `http::limits::FILES_MIN`, below which no server starts.
 const FILES: u32 = 672 + 8;
 /// `EVENT_STREAMS_MAX`.
 const FEEDS: usize = 64;
-/// More than there are seats for: these files less what is kept back for the rest.
+/// More than there are connection slots: these files minus those reserved.
 const BUSY: usize = 500;
-/// Members of one batch, and batches while all seats are taken: more than fit some segments of a mebibyte.
+/// Members per batch, and batches while all slots are taken: more than fit into several segments of 1 MiB.
 const BATCH: u64 = 2_000;
 const ROUNDS: u64 = 12;
-/// How long the log may take to go on: it tries again after seconds.
+/// Timeout for the log to resume: it retries after seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Registers so many members, below the first of all, and says how many were accepted.
+/// Registers members below the very first one; returns how many were accepted.
 fn batch(client: &mut Client, first: u64, members: u64) -> usize {
     let body = |member: u64| {
         if member == 0 {
@@ -51,7 +51,7 @@ fn batch(client: &mut Client, first: u64, members: u64) -> usize {
     reply.text().lines().filter(|line| line.contains("\"status\":201")).count()
 }
 
-/// A body that never comes: such a connection is busy until its time is over.
+/// Opens a connection whose body never arrives: it is busy until its timeout.
 fn half_sent(address: SocketAddr) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(address).ok()?;
     let head = "POST /v1/members HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 90\r\n\r\n{";
@@ -64,7 +64,7 @@ fn open_files(pid: u32) -> u32 {
     u32::try_from(files).expect("few")
 }
 
-/// What a running server may have open from now on.
+/// Sets the descriptor limit of a running server.
 fn allow(pid: u32, files: u32) {
     let set = format!("--nofile={files}:{FILES}");
     let done = Command::new("prlimit").args(["--pid", &pid.to_string(), &set]).status();
@@ -81,7 +81,7 @@ fn assert_ready(client: &mut Client) {
     assert_eq!((reply.status, reply.text()), (200, "{\"status\":\"ready\"}"));
 }
 
-/// All seats and all feeds are taken, again and again, and everything else goes on.
+/// All slots and all feeds are taken, repeatedly, and everything else continues.
 fn with_all_seats_taken(server: &Server, client: &mut Client) -> u32 {
     let feeds: Vec<Client> = (0..FEEDS)
         .map(|_| {
@@ -110,12 +110,12 @@ fn with_all_seats_taken(server: &Server, client: &mut Client) -> u32 {
     most
 }
 
-/// Nothing new can be opened: what is written goes on as long as there is room in the log, and is then refused
-/// and not lost. `writer` may be closed after a batch that was refused.
+/// Nothing new can be opened: writes continue as long as there is room in the log, and are then refused, not
+/// lost. `writer` may be closed after a refused batch.
 fn with_no_file_left(server: &Server, client: &mut Client, mut writer: Client) -> u64 {
-    // The limit is on the numbers of descriptors: all below this are taken.
+    // The limit applies to descriptor numbers: all below this are in use.
     allow(server.pid(), 4);
-    // The kernel takes it, and it is answered when there are files again.
+    // The kernel accepts it, and it is answered when descriptors are free again.
     let mut waiting = server.connect();
     waiting
         .send(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
@@ -155,7 +155,7 @@ fn attack() {
     let most = with_all_seats_taken(&server, &mut client);
     assert!(most <= FILES, "{most} files");
     assert_ready(&mut client);
-    // It must have been accepted before nothing can be.
+    // It must be accepted before the limit drops.
     let mut writer = Client::connect(operations);
     assert_ready(&mut writer);
     let next = with_no_file_left(&server, &mut client, writer);

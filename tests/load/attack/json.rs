@@ -1,5 +1,5 @@
-//! JSON that is deep, huge, endless or not JSON, on the routes of `/v1`. The routes of the drop-in are in
-//! `http_limits.rs`.
+//! Deep, huge, endless or invalid JSON, on the routes of `/v1`. The compatible routes are in
+//! `tests/http/limits.rs`.
 
 use crate::common::{Server, turn};
 
@@ -50,7 +50,7 @@ fn bodies_made_to_hurt_are_refused_and_hurt_nobody() {
         let reply = server.request(method, path, &[("content-type", "application/json")], &huge);
         assert_eq!(reply.status, 413, "{method} {path}");
     }
-    // A batch takes any number of lines, but no line of any length.
+    // A batch may have any number of lines, but line length is bounded.
     let mut batch = server.connect();
     let line = vec![b'['; 1 << 20];
     let reply =

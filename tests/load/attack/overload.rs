@@ -1,9 +1,8 @@
-//! More writes than can be done, from clients that do not wait for each other: what is beyond the capacity is
-//! told so at once, and the rest is done as before.
+//! Write overload, from clients in an open loop: excess requests are refused at once, and the rest proceed as
+//! before.
 //!
-//! The capacity is that of a disk whose syncs take twelve milliseconds and a queue of few places, in this
-//! process, so that the figures are those of the edge and the writer and not of this machine's disk and
-//! cores.
+//! The capacity is that of a disk whose syncs take twelve milliseconds and a short queue, in this process, so
+//! that the figures are those of the edge and the writer and not of this machine's disk and cores.
 
 use std::{
     path::PathBuf,
@@ -32,15 +31,15 @@ use crate::{
 const SYNC: Duration = Duration::from_millis(12);
 const QUEUE: usize = 6;
 
-/// Connections that share an open load: enough that none waits for its own answer when its turn comes.
+/// Connections that share an open loop: enough that one is always free when a request is due.
 const CONNECTIONS: u64 = 64;
 
-/// What a load came to.
+/// The results of a load.
 #[derive(Default)]
 struct Seen {
     done: u64,
     refused: u64,
-    /// From the moment a refused request was sent to its answer.
+    /// Latencies of refusals.
     refusal_times: Vec<Duration>,
 }
 
@@ -62,8 +61,7 @@ fn write(client: &mut Client, next: &AtomicU64, seen: &mut Seen) {
     }
 }
 
-/// Clients of which each waits for its answer, `per_second` requests together if it is given, else as many as
-/// are answered.
+/// Runs clients that each wait for their response, at `per_second` in total if given, else in a closed loop.
 fn load(
     address: std::net::SocketAddr,
     clients: u64,
@@ -133,7 +131,7 @@ fn beyond_its_capacity_it_does_what_it_can_and_refuses_the_rest_at_once() {
     slot.set(Engine::open(options).expect("a new directory").0);
 
     let next = Arc::new(AtomicU64::new(1));
-    // Some more clients than have a place in the group at hand and in the queue.
+    // Somewhat more clients than fit into the current group and the queue.
     let peak = load(address, 4 * QUEUE as u64, None, time, &next);
     let peak = peak.done as f64 / time.as_secs_f64();
     let memory = resident_bytes(std::process::id());
@@ -161,7 +159,7 @@ fn beyond_its_capacity_it_does_what_it_can_and_refuses_the_rest_at_once() {
         assert_within(most, refusal, &format!("{factor} times: a refusal"));
     }
     let grown = resident_bytes(std::process::id()).saturating_sub(memory);
-    // Back to normal: as before.
+    // Back to normal load: as before.
     let begin = Instant::now();
     let mut client = Client::connect(address);
     let mut in_a_row = 0;

@@ -1,4 +1,4 @@
-//! Readers that ask for the whole network and take nothing of it.
+//! Readers that request the whole network and read nothing.
 
 use serde_json::json;
 
@@ -10,10 +10,9 @@ use crate::{
 
 const MEMBERS: u64 = 20_000;
 
-/// What one stopped reader may cost: a few pieces of its answer, and what the kernel keeps is not ours.
+/// Memory allowed per stalled reader: a few chunks of its response; kernel buffers do not count.
 const BYTES_PER_READER: u64 = 512 << 10;
-/// What each connection costs, those included that were told to come again: some 9 KiB, as `crowd.rs`
-/// measures.
+/// Memory allowed per connection, including those told to retry: some 9 KiB, as measured in `crowd.rs`.
 const BYTES_PER_CONNECTION: u64 = 16 << 10;
 
 #[test]
@@ -53,7 +52,7 @@ fn readers_that_take_nothing_cost_little_however_long_their_answer() {
             )
             .expect("it is taken");
     }
-    // So many walk the tree at once; the others are told to come again.
+    // This many walk the tree at once; the others are told to retry.
     let heads: Vec<(u16, Vec<(String, String)>)> =
         stopped.iter_mut().map(|reader| reader.read_head().expect("an answer")).collect();
     let walking = heads.iter().filter(|(status, _)| *status == 200).count();
@@ -66,7 +65,7 @@ fn readers_that_take_nothing_cost_little_however_long_their_answer() {
     assert!(0 < walking);
     std::thread::sleep(std::time::Duration::from_millis(500));
     let grown = resident_bytes(server.pid()).saturating_sub(before);
-    // Others read pages and write as before.
+    // Other clients read pages and write as before.
     let page = client.request("GET", &format!("{path}?limit=1000"), &[], b"");
     assert_eq!(page.json()["items"].as_array().expect("a page").len(), 1_000);
     let more = json!({ "user_id": uuid(MEMBERS), "sponsor": { "user_id": uuid(0) } }).to_string();

@@ -10,7 +10,7 @@ use super::super::picture::EntryPicture;
 use super::{ADMIN_LEVELS_MAX, KINDS_MAX, Naive, Payment, index, kind_is_trigger};
 
 impl Naive {
-    /// What `rule` gives to whom, those who may not earn included, by level.
+    /// Returns the payments of `rule` by level, including those to members who may not earn.
     pub(super) fn payments(
         &self,
         rule: &BonusRule,
@@ -35,7 +35,8 @@ impl Naive {
         payments
     }
 
-    /// Books payments; how many entries that made and how many were withheld from members who may not earn.
+    /// Books payments; returns the number of entries made and of payments withheld from members who may not
+    /// earn.
     pub(super) fn pay(
         &mut self,
         source: usize,
@@ -75,7 +76,7 @@ impl Naive {
             return Err(Rejection::AmountMissing);
         }
         let good = |amount: Money| 0 <= amount.0 && amount.in_range();
-        // What a level would get is checked whether somebody is there or not.
+        // A level's amount is checked whether or not a member is there.
         let mut shares = (1..=rule.pay.levels()).filter_map(|level| rule.pay.at(level, trigger.amount));
         if trigger.amount.is_some_and(|amount| !good(amount)) || !shares.all(good) {
             return Err(Rejection::AmountOutOfRange);
@@ -112,7 +113,7 @@ impl Naive {
         Outcome::AllPaid { entries }
     }
 
-    /// An entry that may be taken back.
+    /// Returns a reversible entry.
     fn reversible(&self, entry: u64) -> Result<&EntryPicture, Rejection> {
         let found =
             usize::try_from(entry).ok().and_then(|at| self.entries.get(at)).ok_or(Rejection::EntryUnknown)?;

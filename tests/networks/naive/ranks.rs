@@ -1,4 +1,4 @@
-//! Head-counts and ranks, counted anew each time.
+//! Counts per level and ranks, recounted each time.
 
 use upline::core::{
     NextRank,
@@ -55,7 +55,7 @@ impl Naive {
         }
     }
 
-    /// Members needed on level `k` of a rank by level fill. For admins the last minimum goes on.
+    /// Members required on level `k` of a level-fill rank. For admins the last minimum repeats.
     fn minimum_on_level(&self, k: usize) -> u32 {
         let steps = self.plan.ranks.steps();
         steps[k.min(steps.len()) - 1].minimum
@@ -95,7 +95,7 @@ impl Naive {
                 (0, count, steps[usize::from(paid_as)].minimum)
             }
             RankRule::LevelFill { .. } => {
-                // Rank 1 is held from the start, so what holds a member there may be level 1 or level 2.
+                // Rank 1 is held from the start, so what limits a member there may be level 1 or level 2.
                 let level = if on_level(1) < self.minimum_on_level(1) { 1 } else { usize::from(rank) };
                 (level, on_level(level), self.minimum_on_level(level))
             }
@@ -103,8 +103,7 @@ impl Naive {
         Some(NextRank { rank, level: level as u32, minimum, missing: minimum - count })
     }
 
-    /// Gives everybody the rank that the rule says; who rose how far is the answer: (member, lifetime rank
-    /// before).
+    /// Gives every member the rank by the rule; returns promotions: (member, lifetime rank before).
     pub(super) fn rerank(&mut self) -> Vec<(usize, u16)> {
         let counts = self.head_counts(self.plan.ranks.tree());
         let mut risen = Vec::new();
@@ -131,7 +130,7 @@ impl Naive {
         for rule in rules {
             payments.extend(self.payments(&rule, member, None, KIND_REGISTRATION));
         }
-        // What one signup pays stands in the ledger by level.
+        // Payments of one signup are in the ledger by level.
         payments.sort_by_key(|payment| payment.level);
         for receiver in self.upline(self.plan.ranks.tree(), member) {
             let Some((_, before)) = risen.iter().find(|(riser, _)| *riser == receiver) else { continue };

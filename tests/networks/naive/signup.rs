@@ -1,4 +1,4 @@
-//! Who may join, and where each rule puts them.
+//! Who may join, and where each rule places them.
 
 use upline::core::{
     command::{Carried, CodeRules, Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef},
@@ -12,7 +12,7 @@ use super::{ADMINS_MAX, Naive, Person, index};
 pub(super) struct Place {
     pub(super) parent: usize,
     pub(super) slot: u32,
-    /// Found by round robin, so that the turns on the way advance.
+    /// Found by round robin, so the turns along the path advance.
     in_turn: bool,
 }
 
@@ -53,7 +53,7 @@ impl Naive {
             if code.reads_as_id() && self.code_rules == CodeRules::Alike {
                 return Err(Rejection::CodeReadsAsId);
             }
-            // What is imported was chosen elsewhere.
+            // Imported codes were chosen elsewhere.
             let owner = if register.origin == Origin::Signup {
                 self.look_up_code(code)
             } else {
@@ -100,7 +100,7 @@ impl Naive {
 
     fn requested_place(&self, sponsor: usize, register: &Register) -> Result<Place, Rejection> {
         let placement = &self.plan.placement;
-        // What was placed elsewhere is put where it was, unless parents are always the sponsors.
+        // Imported placements are kept, unless parents are always the sponsors.
         let may_name =
             placement.strategic || (register.origin != Origin::Signup && !placement.trees_coincide());
         match register.placement {
@@ -130,7 +130,7 @@ impl Naive {
         }
     }
 
-    /// Where `rule` puts the next member that `sponsor` brings.
+    /// Returns where `rule` places the next recruit of `sponsor`.
     pub(super) fn find_place(&self, sponsor: usize, rule: PlacementRule) -> Place {
         let at = |(parent, slot)| Place { parent, slot, in_turn: false };
         let lighter = || self.leg_with(sponsor, |left, right| left <= right);
@@ -156,8 +156,8 @@ impl Naive {
         }
     }
 
-    /// The placement subtree of `top`, itself included, in level order, inside a level in order of the path
-    /// of slots.
+    /// Returns the placement subtree of `top`, itself included, in level order, within a level in order of
+    /// the slot path.
     fn level_order(&self, top: usize) -> Vec<(usize, Vec<u32>)> {
         let with_path = |member| self.path_below(top, member).map(|path| (member, path));
         let mut subtree: Vec<(usize, Vec<u32>)> = (0..self.members.len()).filter_map(with_path).collect();
@@ -184,7 +184,7 @@ impl Naive {
         (parent, slot)
     }
 
-    /// Goes down from `top`, at each full member to the child that `choose` names.
+    /// Descends from `top`, at each full member to the child that `choose` returns.
     fn descend(&self, top: usize, choose: impl Fn(usize) -> usize) -> (usize, u32) {
         let mut here = top;
         loop {
@@ -206,7 +206,7 @@ impl Naive {
         self.child_at(full, self.members[full].turn).expect("a full member has a child in each slot")
     }
 
-    /// What a round-robin spill from `top` leaves behind: each full member it passed hands the next one to
+    /// Updates the turns after a round-robin spillover from `top`: each full member on the path advances to
     /// its next child.
     fn advance_turns(&mut self, top: usize) {
         let mut here = top;
@@ -251,7 +251,7 @@ impl Naive {
         (0..self.width()).find(|slot| self.child_at(parent, *slot).is_none())
     }
 
-    /// The only open slot under unlimited width.
+    /// Returns the only open slot under unlimited width.
     fn next_slot(&self, parent: usize) -> u32 {
         self.members
             .iter()
@@ -265,7 +265,8 @@ impl Naive {
         (0..self.members.len()).filter(|member| self.path_below(top, *member).is_some()).count()
     }
 
-    /// The slots that lead from `top` down to `member` in the placement tree; `None` when it is not there.
+    /// Returns the slots that lead from `top` down to `member` in the placement tree; `None` when it is not
+    /// below.
     pub(super) fn path_below(&self, top: usize, member: usize) -> Option<Vec<u32>> {
         let mut path = Vec::new();
         let mut here = member;

@@ -1,4 +1,4 @@
-//! What goes on beside the writes: marks, snapshots, clients that ask again, looks at the past.
+//! Activity besides writes: marks, snapshots, retrying clients, reads of history.
 
 use std::{collections::VecDeque, path::Path};
 
@@ -23,8 +23,7 @@ use crate::{
     },
 };
 
-/// Of the steps in which a view is copied, some forty for the networks here, so many in a hundred have groups
-/// before them.
+/// Percentage of the steps copying a view, some forty for the networks here, that are preceded by groups.
 const COPY_PERCENT: u64 = 4;
 
 impl World {
@@ -33,8 +32,7 @@ impl World {
         self.turn(writing, &mut VecDeque::new());
     }
 
-    /// Brings the log nearer to the end of its segment, so that what goes wrong later often does so while it
-    /// goes on to the next one.
+    /// Fills the log's segment further, so that later faults often coincide with rotation.
     pub(super) fn fill_segment(&mut self, writing: &mut SteppedWriter) {
         for _ in 0..self.chance.below(20) {
             let mut queued = VecDeque::new();
@@ -48,7 +46,7 @@ impl World {
         let was_ready = !is_poisoned(engine.engine());
         let gives_up = self.chance.percent(5);
         let mut queued = VecDeque::new();
-        // One that gives up does so while the view is copied as often as while it is written.
+        // A snapshot that gives up does so while the view is copied as often as while it is written.
         let (goes_on_copying, goes_on_writing) = if gives_up { (98, 50) } else { (100, 100) };
         self.remember_digest(engine.engine());
         let result = engine.snapshot(&mut |writing, step| {
@@ -60,7 +58,7 @@ impl World {
                 let groups = self.tally.groups - groups;
                 if is_copying {
                     self.tally.copying += groups;
-                    // The view may be lost to a plan change, and begun anew here.
+                    // A plan change may drop the view, which is then restarted here.
                     self.remember_digest(writing.engine());
                 } else {
                     self.tally.between += groups;
@@ -88,12 +86,12 @@ impl World {
             }
             Err(SnapshotError::Overloaded) => panic!("nobody else waits for one"),
         }
-        // What its predecessors needed of the log is retired.
+        // The log that its predecessors needed is retired.
         self.turn(engine.writing(), &mut queued);
         self.compare(engine.engine());
     }
 
-    /// D5: whoever asks again gets the same answer.
+    /// D5: retries get the same response.
     pub(super) fn tell_again(&mut self, writing: &mut SteppedWriter, most: usize) {
         let mut queued = VecDeque::new();
         let all = self.acknowledged.len();
@@ -140,7 +138,7 @@ impl World {
         self.check_at_once(&command, key, answer);
     }
 
-    /// D4: nothing is taken any more, and everything that was acknowledged is still shown.
+    /// D4: nothing is accepted any more, and everything that was acknowledged is still visible.
     pub(super) fn check_poisoned(&mut self, engine: &mut SteppedEngine) {
         let mut queued = VecDeque::new();
         self.submit_some(engine.writing(), &mut queued);
@@ -150,7 +148,7 @@ impl World {
         self.compare(engine.engine());
     }
 
-    /// Its number; they begin with 1.
+    /// Returns its number; numbering starts at 1.
     pub(super) fn newest_segment(&self) -> u64 {
         let names = self.disk.list(&Path::new(ROOT).join("log")).expect("the directory is there");
         names
@@ -166,7 +164,7 @@ impl World {
         assert_eq!(before, digest, "one LSN, one digest");
     }
 
-    /// D6: a state of the past is what it was.
+    /// D6: a past state is unchanged.
     pub(super) fn check_past(&mut self, engine: &Engine) {
         let known: Vec<u64> =
             self.digests.keys().copied().filter(|lsn| *lsn <= self.naive.position().0).collect();

@@ -1,4 +1,4 @@
-//! Writes: some commands wait together, the writer takes a turn, and what it answers is compared.
+//! Writes: some commands wait together, the writer takes a turn, and its responses are compared.
 
 use std::{collections::VecDeque, sync::atomic::Ordering};
 
@@ -15,7 +15,7 @@ use super::{HOUR, Waiting, World, is_poisoned};
 use crate::{faults::Trouble, networks::picture::Network};
 
 impl World {
-    /// Some commands that wait together.
+    /// Submits commands that wait together.
     pub(super) fn group(&mut self, writing: &mut SteppedWriter) {
         let mut queued = VecDeque::new();
         self.submit_some(writing, &mut queued);
@@ -31,13 +31,13 @@ impl World {
             let again = self.chance.percent(4);
             self.submit(writing, command.clone(), step.key, queued);
             if again {
-                // A client that lost patience.
+                // A client that stopped waiting.
                 self.submit(writing, command, step.key, queued);
             }
         }
     }
 
-    /// Some time passes, or the clock is set.
+    /// Advances time, or sets the clock.
     fn time_passes(&mut self, pause: i64) {
         let jump = match self.chance.below(100) {
             0 | 1 => -100 * HOUR,
@@ -53,7 +53,7 @@ impl World {
         }
     }
 
-    /// After a refusal: somebody puts the clock right, or accepts it, or does nothing yet.
+    /// After a refusal: corrects the clock, or accepts it, or does nothing yet.
     fn look_at_the_clock(&mut self, engine: &Engine) {
         let (wall, boot) = self.clocks();
         match self.chance.below(3) {
@@ -77,7 +77,7 @@ impl World {
     ) {
         self.tally.operations += 1;
         let was_ready = !is_poisoned(writing.engine());
-        // As the lines of an import are, which may rest on lines before them.
+        // Like the lines of an import, which may depend on earlier lines.
         let unjudged = self.chance.percent(15);
         match writing.submit(command.clone(), key, |_| unjudged) {
             Submitted::Queued(reply) => {
@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    /// What was answered without the log must be what the model says of what was acknowledged.
+    /// A response without the log must match the model of what was acknowledged.
     pub(super) fn check_at_once(&mut self, command: &Command, key: Option<RequestKey>, answer: Answer) {
         let (lsn, _) = self.naive.position();
         let (expected, by) = match self.naive.without_effect(key, command) {
@@ -109,7 +109,7 @@ impl World {
         }
     }
 
-    /// The writer's turns, until nothing waits; what is answered is compared after each.
+    /// Runs the writer's turns until nothing waits, comparing the responses after each.
     pub(super) fn turn(&mut self, writing: &mut SteppedWriter, queued: &mut VecDeque<Waiting>) {
         loop {
             let was_ready = !is_poisoned(writing.engine());
@@ -136,7 +136,7 @@ impl World {
         self.say(|| format!("group of {}: {first:?}", group.len()));
         let (wall, boot) = self.clocks();
         let time = self.naive.position().1.max(Timestamp(wall));
-        // A failed log is said first.
+        // A failed log is reported first.
         let jumped = was_ready && self.naive_clock.jumped(wall, boot).is_some();
         assert_eq!(*first == Err(SubmitError::ClockJumped), jumped, "{first:?}, {:?}", engine.clock());
         match *first {
@@ -189,7 +189,7 @@ impl World {
         self.compare(engine);
     }
 
-    /// Lets the model do what the engine did.
+    /// Applies the engine's commands to the model.
     pub(super) fn apply(
         &mut self,
         engine: &Engine,

@@ -1,5 +1,5 @@
-//! The real core and the naive model side by side: every step is done by both, and everything that can be
-//! seen of them is compared.
+//! The real core and the naive model side by side: both apply every step, and everything visible of them is
+//! compared.
 
 use std::cmp::Reverse;
 
@@ -21,7 +21,7 @@ use crate::networks::{
     random::{Chance, Step},
 };
 
-/// How often the slower comparisons are made: once in so many steps.
+/// How often the slower comparisons are made: once in this many steps.
 #[derive(Clone, Copy)]
 pub struct Pace {
     pub walks: u64,
@@ -31,17 +31,17 @@ pub struct Pace {
 
 impl Pace {
     pub const NORMAL: Pace = Pace { walks: 12, reopen: 30, freeze: 20 };
-    /// Everything after each step, to find the step that goes wrong.
+    /// Everything after each step, to find the failing step.
     pub const THOROUGH: Pace = Pace { walks: 1, reopen: 1, freeze: 2 };
 }
 
 pub struct Pair {
     real: Real,
     naive: Naive,
-    /// Made from an image of `real` on the way; does everything that `real` does from then on.
+    /// Restored from an image of `real` midway; applies everything that `real` does from then on.
     twin: Option<Real>,
     frozen: Option<Frozen>,
-    /// What was done, and what came of it; repeats count as refused.
+    /// Commands and their outcomes; repeats count as refused.
     log: Vec<(Stamped, Outcome)>,
     plan: Plan,
     /// Commands after which the log is of format 3.
@@ -75,10 +75,10 @@ impl Pair {
         }
     }
 
-    /// Does one step on both sides. Panics where they differ.
+    /// Applies one step to both. Panics where they differ.
     pub fn step(&mut self, step: &Step) -> Outcome {
         let time = Timestamp(self.real.state.time().0 + step.pause);
-        // A log that begins in an old format goes on in the newest.
+        // A log that starts in an old format continues in the newest.
         let actor = (self.upgraded_at <= self.log.len()).then(Actor::unknown);
         let stamped = Stamped {
             lsn: self.real.state.lsn() + 1,
@@ -91,7 +91,7 @@ impl Pair {
         let expected = self.naive.apply(&stamped);
         let applied = self.real.apply(&stamped);
         assert_eq!(applied, expected, "outcome of the core, and of the model");
-        // What is admitted now is judged by the rules of now.
+        // New commands are judged by current rules.
         if (step.pause == 0 || stamped.key.is_none()) && stamped.is_of_format_3() {
             check_verdict(verdict, &stamped, applied);
         }
@@ -120,7 +120,7 @@ impl Pair {
         applied.outcome
     }
 
-    /// What is compared once, at the end.
+    /// Makes the final comparisons.
     pub fn finish(mut self) {
         let picture = self.naive.picture();
         self.check_walks(&picture);
@@ -141,8 +141,8 @@ impl Pair {
         self.check_without_the_refused();
     }
 
-    /// Another log that leads to the same network: without the commands that changed nothing. What names an
-    /// LSN names the one that the same command has there.
+    /// Checks another log that leads to the same network: without the commands that changed nothing. A
+    /// reference to an LSN is mapped to the LSN of the same command there.
     fn check_without_the_refused(&self) {
         let mut other = Real::new(self.plan.clone());
         let mut kept = Vec::new();
@@ -176,8 +176,8 @@ impl Pair {
         }
     }
 
-    /// A view is frozen now and then, copied part by part while the network goes on, and must then be what it
-    /// was at the freeze.
+    /// Occasionally freezes a view and copies it in parts while the network continues; it must then match the
+    /// state at the freeze.
     fn go_on_copying(&mut self, picture: &Picture) {
         let Some(frozen) = &mut self.frozen else {
             if self.chance.below(self.pace.freeze) == 0 {
@@ -191,7 +191,7 @@ impl Pair {
             return;
         }
         match self.real.state.copy_frozen(&mut frozen.copy) {
-            // What was copied must not be needed any more.
+            // The original must not be needed any more.
             CopyProgress::More => return drop(self.real.state.release()),
             CopyProgress::Complete => drop(self.real.state.thaw()),
             CopyProgress::Lost => {
@@ -214,7 +214,7 @@ impl Pair {
         assert_eq!(audit(&view.state, 10), Vec::<String>::new(), "audit of the frozen view");
     }
 
-    /// Audit, petgraph, and a restored twin that is the same and goes on the same way.
+    /// Checks audit, petgraph, and a restored twin that is equal and stays equal.
     fn check_whole(&mut self, picture: &Picture) {
         let state = &self.real.state;
         assert_eq!(audit(state, 10), Vec::<String>::new(), "audit");
@@ -313,7 +313,7 @@ impl Pair {
         }
     }
 
-    /// A list, read in pieces, is all entries that the filter takes, sorted.
+    /// A list, read in pages, is all entries that match the filter, sorted.
     fn check_listed(&self, entries: &[EntryPicture], filter: &EntryFilter) {
         let state = &self.real.state;
         let mut expected: Vec<usize> =
@@ -355,7 +355,7 @@ impl Pair {
     }
 }
 
-/// What `check` said before the command must be what came.
+/// The verdict of `check` before the command must match its outcome.
 fn check_verdict(verdict: Verdict, stamped: &Stamped, applied: Applied) {
     match (verdict, applied.outcome) {
         (Verdict::Repeat(earlier), _) => {
@@ -389,7 +389,7 @@ fn children(picture: &Picture, tree: Tree, parent: MemberIx) -> Vec<MemberIx> {
     children
 }
 
-/// The downline of `top` in preorder, those who joined at `before` or later left out.
+/// Returns the downline of `top` in preorder, without members that joined at `before` or later.
 fn preorder(picture: &Picture, tree: Tree, top: MemberIx, before: u32) -> Vec<MemberIx> {
     let below = |member| children(picture, tree, member).into_iter().rev().filter(|child| child.0 < before);
     let mut walk = Vec::new();

@@ -1,6 +1,5 @@
-//! Images with something wrong in them. Checksums keep damage from files away; this is about rows that were
-//! written wrong: restoring them must end in a refusal, or in a state that an audit can judge, and never in a
-//! panic.
+//! Corrupt images. Checksums detect damaged files; this is about rows that were written wrong: restoring them
+//! must end in a refusal, or in a state that an audit can judge, and never in a panic.
 
 use std::panic::{self, AssertUnwindSafe};
 
@@ -42,7 +41,7 @@ fn damaged_images_are_refused_or_can_be_audited() {
             accepted += u64::from(outcome.is_ok());
         }
     }
-    // Ids, amounts and times may be anything, so not all of it can be seen.
+    // Ids, amounts and times may have any value, so not all damage is detectable.
     assert!(accepted < SEEDS * DAMAGES * 2 / 3, "{accepted} of {} accepted", SEEDS * DAMAGES);
 }
 
@@ -61,7 +60,7 @@ fn images_with_too_few_or_too_many_rows_are_refused() {
     }
 }
 
-/// What no link by itself shows, and what authorization rests on.
+/// An invariant that no single link shows, and that authorization depends on.
 #[test]
 fn a_member_outside_of_its_sponsors_placement_subtree_is_refused() {
     let network = workload::Network::grown(upline::plan_file::default_plan(), Shape::Uniform, 50, 1);
@@ -76,7 +75,7 @@ fn a_member_outside_of_its_sponsors_placement_subtree_is_refused() {
     assert!(error.contains("member 49: not in its sponsor's placement subtree"), "{error}");
 }
 
-/// The image of a small random network, in chunks of seven rows.
+/// Returns the image of a small random network, in chunks of seven rows.
 fn image(seed: u64) -> (ImageHeader, Vec<ImageRows>) {
     let case = scenario(seed, STEPS);
     let mut real = Real::new(case.plan);
@@ -103,7 +102,7 @@ fn restore(header: ImageHeader, rows: Vec<ImageRows>) -> Result<State, String> {
     restore.finish()
 }
 
-/// Changes one thing; says which.
+/// Makes one change; describes it.
 fn damage(chance: &mut Chance, header: &mut ImageHeader, rows: &mut [ImageRows]) -> String {
     const VALUES: [u64; 8] = [0, 1, 2, 5, 40, 1 << 16, u32::MAX as u64, u64::MAX];
     let value = chance.of_slice(&VALUES);
@@ -162,7 +161,7 @@ fn damage(chance: &mut Chance, header: &mut ImageHeader, rows: &mut [ImageRows])
     }
 }
 
-/// Changes one of the rows of a chunk; says what became of it.
+/// Changes one row of a chunk; describes the result.
 fn change<Row: std::fmt::Debug>(
     chance: &mut Chance,
     rows: &mut [Row],

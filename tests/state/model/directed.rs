@@ -1,5 +1,5 @@
 //! Shapes and limits that random steps do not reach: a million levels, a hundred thousand children, counts
-//! that must be exact all the same.
+//! that must still be exact.
 
 use std::{collections::BTreeSet, thread};
 
@@ -24,11 +24,10 @@ use crate::networks::{
     script,
 };
 
-/// Less than the frames of a hundred thousand calls: whoever goes down or up a tree by recursion does not
-/// come back.
+/// Smaller than the frames of a hundred thousand calls: recursion along a tree overflows it.
 const SMALL_STACK: usize = 256 * 1024;
 
-/// A network whose members are known by their number.
+/// A network whose members are identified by number.
 struct Numbered {
     real: Real,
 }
@@ -80,8 +79,7 @@ impl Numbered {
         self.register(signup)
     }
 
-    /// Everything that is derived, against a recount that uses parents alone; then audit, image and restored
-    /// digest.
+    /// Checks all derived values against a recount from parents alone; then audit, image and restored digest.
     fn check(&self) {
         let state = &self.real.state;
         for tree in TREES.into_iter().filter(|tree| state.plan().counts(*tree)) {
@@ -113,7 +111,7 @@ impl Numbered {
     }
 }
 
-/// Downlines, and head-counts of levels up to the cap, from parents alone. Parents have smaller indexes than
+/// Recounts downlines, and level counts up to the cap, from parents alone. Parents have smaller indexes than
 /// their children.
 fn recount(real: &Real, tree: Tree) -> (Vec<u32>, Vec<[u32; LEVELS_MAX]>) {
     let state = &real.state;
@@ -233,7 +231,7 @@ fn wide_and_narrow_forced_matrices_fill_level_by_level() {
     }
 }
 
-/// Under power leg the members of the leg are full one after the other: n sits under the first child of the
+/// Under power leg the members of the leg fill up one after the other: n sits under the first child of the
 /// first child ...
 #[test]
 fn a_deep_power_leg() {
@@ -293,7 +291,7 @@ fn deep_outside_legs_of_a_binary_tree() {
     });
 }
 
-/// Beyond the level cap an admin counts, is ranked and is paid, down to `ADMIN_LEVELS_MAX` levels.
+/// Beyond the level cap an admin is counted, ranked and paid, down to `ADMIN_LEVELS_MAX` levels.
 #[test]
 fn admins_reach_down_a_thousand_levels_and_no_further() {
     const LENGTH: u32 = ADMIN_LEVELS_MAX as u32 + 10;
@@ -328,7 +326,7 @@ fn admins_reach_down_a_thousand_levels_and_no_further() {
     network.check();
 }
 
-/// Codes of members to come are determined; a given code that happens to be one of them does not lead to two
+/// Codes of future members are deterministic; a given code that equals one of them does not lead to two
 /// members with one code.
 #[test]
 fn generated_codes_give_way_to_given_ones() {
@@ -368,7 +366,7 @@ fn generated_codes_give_way_to_given_ones() {
     second.check();
 }
 
-/// The oldest key is forgotten when there are more than `KEYS_MAX` within their life.
+/// The oldest key is evicted when there are more than `KEYS_MAX` within their lifetime.
 #[test]
 fn a_million_keys_are_remembered_and_no_more() {
     let mut network = Numbered::new("width unlimited unilevel");

@@ -1,9 +1,9 @@
-//! Random sequences with plan changes and new admins, once as they come and once with what was prepared for
-//! them: nothing may differ.
+//! Random sequences with plan changes and new admins, once as they are and once with preparations: nothing
+//! may differ.
 //!
-//! A preparation begins some steps before its command, while other steps go on: members join, roles and plans
-//! change, the view is copied and the preparation catches up in small pieces. Some are then given to another
-//! command than the one they were made for.
+//! A preparation starts some steps before its command, while other steps continue: members join, roles and
+//! plans change, the view is copied and the preparation catches up in small pieces. Some are then used with a
+//! different command than the one they were made for.
 
 use upline::core::{
     Need, Preparation, audit,
@@ -24,10 +24,10 @@ use crate::networks::{
     random::{Chance, Scenario, Step, scenario},
 };
 
-/// How many steps before its command a preparation begins, at most.
+/// Maximum steps between the start of a preparation and its command.
 const AHEAD_MAX: usize = 30;
 
-/// What is being prepared, for the step at `due`.
+/// A preparation for the step at `due`.
 struct Ahead {
     due: usize,
     began_with: u32,
@@ -44,9 +44,9 @@ enum Stage {
 struct Used {
     plans: u32,
     admins: u32,
-    /// Of both: with members who joined since the preparation began.
+    /// Of both: with members who joined since the preparation started.
     grown: u32,
-    /// For the wrong command, or overtaken by another plan.
+    /// For the wrong command, or stale because of another plan.
     not_good: u32,
 }
 
@@ -61,7 +61,7 @@ fn prepared_changes_do_what_the_others_do() {
     assert!(50 <= used.plans && 50 <= used.admins && 50 <= used.grown && 10 <= used.not_good, "{used:?}");
 }
 
-/// What was counted for one member is not another's, however deep both stand.
+/// Counts for one member are not used for another, however deep both are.
 #[test]
 fn a_preparation_for_one_admin_is_of_no_use_to_another() {
     let mut real = Real::new(upline::plan_file::default_plan());
@@ -115,7 +115,7 @@ fn stamped(real: &Real, step: &Step) -> Stamped {
     Stamped { lsn: real.state.lsn() + 1, time, key: step.key, actor: None, command: step.command(code_of) }
 }
 
-/// Begins a preparation for one of the next steps, if one of them is worth it.
+/// Starts a preparation for one of the next steps, if one of them warrants it.
 fn begin(real: &mut Real, chance: &mut Chance, steps: &[Step], at: usize) -> Option<Ahead> {
     let until = steps.len().min(at + 1 + chance.below(AHEAD_MAX as u64) as usize);
     let due = (at..until)
@@ -132,7 +132,7 @@ fn begin(real: &mut Real, chance: &mut Chance, steps: &[Step], at: usize) -> Opt
     Some(Ahead { due, began_with, stage })
 }
 
-/// The next piece of a preparation.
+/// Runs the next piece of a preparation.
 fn go_on(real: &mut Real, chance: &mut Chance, mut ahead: Ahead) -> Option<Ahead> {
     ahead.stage = match ahead.stage {
         Stage::Copying(mut copy, command) => match real.state.copy_frozen_for_plan(&mut copy) {
@@ -155,10 +155,10 @@ fn go_on(real: &mut Real, chance: &mut Chance, mut ahead: Ahead) -> Option<Ahead
     Some(ahead)
 }
 
-/// Finishes the preparation and applies the command with it, whatever command that is.
+/// Finishes the preparation and applies any command with it.
 fn apply(real: &mut Real, stamped: &Stamped, ahead: Ahead, used: &mut Used) -> Outcome {
     let Stage::CatchingUp(mut preparation) = ahead.stage else {
-        // Too late: the command comes first, and takes the view away if it must.
+        // Too late: the command comes first, and drops the view if it must.
         let outcome = real.state.apply(&mut real.directory, stamped).outcome;
         drop(real.state.thaw());
         return outcome;

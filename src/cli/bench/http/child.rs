@@ -1,4 +1,4 @@
-//! Processes that a bench starts, the cores that each side gets, and the time they use.
+//! Processes that a bench starts, their cores, and their CPU time.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -17,16 +17,16 @@ use crate::cli::{
     interrupt::Interrupt,
 };
 
-/// How long a server may take to listen: it may load millions of members and replay as many commands.
+/// Startup timeout: a server may have to load millions of members and replay as many commands.
 const START_TIMEOUT: Duration = Duration::from_mins(10);
-/// Lines of a server's log that are kept, oldest first: an hour of the groups of a fast disk.
+/// Log lines kept per server, oldest first: an hour of groups on a fast disk.
 const LINES_MAX: usize = 20_000_000;
-/// How often whoever waits for a process looks whether it was interrupted.
+/// How often a wait for a process checks for interruption.
 const LOOK: Duration = Duration::from_millis(50);
-/// Ticks of a process's times in a second; the same on every Linux.
+/// Clock ticks per second in process times; the same on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// A server in a process of its own. Dropping it kills it: what it acknowledged must survive that.
+/// A server in a separate process. Dropping it kills it: acknowledged writes must survive that.
 pub(super) struct Serving {
     child: Child,
     pub address: SocketAddr,
@@ -34,10 +34,10 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// Starts this program with these arguments and waits until it says where it listens.
+    /// Starts this program with these arguments and waits until it reports its address.
     ///
     /// # Errors
-    /// When it ends instead, with what it said last.
+    /// When it exits instead, with its last output.
     pub fn start(cores: &Cores, arguments: &[&str], interrupt: &Interrupt) -> Result<Self, Failure> {
         let mut child = cores
             .server_command()?
@@ -48,7 +48,7 @@ impl Serving {
             .map_err(cannot_start)?;
         let (sender, said) = mpsc::channel();
         let log = Arc::new(Mutex::new(Vec::new()));
-        // Read to their ends, so that the process never waits for a full pipe.
+        // Drained to the end, so that the process never blocks on a full pipe.
         lines_of(child.stdout.take(), move |line| _ = sender.send(line))?;
         let kept = Arc::clone(&log);
         lines_of(child.stderr.take(), move |line| {
@@ -86,12 +86,12 @@ impl Serving {
         failed(format!("`upline {}` ended: {said}", arguments.join(" ")))
     }
 
-    /// Processor time used so far, where the system tells.
+    /// CPU time used so far, where the system reports it.
     pub fn cpu_seconds(&self) -> Option<f64> {
         cpu_seconds(&self.child.id().to_string())
     }
 
-    /// What it has logged since the last call.
+    /// Returns the log lines since the last call.
     pub fn take_log(&self) -> Vec<String> {
         std::mem::take(&mut *self.log.lock())
     }
@@ -113,10 +113,10 @@ fn lines_of(
     thread::Builder::new().name("child-lines".into()).spawn(read).map(drop).map_err(cannot_start)
 }
 
-/// Runs this program to its end and gives back the object on its last line.
+/// Runs this program to completion and returns the object on its last line.
 ///
 /// # Errors
-/// When it fails, with what it said.
+/// When it fails, with its output.
 pub(super) fn finish(
     cores: &Cores,
     arguments: &[&str],
@@ -131,7 +131,7 @@ pub(super) fn finish(
             .spawn()
             .map_err(cannot_start)?,
     );
-    // What these commands print fits a pipe.
+    // The output of these commands fits into a pipe.
     while child.0.try_wait().map_err(cannot_start)?.is_none() {
         if interrupt.asked() {
             return Err(Failure::interrupted("nothing was measured"));
@@ -147,7 +147,7 @@ pub(super) fn finish(
     object.ok_or_else(|| failed(format!("`upline {}` said: {said}", arguments.join(" "))))
 }
 
-/// A process that is killed if nobody waited for its end.
+/// A process that is killed on drop unless it was waited for.
 struct Ending(Child);
 
 impl Ending {
@@ -166,8 +166,8 @@ impl Drop for Ending {
     }
 }
 
-/// Which cores the servers get and which the generator. Both halves where there are two cores at least and
-/// `taskset` can give them out, otherwise all share.
+/// The cores of the servers and of the generator: half each where there are at least two cores and `taskset`
+/// is available, otherwise shared.
 pub(super) struct Cores {
     all: Vec<usize>,
     server: Option<Vec<usize>>,
@@ -175,7 +175,7 @@ pub(super) struct Cores {
 }
 
 impl Cores {
-    /// Gives this process, and the threads it starts from now on, the generator's cores.
+    /// Pins this process, and threads it starts from now on, to the generator's cores.
     pub fn split() -> Self {
         let all = allowed_cores().unwrap_or_default();
         let (server, generator) = all.split_at(all.len() / 2);
@@ -195,9 +195,9 @@ impl Cores {
         }
     }
 
-    /// Threads that the generator has cores for.
+    /// Returns the number of threads the generator has cores for.
     pub fn generator_threads(&self) -> usize {
-        /// More than this no server here can keep busy.
+        /// No server here can keep more than this busy.
         const MOST: usize = 8;
         let shared = || (self.all.len() / 2).max(1);
         self.generator.as_ref().map_or_else(shared, Vec::len).min(MOST)
@@ -220,7 +220,7 @@ impl Cores {
     }
 }
 
-/// This program, on these cores, with nothing of the environment that could configure it.
+/// Returns a command for this program on these cores, without environment variables that would configure it.
 fn own_program(cores: Option<&[usize]>) -> Result<Command, Failure> {
     let program = std::env::current_exe().map_err(cannot_start)?;
     let mut command = match cores {
@@ -250,7 +250,7 @@ fn allowed_cores() -> Option<Vec<usize>> {
     parse_cores(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?.trim())
 }
 
-/// A list as `0-2,5`.
+/// Parses a list such as `0-2,5`.
 fn parse_cores(text: &str) -> Option<Vec<usize>> {
     let mut cores = Vec::new();
     for part in text.split(',') {
@@ -260,10 +260,10 @@ fn parse_cores(text: &str) -> Option<Vec<usize>> {
     Some(cores)
 }
 
-/// Processor time of a process, `self` for this one; to a hundredth of a second.
+/// CPU time of a process, `self` for this one; resolution is a hundredth of a second.
 pub(super) fn cpu_seconds(process: &str) -> Option<f64> {
     let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name, in parentheses, may contain anything; utime and stime are the twelfth and thirteenth after
+    // The name, in parentheses, may contain anything; utime and stime are fields twelve and thirteen after
     // it.
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     let ticks = |at: usize| fields.get(at)?.parse::<f64>().ok();

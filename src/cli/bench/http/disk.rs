@@ -1,4 +1,4 @@
-//! The bare disk: one thread that writes and syncs, as the log does, and does nothing else.
+//! The bare disk: one thread that only writes and syncs, as the log does.
 
 use std::{io, path::Path, time::Instant};
 
@@ -10,13 +10,12 @@ use crate::{
     },
 };
 
-/// Bytes that are written over and over: as much as a segment of the log has, so that the blocks are as far
-/// apart.
+/// Bytes overwritten cyclically: the size of a log segment, so that the blocks are as far apart.
 pub(super) const FILE_BYTES: u64 = crate::durability::SEGMENT_BYTES;
-/// Syncs of one measurement at most.
+/// Maximum syncs per measurement.
 const SYNCS_MAX: usize = 100_000;
 
-/// A file of written zeros, as segments are: the first write to a block that was merely allocated changes
+/// A file prefilled with zeros, like segments: the first write to a block that was only allocated changes
 /// metadata too, and its sync takes longer.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -34,7 +33,7 @@ impl Prepared {
         Ok(Self { file, offset: 0 })
     }
 
-    /// Writes behind what was written last, from the beginning where the file is full, and syncs.
+    /// Appends to the last write, wrapping to the beginning when the file is full, and syncs.
     ///
     /// # Errors
     /// When the disk fails.
@@ -48,7 +47,7 @@ impl Prepared {
     }
 }
 
-/// How long syncs of so many bytes take, one after the other, until the time is over.
+/// Measures consecutive syncs of `bytes` bytes each until the time is over.
 ///
 /// # Errors
 /// When the disk fails.

@@ -1,8 +1,8 @@
-//! `bench guard`: how long signups take while others ask for what costs much.
+//! `bench guard`: signup latency under concurrent expensive queries.
 //!
-//! Signups come in an open loop, at a rate far below the peak, on connections of their own; on 64 others one
-//! heavy question follows the other as fast as it is answered, or refused. Turns with and without them
-//! alternate, so that the machine's moods touch both.
+//! Signups arrive in an open loop, at a rate far below the peak, on their own connections; 64 other
+//! connections send heavy queries in a closed loop, answered or refused. Rounds with and without them
+//! alternate, so that drift of the machine affects both.
 
 use rand_pcg::{Pcg64, rand_core::RngCore};
 use uuid::Uuid;
@@ -17,12 +17,12 @@ use crate::cli::{
     interrupt::Interrupt,
 };
 
-/// Turns of each question, with and without it.
+/// Rounds per query, with and without it.
 const TURNS: u32 = 3;
-/// Signups a second: what a busy day has, and far from the peak.
+/// Signups per second: a busy day's rate, and far from the peak.
 const SIGNUPS_PER_SECOND: f64 = 1_000.0;
 const SIGNUP_CONNECTIONS: usize = 64;
-/// The target: signup p99 during heavy questions, in relation to that without them.
+/// The target: signup p99 under heavy queries, relative to p99 without them.
 const P99_FACTOR_MAX: f64 = 2.0;
 
 pub(in super::super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Failure> {
@@ -73,7 +73,7 @@ pub(in super::super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Re
 }
 
 impl Bench<'_> {
-    /// What heavy questions name: bonuses of the first member, and LSNs that are retained.
+    /// Collects the parameters of heavy queries: bonuses of the first member, and retained LSNs.
     fn learn_facts(&mut self) -> Result<(), Failure> {
         let address = self.serving(Who::Server).address;
         let text = ask(address, "/metrics").map_err(failed)?;
@@ -88,7 +88,7 @@ impl Bench<'_> {
             .flatten()
             .filter_map(|item| item["id"].as_str()?.parse::<Uuid>().ok());
         let mut bonuses: Vec<Uuid> = ids.collect();
-        // In another order than that in which they were made, so that each asks for another state.
+        // Shuffled, so that each query needs another state.
         let mut random = Pcg64::new(u128::from(self.args.seed), 7);
         for place in (1..bonuses.len()).rev() {
             let other = usize::try_from(random.next_u64() % (place as u64 + 1)).unwrap_or(0);

@@ -1,24 +1,24 @@
-//! The latency of an ideal group commit, from when a run's own syncs began and how long they took.
+//! The latency of an ideal group commit, computed from the start and duration of a run's own syncs.
 //!
-//! Whoever asks while a sync runs cannot be in it: the least it waits is what is left of that sync, and the
-//! next one. Whoever asks while none runs waits for one sync. Nothing else takes any time there: no network,
-//! no encoding, no applying. (Where a server does something between two syncs, somebody who asks meanwhile is
-//! counted as if the next sync began at once, which flatters the ideal, not the server.)
+//! A request that arrives during a sync cannot be part of it: it waits at least for the rest of that sync and
+//! for the next one. A request that arrives between syncs waits for one sync. Nothing else takes time: no
+//! network, no encoding, no applying. (If the server is busy between two syncs, a request that arrives then
+//! is counted as if the next sync began at once, which flatters the ideal, not the server.)
 
 use hdrhistogram::Histogram;
 use rand_pcg::{Pcg64, rand_core::RngCore};
 
-/// When a sync began and how long it took, in nanoseconds of one clock.
+/// Start and duration of a sync, in nanoseconds of one clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Sync {
     pub began: u64,
     pub took: u64,
 }
 
-/// Moments drawn: a thousand are beyond the 99.9th percentile of each million.
+/// Arrival times drawn: of a million, a thousand are beyond the 99.9th percentile.
 const DRAWS: u64 = 1_000_000;
 
-/// Latencies in microseconds of those who ask at random moments between the first sync and the last but one.
+/// Returns latencies in microseconds of requests at random times between the first sync and the last but one.
 /// `None` with fewer than three syncs. Syncs are in order and do not overlap.
 pub(super) fn latencies(syncs: &[Sync], seed: u64) -> Option<Histogram<u64>> {
     let [first, .., last, _] = syncs else { return None };
@@ -32,7 +32,7 @@ pub(super) fn latencies(syncs: &[Sync], seed: u64) -> Option<Histogram<u64>> {
     Some(histogram)
 }
 
-/// In nanoseconds, for a moment that is not before the first sync and before the last one.
+/// Latency in nanoseconds for a moment from the start of the first sync to before the last one.
 fn latency(syncs: &[Sync], moment: u64) -> u64 {
     let running = syncs.partition_point(|sync| sync.began <= moment) - 1;
     let left = (syncs[running].began + syncs[running].took).saturating_sub(moment);

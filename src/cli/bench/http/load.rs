@@ -1,14 +1,14 @@
 //! The load generator.
 //!
-//! *Closed loop*: each connection sends its next request when it has its answer. That finds the peak, and
-//! hides stalls: while the server stands still nobody asks. *Open loop*: requests have times at which they
-//! are meant to be sent, drawn as a Poisson process, whatever the server does; a request whose time has come
-//! waits for a free connection, and its latency counts from when it was meant to be sent. So a stall counts
-//! for everybody who would have asked meanwhile (what is called correction for coordinated omission).
+//! *Closed loop*: each connection sends its next request when it has its response. That finds the peak, but
+//! hides stalls: while the server stalls, nothing is sent. *Open loop*: requests have intended send times,
+//! drawn from a Poisson process independent of the server; a request that is due waits for a free connection,
+//! and its latency counts from its intended send time. So a stall counts against every request that was due
+//! meanwhile (correction for coordinated omission).
 //!
-//! Threads share nothing: each has its part of the connections and of the rate, a runtime of one thread and
-//! histograms of its own. Timers of the runtime are too coarse (1 ms), so an open loop looks at the clock
-//! between looks at its sockets, which keeps a core busy.
+//! Threads share nothing: each has its share of the connections and of the rate, a single-threaded runtime
+//! and its own histograms. The runtime's timers are too coarse (1 ms), so an open loop polls the clock
+//! between socket polls, which keeps a core busy.
 
 use std::{
     cell::RefCell,
@@ -31,15 +31,15 @@ use super::{
 };
 use crate::cli::{bench::timing::is_enough, interrupt::Interrupt};
 
-/// How long after the end of a load its last answers may take. Then it has failed.
+/// Grace period for the last responses after the end of a load. After that it has failed.
 const GRACE: Duration = Duration::from_secs(60);
-/// Requests of an open loop that may wait for a connection, in each thread: at 40,000/s half a minute of
-/// standstill. Further ones are given up.
+/// Maximum open-loop requests waiting for a connection, per thread: at 40,000/s half a minute of stall.
+/// Further ones are dropped.
 const WAITING_MAX: usize = 1 << 20;
-/// Latencies are told apart from 1 us to two minutes, to three digits.
+/// Latencies are recorded from 1 us to two minutes, to three digits.
 const LONGEST_MICROS: u64 = 120_000_000;
 const DIGITS: u8 = 3;
-/// Closer than this to its next request an open loop no longer sleeps: the runtime's timers round up to
+/// An open loop does not sleep when its next request is closer than this: the runtime's timers round up to
 /// milliseconds.
 const NEARLY: Duration = Duration::from_micros(2_500);
 
@@ -58,24 +58,24 @@ pub(super) enum Pace {
     Open { per_second: f64 },
 }
 
-/// What came of a stream.
+/// The result of a stream.
 pub(super) struct Outcome {
-    /// Answers that came before the end, a second.
+    /// Responses per second, before the end.
     pub per_second: f64,
-    /// Answered with 2xx, those after the end included.
+    /// 2xx responses, including those after the end.
     pub good: u64,
-    /// Answered that there is too much of this kind, where that is an answer.
+    /// Overload responses, where those are acceptable.
     pub refused: u64,
-    /// Answered otherwise.
+    /// All other responses.
     pub bad: u64,
-    /// Not sent or not answered: what waited when the grace was over, or when too many waited.
+    /// Requests not sent or not answered: still waiting when the grace period ended, or dropped because too
+    /// many waited.
     pub given_up: u64,
-    /// What the first bad answer said.
+    /// The first bad response.
     pub complaint: Option<String>,
-    /// In microseconds; in an open loop from when the request was meant to be sent.
+    /// In microseconds; in an open loop from the intended send time.
     pub latency: Histogram<u64>,
-    /// How much later than meant requests of an open loop were ready to be sent, by the generator's own
-    /// fault.
+    /// How late the generator itself was with requests of an open loop.
     pub late: Histogram<u64>,
 }
 
@@ -109,7 +109,7 @@ impl Outcome {
     }
 }
 
-/// In microseconds; `None` where there are too few to say.
+/// Returns the quantile in microseconds; `None` with too few samples.
 pub(super) fn at(histogram: &Histogram<u64>, share: f64) -> Option<f64> {
     is_enough(histogram.len(), share).then(|| histogram.value_at_quantile(share) as f64)
 }
@@ -118,12 +118,12 @@ fn record(histogram: &mut Histogram<u64>, duration: Duration) {
     histogram.saturating_record(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
 }
 
-/// Loads that follow each other.
+/// Runs consecutive loads.
 pub(super) struct Generator {
     pub members: Members,
     pub threads: usize,
     pub interrupt: Interrupt,
-    /// Counts streams, so that none repeats the requests of another.
+    /// Numbers the streams, so that none repeats the requests of another.
     next_stream: u64,
 }
 
@@ -132,10 +132,11 @@ impl Generator {
         Self { members, threads: threads.max(1), interrupt, next_stream: 1 }
     }
 
-    /// Runs streams beside each other for so long, then waits for their last answers. One outcome for each.
+    /// Runs streams concurrently for `lasting`, then waits for their last responses. Returns one outcome per
+    /// stream.
     ///
     /// # Errors
-    /// When a connection fails, or answers take too long.
+    /// When a connection fails, or responses take too long.
     pub fn run(&mut self, streams: &[Stream], lasting: Duration) -> io::Result<Vec<Outcome>> {
         let parts: Vec<Vec<Part>> = (0..self.threads).map(|thread| self.parts(streams, thread)).collect();
         let work = |parts: Vec<Part>| {
@@ -154,7 +155,7 @@ impl Generator {
         Ok(sums)
     }
 
-    /// What one thread does of each stream.
+    /// Returns one thread's part of each stream.
     fn parts(&mut self, streams: &[Stream], thread: usize) -> Vec<Part> {
         let part = |stream: &Stream| {
             let number = self.next_stream;
@@ -217,7 +218,7 @@ fn run_parts(parts: Vec<Part>, lasting: Duration, interrupt: &Interrupt) -> io::
         .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "answers take too long")))
 }
 
-/// A part while it runs.
+/// The state of a running part.
 struct Work {
     shared: Rc<Shared>,
     tasks: Vec<tokio::task::JoinHandle<io::Result<()>>>,
@@ -233,7 +234,7 @@ struct Shared {
     due: RefCell<Due>,
 }
 
-/// Requests of an open loop whose time has come, and connections that wait for one.
+/// Due requests of an open loop, and connections waiting for one.
 #[derive(Default)]
 struct Due {
     meant: VecDeque<Instant>,
@@ -285,7 +286,7 @@ impl Work {
 }
 
 impl Shared {
-    /// One connection, until the end.
+    /// Runs one connection until the end.
     async fn converse(self: Rc<Self>, mut connection: Connection, is_open: bool) -> io::Result<()> {
         let mut request = Vec::with_capacity(512);
         while let Some(meant) = if is_open { self.due_request().await } else { self.next_at_once() } {
@@ -325,7 +326,7 @@ impl Shared {
         (!self.is_over(now)).then_some(now)
     }
 
-    /// The next request whose time has come; `None` after the last one.
+    /// Returns the next due request; `None` after the last one.
     async fn due_request(&self) -> Option<Instant> {
         std::future::poll_fn(|cx| {
             let mut due = self.due.borrow_mut();
@@ -341,7 +342,7 @@ impl Shared {
         .await
     }
 
-    /// Says when requests are due, until the end.
+    /// Schedules requests until the end.
     async fn pace(self: Rc<Self>, mut random: Pcg64, per_second: f64, begin: Instant) -> io::Result<()> {
         let mut next = begin + gap(&mut random, per_second);
         loop {
@@ -357,7 +358,7 @@ impl Shared {
             if NEARLY < rest {
                 tokio::time::sleep(rest.saturating_sub(NEARLY)).await;
             } else {
-                // The runtime looks at its sockets before it comes back here.
+                // The runtime polls its sockets before it returns here.
                 tokio::task::yield_now().await;
             }
         }
@@ -373,7 +374,7 @@ impl Shared {
         record(&mut outcome.late, now - meant);
         if WAITING_MAX <= due.meant.len() {
             outcome.given_up += 1;
-            // It would have waited at least as long as those before it have waited already.
+            // It would have waited at least as long as the requests ahead of it have already.
             let waited = due.meant.front().map_or(Duration::ZERO, |first| now - *first);
             record(&mut outcome.latency, waited);
             return;
@@ -385,7 +386,7 @@ impl Shared {
     }
 }
 
-/// Time between two requests of a Poisson process.
+/// Returns an interarrival time of a Poisson process.
 fn gap(random: &mut Pcg64, per_second: f64) -> Duration {
     // Above 0 and at most 1, of 53 bits.
     let uniform = ((random.next_u64() >> 11) + 1) as f64 / 9_007_199_254_740_992.0;
@@ -398,7 +399,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that answers at once, but for one pause.
+    /// A server that responds at once, except for one pause.
     fn server(pause_after: Duration, pause: Duration) -> SocketAddr {
         let (sender, receiver) = std::sync::mpsc::channel();
         thread::spawn(move || {
@@ -408,7 +409,7 @@ mod tests {
                 sender.send(listener.local_addr().unwrap()).unwrap();
                 tokio::spawn(async move {
                     tokio::time::sleep(pause_after).await;
-                    // Blocks the only thread: nobody is answered meanwhile.
+                    // Blocks the only thread: nothing is answered meanwhile.
                     thread::sleep(pause);
                 });
                 loop {
@@ -444,8 +445,8 @@ mod tests {
         assert!((99.0..101.0).contains(&sum.as_secs_f64()), "{sum:?}");
     }
 
-    /// The point of an open loop: a pause of 400 ms in a load of one second touches a third of its requests,
-    /// not the eight that were under way.
+    /// The point of an open loop: a pause of 400 ms in a load of one second affects a third of its requests,
+    /// not the eight that were in flight.
     #[test]
     fn an_open_loop_shows_a_pause_to_everybody_it_touches() {
         let pause = Duration::from_millis(400);

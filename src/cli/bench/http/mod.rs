@@ -1,20 +1,21 @@
-//! `bench http`: the program as it is served, over HTTP and durable, beside a stub on the same stack and the
+//! `bench http`: the server over HTTP with durable writes, compared with a stub on the same stack and the
 //! bare disk (P3, P4, P5).
 //!
-//! One run makes a network, starts the real server on it and the stub beside it (both are this program, as
-//! processes of their own), and loads them in turns with its own generator:
+//! One run creates a network, starts the real server on it and the stub next to it (both are this program, in
+//! separate processes), and loads them alternately with its own generator:
 //!
-//! - **P3**, closed loop: 256 connections sign members up as fast as they are answered, the stub and the
-//!   server in turns, and the bare disk after each turn.
-//! - **P5**: 64 connections ask about members while signups go on at half of the peak found before; the stub
-//!   gets the same signups. The rate is a closed loop's; latencies are an open loop's, at one rate for both.
+//! - **P3**, closed loop: 256 connections sign up members as fast as they are answered, alternating between
+//!   the stub and the server, with the bare disk after each round.
+//! - **P5**: 64 connections query members while signups continue at half of the peak found before; the stub
+//!   gets the same signups. The rate is that of a closed loop; latencies are those of an open loop, at one
+//!   rate for both.
 //! - **P4**, open loop at half of the peak, on a server that logs each sync; latencies are compared with an
 //!   ideal group commit of those very syncs.
 //!
-//! Signups go to the route that the replaced service's clients use, `POST /user/register`; so do counts. The
-//! other questions are `/v1`'s. No credentials are asked for, and everything else is as `upline serve` has
-//! it. Servers are killed, not stopped; then `upline verify` must find in the directory what the network had
-//! and every signup that was acknowledged, no more and no less.
+//! Signups use the route that the replaced service's clients use, `POST /user/register`; so do counts. The
+//! other queries use `/v1`. Authorization is off, and everything else is as in `upline serve`. Servers are
+//! killed, not stopped; then `upline verify` must find in the directory what the network had and every
+//! acknowledged signup, no more and no less.
 
 use std::{
     io::Write,
@@ -54,31 +55,31 @@ mod requests;
 pub(super) mod stub;
 mod wire;
 
-/// Members of the network that the load begins with, where nothing else is asked for: far more than fits the
-/// caches.
+/// Default members in the initial network: far more than fits the caches.
 const MEMBERS: u32 = 1_000_000;
 const SECONDS: u64 = 10;
-/// Connections that sign up, as P3 says.
+/// Connections that sign up, per P3.
 const SIGNUP_CONNECTIONS: usize = 256;
-/// Connections that ask.
+/// Connections that query.
 const READ_CONNECTIONS: usize = 64;
-/// Turns of stub, server and disk: a machine's moods then touch all of them.
+/// Rounds of stub, server and disk: drift of the machine then affects all of them.
 const TURNS: u32 = 5;
-/// Members whose answers the stub has.
+/// Members whose responses the stub has.
 const ANSWERS: u32 = 256;
-/// Signups of the first moments are not measured: connections, caches and the allocator settle.
+/// The warm-up is not measured: connections, caches and the allocator settle.
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// P3: of the stub, and a second; the second goes down to this share of what the disk allows.
+/// P3: share of the stub's rate, and signups per second; the latter is lowered to this share of what the disk
+/// allows.
 const P3_SHARE_MIN: f64 = 0.65;
 const P3_RATE_MIN: f64 = 40_000.0;
 const P3_DISK_SHARE: f64 = 0.85;
-/// A request waits for half a sync and for a whole one, on average.
+/// On average a request waits for half a sync and then a whole one.
 const P3_SYNCS_WAITED: f64 = 1.5;
-/// P4: beyond the ideal, in microseconds.
+/// P4: maximum above the ideal, in microseconds.
 const P4_P99_MAX: f64 = 1_000.0;
 const P4_P999_MAX: f64 = 3_000.0;
-/// P5: of the stub, and beyond the stub's, in microseconds.
+/// P5: share of the stub's rate, and maximum above the stub's latency, in microseconds.
 const P5_SHARE_MIN: f64 = 0.9;
 const P5_P99_MAX: f64 = 500.0;
 
@@ -98,7 +99,7 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     Ok(reports)
 }
 
-/// What the whole run shares.
+/// The state of the whole run.
 struct Bench<'a> {
     args: &'a Args,
     interrupt: &'a Interrupt,
@@ -108,19 +109,19 @@ struct Bench<'a> {
     server: Option<Serving>,
     stub: Serving,
     disk: Prepared,
-    /// How long each figure is measured.
+    /// Duration of each measurement.
     lasting: Duration,
     members: Members,
-    /// Of the network that the load begins with.
+    /// Digest of the initial network.
     digest: String,
     /// Signups that the server answered with 2xx.
     acknowledged: u64,
     data_dir: String,
-    /// Removed when everything above has gone.
+    /// Declared last, so that it is removed after everything above.
     scratch: Scratch,
 }
 
-/// A server's or stub's side of one kind of load, turn after turn.
+/// The results of the server or the stub for one kind of load, round by round.
 #[derive(Default)]
 struct Side {
     per_second: Vec<f64>,
@@ -128,14 +129,14 @@ struct Side {
     late: Option<Histogram<u64>>,
     answers: u64,
     refused: u64,
-    /// Where the system says so.
+    /// `None` where the system does not report it.
     cpu_seconds: Option<f64>,
     generator_seconds: Option<f64>,
     seconds: f64,
 }
 
 impl Side {
-    /// The middle one of the turns; `None` where nothing was answered in it.
+    /// Returns the median of the rounds; `None` where it had no responses.
     fn rate(&self) -> Option<f64> {
         let mut rates = self.per_second.clone();
         rates.sort_by(f64::total_cmp);
@@ -162,8 +163,7 @@ impl Side {
         sum(&mut self.late, outcome.late);
     }
 
-    /// Processor time of the server for each answer. `None` where it is not known, or shorter than the
-    /// clock's ticks.
+    /// Returns the server's CPU time per response. `None` where it is unknown, or shorter than a clock tick.
     fn cpu_micros(&self) -> Option<f64> {
         let seconds = self.cpu_seconds.filter(|seconds| *seconds != 0.0 && self.answers != 0)?;
         Some(seconds / self.answers as f64 * 1e6)
@@ -182,7 +182,7 @@ enum Who {
 }
 
 impl<'a> Bench<'a> {
-    /// Makes the network, starts server and stub.
+    /// Creates the network and starts server and stub.
     fn begin(args: &'a Args, interrupt: &'a Interrupt) -> Result<Self, Failure> {
         args.plan()?;
         let scratch = args.scratch()?;
@@ -216,7 +216,7 @@ impl<'a> Bench<'a> {
             lasting: Duration::from_secs(args.seconds.unwrap_or(SECONDS)),
             members,
             digest,
-            // The sample signs one member up.
+            // The sample signs up one member.
             acknowledged: 1,
             data_dir,
             scratch,
@@ -246,8 +246,8 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// One turn of some streams; adds to a side each. What was not answered well ends the bench: figures of
-    /// failures are none.
+    /// Runs one round of some streams, each added to its side. Any failed request ends the bench: figures
+    /// with failures mean nothing.
     fn turn(
         &mut self,
         who: Who,
@@ -301,7 +301,7 @@ impl<'a> Bench<'a> {
         )
     }
 
-    /// P3, and the peak.
+    /// Measures P3, and the peak.
     fn peak(&mut self) -> Result<(Report, f64), Failure> {
         let closed = [(Kind::Signups, SIGNUP_CONNECTIONS, Pace::Closed)];
         let (mut server, mut stub, mut warm) = (Side::default(), Side::default(), Side::default());
@@ -312,14 +312,13 @@ impl<'a> Bench<'a> {
         let groups = self.groups()?;
         let mut bytes = 0;
         for number in 0..TURNS {
-            // Who goes first alternates: what one leaves behind is there for the other as often.
+            // The order alternates, so that both inherit the other's leftovers equally often.
             let order =
                 if number.is_multiple_of(2) { [Who::Stub, Who::Server] } else { [Who::Server, Who::Stub] };
             for who in order {
                 self.turn(who, &closed, turn, &mut [if who == Who::Stub { &mut stub } else { &mut server }])?;
             }
-            // A turn without a group is one of which nothing is known: a sync of the smallest is the least
-            // there is.
+            // Nothing is known about a round without groups: assume syncs of the smallest group.
             bytes = stub::group_bytes(self.groups()?.since(groups).mean().unwrap_or(1.0));
             syncs.extend(disk::syncs(&mut self.disk, bytes, Instant::now() + turn / 2).map_err(failed)?);
         }
@@ -357,7 +356,7 @@ impl<'a> Bench<'a> {
         Ok((report, peak))
     }
 
-    /// P4, on a server of its own that logs its syncs.
+    /// Measures P4, on a separate server that logs its syncs.
     fn latency(&mut self, peak: f64) -> Result<Report, Failure> {
         self.server = None;
         self.server =
@@ -388,7 +387,7 @@ impl<'a> Bench<'a> {
             let beyond = |share| side.at(share).zip(at(&ideal, share)).map(|(found, ideal)| found - ideal);
             report.figure("p99_beyond_ideal_us", beyond(0.99));
             report.figure("p999_beyond_ideal_us", beyond(0.999));
-            // More is better, as everywhere: how much of the latency nobody could avoid.
+            // More is better, as everywhere: the unavoidable share of the latency.
             report.compare(at(&ideal, 0.99), side.at(0.99));
             let keeps =
                 beyond(0.99).zip(beyond(0.999)).map(|(p99, p999)| p99 <= P4_P99_MAX && p999 <= P4_P999_MAX);
@@ -397,7 +396,7 @@ impl<'a> Bench<'a> {
         Ok(report)
     }
 
-    /// P5.
+    /// Measures P5.
     fn reads(&mut self, peak: f64) -> Result<Report, Failure> {
         let signups = (Kind::Signups, SIGNUP_CONNECTIONS, Pace::Open { per_second: peak / 2.0 });
         let closed = (Kind::Reads, READ_CONNECTIONS, Pace::Closed);
@@ -413,8 +412,7 @@ impl<'a> Bench<'a> {
                 self.turn(who, &[closed, signups], turn, &mut [&mut under[at], &mut signed[at]])?;
             }
         }
-        // One rate for both, which both can serve: at its peak each would only show the length of its own
-        // queue.
+        // One rate that both can serve: at its peak each would only show the length of its own queue.
         let per_second =
             known(under[0].rate(), "reads")?.min(known(under[1].rate(), "reads of the stub")?) / 2.0;
         let asked = (Kind::Reads, READ_CONNECTIONS, Pace::Open { per_second });
@@ -454,12 +452,12 @@ impl<'a> Bench<'a> {
         Ok(report)
     }
 
-    /// Whether what was measured is what the targets speak of.
+    /// Returns whether the measurement is the one that the targets are for.
     fn is_asked(&self) -> bool {
         MEMBERS <= self.members.count && SECONDS <= self.lasting.as_secs()
     }
 
-    /// What the server's metrics say of groups.
+    /// Returns the server's metrics of groups.
     fn groups(&self) -> Result<GroupFigures, Failure> {
         let address = self.serving(Who::Server).address;
         let text = ask(address, "/metrics").map_err(failed)?;
@@ -470,7 +468,7 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Kills the server and looks at what it left behind.
+    /// Kills the server and verifies what it left behind.
     fn verify(&mut self) -> Result<(u64, bool), Failure> {
         self.server = None;
         let found =
@@ -489,7 +487,7 @@ impl<'a> Bench<'a> {
 
 const PERCENTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)];
 
-/// Figures of the server's metrics, since it began.
+/// Figures from the server's metrics, since its start.
 #[derive(Clone, Copy)]
 struct GroupFigures {
     syncs: f64,
@@ -506,7 +504,7 @@ impl GroupFigures {
         }
     }
 
-    /// Commands of a group; `None` where there was none.
+    /// Returns commands per group; `None` without any group.
     fn mean(self) -> Option<f64> {
         (0.0 < self.syncs).then(|| self.commands / self.syncs)
     }
@@ -516,16 +514,16 @@ impl GroupFigures {
     }
 }
 
-/// A sum with what a clock went on between two looks at it, where it says anything.
+/// Adds the difference of two clock readings to a sum, where known.
 fn sum(sum: Option<f64>, before: Option<f64>, after: Option<f64>) -> Option<f64> {
     let more = before.zip(after).map(|(before, after)| after - before);
     more.map(|more| sum.unwrap_or(0.0) + more).or(sum)
 }
 
-/// A rate that what follows is measured at.
+/// Returns the rate for the following measurements.
 ///
 /// # Errors
-/// Where there is none.
+/// The rate is unknown.
 fn known(rate: Option<f64>, what: &str) -> Result<f64, Failure> {
     rate.ok_or_else(|| {
         Failure::new(
@@ -540,7 +538,7 @@ fn metric(text: &str, name: &str) -> f64 {
     value.and_then(|value| value.parse().ok()).unwrap_or(0.0)
 }
 
-/// The syncs that a server's log tells of.
+/// Returns the syncs in a server's log.
 fn syncs_of(lines: &[String]) -> Vec<ideal::Sync> {
     let sync = |line: &String| {
         let line: serde_json::Value = serde_json::from_str(line).ok()?;
@@ -599,7 +597,7 @@ fn serve(cores: &Cores, data_dir: &str, log: &str, interrupt: &Interrupt) -> Res
     Serving::start(cores, &arguments, interrupt)
 }
 
-/// Answers of the server, for the stub.
+/// Returns responses of the server, for the stub.
 fn sample(server: &Serving, members: &Members) -> std::io::Result<Answers> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -1,5 +1,5 @@
-//! What is asked for: signups on the route that the replaced service's clients use, and the four questions
-//! about one member.
+//! The requests: signups on the route that the replaced service's clients use, and the four queries about one
+//! member.
 
 use std::{io::Write, net::SocketAddr, ops::Range, sync::Arc};
 
@@ -8,10 +8,10 @@ use uuid::{Builder, Uuid};
 
 use crate::shapes;
 
-/// Steps of an upline that one request asks for: as many as plans pay.
+/// Upline levels per request: as many as plans pay.
 const UPLINE_STEPS: usize = 15;
 
-/// The questions, in turn. The count is the drop-in's, which is the one that its clients ask.
+/// The queries, in rotation. The count uses the compatible route, which is the one its clients use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Question {
     Member,
@@ -23,7 +23,7 @@ pub(super) enum Question {
 impl Question {
     pub const ALL: [Self; 4] = [Self::Member, Self::Rank, Self::Count, Self::Upline];
 
-    /// Route as axum writes it.
+    /// The route in axum's syntax.
     pub fn route(self) -> &'static str {
         match self {
             Self::Member => "/v1/members/{id}",
@@ -33,7 +33,7 @@ impl Question {
         }
     }
 
-    /// What the report calls it.
+    /// Returns its name in the report.
     pub fn shown(self) -> String {
         match self {
             Self::Upline => format!("{}?limit={UPLINE_STEPS}", self.route()),
@@ -46,7 +46,7 @@ impl Question {
     }
 }
 
-/// A question whose answer takes much work, about the first member: everybody is below it, or most are.
+/// An expensive query about the first member, whose downline is all or most of the network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Heavy {
     /// A page of a thousand of its downline.
@@ -55,16 +55,16 @@ pub(super) enum Heavy {
     Tree,
     /// A page of a thousand of a deep level.
     Level,
-    /// Why one of its bonuses is what it is.
+    /// The explanation of one of its bonuses.
     Explain,
-    /// The member at an earlier LSN, another one each time.
+    /// The member at an earlier LSN, a different one each time.
     AsOf,
 }
 
 impl Heavy {
     pub const ALL: [Self; 5] = [Self::Downline, Self::Tree, Self::Level, Self::Explain, Self::AsOf];
 
-    /// What the report calls it.
+    /// Returns its name in the report.
     pub fn shown(self) -> &'static str {
         match self {
             Self::Downline => "/v1/members/{id}/downline?limit=1000",
@@ -89,14 +89,14 @@ impl Heavy {
     }
 }
 
-/// What heavy questions name.
+/// The parameters of heavy queries.
 #[derive(Clone, Default)]
 pub(super) struct Facts {
     pub bonuses: Vec<Uuid>,
     pub lsns: Range<u64>,
 }
 
-/// The members that the network began with, drawn at random.
+/// The members of the initial network, drawn at random.
 #[derive(Clone)]
 pub(super) struct Members {
     pub seed: u64,
@@ -120,8 +120,8 @@ impl Members {
     }
 }
 
-/// Writes one request after the other. Two with different `stream`s never sign the same member up, but for a
-/// chance of one in 2^60.
+/// Generates requests. Two with different `stream`s never sign up the same member, except with a probability
+/// of 2^-60.
 pub(super) struct Requests {
     kind: Kind,
     members: Members,
@@ -136,7 +136,7 @@ pub(super) enum Kind {
     Signups,
     /// Each of [`Question::ALL`] in turn, about members drawn at random.
     Reads,
-    /// Of which the server may refuse some.
+    /// Heavy queries, of which the server may refuse some.
     Heavy(Heavy),
 }
 
@@ -146,12 +146,12 @@ impl Requests {
         Self { kind, members, random, host: host.to_string(), turn: 0 }
     }
 
-    /// Whether an answer with this status says no more than that there is too much of this kind.
+    /// Returns whether a response with this status only signals overload.
     pub fn may_be_refused(&self, status: u16) -> bool {
         matches!(self.kind, Kind::Heavy(_)) && matches!(status, 429 | 503)
     }
 
-    /// Writes the next request in place of what is in `out`.
+    /// Writes the next request to `out`, replacing its content.
     pub fn next(&mut self, out: &mut Vec<u8>) {
         out.clear();
         match self.kind {
@@ -195,7 +195,7 @@ impl Requests {
     }
 }
 
-/// What stands before, between and after the ids of a signup's body.
+/// The text before, between and after the ids in a signup's body.
 const SIGNUP_PARTS: [&str; 3] = ["{\"user_id\":\"", "\",\"parent_id\":\"", "\"}"];
 
 #[cfg(test)]

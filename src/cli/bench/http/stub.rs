@@ -1,23 +1,23 @@
-//! `upline bench-stub`: what bounds the server, as a program: the HTTP stack and the disk, with nothing of
-//! ours between them.
+//! `upline bench-stub`: the server's upper bound as a program: the HTTP stack and the disk, without any of
+//! our code between them.
 //!
-//! An honest limit does all that nobody can leave out, in the cheapest way there is, and nothing else:
+//! A fair upper bound does everything that is unavoidable, in the cheapest way, and nothing else:
 //!
 //! - the same accept loop (tokio's threads, hyper's HTTP/1.1, TCP_NODELAY) and axum's router, in a process of
 //!   its own with as many cores;
 //! - a signup's body is parsed (by serde, into the same two ids), goes through a bounded channel of the same
-//!   length to one writer thread, which takes what waits as one group, writes as many bytes as the log's
-//!   frame for that group has into a file of written zeros, syncs it once, and answers through the same kind
-//!   of channel; the answer has the same headers and the same bytes, with the id of whoever asked;
-//! - a question's id is parsed, and the answer is one that the real server gave about some other member, from
+//!   length to one writer thread, which takes all waiting signups as one group, writes as many bytes as the
+//!   log's frame for that group has into a file prefilled with zeros, syncs it once, and replies through the
+//!   same kind of channel; the response has the same headers and the same bytes, with the id from the
+//!   request;
+//! - a query's id is parsed, and the response is one that the real server gave for some other member, from
 //!   memory.
 //!
-//! What is left out, and so is what the ratio shows: limits and timeouts, authorization, metrics, catching
-//! panics; the tolerant reader of bodies; looking ids up, judging, encoding and checksumming the log,
-//! applying (place, counts, ranks), publishing, locks; printing what was read.
+//! Left out, and therefore visible in the ratio: limits and timeouts, authorization, metrics, catching
+//! panics; the tolerant body parser; id lookup, validation, encoding and checksumming the log, applying
+//! (placement, counts, ranks), publishing, locks; serializing results.
 //!
-//! It keeps nothing, so it serves nobody: it is for `upline bench http` alone, which is why `--help` does not
-//! list it.
+//! It stores nothing and is for `upline bench http` alone, which is why `--help` does not list it.
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread};
 
@@ -54,7 +54,7 @@ use crate::{
     engine::limits::{GROUP_COMMANDS_MAX, QUEUE_MAX},
 };
 
-/// Connections that the kernel may hold until they are accepted.
+/// Connections that the kernel queues until they are accepted.
 const BACKLOG: u32 = 1_024;
 
 #[derive(clap::Args, Debug)]
@@ -67,12 +67,12 @@ pub(in crate::cli) struct Args {
     log: PathBuf,
 }
 
-/// What the real server answered.
+/// Responses of the real server.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Answers {
     /// To a signup.
     pub signup: String,
-    /// About some members, in the order of [`Question::ALL`].
+    /// For some members, in the order of [`Question::ALL`].
     pub questions: [Vec<String>; 4],
 }
 
@@ -91,15 +91,15 @@ struct SignupBody {
 
 struct Stub {
     queue: mpsc::Sender<Signup>,
-    /// The answer to a signup, and where in it the id stands.
+    /// The response to a signup, and the offset of the id in it.
     signup: (Vec<u8>, usize),
     questions: [Vec<Bytes>; 4],
 }
 
-/// Serves until told to stop.
+/// Serves until stopped.
 ///
 /// # Errors
-/// When the answers cannot be read, or the file not be written.
+/// When the responses cannot be read, or the file cannot be written.
 pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
     let failed = |error: io::Error| Failure::new(Exit::Failed, error);
@@ -168,7 +168,7 @@ async fn serve_connection(stream: TcpStream, router: Router) {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         router.clone().oneshot(request.map(Body::new))
     });
-    // A connection that ends badly is its client's to tell.
+    // A failed connection is reported by its client.
     _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -195,7 +195,7 @@ async fn answer<const QUESTION: usize>(
     let body = answers[usize::from(id.as_bytes()[15]) % answers.len()].clone();
     let mut response = response(StatusCode::OK, body);
     if QUESTION != 2 {
-        // As long as the LSN of a network of a million.
+        // Same length as the LSN of a network of a million.
         response.headers_mut().insert("x-lsn", HeaderValue::from_static("1000000"));
     }
     response
@@ -209,7 +209,7 @@ fn response(status: StatusCode, body: Bytes) -> Response<Body> {
     response
 }
 
-/// The writer: takes what waits, writes as many bytes as its frame has, syncs once, answers.
+/// The writer: drains the queue, writes as many bytes as the frame would have, syncs once, and replies.
 fn write(mut waiting: mpsc::Receiver<Signup>, mut file: Prepared) {
     let record = signup_record_bytes();
     let mut group: Vec<Signup> = Vec::with_capacity(GROUP_COMMANDS_MAX);
@@ -231,7 +231,7 @@ fn write(mut waiting: mpsc::Receiver<Signup>, mut file: Prepared) {
         }
         frame.resize(frame_bytes(frame.len()), 0x5a);
         if let Err(error) = file.append(&frame) {
-            // Whoever waits is told by the end of the channels, the generator by their answers.
+            // Waiting requests fail when their channels close, and the generator sees their responses.
             screen::tell(&format!("the disk failed: {error}"));
             return;
         }
@@ -242,7 +242,7 @@ fn write(mut waiting: mpsc::Receiver<Signup>, mut file: Prepared) {
     }
 }
 
-/// Bytes that the log's frame has for a group of so many signups.
+/// Returns the bytes of a log frame for a group of this many signups.
 pub(super) fn group_bytes(signups: f64) -> usize {
     #[expect(
         clippy::cast_possible_truncation,
@@ -253,7 +253,7 @@ pub(super) fn group_bytes(signups: f64) -> usize {
     frame_bytes(signups * signup_record_bytes())
 }
 
-/// Bytes that the log's record of such a signup has.
+/// Returns the bytes of the log record of such a signup.
 fn signup_record_bytes() -> usize {
     let register = Register {
         member: MemberId([1; 16]),
@@ -264,7 +264,7 @@ fn signup_record_bytes() -> usize {
         joined_at: None,
         origin: Origin::Signup,
     };
-    // The bench asks without credentials, from this machine.
+    // The bench sends no credentials and runs on this machine.
     let actor = Some(Actor::new(ActorKind::Anonymous, "127.0.0.1"));
     let stamped =
         Stamped { lsn: 1, time: Timestamp(0), key: None, actor, command: Command::Register(register) };

@@ -1,8 +1,8 @@
-//! HTTP/1.1 as a load generator needs it: requests are bytes, and of an answer only status, length and end
+//! Minimal HTTP/1.1 for a load generator: requests are bytes, and of a response only status, length and end
 //! matter.
 //!
-//! One request at a time on a connection that is kept; answers must name their length. Nothing else is
-//! understood, so nothing else costs time.
+//! One request at a time on a keep-alive connection; responses must have a Content-Length. Nothing else is
+//! parsed, so nothing else costs time.
 
 use std::{io, net::SocketAddr, pin::Pin};
 
@@ -11,12 +11,11 @@ use tokio::{
     net::TcpStream,
 };
 
-/// The largest answer taken. What is asked for here has some hundreds of bytes, a page of an upline some
-/// thousands.
+/// The largest response accepted. Responses here have some hundreds of bytes, an upline page some thousands.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
-/// The header that says how long an answer's body is.
+/// The header with the length of the response body.
 const LENGTH: &[u8] = b"content-length:";
-/// Room for an answer to begin with.
+/// Initial size of the response buffer.
 const BUFFER_BYTES: usize = 8 << 10;
 
 pub(super) struct Connection {
@@ -24,7 +23,7 @@ pub(super) struct Connection {
     buffer: Vec<u8>,
 }
 
-/// An answer, as long as no other request is sent.
+/// A response, valid until the next request is sent.
 pub(super) struct Answer<'c> {
     pub status: u16,
     pub body: &'c [u8],
@@ -37,7 +36,7 @@ impl Connection {
         Ok(Self { stream, buffer: vec![0; BUFFER_BYTES] })
     }
 
-    /// Sends a request and reads the answer to its end.
+    /// Sends a request and reads the complete response.
     pub async fn exchange(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
         self.send(request).await?;
         let mut filled = 0;
@@ -79,8 +78,7 @@ impl Connection {
         }
     }
 
-    /// Not `try_read`: that would look for bytes once more before it waits, at the price of a system call for
-    /// each request.
+    /// Not `try_read`: that would poll once more before it waits, at the cost of a system call per request.
     async fn read(&mut self, filled: usize) -> io::Result<usize> {
         let (stream, room) = (&mut self.stream, &mut self.buffer[filled..]);
         let mut room = ReadBuf::new(room);
@@ -109,17 +107,17 @@ fn too_long() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "an answer longer than any that is asked for")
 }
 
-/// What matters of an answer's head.
+/// The relevant parts of a response head.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Head {
     status: u16,
-    /// With the empty line at its end.
+    /// Including the empty line at its end.
     bytes: usize,
     content_length: usize,
 }
 
 impl Head {
-    /// `None` while its end has not come.
+    /// Returns `None` while it is incomplete.
     fn parse(bytes: &[u8]) -> io::Result<Option<Self>> {
         let invalid = |what| io::Error::new(io::ErrorKind::InvalidData, what);
         let mut lines = Lines(bytes);
@@ -146,7 +144,7 @@ impl Head {
     }
 }
 
-/// Lines that end in CR LF, those that are whole.
+/// Complete lines that end in CR LF.
 struct Lines<'b>(&'b [u8]);
 
 impl<'b> Iterator for Lines<'b> {
