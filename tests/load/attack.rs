@@ -24,7 +24,7 @@ fn is_run_alone(name: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return false;
     }
-    let status = Command::new("sh")
+    let run = Command::new("sh")
         .args([
             "-c",
             "ulimit -n 65536 2>/dev/null || ulimit -n $(ulimit -Hn); exec \"$0\" --exact \"$1\" --nocapture",
@@ -33,9 +33,13 @@ fn is_run_alone(name: &str) -> bool {
         .arg(name)
         .env(INSIDE, "1")
         .stdin(Stdio::null())
-        .status()
+        .stderr(Stdio::inherit())
+        .output()
         .expect("a shell starts");
-    assert!(status.success(), "{name}, in a process of its own");
+    let said = String::from_utf8_lossy(&run.stdout);
+    println!("{said}");
+    // A name that fits no test runs none, and succeeds.
+    assert!(run.status.success() && said.contains("1 passed"), "{name}, in a process of its own");
     true
 }
 

@@ -174,7 +174,7 @@ fn attack() {
 #[test]
 fn a_server_without_files_loses_nothing_and_goes_on() {
     let _turn = turn();
-    if !is_run_alone("files::a_server_without_files_loses_nothing_and_goes_on") {
+    if !is_run_alone("attack::files::a_server_without_files_loses_nothing_and_goes_on") {
         attack();
     }
 }
