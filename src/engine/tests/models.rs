@@ -31,7 +31,10 @@ use super::{
     rig::{Rig, ScriptInner},
     *,
 };
-use crate::durability::{SEGMENT_BYTES_MIN, memory::Memory};
+use crate::{
+    durability::{SEGMENT_BYTES_MIN, memory::Memory},
+    metrics::Metrics,
+};
 
 const ITERATIONS: u64 = 200;
 /// Thread switches that a bug may need: three find most.
