@@ -83,7 +83,7 @@ pub enum KeyFileError {
     Io { what: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{} was written by a newer release (version {version}, this one knows {VERSION})", path.display())]
     Newer { path: PathBuf, version: u32 },
-    #[error("{} is damaged: {reason}; restore it from a backup, or move it away and create keys anew", path.display())]
+    #[error("{} is damaged: {reason}; restore it from a backup, or move it away and create new keys", path.display())]
     Damaged { path: PathBuf, reason: String },
     #[error("{} is being changed by another process", .0.display())]
     Locked(PathBuf),

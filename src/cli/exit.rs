@@ -152,7 +152,7 @@ fn way_out(damage: &durability::Damage) -> String {
 
 /// Where the files are intact but the state is wrong, no file can be repaired.
 const RESTORE: &str = "\nnothing was changed, and no file is damaged that could be repaired. Try the release that wrote the directory (`upline --version` there); else \
-     restore a backup, or take a copy of the directory to whoever maintains this program";
+     restore a backup, or send a copy of the directory to the maintainers of this program";
 
 impl From<KeyFileError> for Failure {
     fn from(error: KeyFileError) -> Self {

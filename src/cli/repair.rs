@@ -179,8 +179,9 @@ fn object_of(look: &Look) -> Value {
 fn beyond_repair(error: Error, data_dir: &Path) -> Failure {
     let Error::Damaged(damage) = &error else { return error.into() };
     let way_out = if damage.file == data_dir.join("instance") {
-        "It holds the keys of this network and cannot be computed anew, but it never changes: put the file `instance` of any backup or copy of this very \
-         directory, however old, in its place, and look again. Without one, restore a whole backup"
+        "It holds the keys of this network and cannot be recomputed, but it never changes: put the file \
+         `instance` of any backup or copy of this very directory, however old, in its place, and look again. \
+         Without one, restore a whole backup"
     } else if damage.file == data_dir.join("log").join("cut") {
         "Start the server on it (`upline serve`), which finishes the cut; if that refuses too, restore a backup"
     } else {

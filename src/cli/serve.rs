@@ -299,7 +299,7 @@ fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport, as
             if asks_for_credentials {
                 "service keys and tokens"
             } else {
-                "open to whoever reaches the address"
+                "open to everybody who reaches the address"
             }
             .into(),
         ),

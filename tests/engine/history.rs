@@ -193,7 +193,7 @@ fn one_state_of_the_past_is_held_at_a_time() {
     };
     std::thread::sleep(Duration::from_millis(50));
     drop(held);
-    assert_eq!(later.join().unwrap(), Ok(11), "whoever waits comes next");
+    assert_eq!(later.join().unwrap(), Ok(11), "the waiting one comes next");
 }
 
 fn runtime() -> tokio::runtime::Runtime {

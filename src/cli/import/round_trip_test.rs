@@ -234,7 +234,7 @@ fn row_ids_from_elsewhere_survive() {
     let (members, bonuses) = export::files_of(&network.state);
     assert!(
         !header_of(&members).contains(",id") && !header_of(&bonuses).contains(",id"),
-        "none was brought along"
+        "none was imported"
     );
     join(&mut network, 3, origin(1));
     join(&mut network, 4, origin(2));

@@ -29,31 +29,27 @@ impl Step {
             Self::Aside(path) => format!("move {} aside", path.display()),
             Self::Replace(path, Fresh { until: Some(offset), .. }) => {
                 format!(
-                    "write {} afresh with what verifies of it, up to byte {offset}, and keep the damaged one aside",
+                    "rewrite {} with what verifies of it, up to byte {offset}, and keep the damaged one aside",
                     path.display()
                 )
             }
             Self::Replace(path, Fresh { header: Some(_), .. }) => {
                 format!(
-                    "write {} afresh with its header computed anew, and keep the damaged one aside",
+                    "rewrite {} with its header recomputed, and keep the damaged one aside",
                     path.display()
                 )
             }
-            Self::Replace(path, _) => format!(
-                "write {} afresh with its full length, and keep the damaged one aside",
-                path.display()
-            ),
+            Self::Replace(path, _) => {
+                format!("rewrite {} with its full length, and keep the damaged one aside", path.display())
+            }
             Self::Begin(number) => format!("begin segment {number} of the log after LSN {after}"),
             Self::Evidence { path, durable_lsn, .. } => {
-                format!(
-                    "write {} afresh so that it asks for no command after LSN {durable_lsn}",
-                    path.display()
-                )
+                format!("rewrite {} so that it asks for no command after LSN {durable_lsn}", path.display())
             }
             Self::Back { from, to } => format!("bring {} back as {}", from.display(), to.display()),
             Self::Relabel { path, durable_lsn } => {
                 format!(
-                    "write {} afresh so that it asks for no command after LSN {durable_lsn}, and keep the old one aside",
+                    "rewrite {} so that it asks for no command after LSN {durable_lsn}, and keep the old one aside",
                     path.display()
                 )
             }

@@ -256,7 +256,7 @@ impl Survey {
                 let lsn = before.map(|before| before.end.next_lsn);
                 let rebuilt = rebuild(instance, number, content, before, beginnings);
                 let reason = if rebuilt.is_some() {
-                    "its header does not verify; it can be computed anew"
+                    "its header does not verify; it can be recomputed"
                 } else {
                     "its header does not verify"
                 };

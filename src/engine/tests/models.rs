@@ -129,7 +129,7 @@ fn no_reader_ever_sees_the_chain_broken() {
                 for _ in 0..4 {
                     marks.get().validate();
                     let seen = engine.read(|state, _| {
-                        assert_eq!(marks.applied(), state.lsn(), "whoever sees the state sees the mark");
+                        assert_eq!(marks.applied(), state.lsn(), "a reader of the state sees its mark");
                         state.lsn()
                     });
                     assert!(seen <= script.get(ScriptInner::durable_lsn), "shown, and not durable");
