@@ -128,7 +128,11 @@ pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
         ));
     }
     if refused != 0 {
-        let verb = if writes { "were" } else { "would be" };
+        let verb = match (writes, refused) {
+            (false, _) => "would be",
+            (true, 1) => "was",
+            (true, _) => "were",
+        };
         let all = if writes { "all others are in the network" } else { "all others would be imported" };
         return Err(Failure::new(
             Exit::RowsLeftOut,
