@@ -164,7 +164,7 @@ impl Writer {
         self.stamp(clock.wall);
 
         let result = self.journal.append(&self.group, self.outcome_hash);
-        if let Err(DurabilityError::NoNextSegment { .. }) = result {
+        if let Err(DurabilityError::NoRoom { .. }) = result {
             // Nothing was written: the next group reuses these LSNs.
             (self.lsn, self.time) = before;
             return self.refuse_group(SubmitError::NoRoom);
@@ -317,18 +317,15 @@ impl Writer {
         self.preparations.clear();
     }
 
-    /// An empty group records in the log how far it is durable; the log writes nothing if that is already
-    /// recorded.
+    /// Records in the log how far it is durable.
     fn mark(&mut self) {
         if self.shared.is_poisoned() {
             return;
         }
-        let result = self.journal.append(&[], self.outcome_hash);
-        let result =
-            result.and_then(|appended| if appended.bytes == 0 { Ok(self.lsn) } else { self.journal.sync() });
-        match result {
+        let marked = self.journal.mark(self.outcome_hash);
+        match marked.and_then(|is_written| if is_written { self.journal.sync() } else { Ok(self.lsn) }) {
             // The mark is best effort: the next group records the same.
-            Ok(_) | Err(DurabilityError::NoNextSegment { .. }) => {}
+            Ok(_) | Err(DurabilityError::NoRoom { .. }) => {}
             Err(error) => self.poison(&error.to_string()),
         }
         self.publish_figures();

@@ -34,7 +34,8 @@ use upline::{
         },
     },
     durability::{
-        DataDir, Error, FORMAT_VERSION, Genesis, InstanceId, LogOptions, Opened, Retention, SnapshotStore,
+        DataDir, Error, FORMAT_VERSION, Genesis, InstanceId, Journal, LogOptions, Opened, PendingCut,
+        Retention, SnapshotStore,
         inspect::{self, LogItem, SegmentHeaderSeen},
         storage::Disk,
     },
@@ -267,7 +268,7 @@ fn generate(path: &Path) -> String {
         }
         lsn += size;
     }
-    opened.journal.append(&[], state.outcome_hash()).unwrap();
+    opened.journal.mark(state.outcome_hash()).unwrap();
     opened.journal.sync().unwrap();
     drop(opened);
     describe(FORMAT_VERSION, path)
@@ -457,7 +458,7 @@ fn the_whole_log_of_version_1_replays_from_nothing_through_the_archive() {
     let place = copy_of(1);
     let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
     let (mut state, mut maps) = (State::new(plan(), CODE_KEY), MemberDirectory::with_capacity(0, 0));
-    for group in opened.journal.read_from(1).unwrap() {
+    for group in opened.journal.reader().read_from(1).unwrap() {
         let group = group.unwrap();
         assert_eq!(group.outcome_hash_before, Some(state.outcome_hash()));
         for stamped in &group.commands {
@@ -761,7 +762,7 @@ fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
         let before = files(place.path());
         let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
         let mut state = replay(version, &mut opened);
-        opened.journal.append(&[], state.outcome_hash()).unwrap();
+        opened.journal.mark(state.outcome_hash()).unwrap();
         opened.journal.sync().unwrap();
         drop(opened);
         // Older releases do not know `durable`, and leave it alone.
@@ -804,12 +805,18 @@ fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
         })
         .unwrap();
         assert_eq!(seen, (1..=COMMANDS + 1).collect::<Vec<_>>(), "version {version}");
-        // And truncating back into the old part leaves a directory that an older release reads.
-        let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
-        opened.journal.cut_suffix(COMMANDS - 2).unwrap();
+        // An interrupted cut is finished in the old form: what is left is a directory that an older release
+        // reads.
+        let place = copy_of(version);
+        let mut cut =
+            [&b"uplinCUT"[..], &(COMMANDS - 2).to_le_bytes(), &before["/instance"][16..32]].concat();
+        cut.extend_from_slice(&crc32c::crc32c(&cut).to_le_bytes());
+        fs::write(place.path().join("log/cut"), cut).unwrap();
+        let opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
+        assert_eq!(opened.report.finished_cut, Some(PendingCut { after: COMMANDS - 2, last_lsn: COMMANDS }));
         drop(opened);
         let opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
-        assert_eq!(opened.report.log_last_lsn, COMMANDS - 2);
+        assert_eq!((opened.report.log_last_lsn, opened.report.finished_cut), (COMMANDS - 2, None));
     }
 }
 

@@ -72,7 +72,7 @@ fn a_tail_torn_at_any_byte_is_cut_and_the_rest_is_kept() {
         );
         assert_tail(&mut opened, 1, kept * 3);
         // The log continues after the cut, and what was mended stays mended.
-        append(&mut *opened.journal, kept * 3 + 1, 3).unwrap();
+        append(&mut opened.journal, kept * 3 + 1, 3).unwrap();
         drop(opened);
         let mut opened = open_at(&memory).unwrap();
         assert_eq!(opened.report.torn, None);
@@ -118,7 +118,7 @@ fn every_flipped_byte_in_a_log_of_several_segments_is_refused_or_harmless() {
 fn a_lost_sector_is_refused_where_the_log_knows_that_it_was_durable() {
     let memory = with_groups(60);
     let mut opened = open_at(&memory).unwrap();
-    opened.journal.append(&[], 0).unwrap();
+    opened.journal.mark(0).unwrap();
     opened.journal.sync().unwrap();
     drop(opened);
     let content = memory.content(&segment(1)).unwrap();
@@ -216,7 +216,7 @@ fn segments_and_snapshots_of_another_directory_are_refused() {
     creation.finish(writer, [1; 32], [2; 32]).unwrap();
     let mut opened = open_at(&theirs).unwrap();
     for number in 0..100 {
-        append(&mut *opened.journal, number * 3 + 1, 3).unwrap();
+        append(&mut opened.journal, number * 3 + 1, 3).unwrap();
     }
     drop(opened);
     let snapshot = Path::new(ROOT).join("snapshots/00000000000000000000.snap");
@@ -365,7 +365,7 @@ fn noise_in_a_prepared_segment_is_swept_away() {
         memory.set_content(&segment(2), &content);
         let mut opened = open_at(&memory).unwrap();
         for number in 5..150 {
-            append(&mut *opened.journal, number * 3 + 1, 3).unwrap();
+            append(&mut opened.journal, number * 3 + 1, 3).unwrap();
         }
         drop(opened);
         assert_tail(&mut open_at(&memory).unwrap(), 1, 450);
@@ -383,7 +383,7 @@ fn a_cut_trailer_with_noise_behind_it_is_mended_for_good() {
     let mut opened = open_at(&memory).unwrap();
     assert!(opened.report.torn.is_some());
     assert_tail(&mut opened, 1, 15);
-    append(&mut *opened.journal, 16, 3).unwrap();
+    append(&mut opened.journal, 16, 3).unwrap();
     drop(opened);
     assert_tail(&mut open_at(&memory).unwrap(), 1, 18);
 }
@@ -404,14 +404,14 @@ fn damage_in_the_archive_is_reported_and_not_in_the_way() {
     memory.set_content(&path, &content);
     let opened = open_at(&memory).unwrap();
     assert_eq!(opened.report.history_damage.as_ref().map(|damage| &damage.file), Some(&path));
-    assert!(matches!(opened.journal.read_from(1), Err(Error::BelowRetained { .. })));
+    assert!(matches!(opened.journal.reader().read_from(1), Err(Error::BelowRetained { .. })));
     drop(opened);
     let mut content = good;
     content[700] ^= 1;
     memory.set_content(&path, &content);
     let opened = open_at(&memory).unwrap();
     assert_eq!(opened.report.history_damage, None);
-    let mut reader = opened.journal.read_from(1).unwrap();
+    let mut reader = opened.journal.reader().read_from(1).unwrap();
     assert!(reader.any(|group| matches!(group, Err(Error::Damaged(_)))));
     assert!(reader.next().is_none());
 }
@@ -430,7 +430,7 @@ fn missing_segments_that_the_newest_snapshot_covers_are_reported_and_not_in_the_
     let found = opened.report.history_damage.clone().unwrap();
     assert_eq!((found.file, found.lsn), (segment(2), Some(1)));
     assert_eq!((opened.report.snapshot_lsn, opened.report.log_last_lsn), (500, 600));
-    assert!(matches!(opened.journal.read_from(1), Err(Error::BelowRetained { .. })));
+    assert!(matches!(opened.journal.reader().read_from(1), Err(Error::BelowRetained { .. })));
     // From the next snapshot on, only past states need what is gone.
     snapshot(&opened, 550, 600).unwrap();
     assert_eq!(opened.snapshots.list().unwrap(), [500, 550]);

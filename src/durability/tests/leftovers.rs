@@ -17,7 +17,7 @@ fn whole() -> Memory {
     let memory = with_groups(0);
     let mut opened = open(&memory.shared(), root()).unwrap();
     for number in 0..300 {
-        append(&mut *opened.journal, number * 3 + 1, 3).unwrap();
+        append(&mut opened.journal, number * 3 + 1, 3).unwrap();
         if [99, 199].contains(&number) {
             snapshot(&opened, number * 3 + 3, number * 3 + 3).unwrap();
         }
@@ -199,14 +199,14 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
     let longer = {
         let memory = whole.copy();
         let mut opened = open(&memory.shared(), root()).unwrap();
-        append(&mut *opened.journal, 901, 3).unwrap();
+        append(&mut opened.journal, 901, 3).unwrap();
         drop(opened);
         memory.content(&paths().segment(last)).unwrap()
     };
     let beyond = {
         let memory = whole.copy();
         let mut opened = open(&memory.shared(), root()).unwrap();
-        append(&mut *opened.journal, 901, 3).unwrap();
+        append(&mut opened.journal, 901, 3).unwrap();
         snapshot(&opened, 903, 903).unwrap();
         memory.content(&paths().snapshot(903)).unwrap()
     };
@@ -313,7 +313,10 @@ fn nothing_is_renamed_over_something_else() {
     memory.set_content(&paths().archived(number), b"an operator's");
     assert!(opened.journal.purge_prefix(900).is_err());
     assert_eq!(memory.content(&paths().archived(number)).as_deref(), Some(&b"an operator's"[..]));
-    assert_eq!(opened.journal.read_from(first).unwrap().next().unwrap().unwrap().commands[0].lsn, first);
+    assert_eq!(
+        opened.journal.reader().read_from(first).unwrap().next().unwrap().unwrap().commands[0].lsn,
+        first
+    );
     memory.set_content(&paths().snapshot(700), b"an operator's");
     assert!(snapshot(&opened, 700, 900).is_err());
     assert_eq!(memory.content(&paths().snapshot(700)).as_deref(), Some(&b"an operator's"[..]));

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use super::{directory::PastDirectory, effort::Effort, error::HistoryError};
 use crate::{
     core::state::State,
-    durability::{Error as DurabilityError, Group, LogView, SnapshotStore},
+    durability::{Error as DurabilityError, Group, LogReader, SnapshotStore},
     engine::{
         MemberDirectory, OpenError, limits,
         marks::Marks,
@@ -24,7 +24,7 @@ pub(in crate::engine) struct Present<'a> {
 
 /// What past states are rebuilt from, and the last one rebuilt.
 pub(in crate::engine) struct History {
-    pub log: LogView,
+    pub log: Arc<dyn LogReader>,
     snapshots: SnapshotStore,
     /// Held while a state is rebuilt: one at a time, so that memory holds one past network in addition to the
     /// present one.
@@ -38,7 +38,7 @@ struct Past {
 }
 
 impl History {
-    pub fn new(log: LogView, snapshots: SnapshotStore) -> Self {
+    pub fn new(log: Arc<dyn LogReader>, snapshots: SnapshotStore) -> Self {
         Self { log, snapshots, last: Mutex::default(), waiting: AtomicUsize::new(0) }
     }
 
