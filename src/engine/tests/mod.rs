@@ -1,8 +1,10 @@
-//! The engine's threads against a scripted journal and snapshot sink. Tests that need real files are in
-//! `tests/engine`.
+//! The engine's threads against a scripted journal and snapshot sink; `logs.rs` runs it on whole logs. Tests
+//! that need real files are in `tests/engine`.
 
+mod logs;
 #[cfg(feature = "shuttle")]
 mod models;
+mod replica;
 mod rig;
 
 use std::{
