@@ -260,7 +260,7 @@ impl State {
         let Some(reference) = reference else { return };
         let newest = u32::try_from(self.ledger.triggers() - 1).expect("limited by ENTRIES_MAX");
         let ledger = &self.ledger;
-        self.references.push(newest, reference, |trigger| ledger.trigger_key(trigger).0);
+        self.tables.references.push(newest, reference, |trigger| ledger.trigger_key(trigger).0);
     }
 
     /// Adds an entry to the group begun last; returns its index.
@@ -286,10 +286,10 @@ impl State {
     /// An entry can be reversed once, and a reversal never.
     pub(in crate::core) fn judge_reverse(&self, entry: u64) -> Result<(), Rejection> {
         self.judge_pay(entry)?;
-        if self.reversals.reverses(entry).is_some() {
+        if self.tables.reversals.reverses(entry).is_some() {
             return Err(Rejection::EntryIsReversal);
         }
-        if self.reversals.reversal_of(entry).is_some() {
+        if self.tables.reversals.reversal_of(entry).is_some() {
             return Err(Rejection::ReversedBefore);
         }
         if self.ledger.has_room(1) { Ok(()) } else { Err(Rejection::LedgerFull) }
@@ -318,7 +318,7 @@ impl State {
 
     fn keep_reversal(&mut self, entry: u32, reverses: u64) {
         let reverses = u32::try_from(reverses).expect("limited by ENTRIES_MAX");
-        self.reversals.push(ReversalRow { entry, reverses });
+        self.tables.reversals.push(ReversalRow { entry, reverses });
     }
 
     /// Whether an imported entry may reverse the one that it names.

@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::core::{
-    ledger::{entries::Ledger, references::References, reversals::Reversals, row_ids::CarriedIds},
+    ledger::entries::Ledger,
     network::{
         codes::{CodeKey, Codes},
         members::{Members, ONCE_KINDS},
         rank,
     },
     plan::Plan,
-    requests::{keys::Keys, unchanged::UnchangedList},
+    state::image::Tables,
     store::column::{Freeze, Kept, Scalar, freeze_fields},
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder},
     words::types::{MemberIx, Money, Timestamp, Tree},
@@ -26,31 +26,13 @@ pub struct State {
     pub(in crate::core) slots: SlotFinder,
     pub(in crate::core) codes: Codes,
     pub(in crate::core) ledger: Ledger,
-    pub(in crate::core) keys: Keys,
-    pub(in crate::core) unchanged: UnchangedList,
-    pub(in crate::core) row_ids: CarriedIds,
-    pub(in crate::core) references: References,
-    pub(in crate::core) reversals: Reversals,
+    /// Requests, row ids, references and others: each a list of rows.
+    pub(in crate::core) tables: Tables,
     pub(in crate::core) admins: Scalar<Admins>,
     pub(in crate::core) view: View,
 }
 
-freeze_fields!(State {
-    scalars,
-    members,
-    placement,
-    sponsors,
-    slots,
-    codes,
-    ledger,
-    keys,
-    unchanged,
-    row_ids,
-    references,
-    reversals,
-    admins,
-    view
-});
+freeze_fields!(State { scalars, members, placement, sponsors, slots, codes, ledger, tables, admins, view });
 
 /// The state of the frozen view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -141,11 +123,7 @@ impl State {
             sponsors: Genealogy::empty_copy(),
             codes: Codes::new(),
             ledger: Ledger::new(),
-            keys: Keys::new(),
-            unchanged: UnchangedList::new(),
-            row_ids: CarriedIds::new(),
-            references: References::new(),
-            reversals: Reversals::new(),
+            tables: Tables::new(),
             admins: Scalar::new(Admins::new()),
             view: View::None,
         }
