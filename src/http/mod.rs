@@ -45,6 +45,7 @@ mod rendering;
 mod reply;
 mod route_table;
 mod routes;
+mod routing;
 mod server;
 mod service;
 mod stream;
