@@ -48,6 +48,7 @@ pub use self::{
     requests::{
         command,
         keys::{KEY_STEP_MAX, KEY_TIME, KEYS_MAX},
+        rules::judge_carried_id,
         unchanged::{UNCHANGED_MAX, Unchanged},
     },
     state::{
@@ -65,6 +66,7 @@ pub use self::{
     tree::{preorder::Preorder, recount::Counts},
     words::{
         actor::{ACTOR_ID_BYTES_MAX, Actor, ActorKind},
+        row_ids::RowIds,
         row_kind::RowKind,
         types::{self, ADMIN_LEVELS_MAX, ADMINS_MAX},
     },

@@ -12,13 +12,13 @@ use super::{
     lifecycle::Inner,
     open,
     options::EngineOptions,
-    row_id::RowKind,
     search::{Prefix, SearchBusy},
     status::{EngineStatus, OpenReport, ShutdownReport, SnapshotInfo},
     sync,
 };
 use crate::{
     core::{
+        RowKind,
         state::State,
         types::{MemberIx, Timestamp},
     },

@@ -69,7 +69,6 @@ mod in_order;
 mod lifecycle;
 mod offline;
 mod prepare;
-mod row_id;
 mod search;
 mod shared;
 mod snapshotter;
@@ -96,7 +95,6 @@ pub use self::{
     offline::{DIFFERENCES_NAMED_MAX, Digests, KeptSnapshot, PlanTrial, RankComparison},
     open::{Loaded, create, load},
     options::{EngineOptions, NETWORK_ID, PlanChoice, SnapshotPolicy},
-    row_id::{RowIds, RowKind},
     search::{Prefix, SearchBusy},
     snapshotter::SnapshotStep,
     status::{EngineStatus, LogFigures, OpenProgress, OpenReport, ShutdownReport, SnapshotInfo, Watermarks},
@@ -106,7 +104,8 @@ pub use crate::core::{
     ACTOR_ID_BYTES_MAX, ADMIN_LEVELS_MAX, Actor, ActorKind, BreadthFirst, Brought, Digest,
     EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare, LEVEL_ORDER_WORDS, LevelOrder, Listed, Member,
     MemberFilter, NextRank, Payout, Preorder, RankNeed, RankReached, RankView, ReceivedSums, ReceivedWalk,
-    Roster, RosterOrder, SUM_LEVELS_MAX, ShareFate, Sum, Unchanged, Walk, WindowMember, WindowSize,
+    Roster, RosterOrder, RowIds, RowKind, SUM_LEVELS_MAX, ShareFate, Sum, Unchanged, Walk, WindowMember,
+    WindowSize,
     command::{
         Applied, Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register,
         Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus, WideMoney,

@@ -12,12 +12,12 @@ use super::{
     history::{Effort, History, HistoryError, Present},
     limits,
     marks::Marks,
-    row_id::{RowIds, RowKind},
     status::LogFigures,
     sync::{AtomicBool, Mutex, OnceLock, Ordering, RwLock, RwLockReadGuard, thread_local},
 };
 use crate::{
     core::{
+        RowIds, RowKind,
         state::{CopyProgress, FrozenCopy, State},
         types::Timestamp,
     },

@@ -3,4 +3,5 @@
 pub mod command;
 pub(in crate::core) mod keys;
 pub(in crate::core) mod rows;
+pub(in crate::core) mod rules;
 pub(in crate::core) mod unchanged;

@@ -45,7 +45,7 @@ impl Replicated {
 
 impl Place for Replicated {
     fn start(&self) -> Engine {
-        self.node.start()
+        self.node.open().unwrap()
     }
 }
 
@@ -187,6 +187,15 @@ fn nothing_is_shown_or_answered_before_the_other_node_has_confirmed_it() {
 }
 
 #[test]
+fn a_log_that_lost_what_it_says_is_durable_is_refused() {
+    let place = Replicated::new();
+    sign_up(&place.start(), 0..3);
+    place.cluster.lose();
+    let refused = place.node.open().err().unwrap();
+    assert!(matches!(refused, OpenError::Short { durable: 3, reached: 2 }), "{refused}");
+}
+
+#[test]
 fn another_node_takes_over_with_all_that_was_answered_and_nothing_else() {
     let place = Replicated::new();
     let old = place.start();
@@ -198,7 +207,7 @@ fn another_node_takes_over_with_all_that_was_answered_and_nothing_else() {
     wait_until("it is appended", || place.cluster.lsns() == (41, 40));
     // It has snapshots of its own: none but the first.
     let other = Node::new(&place.cluster);
-    let new = other.start();
+    let new = other.open().unwrap();
     assert_eq!(unconfirmed.join().unwrap(), Err(SubmitError::OutcomeUnknown));
     place.cluster.hold(false);
     assert_eq!(digest(&new), before, "without the write that nobody was answered");

@@ -93,6 +93,11 @@ impl Cluster {
         self.set(|held| held.holds = holds);
     }
 
+    /// Loses the last group, although it was confirmed.
+    pub fn lose(&self) {
+        self.set(|held| drop(held.groups.pop()));
+    }
+
     pub fn end(&self) {
         self.set(|held| held.is_over = true);
     }
@@ -273,7 +278,7 @@ impl GroupReader for ReplicaGroups {
         }
         let at =
             held.groups.partition_point(|group| group.commands[group.commands.len() - 1].lsn < self.next);
-        let found = &held.groups[at];
+        let Some(found) = held.groups.get(at) else { return Ok(false) };
         let wanted =
             found.commands.iter().filter(|stamped| self.next <= stamped.lsn && stamped.lsn <= self.until);
         group.commands.extend(wanted.cloned());
@@ -327,14 +332,17 @@ impl Node {
     }
 
     /// Takes the lead, and serves: from the newest snapshot of this node and the log after it.
-    pub fn start(&self) -> Engine {
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open(&self) -> std::result::Result<Engine, OpenError> {
         let options = fresh_options(PathBuf::from("unused"));
         let snapshots = self.snapshots.clone();
         let base = Base { instance: self.instance, journal: Box::new(self.cluster.lead()), snapshots };
         let snapshot = base.snapshots.newest().unwrap().reader;
         let tail = base.journal.reader().read_from(snapshot.header().lsn + 1).unwrap();
-        let built = build(&base, snapshot, tail, &mut |_| {}).unwrap();
+        let built = build(&base, snapshot, tail, &mut |_| {})?;
         let parts = built.into_parts(base, Box::new(()), new_report(), &options.clock);
-        Engine { inner: Inner::start(parts, options).unwrap() }
+        Ok(Engine { inner: Inner::start(parts, options)? })
     }
 }

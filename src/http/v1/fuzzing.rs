@@ -22,6 +22,7 @@ use crate::{
         Options,
         auth::{Gate, Principal},
         context::Shared,
+        routing,
     },
     metrics::Metrics,
 };
@@ -232,8 +233,9 @@ fn page(engine: &Engine, path: &str, cursor: Option<&str>) -> Option<Value> {
     EDGE.with(|edge| {
         let Edge { routes, runtime } = edge.get_or_init(|| Edge::new(engine));
         runtime.block_on(async {
-            let answered = tokio::time::timeout(PATIENCE, routes.answer(request)).await;
-            let (answer, _) = answered.unwrap_or_else(|_| panic!("no answer: {uri}"));
+            let found = routing::find(request.method(), request.uri().path());
+            let answered = tokio::time::timeout(PATIENCE, routes.answer(request, found)).await;
+            let answer = answered.unwrap_or_else(|_| panic!("no answer: {uri}"));
             let status = answer.status();
             assert!(matches!(status, StatusCode::OK | StatusCode::BAD_REQUEST), "{status}: {uri}");
             let body = answer.into_body().collect().await.expect("a page is whole").to_bytes();

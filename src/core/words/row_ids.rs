@@ -7,11 +7,11 @@
 //! number of rows from outsiders; it is not cryptography, and knowing a row id authorizes nothing.
 //!
 //! Imported rows may carry the ids that other systems know them by; those are in the state
-//! (`core/ledger/row_ids.rs`) and take precedence. An id that this instance computes cannot be imported.
+//! (`ledger/row_ids.rs`) and take precedence. An id that this instance computes cannot be imported.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-pub use crate::core::RowKind;
+use super::row_kind::RowKind;
 
 /// Bits of one Feistel half.
 const HALF_BITS: u32 = 61;
