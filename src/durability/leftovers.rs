@@ -249,9 +249,12 @@ fn next_lsn_in(content: &[u8], number: u64, instance: &Instance) -> Option<u64> 
     frames.map(|header| header.next_lsn()).max()
 }
 
-/// If the verified frames of an unfinished segment differ from those of the segment it should be a copy of,
-/// returns the LSN with which the first such frame begins. A killed process leaves the same frames at the
+/// If the verified groups of an unfinished segment differ from those of the segment it should be a copy of,
+/// returns the LSN with which the first such group begins. A killed process leaves the same groups at the
 /// same places; only the last one may have fewer commands, if the log was to be cut in the middle of a group.
+///
+/// Marks and seals are not compared, since they hold no commands: a power failure may take the last mark of
+/// the segment but not that of its copy, and the next group is then written where the mark was.
 fn first_other(content: &[u8], held: &[u8]) -> Option<u64> {
     let Some(Parsed::Header(header, _)) = held.first_chunk().map(SegmentHeader::parse) else { return None };
     let forms = [2, FORMAT_VERSION].map(|version| Form::new(version, &header.instance, header.number));
@@ -263,7 +266,8 @@ fn first_other(content: &[u8], held: &[u8]) -> Option<u64> {
         let there = held.get(at..).and_then(|rest| Some((frame::parse_header(rest, header.form())?, rest)));
         there.is_none_or(|(there, rest)| !is_beginning((found, &content[at..]), (&there, rest)))
     };
-    let others = found.filter(|(at, found)| is_other(*at, found));
+    let groups = found.filter(|(_, found)| found.count != 0);
+    let others = groups.filter(|(at, found)| is_other(*at, found));
     others.map(|(_, found)| found.first_lsn).min()
 }
 
