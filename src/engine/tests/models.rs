@@ -31,10 +31,7 @@ use super::{
     rig::{Rig, ScriptInner},
     *,
 };
-use crate::{
-    durability::{SEGMENT_BYTES_MIN, memory::Memory},
-    metrics::Metrics,
-};
+use crate::durability::{SEGMENT_BYTES_MIN, memory::Memory};
 
 const ITERATIONS: u64 = 200;
 /// Thread switches that a bug may need: three find most.
