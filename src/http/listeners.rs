@@ -1,4 +1,4 @@
-//! Listeners: where the connections of one accept loop come from.
+//! Listeners: where connections come from.
 
 use std::{io, net::SocketAddr};
 
@@ -27,19 +27,32 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// The listeners of one accept loop. A server has one loop today; several workers could have one each.
-pub struct Listeners {
-    main: TcpListener,
-    /// For operations, if there is one.
-    ops: Option<TcpListener>,
+/// A listener. Each has an accept loop of its own, so that a storm on one cannot keep the clients of another
+/// waiting.
+pub struct Listener {
+    /// `None` accepts nothing, ever.
+    socket: Option<TcpListener>,
+    /// It is for operations, whose connections are counted separately.
+    pub is_ops: bool,
 }
 
-/// A connection as accepted.
-pub struct Accepted {
-    pub stream: TcpStream,
-    pub peer: SocketAddr,
-    /// It came to the listener for operations, whose connections are counted separately.
-    pub is_ops: bool,
+impl Listener {
+    /// Accepts the next connection. Cancel-safe.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        match &self.socket {
+            Some(socket) => socket.accept().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The listeners of a server.
+pub struct Listeners {
+    pub main: Listener,
+    pub ops: Listener,
 }
 
 impl Listeners {
@@ -53,29 +66,10 @@ impl Listeners {
         let ops = options.ops_address.map(bound).transpose()?;
         options.address = address;
         options.ops_address = ops.as_ref().map(|(_, address)| *address);
-        Ok(Self { main, ops: ops.map(|(listener, _)| listener) })
-    }
-
-    /// Accepts the next connection. Cancel-safe.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    pub async fn accept(&self) -> io::Result<Accepted> {
-        let (accepted, is_ops) = tokio::select! {
-            biased;
-            // First, so that a storm on the other one cannot keep operators waiting.
-            accepted = accept_optional(self.ops.as_ref()) => (accepted, true),
-            accepted = self.main.accept() => (accepted, false),
-        };
-        accepted.map(|(stream, peer)| Accepted { stream, peer, is_ops })
-    }
-}
-
-/// The next connection of an optional listener.
-async fn accept_optional(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
-    match listener {
-        Some(listener) => listener.accept().await,
-        None => std::future::pending().await,
+        Ok(Self {
+            main: Listener { socket: Some(main), is_ops: false },
+            ops: Listener { socket: ops.map(|(listener, _)| listener), is_ops: true },
+        })
     }
 }
 

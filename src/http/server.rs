@@ -22,7 +22,7 @@ use super::{
     doorstep::{self, Farewells, Wants},
     edge::Edge,
     limits::{ACCEPT_REST, HEADERS_MAX, open_files_max},
-    listeners::{Accepted, Listeners, ServeError},
+    listeners::{Listener, Listeners, ServeError},
     service::Service,
 };
 use crate::{
@@ -113,7 +113,8 @@ impl Server {
         tokio::select! {
             biased;
             () = shutdown => {}
-            never = accept_loop(&listeners, &serve, &order) => match never {},
+            never = accept_loop(&listeners.ops, &serve, &order) => match never {},
+            never = accept_loop(&listeners.main, &serve, &order) => match never {},
         }
         shared.draining.store(true, Ordering::Relaxed);
         drop(listeners);
@@ -123,13 +124,14 @@ impl Server {
     }
 }
 
-/// Accepts the connections of these listeners, and serves each in a task of its own, until it is dropped.
-async fn accept_loop(listeners: &Listeners, serve: &Serve, order: &watch::Receiver<Order>) -> Infallible {
+/// Accepts the connections of a listener, and serves each in a task of its own, until it is dropped.
+async fn accept_loop(listener: &Listener, serve: &Serve, order: &watch::Receiver<Order>) -> Infallible {
     let shared = serve.service.shared();
     loop {
-        match listeners.accept().await {
-            Ok(Accepted { stream, peer, is_ops }) => {
-                match serve.crowd.seat(peer.ip(), shared.gate.trusts(peer.ip()), is_ops) {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let is_proxy = shared.gate.trusts(peer.ip());
+                match serve.crowd.seat_soon(peer.ip(), is_proxy, listener.is_ops).await {
                     Ok(guest) => {
                         shared.metrics.http.connections_accepted.increment(1);
                         tokio::spawn(serve.clone().connection(stream, peer, order.clone(), guest));
