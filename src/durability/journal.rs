@@ -23,8 +23,8 @@ pub trait Journal: Send + Debug {
     /// empty group changes nothing.
     ///
     /// # Errors
-    /// `OutOfOrder`, `GroupTooLarge`, `Unstorable`, `NoRoom`: nothing was written; after `NoRoom` the call may
-    /// be retried. `ReadOnly`. After any other error it is unknown what was written: every later call that
+    /// `OutOfOrder`, `GroupTooLarge`, `Unstorable`, `NoRoom`, `ReadOnly`: nothing was written; after `NoRoom`
+    /// the call may be retried. After any other error it is unknown what was written: every later call that
     /// writes fails with `PreviousIo`, and only opening the log again tells.
     fn append(&mut self, group: &[Stamped], outcome_hash_before: u64) -> Result<()>;
 

@@ -210,7 +210,8 @@ pub(crate) fn chain_in(content: &[u8], header: &SegmentHeader, lsn: u64) -> Opti
     Some(ChainAt { chain, begins: false })
 }
 
-/// See `LogReader::chain_at`. `segment` is the number of the one that holds the command after `lsn`, or would.
+/// See `LogReader::chain_at`. `segment` is the number of the one that holds the command after `lsn`, or would
+/// hold it.
 pub(super) fn chain_at(log: &FileLog, segment: u64, lsn: u64) -> Result<ChainAt> {
     let (mut segment, header) = OpenSegment::open(log, segment, None)?;
     if segment.at.next_lsn == lsn + 1 {

@@ -108,7 +108,7 @@ impl Cluster {
         (held.last_lsn(), held.durable_lsn)
     }
 
-    /// Returns the journal of a new leader. What was not confirmed is gone, and whoever led before is told.
+    /// Returns the journal of a new leader. What was not confirmed is gone, and the earlier leader is told.
     fn lead(self: &Arc<Self>) -> ReplicaJournal {
         let mut term = 0;
         self.set(|held| {

@@ -1,13 +1,13 @@
 //! Our own API, under `/v1`.
 //!
 //! One module per resource; each declares its routes with their description, and the router and
-//! `/openapi.json` are built from the same declarations. A route has its row in `route_table` as well. Shared modules: failures (`problem`), input
-//! (`extract`), lists (`page`), common types (`types`).
+//! `/openapi.json` are built from the same declarations. A route has its row in `route_table` as well. Shared
+//! modules: failures (`problem`), input (`extract`), lists (`page`), common types (`types`).
 //!
 //! Rules for a route: describe its input (`known` refuses anything else) and read it through `extract`; ask
 //! `authorize`, for an action that the route's row names, under the same read lock that looks the target up,
-//! so that nothing hidden leaks; answer with
-//! [`answer`], which names the LSN of the state that was read or written.
+//! so that nothing hidden leaks; answer with [`answer`], which names the LSN of the state that was read or
+//! written.
 
 mod answer;
 pub mod as_of;
