@@ -7,10 +7,7 @@ use std::collections::HashMap;
 
 use crate::core::{
     ledger::rows::ReversalRow,
-    store::{
-        column::{Freeze, Kept},
-        settled::Settled,
-    },
+    store::{column::freeze_fields, settled::Settled},
 };
 
 pub(crate) struct Reversals {
@@ -19,23 +16,7 @@ pub(crate) struct Reversals {
     reversal_of: HashMap<u32, u32>,
 }
 
-impl Freeze for Reversals {
-    fn freeze(&mut self) {
-        self.rows.freeze();
-    }
-
-    fn thaw(&mut self, kept: &mut Kept) {
-        self.rows.thaw(kept);
-    }
-
-    fn release(&mut self, kept: &mut Kept) {
-        self.rows.release(kept);
-    }
-
-    fn copy_step(&self, copy: &mut Self) -> bool {
-        self.rows.copy_step(&mut copy.rows)
-    }
-}
+freeze_fields!(Reversals { rows } derived { reversal_of });
 
 impl Reversals {
     pub fn new() -> Self {
@@ -91,6 +72,7 @@ impl Reversals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::store::column::{Freeze, ViewId};
 
     #[test]
     fn they_lead_both_ways_in_copies_too() {
@@ -100,10 +82,10 @@ mod tests {
             (None, None, 0)
         );
         (0..100).for_each(|number| reversals.push(ReversalRow { entry: 200 + number * 3, reverses: number }));
-        reversals.freeze();
+        reversals.freeze(ViewId::FIRST);
         reversals.push(ReversalRow { entry: 900, reverses: 150 });
         let mut copy = Reversals::new();
-        while !reversals.copy_step(&mut copy) {}
+        while !reversals.copy_step(ViewId::FIRST, &mut copy) {}
         copy.index_copy();
         assert_eq!((copy.len(), copy.reversal_of(150), reversals.reversal_of(150)), (100, None, Some(900)));
         for number in 0..100 {

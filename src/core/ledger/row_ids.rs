@@ -8,10 +8,7 @@
 use std::collections::HashMap;
 
 use crate::core::{
-    store::{
-        column::{Freeze, Kept},
-        settled::Settled,
-    },
+    store::{column::freeze_fields, settled::Settled},
     words::row_kind::RowKind,
 };
 
@@ -30,23 +27,7 @@ pub(crate) struct CarriedIds {
     place_of_row: HashMap<(RowKind, u32), u32>,
 }
 
-impl Freeze for CarriedIds {
-    fn freeze(&mut self) {
-        self.rows.freeze();
-    }
-
-    fn thaw(&mut self, kept: &mut Kept) {
-        self.rows.thaw(kept);
-    }
-
-    fn release(&mut self, kept: &mut Kept) {
-        self.rows.release(kept);
-    }
-
-    fn copy_step(&self, copy: &mut Self) -> bool {
-        self.rows.copy_step(&mut copy.rows)
-    }
-}
+freeze_fields!(CarriedIds { rows } derived { place_of_id, place_of_row });
 
 impl CarriedIds {
     pub fn new() -> Self {
@@ -101,6 +82,7 @@ impl CarriedIds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::store::column::{Freeze, ViewId};
 
     #[test]
     fn ids_lead_both_ways_in_copies_too() {
@@ -110,10 +92,10 @@ mod tests {
             let kind = if index % 3 == 0 { RowKind::Member } else { RowKind::Entry };
             ids.push(RowIdRow { id: u128::from(index).to_le_bytes(), kind, index: index * 7 });
         }
-        ids.freeze();
+        ids.freeze(ViewId::FIRST);
         ids.push(RowIdRow { id: [255; 16], kind: RowKind::Member, index: 5 });
         let mut copy = CarriedIds::new();
-        while !ids.copy_step(&mut copy) {}
+        while !ids.copy_step(ViewId::FIRST, &mut copy) {}
         copy.index_copy();
         assert_eq!((copy.len(), copy.row_of(&[255; 16])), (100, None));
         assert_eq!(ids.row_of(&[255; 16]), Some((RowKind::Member, 5)));

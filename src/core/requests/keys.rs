@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::core::{
     requests::rows::KeyRow,
-    store::column::{Column, Freeze, Kept, Scalar},
+    store::column::{Column, Scalar, freeze_fields},
     words::types::Timestamp,
 };
 
@@ -61,25 +61,7 @@ struct Ends {
     len: usize,
 }
 
-impl Freeze for Keys {
-    fn freeze(&mut self) {
-        self.ring.freeze();
-        self.ends.freeze();
-    }
-
-    fn thaw(&mut self, kept: &mut Kept) {
-        self.ring.thaw(kept);
-        self.ends.thaw(kept);
-    }
-
-    fn release(&mut self, kept: &mut Kept) {
-        self.ring.release(kept);
-    }
-
-    fn copy_step(&self, copy: &mut Self) -> bool {
-        self.ends.copy_step(&mut copy.ends) && self.ring.copy_step(&mut copy.ring)
-    }
-}
+freeze_fields!(Keys { ends, ring } derived { row_of });
 
 impl Keys {
     pub fn new() -> Self {

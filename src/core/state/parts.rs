@@ -11,7 +11,8 @@ use crate::core::{
     },
     plan::Plan,
     requests::{keys::Keys, unchanged::UnchangedList},
-    store::column::{Freeze, Kept, Scalar, freeze_fields},
+    state::part::Views,
+    store::column::Scalar,
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder},
     words::types::{MemberIx, Money, Timestamp, Tree},
 };
@@ -32,46 +33,7 @@ pub struct State {
     pub(in crate::core) references: References,
     pub(in crate::core) reversals: Reversals,
     pub(in crate::core) admins: Scalar<Admins>,
-    pub(in crate::core) view: View,
-}
-
-freeze_fields!(State {
-    scalars,
-    members,
-    placement,
-    sponsors,
-    slots,
-    codes,
-    ledger,
-    keys,
-    unchanged,
-    row_ids,
-    references,
-    reversals,
-    admins,
-    view
-});
-
-/// The state of the frozen view.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::core) enum View {
-    None,
-    Frozen,
-    /// A plan change rebuilt columns under it.
-    Lost,
-}
-
-impl Freeze for View {
-    fn freeze(&mut self) {
-        *self = View::Frozen;
-    }
-    fn thaw(&mut self, _kept: &mut Kept) {
-        *self = View::None;
-    }
-    fn release(&mut self, _kept: &mut Kept) {}
-    fn copy_step(&self, _copy: &mut Self) -> bool {
-        true
-    }
+    pub(in crate::core) views: Views,
 }
 
 /// Head-counts beyond `LEVELS_MAX` of each admin: by tree, then level.
@@ -147,7 +109,7 @@ impl State {
             references: References::new(),
             reversals: Reversals::new(),
             admins: Scalar::new(Admins::new()),
-            view: View::None,
+            views: Views::default(),
         }
     }
 

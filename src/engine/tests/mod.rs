@@ -4,6 +4,8 @@
 #[cfg(feature = "shuttle")]
 mod models;
 mod rig;
+#[cfg(not(feature = "shuttle"))]
+mod views;
 
 use std::{
     sync::{
