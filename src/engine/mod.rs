@@ -42,9 +42,9 @@
 //!
 //! 1. The state's lock is taken for writing by the writer thread for at most `APPLY_SLICE_MAX` commands, for
 //!    O(1) to begin and end a frozen view, and occasionally between its steps to take out the old copies kept
-//!    for it. Between slices it is handed over fairly, so readers wait for one slice, not for a group; and a
-//!    waiting writer holds new readers back, so readers cannot starve it. A plan change or a new admin is
-//!    applied alone and swaps in prepared columns (`prepare.rs`).
+//!    for it, or to hand some of them to an older view. Between slices it is handed over fairly, so readers
+//!    wait for one slice, not for a group; and a waiting writer holds new readers back, so readers cannot
+//!    starve it. A plan change or a new admin is applied alone and swaps in prepared columns (`prepare.rs`).
 //! 2. It is taken for reading for short, bounded work: [`Engine::read`]. No `read` inside a `read` (a writer
 //!    waiting between the two would deadlock both; it panics instead), no blocking and no await in it.
 //! 3. Work that grows with the network uses [`Engine::frozen_view`].
@@ -75,6 +75,8 @@ mod snapshotter;
 mod stepped;
 mod sync;
 mod ticker;
+mod view_desk;
+mod views;
 
 mod answer;
 mod error;
@@ -115,7 +117,7 @@ pub use crate::core::{
         BonusRule, Currency, KIND_REGISTRATION, LevelPay, Placement, PlacementRule, Plan, PlanError,
         RankBasis, RankRule, RankStep,
     },
-    state::{Directory, State, Verdict},
+    state::{Directory, Part, Parts, State, Verdict},
     state_digest,
     types::{
         BasisPoints, CODE_BYTES_MAX, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money,

@@ -333,7 +333,7 @@ fn restore(
     };
     let rows = |section| header.rows[section] as usize;
     let mut directory = MemberDirectory::with_capacity(rows(Section::Members), rows(Section::Codes));
-    let state = restore_into(snapshot, &mut directory, progress)?;
+    let state = restore_into(snapshot, &mut directory, progress, &mut |_| {})?;
     Ok((state, directory, newest))
 }
 

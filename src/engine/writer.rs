@@ -16,7 +16,7 @@ use crate::{
     core::{
         ACTOR_ID_BYTES_MAX, Preparation,
         command::{Applied, Command, Outcome, Stamped},
-        types::{REFERENCE_CHARS_MAX, Role, Timestamp},
+        types::{REFERENCE_CHARS_MAX, Timestamp},
     },
     durability::{Error as DurabilityError, Journal, RECORD_BYTES_MAX, TEXT_BYTES_MAX},
     metrics::{Refusal, RejectionStage},
@@ -225,7 +225,10 @@ impl Writer {
         let mut from = 0;
         while from < self.group.len() {
             let rest = &self.group[from..];
-            let short = rest.iter().position(|stamped| is_long(&stamped.command)).unwrap_or(rest.len());
+            let short = rest
+                .iter()
+                .position(|stamped| Preparation::is_possible(&stamped.command))
+                .unwrap_or(rest.len());
             if short == 0 {
                 self.apply_long(from);
                 from += 1;
@@ -406,9 +409,4 @@ pub(super) fn refusal(error: SubmitError) -> Refusal {
         SubmitError::NoRoom => Refusal::NoRoom,
         SubmitError::ClockJumped => Refusal::ClockJumped,
     }
-}
-
-/// Whether the command may touch much of the network, so that it is applied alone.
-pub(super) fn is_long(command: &Command) -> bool {
-    matches!(command, Command::PutPlan(_) | Command::SetRole { role: Role::Admin, .. })
 }

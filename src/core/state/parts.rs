@@ -10,8 +10,8 @@ use crate::core::{
         rank,
     },
     plan::Plan,
-    state::image::Tables,
-    store::column::{Freeze, Kept, Scalar, freeze_fields},
+    state::{image::Tables, part::Views},
+    store::column::Scalar,
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder},
     words::types::{MemberIx, Money, Timestamp, Tree},
 };
@@ -29,31 +29,7 @@ pub struct State {
     /// Requests, row ids, references and others: each a list of rows.
     pub(in crate::core) tables: Tables,
     pub(in crate::core) admins: Scalar<Admins>,
-    pub(in crate::core) view: View,
-}
-
-freeze_fields!(State { scalars, members, placement, sponsors, slots, codes, ledger, tables, admins, view });
-
-/// The state of the frozen view.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::core) enum View {
-    None,
-    Frozen,
-    /// A plan change rebuilt columns under it.
-    Lost,
-}
-
-impl Freeze for View {
-    fn freeze(&mut self) {
-        *self = View::Frozen;
-    }
-    fn thaw(&mut self, _kept: &mut Kept) {
-        *self = View::None;
-    }
-    fn release(&mut self, _kept: &mut Kept) {}
-    fn copy_step(&self, _copy: &mut Self) -> bool {
-        true
-    }
+    pub(in crate::core) views: Views,
 }
 
 /// Head-counts beyond `LEVELS_MAX` of each admin: by tree, then level.
@@ -125,7 +101,7 @@ impl State {
             ledger: Ledger::new(),
             tables: Tables::new(),
             admins: Scalar::new(Admins::new()),
-            view: View::None,
+            views: Views::default(),
         }
     }
 

@@ -7,7 +7,7 @@
 
 use crate::core::{
     store::{
-        column::{Column, Freeze, Kept, freeze_fields},
+        column::{Column, freeze_fields, freeze_optional},
         settled::Settled,
     },
     tree::{link::Link, tour::Tour},
@@ -48,22 +48,7 @@ pub(in crate::core) struct Counts {
 
 freeze_fields!(Counts { tour, chains, tallies, owners });
 
-impl Freeze for Option<Counts> {
-    fn freeze(&mut self) {
-        self.iter_mut().for_each(Freeze::freeze);
-    }
-    fn thaw(&mut self, kept: &mut Kept) {
-        self.iter_mut().for_each(|counts| counts.thaw(kept));
-    }
-    fn copy_step(&self, copy: &mut Self) -> bool {
-        self.as_ref().is_none_or(|counts| {
-            counts.copy_step(copy.get_or_insert_with(|| Counts::with_tour(Tour::empty_copy())))
-        })
-    }
-    fn release(&mut self, kept: &mut Kept) {
-        self.iter_mut().for_each(|counts| counts.release(kept));
-    }
-}
+freeze_optional!([] Counts, Counts::with_tour(Tour::empty_copy()));
 
 /// Up to sixteen ancestors, parent first.
 pub(crate) struct NearUpline {

@@ -6,7 +6,8 @@
 
 use crate::core::{
     store::{
-        column::{Column, freeze_fields},
+        column::{Column, Freeze, ViewId},
+        freeing::Freeing,
         region, steps,
     },
     tree::{
@@ -24,7 +25,53 @@ pub(crate) struct Genealogy {
     pub(in crate::core) siblings: Siblings,
 }
 
-freeze_fields!(Genealogy { links, counts, siblings });
+impl Freeze for Genealogy {
+    fn freeze(&mut self, view: ViewId) {
+        let Self { links, counts, siblings } = self;
+        links.freeze(view);
+        if !view.lean {
+            counts.freeze(view);
+        }
+        siblings.freeze(view);
+    }
+
+    fn thaw(&mut self, view: ViewId, freeing: &mut Freeing) {
+        let Self { links, counts, siblings } = self;
+        links.thaw(view, freeing);
+        counts.thaw(view, freeing);
+        siblings.thaw(view, freeing);
+    }
+
+    /// A copy without the counts is not complete before `set_jumps`.
+    fn copy_step(&self, view: ViewId, copy: &mut Self) -> bool {
+        let Self { links, counts, siblings } = self;
+        links.copy_step(view, &mut copy.links)
+            && (view.lean || counts.copy_step(view, &mut copy.counts))
+            && siblings.copy_step(view, &mut copy.siblings)
+    }
+
+    fn skip(&self, view: ViewId) {
+        let Self { links, counts, siblings } = self;
+        links.skip(view);
+        counts.skip(view);
+        siblings.skip(view);
+    }
+
+    fn release(&mut self, view: ViewId, freeing: &mut Freeing) {
+        let Self { links, counts, siblings } = self;
+        links.release(view, freeing);
+        counts.release(view, freeing);
+        siblings.release(view, freeing);
+    }
+
+    fn share(&mut self, other: &Self, freeing: &mut Freeing) {
+        let Self { links, counts, siblings } = self;
+        links.share(&other.links, freeing);
+        counts.share(&other.counts, freeing);
+        siblings.share(&other.siblings, freeing);
+    }
+}
+
 impl Genealogy {
     pub fn new(counted: bool) -> Self {
         Self { counts: counted.then(|| Counts::with_tour(Tour::new())), ..Self::empty_copy() }
@@ -263,12 +310,17 @@ impl Genealogy {
     /// Stops counting this tree. Returns the counts, if any. O(n): family words become jumps.
     pub fn stop_counting(&mut self) -> Option<Box<dyn std::any::Any + Send + Sync>> {
         let counts = self.counts.take()?;
+        self.set_jumps();
+        Some(Box::new(counts))
+    }
+
+    /// Sets the jumps of a tree without counts, whatever the words hold. O(n).
+    pub fn set_jumps(&mut self) {
         // Parents come first, so a jump's inputs are known.
         for member in (0..self.links.len()).map(index) {
             let jump = self.jump_below(MemberIx::from_column(self.link(member).parent), member);
             self.links.get_mut(member.at()).family = jump;
         }
-        Some(Box::new(counts))
     }
 
     /// Counts this tree from its links, replacing any counts. Returns the positions of each member's tokens

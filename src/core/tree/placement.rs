@@ -18,6 +18,8 @@ pub(crate) type Spot = (MemberIx, u32);
 /// Prefetched children of a full member: as many as the usual widths have.
 const PREFETCHED_CHILDREN: usize = 16;
 
+/// The default has no data for any rule, as a shadow needs none.
+#[derive(Default)]
 pub(crate) struct SlotFinder {
     open: Option<Column<OpenKey>>,
     power: Option<Spines>,

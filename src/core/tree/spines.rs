@@ -1,7 +1,7 @@
 //! Runs of members that pass newcomers on; the end is found from any of them.
 
 use crate::core::{
-    store::column::{Column, Freeze, Kept, freeze_fields},
+    store::column::{Column, freeze_fields, freeze_optional},
     words::types::MemberIx,
 };
 
@@ -70,17 +70,4 @@ impl Spines {
     }
 }
 
-impl Freeze for Option<Spines> {
-    fn freeze(&mut self) {
-        self.iter_mut().for_each(Freeze::freeze);
-    }
-    fn thaw(&mut self, kept: &mut Kept) {
-        self.iter_mut().for_each(|spines| spines.thaw(kept));
-    }
-    fn release(&mut self, kept: &mut Kept) {
-        self.iter_mut().for_each(|spines| spines.release(kept));
-    }
-    fn copy_step(&self, copy: &mut Self) -> bool {
-        self.as_ref().is_none_or(|spines| spines.copy_step(copy.get_or_insert_with(Spines::new)))
-    }
-}
+freeze_optional!([] Spines, Spines::new());

@@ -6,6 +6,8 @@ mod logs;
 mod models;
 mod replica;
 mod rig;
+#[cfg(not(feature = "shuttle"))]
+mod views;
 
 use std::{
     sync::{
