@@ -10,24 +10,22 @@ use crate::common::{Reply, Server, uuid};
 /// Two legs, selectable rules and slots, fixed amounts and shares, a reward.
 const PLAN: &str = r#"
 name = "two legs"
-[currency]
-code = "EUR"
-exponent = 2
+currency = { code = "EUR", exponent = 2 }
 [placement]
 width = 2
 rule = "breadth-first"
 allow = ["left", "right"]
 strategic = true
-[[bonus]]
-trigger = "referral"
-amounts = ["10.00", "5.00"]
-[[bonus]]
-trigger = "purchase"
-basis_points = [1000, 500]
-[ranks]
+[[trigger]]
+id = "referral"
+rate = { by = "level", money = ["10.00", "5.00"] }
+[[trigger]]
+id = "purchase"
+rate = { by = "level", percent = [10, 5] }
+[ladder.live]
 rule = "thresholds"
 basis = "direct"
-[[rank]]
+[[ladder.live.rank]]
 name = "Pair"
 minimum = 2
 reward = "1.00"
@@ -738,10 +736,14 @@ fn plans_are_read_tried_and_changed() {
     let got = server.get("/v1/plan");
     assert_eq!((got.status, got.header("etag"), &got.json()["version"]), (200, Some("\"1\""), &json!(1)));
     let plan = got.json()["plan"].clone();
-    assert_eq!(plan["bonus"][0]["amounts"], json!([1000, 500]));
+    assert_eq!(plan["trigger"][0]["rate"], json!({ "by": "level", "money": ["10.00", "5.00"] }));
     let toml = server.request("GET", "/v1/plan", &[("accept", "application/toml")], b"");
     assert_eq!(toml.header("content-type"), Some("application/toml"));
-    assert!(toml.text().contains("amounts = [\"10.00\", \"5.00\"]"), "{}", toml.text());
+    assert!(
+        toml.text().contains("rate = { by = \"level\", money = [\"10.00\", \"5.00\"] }"),
+        "{}",
+        toml.text()
+    );
 
     let with = |place: &str, value: Value| {
         let mut changed = plan.clone();
@@ -753,9 +755,9 @@ fn plans_are_read_tried_and_changed() {
     // plan, result of the trial, result of the change
     let wider = with("/placement/width", json!(3));
     let dearer = with("/currency/code", json!("USD"));
-    let shorter = with("/rank", json!([]));
+    let shorter = with("/ladder/live/rank", json!([]));
     for (refused, code, field) in
-        [(&shorter, "plan_ranks_removed", "rank"), (&dearer, "plan_currency_fixed", "currency")]
+        [(&shorter, "plan_ranks_removed", "ladder.live"), (&dearer, "plan_currency_fixed", "currency")]
     {
         assert_eq!(check(refused).json()["refused"], code);
         expect(&put(refused, &[]), (409, code, field), code);
@@ -768,13 +770,16 @@ fn plans_are_read_tried_and_changed() {
     other_rule["surprise"] = json!(1);
     expect(&put(&other_rule, &[]), (422, "field_unknown", "surprise"), "unknown field");
     expect(
-        &put(&with("/rank/0/minimum", json!(0)), &[]),
-        (422, "field_invalid", "rank[0].minimum"),
+        &put(&with("/ladder/live/rank/0/minimum", json!(0)), &[]),
+        (422, "field_invalid", "ladder.live.rank[0].minimum"),
         "minimum",
     );
-    assert_eq!(put(&with("/rank/0/minimum", json!(0)), &[]).json()["errors"][0]["field"], "rank[0].minimum");
+    assert_eq!(
+        put(&with("/ladder/live/rank/0/minimum", json!(0)), &[]).json()["errors"][0]["field"],
+        "ladder.live.rank[0].minimum"
+    );
 
-    let easier = with("/rank/0/minimum", json!(1));
+    let easier = with("/ladder/live/rank/0/minimum", json!(1));
     let trial = check(&easier).json();
     assert_eq!(
         (&trial["refused"], &trial["promoted"], &trial["demoted"]),

@@ -19,16 +19,16 @@ use super::{
     types::{Amount, Bonus, Status, Time, TreeName, user_id},
 };
 use crate::{
-    command_json::{actor_json, bonus_rule_json, stamped_json},
+    command_json::{actor_json, stamped_json},
     engine::{
-        Cause, Engine, Explanation, PaidBy, Plan, RankBasis, RankReached, Rejection, ShareFate, Stamped,
-        Tree, Walk,
+        Cause, Engine, Explanation, PaidBy, Plan, RankBasis, RankReached, Rejection, ShareFate, Stamped, Walk,
     },
     http::{
         auth::{Action, Principal, Sight},
         context::Shared,
         reply::Reply,
     },
+    plan_document::TriggerDocument,
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
@@ -50,8 +50,8 @@ struct Explained {
     /// Name of the plan that was in force.
     plan: Option<String>,
     /// The rules of that plan that were applied.
-    #[schema(value_type = Vec<Object>, example = json!([{"trigger": "referral", "tree": "placement", "amounts_minor": [1_000, 500], "on_registration": false, "admins_beyond": false}]))]
-    rules: Vec<Value>,
+    #[schema(value_type = Vec<TriggerDocument>)]
+    rules: Vec<TriggerDocument>,
     /// Everybody who was looked at on the way up from the source, nearest first.
     walk: Vec<Step>,
     /// Those of them who are not shown, since the caller may not see them.
@@ -206,7 +206,10 @@ fn explained(reader: &Reader<'_>, sight: Sight, told: &Explanation) -> Explained
             .filter(|_| sight == Sight::All)
             .map(|command| stamped_json(command, &|entry| reader.entry_id(entry))),
         plan: plan.map(|plan| plan.name.to_string()),
-        rules: used.iter().map(|rule| bonus_rule_json(&rules[*rule])).collect(),
+        rules: used
+            .iter()
+            .map(|rule| TriggerDocument::new(&rules[*rule], plan.unwrap_or(plan_now).currency))
+            .collect(),
         hidden: u32::try_from(shares.len() - seen().count()).expect("a trigger has few entries"),
         walk: steps.collect(),
         beyond: walk.map_or(0, |walk| walk.beyond),
@@ -238,10 +241,7 @@ fn reached_of(reached: &RankReached) -> Reached {
     Reached {
         ordinal: reached.rank,
         name: reached.name.clone(),
-        tree: match reached.tree {
-            Tree::Placement => TreeName::Placement,
-            Tree::Sponsor => TreeName::Sponsor,
-        },
+        tree: reached.tree.into(),
         basis: match reached.basis {
             Some(RankBasis::Direct) => "direct",
             Some(RankBasis::Downline) => "downline",

@@ -14,9 +14,9 @@ use super::{
     X_LSN, answer,
     caller::Caller,
     desk,
-    extract::{IdempotencyKey, Json},
+    extract::IdempotencyKey,
     media::accepts,
-    plan_document::PlanDocument,
+    plan_body::PlanBody,
     problem::{Code, Problem, problems},
     register::NOT_WRITTEN,
 };
@@ -27,6 +27,7 @@ use crate::{
         context::Shared,
         reply::{self, Reply},
     },
+    plan_document::{PlanDocument, print_percent},
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
@@ -77,12 +78,14 @@ struct PlanChecked {
 
 /// A trigger that pays more than the whole of its amount.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({ "trigger": "purchase", "basis_points": 10_500, "detail": "`purchase` pays 105.00% of its amount over all levels" }))]
+#[schema(example = json!({ "trigger": "purchase", "percent": "105", "detail": "`purchase` pays 105.00% of its amount over all levels" }))]
 struct PlanWarning {
+    /// Its `id`.
     #[schema(max_length = 64)]
     trigger: String,
-    /// The sum of its rates over all levels, in hundredths of a percent: 10,000 is the whole.
-    basis_points: u64,
+    /// The sum of its rates over all levels.
+    #[schema(max_length = 32)]
+    percent: String,
     /// In words.
     detail: String,
 }
@@ -186,11 +189,10 @@ async fn put_plan(
     caller: Caller,
     headers: HeaderMap,
     key: IdempotencyKey,
-    Json(body): Json<PlanDocument>,
+    PlanBody(wanted): PlanBody,
 ) -> Result<Reply, Problem> {
     caller.may(Action::ChangePlan)?;
     let engine = shared.v1_engine()?;
-    let wanted = body.plan()?;
     // Equal plans have the same fingerprint, however their defaults were written.
     let sent = caller.sends(key.for_request(&caller.0.name, "PUT /v1/plan", &PlanDocument::new(&wanted)));
     let command = Command::PutPlan(Box::new(wanted));
@@ -245,8 +247,8 @@ fn rejected(rejection: Rejection, lsn: u64) -> Problem {
     match rejection {
         Rejection::PlanPlacementFixed => problem.with("field", "placement"),
         Rejection::PlanCurrencyFixed => problem.with("field", "currency"),
-        Rejection::PlanRanksRemoved => problem.with("field", "rank"),
-        Rejection::PlanKindsFull => problem.with("field", "bonus"),
+        Rejection::PlanRanksRemoved => problem.with("field", "ladder.live"),
+        Rejection::PlanKindsFull => problem.with("field", "trigger"),
         _ => problem,
     }
 }
@@ -293,12 +295,11 @@ fn match_version(headers: &HeaderMap, version: u32) -> Result<(), Problem> {
 async fn check_plan(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
-    Json(body): Json<PlanDocument>,
+    PlanBody(wanted): PlanBody,
 ) -> Result<Reply, Problem> {
     caller.may(Action::ChangePlan)?;
     let engine = shared.v1_engine()?.clone();
-    let plan = body.plan()?;
-    let (trial, plan) = shared.desk.alone(move || (engine.try_plan(&plan), plan)).await?;
+    let (trial, plan) = shared.desk.alone(move || (engine.try_plan(&wanted), wanted)).await?;
     Ok(answer(StatusCode::OK, trial.lsn, &checked(&trial, &plan)))
 }
 
@@ -309,7 +310,7 @@ fn checked(trial: &PlanTrial, plan: &Plan) -> PlanChecked {
     let counts = trial.before.iter().zip(&trial.after).enumerate();
     let warnings = plan.above_whole().map(|warning| PlanWarning {
         trigger: warning.trigger.into(),
-        basis_points: warning.basis_points,
+        percent: print_percent(warning.basis_points),
         detail: warning.to_string(),
     });
     let change = |(rank, (before, after)): (usize, (&u64, &u64))| RankChange {
