@@ -817,12 +817,74 @@ fn plans_are_read_tried_and_changed() {
     assert_eq!(server.get(&format!("/v1/members/{}", uuid(2))).json()["rank"], 1);
     server.kill();
     let server = place.start_as_is();
-    assert_eq!(server.get("/v1/plan").json(), json!({ "version": 2, "plan": easier }));
+    let now = server.get("/v1/plan").json();
+    assert_eq!(
+        (&now["version"], &now["plan"], &now["from_lsn"]),
+        (&json!(2), &easier, &json!(lsn(&changed)))
+    );
     assert_eq!(
         send(&server, "PUT", "/v1/plan", &headers, &easier).json(),
         json!({ "version": 2, "changed": true }),
         "kept across the crash"
     );
+}
+
+#[test]
+fn the_plan_of_any_lsn_is_known() {
+    let place = Place::new();
+    let server = place.start();
+    for body in [json!({ "user_id": uuid(1) }), member(2, 1), member(3, 1), member(4, 2)] {
+        post(&server, "/v1/members", &body);
+    }
+    let first = server.get("/v1/plan").json();
+    assert_eq!(
+        (&first["version"], &first["from_lsn"], &first["from_time"], &first["exact"]),
+        (&json!(1), &json!(0), &json!(null), &json!(true))
+    );
+    let mut second = first["plan"].clone();
+    second["name"] = json!("second");
+    let changed = lsn(&send(&server, "PUT", "/v1/plan", &[], &second));
+    assert_eq!(changed, 5);
+    post(&server, "/v1/snapshots", &json!(null));
+    let body = json!({ "source": uuid(4), "kind": "referral" });
+    let paid = post(&server, "/v1/bonuses", &body).json();
+    server.kill();
+    let server = place.start_as_is();
+    for (at, version, plan) in
+        [(0, 1, &first["plan"]), (4, 1, &first["plan"]), (5, 2, &second), (6, 2, &second)]
+    {
+        let found = server.get(&format!("/v1/plan?at={at}")).json();
+        assert_eq!((&found["version"], &found["plan"]), (&json!(version), plan), "{at}");
+    }
+    let toml = server.request("GET", "/v1/plan?at=4", &[("accept", "application/toml")], b"");
+    assert!(toml.text().starts_with("name = \"two legs\""), "{}", toml.text());
+    let versions = server.get("/v1/plan/versions").json()["versions"].clone();
+    let found: Vec<_> = versions
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|version| (&version["version"], &version["name"], &version["from_lsn"], &version["exact"]))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (&json!(2), &json!("second"), &json!(5), &json!(true)),
+            (&json!(1), &json!("two legs"), &json!(0), &json!(true)),
+        ]
+    );
+    assert!(versions[0]["from_time"].is_string() && versions[1]["from_time"].is_null(), "{versions}");
+    let id = paid["bonuses"][0]["id"].as_str().unwrap();
+    let told = server.get(&format!("/v1/bonuses/{id}/explain")).json();
+    assert_eq!((&told["plan"], &told["plan_from_lsn"]), (&json!("second"), &json!(5)));
+    // query, status, code
+    for (query, status, code, field) in [
+        ("at=7", 400, "as_of_invalid", ""),
+        ("at=x", 422, "parameter_invalid", "at"),
+        ("at=%2B5", 422, "parameter_invalid", "at"),
+        ("as_of=5", 422, "parameter_unknown", "as_of"),
+    ] {
+        expect(&server.get(&format!("/v1/plan?{query}")), (status, code, field), query);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //!
 //! The durability layer gives these rows a versioned form on disk; it knows their fields, not their meaning.
 
-use crate::core::{network::codes::CodeKey, plan::Plan, words::types::Timestamp};
+use crate::core::{network::codes::CodeKey, plan::Plan, state::plans::PlanVersions, words::types::Timestamp};
 
 pub use crate::core::{
     ledger::{
@@ -30,6 +30,8 @@ pub struct ImageHeader {
     pub plan: Plan,
     /// Number of plans activated, the first included.
     pub plan_version: u32,
+    /// The known plans with the LSNs from which they hold; the last is `plan`.
+    pub plans: PlanVersions,
     /// Names of entry kinds in order of first use; rows refer to positions here.
     pub kinds: Vec<Box<str>>,
     /// Levels not paid because their receiver may not earn, and their total amount.

@@ -6,6 +6,7 @@ pub(in crate::core) mod change;
 pub mod image;
 pub(in crate::core) mod parts;
 pub(in crate::core) mod payout;
+pub(in crate::core) mod plans;
 pub(in crate::core) mod prefetch;
 pub(in crate::core) mod prepare;
 pub(in crate::core) mod recompute;

@@ -54,7 +54,7 @@ impl Section {
 
     /// The version that is written; all versions up to it can be read.
     fn version(self) -> u16 {
-        if self == Section::Header { 3 } else { 1 }
+        if self == Section::Header { 4 } else { 1 }
     }
 }
 

@@ -49,6 +49,9 @@ struct Explained {
     command: Option<Value>,
     /// Name of the plan that was in force.
     plan: Option<String>,
+    /// LSN from which that plan holds, 0 for the one that the network began with. Null without a plan, and
+    /// where it is not known exactly (`GET /v1/plan/versions`).
+    plan_from_lsn: Option<u64>,
     /// The rules of that plan that were applied.
     #[schema(value_type = Vec<TriggerDocument>)]
     rules: Vec<TriggerDocument>,
@@ -195,6 +198,7 @@ fn explained(reader: &Reader<'_>, sight: Sight, told: &Explanation) -> Explained
         rule: rules[share.rule].trigger.to_string(),
     });
     let entry = sight.of_entry(reader.state, &told.entry);
+    let from_lsn = told.plan_version.as_ref().filter(|known| known.is_exact).map(|known| known.lsn);
     Explained {
         bonus: Bonus {
             amount: Amount::new(entry.amount, plan_now),
@@ -206,6 +210,7 @@ fn explained(reader: &Reader<'_>, sight: Sight, told: &Explanation) -> Explained
             .filter(|_| sight == Sight::All)
             .map(|command| stamped_json(command, &|entry| reader.entry_id(entry))),
         plan: plan.map(|plan| plan.name.to_string()),
+        plan_from_lsn: plan.and(from_lsn),
         rules: used
             .iter()
             .map(|rule| TriggerDocument::new(&rules[*rule], plan.unwrap_or(plan_now).currency))
