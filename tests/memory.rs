@@ -108,7 +108,7 @@ fn heavy_work_is_bounded_and_gives_its_memory_back() {
     }
     let plan = server.0.get("/v1/plan").json()["plan"].clone();
     let mut other = plan.clone();
-    other["rank"][0]["minimum"] = 4.into();
+    other["ladder"]["live"]["rank"][0]["minimum"] = 4.into();
     let (plan, other) = (plan.to_string(), other.to_string());
     let past = server.0.get("/v1/plan").header("x-lsn").expect("the LSN of the answer").to_owned();
     let past = format!("/v1/members/{}?as_of={past}", uuid(0));

@@ -55,6 +55,7 @@ pub use self::{
         bonus::ShareFate,
         image,
         payout::Payout,
+        plans::{PLAN_VERSIONS_MAX, PlanVersion, PlanVersions},
         prepare::{Need, Preparation},
         recompute::{
             counts as recomputed_counts, ranks as recomputed_ranks, ranks_from as recomputed_ranks_from,

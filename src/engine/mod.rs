@@ -105,9 +105,9 @@ pub use self::{
 pub use crate::core::{
     ACTOR_ID_BYTES_MAX, ADMIN_LEVELS_MAX, Actor, ActorKind, BreadthFirst, Brought, Digest,
     EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare, LEVEL_ORDER_WORDS, LevelOrder, Listed, Member,
-    MemberFilter, NextRank, Payout, Preorder, RankNeed, RankReached, RankView, ReceivedSums, ReceivedWalk,
-    Roster, RosterOrder, RowIds, RowKind, SUM_LEVELS_MAX, ShareFate, Sum, Unchanged, Walk, WindowMember,
-    WindowSize,
+    MemberFilter, NextRank, Payout, PlanVersion, PlanVersions, Preorder, RankNeed, RankReached, RankView,
+    ReceivedSums, ReceivedWalk, Roster, RosterOrder, RowIds, RowKind, SUM_LEVELS_MAX, ShareFate, Sum,
+    Unchanged, Walk, WindowMember, WindowSize,
     command::{
         Applied, Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register,
         Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus, WideMoney,

@@ -333,6 +333,15 @@ fn describe(version: u32, path: &Path) -> String {
         line("key_lag", &state.image_header().key_lag);
         assert_ne!(state.image_header().key_lag, 0);
     }
+    // What was in force is known from the log's beginning on, or from the snapshot of an older format on.
+    let versions = state.plan_versions().list();
+    let known: Vec<_> = versions.iter().map(|known| (known.version, known.lsn, known.is_exact)).collect();
+    if 4 <= version {
+        line("plan_versions", &format_args!("{known:?}"));
+        assert_eq!(known, [(1, 0, true), (2, 180, true)]);
+    } else {
+        assert_eq!(known, [(2, manifest.lsn, false)]);
+    }
     out
 }
 
@@ -753,13 +762,51 @@ fn what_version_3_added_is_where_the_specification_says() {
     assert!(2 <= linked, "there are references and reversals");
 }
 
+/// What version 4 added, read by the specification alone.
+#[test]
+fn what_version_4_added_is_where_the_specification_says() {
+    regenerate_if_asked();
+    let files = files(&golden(4));
+    let u16_at = |bytes: &[u8], at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap());
+    let u32_at = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let u64_at = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let mut seen = Vec::new();
+    for (name, snapshot) in
+        files.iter().filter(|(name, _)| Path::new(name).extension().is_some_and(|end| end == "snap"))
+    {
+        let chunk = &snapshot[64..];
+        assert_eq!((u16_at(chunk, 4), u16_at(chunk, 6)), (1, 4), "{name}");
+        let archive = &chunk[32..32 + u32_at(chunk, 8) as usize];
+        let root = archive.len() - 176;
+        // A vector is an offset from its own place, and a length.
+        let vector = |at: usize| {
+            let place = root + at;
+            let start = place.checked_add_signed(u32_at(archive, place).cast_signed() as isize).unwrap();
+            (start, u32_at(archive, place + 4) as usize)
+        };
+        let (lsns, times, lengths, plans) = (vector(136), vector(144), vector(152), vector(160));
+        assert_eq!((times.1, lengths.1 + 1), (lsns.1, lsns.1), "{name}");
+        let known: Vec<(u64, u64)> = (0..lsns.1)
+            .map(|at| (u64_at(archive, lsns.0 + 8 * at), u64_at(archive, times.0 + 8 * at)))
+            .collect();
+        let bytes: usize = (0..lengths.1).map(|at| u32_at(archive, lengths.0 + 4 * at) as usize).sum();
+        assert_eq!(bytes, plans.1, "{name}");
+        assert_eq!((archive[root + 168], &archive[root + 169..]), (1, &[0; 7][..]), "{name}");
+        seen.extend(known.into_iter().map(|known| (u64_at(archive, root), known)));
+    }
+    let time = (CREATED + 180 * 60_000_000 + 300 * 3_600_000_000).cast_unsigned();
+    let expected = [(0, (0, 0)), (200, (0, 0)), (200, (180, time)), (320, (0, 0)), (320, (180, time))];
+    seen.sort_unstable();
+    assert_eq!(seen, expected);
+}
+
 /// A directory of an older version continues in the newest. No segment whose header has an older version
 /// holds anything that a release of that time would not understand: after its own segments it sees a newer
 /// format.
 #[test]
 fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
     regenerate_if_asked();
-    for version in 1..3 {
+    for version in 1..FORMAT_VERSION {
         let place = copy_of(version);
         let before = files(place.path());
         let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
@@ -778,7 +825,7 @@ fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
             );
         }
         let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
-        let next = Stamped { lsn: COMMANDS + 1, ..command(3, COMMANDS + 1) };
+        let next = Stamped { lsn: COMMANDS + 1, ..command(FORMAT_VERSION, COMMANDS + 1) };
         opened.journal.append(std::slice::from_ref(&next), state.outcome_hash()).unwrap();
         opened.journal.sync().unwrap();
         state.apply(&mut MemberDirectory::with_capacity(0, 0), &next);
@@ -790,13 +837,13 @@ fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
                 LogItem::Segment(segment) => {
                     assert_eq!(segment.damage, None);
                     if let SegmentHeaderSeen::Good { version, chain, .. } = segment.header {
-                        assert_eq!(chain.is_some(), version == 3);
+                        assert_eq!(chain.is_some(), 3 <= version);
                         present = version;
                     }
                 }
                 LogItem::Frame(frame) => {
                     for stamped in frame.commands.unwrap() {
-                        assert_eq!(stamped.is_of_format_3(), present == 3, "LSN {}", stamped.lsn);
+                        assert_eq!(stamped.is_of_format_3(), 3 <= present, "LSN {}", stamped.lsn);
                         seen.push(stamped.lsn);
                     }
                 }

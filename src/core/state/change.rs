@@ -8,6 +8,7 @@ use crate::core::{
     state::{
         part::{Part, Parts},
         parts::{State, watches},
+        plans::PlanVersion,
         prepare::Aside,
         recompute,
     },
@@ -139,9 +140,18 @@ impl State {
             self.slots = SlotFinder::new(&plan.placement);
         }
         let is_prepared = self.adopt_prepared_plan(aside);
-        let before = std::mem::replace(&mut self.scalars.plan, plan.clone().into());
-        let watched_before = std::mem::replace(&mut self.scalars.watches, watches(plan));
+        let plan = Arc::new(plan.clone());
+        let before = std::mem::replace(&mut self.scalars.plan, Arc::clone(&plan));
+        let watched_before = std::mem::replace(&mut self.scalars.watches, watches(&plan));
         self.scalars.plan_version += 1;
+        let version = PlanVersion {
+            version: self.scalars.plan_version,
+            lsn: self.scalars.lsn,
+            time: self.scalars.time,
+            is_exact: true,
+            plan: Arc::clone(&plan),
+        };
+        self.scalars.plans.push(version);
         for rule in &plan.bonuses {
             self.intern_kind(&rule.trigger);
         }

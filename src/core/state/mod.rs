@@ -8,6 +8,7 @@ pub mod image;
 pub(in crate::core) mod part;
 pub(in crate::core) mod parts;
 pub(in crate::core) mod payout;
+pub(in crate::core) mod plans;
 pub(in crate::core) mod prefetch;
 pub(in crate::core) mod prepare;
 pub(in crate::core) mod prepare_admin;

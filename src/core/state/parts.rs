@@ -10,7 +10,7 @@ use crate::core::{
         rank,
     },
     plan::Plan,
-    state::{image::Tables, part::Views},
+    state::{image::Tables, part::Views, plans::PlanVersions},
     store::column::Scalar,
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder},
     words::types::{MemberIx, Money, Timestamp, Tree},
@@ -46,6 +46,8 @@ pub(in crate::core) struct Scalars {
     pub code_key: CodeKey,
     pub plan: Arc<Plan>,
     pub plan_version: u32,
+    /// Known plans with the LSNs from which they hold; the last is `plan`.
+    pub plans: PlanVersions,
     /// Trigger names ever in a plan or imported, in order of first appearance.
     pub kinds: Vec<Box<str>>,
     pub breakage_levels: u64,
@@ -77,6 +79,7 @@ impl State {
     /// Completely empty: the initial value of a frozen copy.
     pub(in crate::core) fn empty(plan: Plan, code_key: CodeKey) -> Self {
         let watches = watches(&plan);
+        let plan = Arc::new(plan);
         Self {
             slots: SlotFinder::new(&plan.placement),
             scalars: Scalar::new(Scalars {
@@ -85,7 +88,8 @@ impl State {
                 key_lag: 0,
                 outcome_hash: 0,
                 code_key,
-                plan: Arc::new(plan),
+                plans: PlanVersions::new(Arc::clone(&plan)),
+                plan,
                 plan_version: 1,
                 kinds: Vec::new(),
                 breakage_levels: 0,

@@ -20,6 +20,7 @@ use crate::core::{
         bonus::KIND_SIGNUP,
         image::{self, ImageHeader, ImageRows, RowCounts, Section, sections},
         parts::State,
+        plans::PlanVersions,
         prefetch::TOGETHER,
         view::KeptPages,
     },
@@ -211,6 +212,7 @@ impl State {
             code_key: self.scalars.code_key,
             plan: (*self.scalars.plan).clone(),
             plan_version: self.scalars.plan_version,
+            plans: self.scalars.plans.clone(),
             kinds: self.scalars.kinds.clone(),
             breakage_levels: self.scalars.breakage_levels,
             breakage_amount: self.scalars.breakage_amount,
@@ -250,6 +252,10 @@ impl Restore {
             .plan
             .validate()
             .map_err(|errors| format!("plan: {}: {}", errors[0].field, errors[0].reason))?;
+        PlanVersions::of_list(header.plans.list().to_vec(), header.lsn)?;
+        let last = header.plans.list().last();
+        let fits = last.is_some_and(|last| last.version == header.plan_version && *last.plan == header.plan);
+        require(fits, || "its plan is not the last of its plan versions".into())?;
         require(header.rows[Section::Members] <= MEMBERS_MAX, || "too many members".into())?;
         require(u64::from(header.rows[Section::Entries]) <= ENTRIES_MAX, || "too many entries".into())?;
         require(header.rows[Section::Triggers] <= header.rows[Section::Entries], || {
@@ -354,6 +360,7 @@ impl Restore {
         state.scalars.key_lag = header.key_lag;
         state.scalars.outcome_hash = header.outcome_hash;
         state.scalars.plan_version = header.plan_version;
+        state.scalars.plans = header.plans;
         state.scalars.breakage_levels = header.breakage_levels;
         state.scalars.breakage_amount = header.breakage_amount;
         Ok(state)

@@ -2,13 +2,16 @@
 //!
 //! As in `rows.rs`: these types never change.
 
+use std::sync::Arc;
+
 use rkyv::{Archive, Serialize, api::high, rancor};
 
 use super::rows::{Bytes, lengths, texts};
 use crate::{
     core::{
-        CodeForm, CodeKey,
+        CodeForm, CodeKey, PlanVersion, PlanVersions,
         image::{ImageHeader, RowCounts, Section},
+        plan::Plan,
         types::Timestamp,
     },
     durability::codec,
@@ -61,8 +64,9 @@ pub(super) struct HeaderV2 {
     unchanged_after: u64,
 }
 
-/// The fields of version 2, followed by those added in format 3.
-#[derive(Archive, Serialize)]
+/// The fields of version 2, followed by those added in format 3. Written by format 3; read-only today.
+#[derive(Archive)]
+#[expect(dead_code, reason = "only its archived form is used")]
 pub(super) struct HeaderV3 {
     lsn: u64,
     time: i64,
@@ -89,6 +93,41 @@ pub(super) struct HeaderV3 {
     reversals: u32,
 }
 
+/// The fields of version 3, followed by those added in format 4.
+#[derive(Archive, Serialize)]
+pub(super) struct HeaderV4 {
+    lsn: u64,
+    time: i64,
+    outcome_hash: u64,
+    code_key: u64,
+    plan: Vec<u8>,
+    plan_version: u32,
+    kind_length: Vec<u16>,
+    kind_text: Vec<u8>,
+    code_form: u8,
+    breakage_levels: u64,
+    breakage_amount: i64,
+    members: u32,
+    codes: u32,
+    triggers: u32,
+    entries: u32,
+    keys: u32,
+    unchanged: u32,
+    row_ids: u32,
+    unchanged_after: u64,
+    key_lag: i64,
+    references: u32,
+    reversals: u32,
+    /// Of each known plan version, oldest first; the last is that of `plan`. The versions have no gap.
+    version_lsn: Vec<u64>,
+    version_time: Vec<i64>,
+    /// Bytes of each known plan but the last; the plans are concatenated in `earlier_plans`.
+    earlier_length: Vec<u32>,
+    earlier_plans: Vec<u8>,
+    /// Whether the oldest known version began at its LSN, 1, or there or before, 0.
+    oldest_is_exact: u8,
+}
+
 /// Returns the archive of an image's header.
 ///
 /// # Errors
@@ -96,7 +135,15 @@ pub(super) struct HeaderV3 {
 pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes, String> {
     let mut plan = Vec::new();
     codec::encode_plan(&header.plan, &mut plan).map_err(|error| error.to_string())?;
-    let version = HeaderV3 {
+    let (mut earlier_length, mut earlier_plans) = (Vec::new(), Vec::new());
+    let versions = header.plans.list();
+    for version in versions.iter().rev().skip(1).rev() {
+        let before = earlier_plans.len();
+        codec::encode_plan(&version.plan, &mut earlier_plans).map_err(|error| error.to_string())?;
+        let length = u32::try_from(earlier_plans.len() - before).map_err(|_| "a plan is too long")?;
+        earlier_length.push(length);
+    }
+    let version = HeaderV4 {
         lsn: header.lsn,
         time: header.time.0,
         outcome_hash: header.outcome_hash,
@@ -119,6 +166,11 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
         key_lag: header.key_lag,
         references: header.rows[Section::References],
         reversals: header.rows[Section::Reversals],
+        version_lsn: versions.iter().map(|version| version.lsn).collect(),
+        version_time: versions.iter().map(|version| version.time.0).collect(),
+        earlier_length,
+        earlier_plans,
+        oldest_is_exact: u8::from(versions.first().is_some_and(|oldest| oldest.is_exact)),
     };
     high::to_bytes_in::<_, rancor::Error>(&version, into).map_err(|error| error.to_string())
 }
@@ -143,15 +195,18 @@ pub(super) fn header_of(version: u16, archive: &Bytes, manifest: &RowCounts) -> 
     macro_rules! common {
         ($archived:expr) => {{
             let archived = $archived;
-            let mut plan = codec::Reader::new(&archived.plan);
-            let decoded = codec::decode_plan(&mut plan).and_then(|decoded| plan.finish().map(|()| decoded));
+            let plan = plan_of(&archived.plan)?;
+            let (lsn, time) = (archived.lsn.to_native(), Timestamp(archived.time.to_native()));
+            let plan_version = archived.plan_version.to_native();
             ImageHeader {
-                lsn: archived.lsn.to_native(),
-                time: Timestamp(archived.time.to_native()),
+                lsn,
+                time,
                 outcome_hash: archived.outcome_hash.to_native(),
                 code_key: CodeKey { key: archived.code_key.to_native(), form: CodeForm::Any },
-                plan: decoded.map_err(|error| error.to_string())?,
-                plan_version: archived.plan_version.to_native(),
+                // Formats before 4 kept the plan in force alone.
+                plans: PlanVersions::of_one(plan_version, plan.clone(), lsn, time),
+                plan,
+                plan_version,
                 kinds: texts(
                     archived.kind_length.iter().map(|length| usize::from(length.to_native())),
                     &archived.kind_text,
@@ -162,7 +217,7 @@ pub(super) fn header_of(version: u16, archive: &Bytes, manifest: &RowCounts) -> 
                     later, archived,
                     Members: members, Codes: codes, Triggers: triggers, Entries: entries, Keys: keys
                 ),
-                unchanged_after: archived.lsn.to_native(),
+                unchanged_after: lsn,
                 key_lag: 0,
             }
         }};
@@ -179,6 +234,20 @@ pub(super) fn header_of(version: u16, archive: &Bytes, manifest: &RowCounts) -> 
             }
         }};
     }
+    /// The fields added in format 3.
+    macro_rules! since_3 {
+        ($archived:expr) => {{
+            let archived = $archived;
+            let form = CodeForm::from_code(archived.code_form).ok_or("an unknown form of generated codes")?;
+            let before = since_2!(archived);
+            ImageHeader {
+                code_key: CodeKey { key: archived.code_key.to_native(), form },
+                key_lag: archived.key_lag.to_native(),
+                rows: rows!(before.rows, archived, References: references, Reversals: reversals),
+                ..before
+            }
+        }};
+    }
     match version {
         1 => {
             let archived = high::access::<ArchivedHeaderV1, rancor::Error>(archive)
@@ -190,17 +259,57 @@ pub(super) fn header_of(version: u16, archive: &Bytes, manifest: &RowCounts) -> 
                 .map_err(|error| error.to_string())?;
             Ok(since_2!(archived))
         }
-        _ => {
+        3 => {
             let archived = high::access::<ArchivedHeaderV3, rancor::Error>(archive)
                 .map_err(|error| error.to_string())?;
-            let form = CodeForm::from_code(archived.code_form).ok_or("an unknown form of generated codes")?;
-            let before = since_2!(archived);
-            Ok(ImageHeader {
-                code_key: CodeKey { key: archived.code_key.to_native(), form },
-                key_lag: archived.key_lag.to_native(),
-                rows: rows!(before.rows, archived, References: references, Reversals: reversals),
-                ..before
-            })
+            Ok(since_3!(archived))
+        }
+        _ => {
+            let archived = high::access::<ArchivedHeaderV4, rancor::Error>(archive)
+                .map_err(|error| error.to_string())?;
+            let header = since_3!(archived);
+            let plans = versions_of(archived, &header)?;
+            Ok(ImageHeader { plans, ..header })
         }
     }
+}
+
+/// Reads a plan that fills `bytes`.
+fn plan_of(bytes: &[u8]) -> Result<Plan, String> {
+    let mut plan = codec::Reader::new(bytes);
+    let decoded = codec::decode_plan(&mut plan).and_then(|decoded| plan.finish().map(|()| decoded));
+    decoded.map_err(|error| error.to_string())
+}
+
+/// Reads the plan versions.
+fn versions_of(archived: &ArchivedHeaderV4, header: &ImageHeader) -> Result<PlanVersions, String> {
+    let count = archived.version_lsn.len();
+    let in_step = archived.version_time.len() == count && archived.earlier_length.len() + 1 == count;
+    let first =
+        u32::try_from(count).ok().and_then(|count| header.plan_version.checked_add(1)?.checked_sub(count));
+    let first = first.filter(|_| in_step).ok_or("plan versions in columns of different lengths")?;
+    let mut rest: &[u8] = &archived.earlier_plans;
+    let mut versions = Vec::with_capacity(count);
+    for (number, at) in (first..).zip(0..count) {
+        let plan = match archived.earlier_length.get(at) {
+            Some(length) => {
+                let length = length.to_native() as usize;
+                let (plan, after) = rest.split_at_checked(length).ok_or("the earlier plans are cut off")?;
+                rest = after;
+                plan_of(plan)?
+            }
+            None => header.plan.clone(),
+        };
+        versions.push(PlanVersion {
+            version: number,
+            lsn: archived.version_lsn[at].to_native(),
+            time: Timestamp(archived.version_time[at].to_native()),
+            is_exact: at != 0 || archived.oldest_is_exact != 0,
+            plan: Arc::new(plan),
+        });
+    }
+    if !rest.is_empty() {
+        return Err("the earlier plans are too long".into());
+    }
+    PlanVersions::of_list(versions, header.lsn)
 }

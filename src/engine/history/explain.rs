@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{effort::Effort, error::HistoryError};
 use crate::{
     core::{
-        Actor, Entry, EntryKind, RankReached, Walk,
+        Actor, Entry, EntryKind, PlanVersion, RankReached, Walk,
         command::{Command, PayFilter, Stamped},
         plan::Plan,
         state::State,
@@ -28,6 +28,8 @@ pub struct Explanation {
     pub reversed_by: Option<u64>,
     /// Its printed kind.
     pub kind: String,
+    /// The plan version in force at its LSN, where that is known.
+    pub plan_version: Option<PlanVersion>,
     pub cause: Cause,
     /// What marked it paid; `None` while it is pending.
     pub paid: Option<PaidBy>,
@@ -84,12 +86,15 @@ pub(in super::super) fn explain(
                 now,
                 entry,
                 state.kind_name(entry.kind).into_owned(),
+                state.plan_versions().at(entry.lsn).cloned(),
                 joined(entry.source),
                 joined(entry.receiver),
             )
         })
     });
-    let Some(((lsn, plan, reversed_by), entry, kind, source, receiver)) = found else { return Ok(None) };
+    let Some(((lsn, plan, reversed_by), entry, kind, plan_version, source, receiver)) = found else {
+        return Ok(None);
+    };
     let cause = cause_of(shared, &entry, effort)?;
     let paid = match entry.status {
         EntryStatus::Pending => None,
@@ -97,7 +102,18 @@ pub(in super::super) fn explain(
     };
     let source_signup = signup_of(shared, source, entry.lsn, effort)?;
     let receiver_signup = signup_of(shared, receiver, entry.lsn, effort)?;
-    Ok(Some(Explanation { lsn, plan, entry, reversed_by, kind, cause, paid, source_signup, receiver_signup }))
+    Ok(Some(Explanation {
+        lsn,
+        plan,
+        entry,
+        reversed_by,
+        kind,
+        plan_version,
+        cause,
+        paid,
+        source_signup,
+        receiver_signup,
+    }))
 }
 
 fn cause_of(shared: &Shared, entry: &Entry, effort: &mut Effort) -> Result<Cause, HistoryError> {

@@ -56,7 +56,7 @@ fn one_of(about: &str, field: &str, choices: &[(&str, &str)]) -> Value {
 }
 
 fn schemas() -> Map<String, Value> {
-    let all = [feed(), commands(), payments(), registration(), plan()];
+    let all = [feed(), commands(), payments(), registration()];
     all.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
@@ -218,7 +218,7 @@ fn feed() -> Named {
     ]
 }
 
-/// The commands, except those about bonuses and the parts of registrations and plans.
+/// The commands, except those about bonuses and the parts of registrations.
 fn commands() -> Named {
     let kinds = [
         ("register", "RegisterCommand"),
@@ -270,7 +270,7 @@ fn commands() -> Named {
             "PutPlanCommand",
             object(
                 "A plan comes into force",
-                json!({ "kind": constant("put_plan"), "plan": reference("LoggedPlan") }),
+                json!({ "kind": constant("put_plan"), "plan": reference("Plan") }),
             ),
         ),
     ]
@@ -382,88 +382,6 @@ fn registration() -> Named {
     ]
 }
 
-/// A plan, with amounts in minor units.
-fn plan() -> Named {
-    let tree = || choice(&["placement", "sponsor"]);
-    let currency = object(
-        "A currency",
-        json!({
-            "code": { "type": "string", "minLength": 3, "maxLength": 3 },
-            "exponent": { "type": "integer", "minimum": 0, "maximum": 8 },
-        }),
-    );
-    let placement = object(
-        "Width and rules of placement",
-        json!({
-            "width": described("Null: unlimited", nullable(count())),
-            "rule": described("The default rule", text()),
-            "allow": described("Other rules that a signup may name", list(text())),
-            "strategic": { "type": "boolean", "description": "Whether a signup may name a slot" },
-        }),
-    );
-    let rule = |about: &str, pay: &str, of_level: Value| {
-        object(
-            about,
-            json!({
-                "trigger": text(),
-                "tree": tree(),
-                "on_registration": { "type": "boolean" },
-                "admins_beyond": { "type": "boolean" },
-                pay: list(of_level),
-            }),
-        )
-    };
-    let rate = json!({ "type": "integer", "minimum": 0, "description": "Hundredths of a percent" });
-    let step =
-        object("A rank", json!({ "name": text(), "minimum": count(), "reward_minor": nullable(minor()) }));
-    let by_threshold = object(
-        "Ranks by how many there are",
-        json!({
-            "rule": constant("thresholds"),
-            "tree": tree(),
-            "basis": choice(&["direct", "downline"]),
-            "steps": list(reference("LoggedRankStep")),
-        }),
-    );
-    let by_level = object(
-        "Ranks by levels that are full",
-        json!({
-            "rule": constant("level-fill"),
-            "tree": tree(),
-            "steps": list(reference("LoggedRankStep")),
-        }),
-    );
-    let plan = object(
-        "A plan, by the names of its file",
-        json!({
-            "name": text(),
-            "currency": reference("LoggedCurrency"),
-            "placement": reference("LoggedPlacementRules"),
-            "count_sponsor_tree": { "type": "boolean" },
-            "level_cap": { "type": "integer", "minimum": 1, "maximum": 15 },
-            "bonuses": list(reference("LoggedBonusRule")),
-            "ranks": reference("LoggedRanks"),
-        }),
-    );
-    let rules = json!({
-        "description": "What one trigger pays, level by level",
-        "oneOf": [reference("LoggedBonusRuleFixed"), reference("LoggedBonusRuleShare")],
-    });
-    let ranks = [("thresholds", "LoggedRanksByThreshold"), ("level-fill", "LoggedRanksByLevelFill")];
-    vec![
-        ("LoggedPlan", plan),
-        ("LoggedCurrency", currency),
-        ("LoggedPlacementRules", placement),
-        ("LoggedBonusRule", rules),
-        ("LoggedBonusRuleFixed", rule("Amounts", "amounts_minor", minor())),
-        ("LoggedBonusRuleShare", rule("Shares of the trigger's amount", "basis_points", rate)),
-        ("LoggedRanks", one_of("Ranks; `rule` says how they are reached", "rule", &ranks)),
-        ("LoggedRanksByThreshold", by_threshold),
-        ("LoggedRanksByLevelFill", by_level),
-        ("LoggedRankStep", step),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -499,7 +417,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 9 + 3 + 2);
+        assert_eq!(count, 9 + 3);
         let mapping = &schemas["Command"]["discriminator"]["mapping"];
         assert!(mapping[kind(&Command::PayAll)].is_string());
     }

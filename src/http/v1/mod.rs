@@ -40,7 +40,7 @@ mod unfinished;
 
 pub mod examples;
 pub mod page;
-mod plan_document;
+mod plan_body;
 pub mod problem;
 
 mod caller;
