@@ -137,8 +137,10 @@ fn every_section_of_a_snapshot_is_specified() {
         assert!((1..=FORMAT_VERSION).contains(since), "{name}: no format version {since}");
         let vectors: usize =
             columns.iter().map(|(_, stored)| 1 + usize::from(stored.starts_with("Text"))).sum();
+        // Tokens are printed with blanks around angle brackets.
+        let stored = |stored: &str| stored.replace(" < ", "<").replace(" >", ">");
         let columns: Vec<String> =
-            columns.iter().map(|(name, stored)| format!("`{name}` `{stored}`")).collect();
+            columns.iter().map(|(name, kind)| format!("`{name}` `{}`", stored(kind))).collect();
         let root = vectors * 8;
         write!(table, "\n| {number} | `{name}` | {since} | {root} | {} |", columns.join(" · ")).unwrap();
     }
