@@ -62,39 +62,34 @@ pub fn actor_json(actor: Option<&Actor>) -> Value {
 
 /// Returns a command without its stamp.
 pub fn command_json(command: &Command, bonus_id: &dyn Fn(u64) -> Uuid) -> Value {
-    match command {
+    let mut value = match command {
         Command::Register(register) => register_json(register),
         Command::TriggerBonus(trigger) => json!({
-            "kind": "trigger_bonus",
             "source": uuid(trigger.source),
             "trigger": trigger.trigger,
             "amount_minor": trigger.amount.map(|amount| amount.0),
             "once": trigger.once,
             "reference": trigger.reference.as_ref().map(Reference::as_str),
         }),
-        Command::PayEntry { entry } => {
-            json!({"kind": "pay_bonus", "bonus": bonus_id(*entry), "entry": entry})
+        Command::PayEntry { entry } | Command::ReverseEntry { entry } => {
+            json!({"bonus": bonus_id(*entry), "entry": entry})
         }
-        Command::PayAll => pay_all_json(&PayFilter::default()),
-        Command::PayMatching(filter) => pay_all_json(filter),
-        Command::ReverseEntry { entry } => {
-            json!({"kind": "reverse_bonus", "bonus": bonus_id(*entry), "entry": entry})
-        }
+        Command::PayAll => filter_json(&PayFilter::default()),
+        Command::PayMatching(filter) => filter_json(filter),
         Command::SetStatus { member, status } => {
-            json!({"kind": "set_status", "user_id": uuid(*member), "status": status_name(*status)})
+            json!({"user_id": uuid(*member), "status": status_name(*status)})
         }
-        Command::SetRole { member, role } => {
-            json!({"kind": "set_role", "user_id": uuid(*member), "role": role_name(*role)})
-        }
-        Command::PutPlan(plan) => json!({"kind": "put_plan", "plan": PlanDocument::new(plan)}),
+        Command::SetRole { member, role } => json!({"user_id": uuid(*member), "role": role_name(*role)}),
+        Command::PutPlan(plan) => json!({"plan": PlanDocument::new(plan)}),
         Command::ImportEntry(entry) => import_json(entry, bonus_id),
-    }
+    };
+    value["kind"] = command.kind().printed().into();
+    value
 }
 
-fn pay_all_json(filter: &PayFilter) -> Value {
+fn filter_json(filter: &PayFilter) -> Value {
     let PayFilter { up_to_lsn, kind, receiver, from, until } = filter;
     json!({
-        "kind": "pay_all",
         "up_to_lsn": up_to_lsn,
         "bonus_kind": kind,
         "receiver": receiver.map(uuid),
@@ -117,7 +112,6 @@ fn register_json(register: &Register) -> Value {
         }
     };
     json!({
-        "kind": "register",
         "user_id": uuid(register.member),
         "sponsor": sponsor,
         "placement": placement,
@@ -148,7 +142,6 @@ fn carried_json(carried: Carried) -> Value {
 
 fn import_json(entry: &ImportEntry, bonus_id: &dyn Fn(u64) -> Uuid) -> Value {
     json!({
-        "kind": "import_bonus",
         "receiver": uuid(entry.receiver),
         "source": uuid(entry.source),
         "bonus_kind": entry.kind,

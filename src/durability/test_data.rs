@@ -133,7 +133,7 @@ macro_rules! samples {
     };
 }
 samples! {
-    u16: |at| (at % 60_000) as u16;
+    u16: |at| u16::try_from(at % 60_000).unwrap();
     u32: |at| at;
     u64: |at| u64::from(at) * 2;
     i64: |at| i64::from(at) * 3 - 5;

@@ -89,10 +89,7 @@ pub use self::{
     directory::MemberDirectory,
     error::{OpenError, SnapshotError, SubmitError},
     handle::Engine,
-    history::{
-        AuditFilter, AuditPage, COMMAND_KINDS, Cause, Effort, Event, Explanation, Fate, Feed, HistoryError,
-        PaidBy,
-    },
+    history::{AuditFilter, AuditPage, Cause, Effort, Event, Explanation, Fate, Feed, HistoryError, PaidBy},
     in_order::PendingWrite,
     offline::{DIFFERENCES_NAMED_MAX, Digests, KeptSnapshot, PlanTrial, RankComparison},
     open::{Loaded, create, load},
@@ -109,8 +106,8 @@ pub use crate::core::{
     ReceivedSums, ReceivedWalk, Roster, RosterOrder, RowIds, RowKind, SUM_LEVELS_MAX, ShareFate, Sum,
     Unchanged, Walk, WindowMember, WindowSize,
     command::{
-        Applied, Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register,
-        Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus, WideMoney,
+        Applied, Carried, Command, CommandKind, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest,
+        Register, Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus, WideMoney,
     },
     network_digest,
     plan::{

@@ -16,9 +16,11 @@ use crate::{
     core::{
         ACTOR_ID_BYTES_MAX, Preparation,
         command::{Applied, Command, Outcome, Stamped},
-        types::{REFERENCE_CHARS_MAX, Timestamp},
+        types::Timestamp,
     },
-    durability::{Error as DurabilityError, Journal, RECORD_BYTES_MAX, TEXT_BYTES_MAX},
+    durability::{
+        Error as DurabilityError, Journal, RECORD_BYTES_MAX, TEXT_BYTES_MAX, longest_text, record_bytes_bound,
+    },
     metrics::{Refusal, RejectionStage},
 };
 
@@ -361,41 +363,10 @@ impl Writer {
 /// Upper bound on the actor's bytes in a record.
 const ACTOR_BYTES_MAX: usize = 4 + ACTOR_ID_BYTES_MAX;
 
-/// Upper bound on a command's record in the log, without its actor.
-pub(super) fn record_bytes_bound(command: &Command) -> usize {
-    /// Header, time, key, ids, a code, and everything else of fixed size.
-    const FIXED: usize = 256;
-    /// The longest text of a reference.
-    const REFERENCE: usize = 4 * REFERENCE_CHARS_MAX;
-    match command {
-        Command::Register(_)
-        | Command::PayEntry { .. }
-        | Command::PayAll
-        | Command::SetStatus { .. }
-        | Command::SetRole { .. }
-        | Command::ReverseEntry { .. } => FIXED,
-        Command::TriggerBonus(trigger) => FIXED + trigger.trigger.len() + REFERENCE,
-        Command::ImportEntry(entry) => FIXED + entry.kind.len() + REFERENCE,
-        Command::PayMatching(filter) => FIXED + filter.kind.as_ref().map_or(0, |kind| kind.len()),
-        Command::PutPlan(_) => RECORD_BYTES_MAX,
-    }
-}
-
 /// Whether the log can take the command: its names are not too long and it fits a group.
 pub(super) fn fits_the_log(command: &Command, group_bytes_max: usize) -> bool {
-    let text = match command {
-        Command::TriggerBonus(trigger) => trigger.trigger.len(),
-        Command::ImportEntry(entry) => entry.kind.len(),
-        Command::PayMatching(filter) => filter.kind.as_ref().map_or(0, |kind| kind.len()),
-        Command::Register(_)
-        | Command::PayEntry { .. }
-        | Command::PayAll
-        | Command::SetStatus { .. }
-        | Command::SetRole { .. }
-        | Command::ReverseEntry { .. }
-        | Command::PutPlan(_) => 0,
-    };
-    text <= TEXT_BYTES_MAX && record_bytes_bound(command) + ACTOR_BYTES_MAX <= group_bytes_max
+    longest_text(command) <= TEXT_BYTES_MAX
+        && record_bytes_bound(command) + ACTOR_BYTES_MAX <= group_bytes_max
 }
 
 /// Labels the reason for a refusal, for the metrics.

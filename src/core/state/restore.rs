@@ -296,8 +296,8 @@ impl Restore {
     pub fn push<D: Directory + Send>(&mut self, directory: &mut D, rows: ImageRows) -> Result<(), String> {
         let expected = self.header.rows;
         let (section, count) = (rows.section(), rows.len());
-        let earlier = Section::IN_ORDER.into_iter().take_while(|earlier| *earlier < section);
-        let complete = earlier.into_iter().all(|earlier| self.rows[earlier] == expected[earlier]);
+        let mut earlier = Section::IN_ORDER.into_iter().take_while(|earlier| *earlier < section);
+        let complete = earlier.all(|earlier| self.rows[earlier] == expected[earlier]);
         require(complete, || format!("{} before their predecessors are complete", section.name()))?;
         let fits = count <= (expected[section] - self.rows[section]) as usize;
         require(fits, || format!("more {} than the header says", section.name()))?;

@@ -20,7 +20,7 @@ pub(super) use self::{
     past::{History, Present},
 };
 pub use self::{
-    audit::{AuditFilter, AuditPage, COMMAND_KINDS},
+    audit::{AuditFilter, AuditPage},
     effort::Effort,
     error::HistoryError,
     explain::{Cause, Explanation, PaidBy},
