@@ -11,4 +11,5 @@ pub(in crate::core) mod placement;
 pub(in crate::core) mod preorder;
 pub(in crate::core) mod recount;
 pub(in crate::core) mod spines;
+mod splice;
 pub(in crate::core) mod tour;
