@@ -101,17 +101,18 @@ pub(crate) struct Spans {
 }
 
 impl Spans {
-    /// Computes the spans from the parent and the downline of each member; parents come first. O(n): the pair
-    /// of a member comes after the downlines of its earlier siblings.
-    pub fn new(parents: impl Iterator<Item = u32>, sizes: Vec<u32>) -> Self {
+    /// Computes the spans from each member with its parent, in an order in which parents come first, and from
+    /// the downline of each member. O(n): the pair of a member comes after the downlines of its siblings that
+    /// come earlier in that order.
+    pub fn new(parents_first: impl Iterator<Item = (MemberIx, u32)>, sizes: Vec<u32>) -> Self {
         let mut last_root = 0;
         // Until its last child is entered, this is where the next child's pair begins.
         let mut exits: Vec<u32> = region::filled(0, sizes.len());
-        for (member, parent) in parents.enumerate() {
+        for (member, parent) in parents_first {
             let next = if parent == NONE { &mut last_root } else { &mut exits[parent as usize] };
             let enter = *next;
-            *next += sizes[member] * 2 + 2;
-            exits[member] = enter + 1;
+            *next += sizes[member.at()] * 2 + 2;
+            exits[member.at()] = enter + 1;
         }
         Self { exits, sizes }
     }

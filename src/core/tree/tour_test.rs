@@ -63,7 +63,7 @@ fn a_tour_made_whole_is_the_one_made_step_by_step_and_goes_on_as_that() {
         push(&mut steps, 0..members);
         let sizes: Vec<u32> = (0..members).map(|member| steps.downline(MemberIx(member))).collect();
         let columns = parents[..members as usize].iter().map(|parent| MemberIx::to_column(*parent));
-        let spans = Spans::new(columns, sizes);
+        let spans = Spans::new((0..).map(MemberIx).zip(columns), sizes);
         let mut whole = Tour::whole(&spans);
         let positions = |tour: &Tour, member| {
             [Token::Enter(MemberIx(member)), Token::Exit(MemberIx(member))].map(|token| tour.position(token))
