@@ -132,8 +132,8 @@ impl SlotFinder {
         }
         let Some(width) = placement.width.map(u32::from) else { return };
         let by_slot = placement.any_rule(|rule| rule == PlacementRule::BreadthFirstBySlot);
-        // Children come after their parents, so going backwards a key's inputs are known.
-        for member in (0..members).rev().map(index) {
+        // A key follows from those of the children.
+        for member in tree.order().children_first() {
             let link = tree.link(member);
             if let Some(open) = &mut self.open
                 && link.first_child != NONE
