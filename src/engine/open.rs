@@ -315,7 +315,7 @@ fn restore(
         network_digest: Digest(manifest.network_digest),
     };
     let mut directory = MemberDirectory::with_capacity(header.members as usize, header.codes as usize);
-    let state = restore_into(snapshot, &mut directory, progress)?;
+    let state = restore_into(snapshot, &mut directory, progress, &mut |_| {})?;
     Ok((state, directory, newest))
 }
 

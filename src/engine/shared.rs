@@ -106,7 +106,7 @@ impl Shared {
         assert_ne!(
             READING.with(Cell::get),
             self.address(),
-            "no read, submit or view inside a read (lock rule 2)"
+            "no read, submit, view or past state inside a read (lock rule 2)"
         );
     }
 
@@ -199,7 +199,11 @@ const _: () = assert!(
 
 impl Shared {
     /// See `Engine::state_at`.
+    ///
+    /// # Panics
+    /// Inside a read of the same engine.
     pub fn state_at(&self, lsn: u64, effort: &mut Effort) -> Result<Arc<State>, HistoryError> {
+        self.assert_not_reading();
         let applied = self.marks.applied();
         if applied < lsn {
             return Err(HistoryError::Ahead { applied });
@@ -208,7 +212,12 @@ impl Shared {
     }
 
     fn present(&self) -> Present<'_> {
-        Present { directory: &self.directory, marks: &self.marks, stopping: &self.stopping }
+        Present {
+            state: &self.state,
+            directory: &self.directory,
+            marks: &self.marks,
+            stopping: &self.stopping,
+        }
     }
 
     /// See `Engine::lsn_at`.

@@ -24,6 +24,7 @@ use crate::core::{
         image::{ImageHeader, ImageRows, SECTIONS},
         parts::State,
         prefetch::TOGETHER,
+        view::KeptPages,
     },
     store::{
         column::Column,
@@ -217,6 +218,11 @@ impl Restore {
         }
     }
 
+    /// See [`State::share`].
+    pub fn share(&mut self, other: &State) -> KeptPages {
+        self.state.share(other)
+    }
+
     /// Returns the complete state: derived data is counted here, in passes over all members, the trees in
     /// parallel.
     ///
@@ -227,6 +233,8 @@ impl Restore {
         let expected = header.counts();
         require(rows == expected, || format!("rows by section {rows:?}, expected {expected:?}"))?;
         require(next_trigger == triggers.len(), || "a trigger without entries".into())?;
+        // Counting needs memory.
+        drop(triggers);
         let State { scalars, placement, sponsors, slots, .. } = &mut state;
         let [sponsor_watch, placement_watch] = &scalars.watches;
         let counted = sponsors.is_counted() && sponsors.len() != 0;
