@@ -32,7 +32,7 @@ fn a_view_is_made_while_a_snapshot_is_being_copied() {
         assert!(writer.step());
     };
     (0..300).for_each(|number| signs_up(engine.writing(), number));
-    let (mut number, mut views) = (300, Vec::new());
+    let (mut number, mut views) = (300_u64, Vec::new());
     let info = engine
         .snapshot(&mut |writer, step| {
             if step == SnapshotStep::Copy && number < 306 {
