@@ -10,7 +10,7 @@ use crate::{
         plan::{PlacementRule, Plan},
         read::digest::{network_digest, state_digest},
         requests::command::{Command, PlacementRequest, Register, Stamped},
-        state::image::{ImageHeader, ImageRows},
+        state::image::{ImageHeader, ImageRows, Section},
         words::types::Timestamp,
     },
     plan_file,
@@ -79,8 +79,9 @@ fn signups(network: &mut Network, seed: u64) {
 fn renumbered(network: &Network, numbers: &[u32]) -> (ImageHeader, Vec<ImageRows>) {
     let number = |member: u32| if member == NONE { NONE } else { numbers[member as usize] };
     let (mut header, rows) = workload::image(network);
-    header.codes = header.members;
-    let mut codes: Vec<CodeRow> = (0..header.members)
+    let members = header.rows[Section::Members];
+    header.rows[Section::Codes] = members;
+    let mut codes: Vec<CodeRow> = (0..members)
         .map(|member| CodeRow {
             member: number(member),
             code: network.state.code(MemberIx(member)).as_str().into(),

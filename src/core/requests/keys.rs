@@ -163,7 +163,10 @@ fn is_expired(row: &KeyRow, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::requests::command::{Applied, Outcome, RequestKey};
+    use crate::core::{
+        requests::command::{Applied, Outcome, RequestKey},
+        store::column::Freeze,
+    };
 
     const NOW: Timestamp = Timestamp(9);
 

@@ -382,7 +382,7 @@ impl Restore {
     ) -> Result<(), String> {
         let first = self.state.len();
         let numbered = || (first..).map(MemberIx).zip(rows);
-        let total = self.header.members;
+        let total = self.header.rows[Section::Members];
         numbered().try_for_each(|(member, row)| check_row(&self.state, total, member, row))?;
         let [sponsors_unlinked, placement_unlinked] = &mut self.unlinked;
         let State { members, placement, sponsors, scalars, .. } = &mut self.state;

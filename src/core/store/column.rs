@@ -67,13 +67,14 @@ pub(crate) trait Freeze {
 
 /// Implements [`Freeze`] field by field. The destructuring fails to compile when a field is missing. Fields
 /// named after `derived` follow from the others: they are not copied, and the type's `index_derived` builds
-/// them.
+/// them. Fields after `cached` are not copied either, and fill by themselves when they are needed.
 macro_rules! freeze_fields {
-    ($type:ty { $($field:ident),* $(,)? } $(derived { $($derived:ident),+ $(,)? })?) => {
+    ($type:ty { $($field:ident),* $(,)? } $(derived { $($derived:ident),+ $(,)? })?
+     $(cached { $($cached:ident),+ $(,)? })?) => {
         impl $crate::core::store::column::Freeze for $type {
             #[allow(unused_variables, reason = "a type may have nothing to be frozen")]
             fn freeze(&mut self, view: $crate::core::store::column::ViewId) {
-                let Self { $($field,)* $($($derived: _),+)? } = self;
+                let Self { $($field,)* $($($derived: _,)+)? $($($cached: _),+)? } = self;
                 $($field.freeze(view);)*
             }
             #[allow(unused_variables, reason = "as above")]
@@ -82,17 +83,17 @@ macro_rules! freeze_fields {
                 view: $crate::core::store::column::ViewId,
                 freeing: &mut $crate::core::store::freeing::Freeing,
             ) {
-                let Self { $($field,)* $($($derived: _),+)? } = self;
+                let Self { $($field,)* $($($derived: _,)+)? $($($cached: _),+)? } = self;
                 $($field.thaw(view, freeing);)*
             }
             #[allow(unused_variables, reason = "as above")]
             fn copy_step(&self, view: $crate::core::store::column::ViewId, copy: &mut Self) -> bool {
-                let Self { $($field,)* $($($derived: _),+)? } = self;
+                let Self { $($field,)* $($($derived: _,)+)? $($($cached: _),+)? } = self;
                 $($field.copy_step(view, &mut copy.$field) &&)* true
             }
             #[allow(unused_variables, reason = "as above")]
             fn skip(&self, view: $crate::core::store::column::ViewId) {
-                let Self { $($field,)* $($($derived: _),+)? } = self;
+                let Self { $($field,)* $($($derived: _,)+)? $($($cached: _),+)? } = self;
                 $($field.skip(view);)*
             }
             #[allow(unused_variables, reason = "as above")]
@@ -101,16 +102,16 @@ macro_rules! freeze_fields {
                 view: $crate::core::store::column::ViewId,
                 freeing: &mut $crate::core::store::freeing::Freeing,
             ) {
-                let Self { $($field,)* $($($derived: _),+)? } = self;
+                let Self { $($field,)* $($($derived: _,)+)? $($($cached: _),+)? } = self;
                 $($field.release(view, freeing);)*
             }
             #[allow(unused_variables, reason = "as above")]
             fn share(&mut self, other: &Self, freeing: &mut $crate::core::store::freeing::Freeing) {
-                let Self { $($field,)* $($($derived: _),+)? } = self;
+                let Self { $($field,)* $($($derived: _,)+)? $($($cached: _),+)? } = self;
                 $($field.share(&other.$field, freeing);)*
             }
             fn index_copy(&mut self) {
-                let Self { $($field,)* $($($derived: _),+)? } = self;
+                let Self { $($field,)* $($($derived: _,)+)? $($($cached: _),+)? } = self;
                 $($field.index_copy();)*
                 $(
                     $(let _ = &self.$derived;)+

@@ -41,7 +41,7 @@ pub(in crate::core) struct Run {
     pub children: u32,
 }
 
-freeze_fields!(Siblings {} derived { families });
+freeze_fields!(Siblings {} cached { families });
 
 /// The sibling in the next taken slot.
 pub(in crate::core) fn next_of(links: &Column<Link>, child: u32) -> Option<(u32, u32)> {

@@ -25,7 +25,7 @@ struct Block {
     least: OpenKey,
 }
 
-freeze_fields!(FullFamilies {} derived { families });
+freeze_fields!(FullFamilies {} cached { families });
 
 fn in_block(tree: &Genealogy, first: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
     tree.siblings_from(first).take(BLOCK as usize)

@@ -3,6 +3,7 @@
 use rand_pcg::{Pcg64, rand_core::RngCore};
 
 use super::*;
+use crate::core::store::column::{Freeze, ViewId};
 use crate::core::words::types::index;
 
 struct Naive {
@@ -119,9 +120,9 @@ fn a_frozen_view_keeps_the_runs_that_it_was_made_of() {
         spines.join(index(member), index(member + 1));
         naive.next[member] = Some(index(member + 1));
     }
-    spines.freeze();
+    spines.freeze(ViewId::FIRST);
     (0..50).step_by(7).for_each(|member| spines.split(index(member)));
     let mut copy = Spines::new();
-    while !spines.copy_step(&mut copy) {}
+    while !spines.copy_step(ViewId::FIRST, &mut copy) {}
     check(&copy, &naive, "the copy");
 }

@@ -248,15 +248,15 @@ fn a_move_costs_the_same_whatever_moves() {
 
 #[test]
 fn a_frozen_view_keeps_the_tour_that_it_was_made_of() {
-    use crate::core::store::column::Freeze;
+    use crate::core::store::column::{Freeze, ViewId};
     let mut random = Pcg64::new(2, 1);
     let (mut tour, naive) = grown("uniform", 3_000, &mut random);
-    tour.freeze();
+    tour.freeze(ViewId::FIRST);
     for member in (1..3_000).step_by(100).map(MemberIx) {
         let piece = tour.cut(member);
         tour.splice(piece, None);
     }
     let mut copy = Tour::empty_copy();
-    while !tour.copy_step(&mut copy) {}
+    while !tour.copy_step(ViewId::FIRST, &mut copy) {}
     check(&copy, &naive, &[], "the copy");
 }

@@ -242,8 +242,8 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
     };
     let further = whole.copy();
     let mut opened = open(&further.shared(), root()).unwrap();
-    append(&mut *opened.journal, 901, 4).unwrap();
-    append(&mut *opened.journal, 905, 4).unwrap();
+    append(&mut opened.journal, 901, 4).unwrap();
+    append(&mut opened.journal, 905, 4).unwrap();
     drop(opened);
     let spoilt_body = {
         let mut content = diverged.clone();
@@ -272,7 +272,7 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
     opened.journal.sync().unwrap();
     drop(opened);
     let mut opened = open(&further.shared(), root()).unwrap();
-    append(&mut *opened.journal, 909, 4).unwrap();
+    append(&mut opened.journal, 909, 4).unwrap();
     drop(opened);
     let with_mark = marked.content(&paths().segment(last)).unwrap();
     let frames = with_mark.iter().rposition(|byte| *byte != 0).unwrap();
