@@ -19,6 +19,7 @@
 //! | `trigger_bonus` | `source`, `trigger`, `amount_minor`: minor units or `null`, `once`, `reference`: the outside system's name for its origin, or `null` |
 //! | `pay_bonus` | `bonus`: the row id, `entry`: the position in the ledger |
 //! | `pay_all` | which pending ones, each `null` if unrestricted: `up_to_lsn`: made by commands up to this one, `bonus_kind`, `receiver`, `from` and `to`: times, the first included, the second not |
+//! | `change_bonus` | `bonus`: the row id, `entry`: its position in the ledger, `change`: `hold`, `release` or `void`, `reason`: why, in a person's words |
 //! | `reverse_bonus` | `bonus`: the row id of the one taken back, `entry`: its position in the ledger |
 //! | `set_status` | `user_id`, `status` |
 //! | `set_role` | `user_id`, `role` |
@@ -39,7 +40,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::engine::{
-    Actor, ActorKind, BonusRule, Carried, Code, Command, EntryStatus, ImportEntry, LevelPay, MemberId,
+    Actor, ActorKind, BonusRule, Carried, ChangeEntry, Code, Command, ImportEntry, LevelPay, MemberId,
     Origin, PayFilter, PlacementRequest, Plan, RankBasis, RankRule, Reference, Register, Role, SponsorRef,
     Stamped, Status, Timestamp, Tree,
 };
@@ -85,6 +86,13 @@ pub fn command_json(command: &Command, bonus_id: &dyn Fn(u64) -> Uuid) -> Value 
         Command::ReverseEntry { entry } => {
             json!({"kind": "reverse_bonus", "bonus": bonus_id(*entry), "entry": entry})
         }
+        Command::ChangeEntry(ChangeEntry { entry, change, reason }) => json!({
+            "kind": "change_bonus",
+            "bonus": bonus_id(*entry),
+            "entry": entry,
+            "change": change.name(),
+            "reason": reason.as_str(),
+        }),
         Command::SetStatus { member, status } => {
             json!({"kind": "set_status", "user_id": uuid(*member), "status": status_name(*status)})
         }
@@ -159,10 +167,7 @@ fn import_json(entry: &ImportEntry, bonus_id: &dyn Fn(u64) -> Uuid) -> Value {
         "bonus_kind": entry.kind,
         "level": entry.level,
         "amount_minor": entry.amount.0,
-        "status": match entry.status {
-            EntryStatus::Pending => "pending",
-            EntryStatus::Paid => "paid",
-        },
+        "status": entry.status.name(),
         "time": time_text(entry.time),
         "id": entry.row_id.map(Uuid::from_bytes),
         "reference": entry.reference.as_ref().map(Reference::as_str),
@@ -256,7 +261,7 @@ fn role_name(role: Role) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Money, PlacementRule, RequestKey, TriggerBonus};
+    use crate::engine::{EntryChange, Money, PlacementRule, Reason, RequestKey, TriggerBonus};
 
     fn id(number: u8) -> MemberId {
         MemberId([number; 16])
@@ -334,6 +339,14 @@ mod tests {
                 }),
             ),
             (
+                Command::ChangeEntry(ChangeEntry {
+                    entry: 7,
+                    change: EntryChange::Hold,
+                    reason: Reason::parse("under review").unwrap(),
+                }),
+                json!({"kind": "change_bonus", "bonus": "00000000-0000-0000-0000-000000000007", "entry": 7, "change": "hold", "reason": "under review"}),
+            ),
+            (
                 Command::ReverseEntry { entry: 7 },
                 json!({"kind": "reverse_bonus", "bonus": "00000000-0000-0000-0000-000000000007", "entry": 7}),
             ),
@@ -376,6 +389,7 @@ mod tests {
             time: Timestamp(1_500_000),
             key: Some(key),
             actor: None,
+            format: 1,
             command: Command::PayAll,
         };
         let shown = stamped_json(&stamped, &|_| Uuid::nil());

@@ -12,6 +12,7 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, R
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::core::{
+    Breakage, BreakageReason,
     command::{Command, Rejection},
     plan::RANKS_MAX,
 };
@@ -137,7 +138,7 @@ pub enum Refusal {
 }
 
 /// Label values of `upline_commands_total`.
-const COMMAND_KINDS: [&str; 10] = [
+const COMMAND_KINDS: [&str; 11] = [
     "register",
     "trigger_bonus",
     "pay_entry",
@@ -148,6 +149,7 @@ const COMMAND_KINDS: [&str; 10] = [
     "import_entry",
     "reverse_entry",
     "pay_matching",
+    "change_entry",
 ];
 
 fn command_position(command: &Command) -> usize {
@@ -162,6 +164,7 @@ fn command_position(command: &Command) -> usize {
         Command::ImportEntry(_) => 7,
         Command::ReverseEntry { .. } => 8,
         Command::PayMatching(_) => 9,
+        Command::ChangeEntry(_) => 10,
     }
 }
 
@@ -263,6 +266,10 @@ pub struct NetworkMetrics {
     ranks: Vec<Gauge>,
     pub ledger_entries: Gauge,
     pub ledger_pending: Gauge,
+    pub ledger_held: Gauge,
+    pub ledger_void: Gauge,
+    /// Levels and minor units, by reason.
+    breakage: Vec<[Gauge; 2]>,
     pub plan_version: Gauge,
 }
 
@@ -281,7 +288,23 @@ impl NetworkMetrics {
             ranks,
             ledger_entries: gauge_of(recorder, &table::LEDGER_ENTRIES, &[]),
             ledger_pending: gauge_of(recorder, &table::LEDGER_PENDING, &[]),
+            ledger_held: gauge_of(recorder, &table::LEDGER_HELD, &[]),
+            ledger_void: gauge_of(recorder, &table::LEDGER_VOID, &[]),
+            breakage: BreakageReason::ALL
+                .map(|reason| {
+                    [&table::BREAKAGE_LEVELS, &table::BREAKAGE_AMOUNT]
+                        .map(|gauge| gauge_of(recorder, gauge, &[reason.name()]))
+                })
+                .into(),
             plan_version: gauge_of(recorder, &table::PLAN_VERSION, &[]),
+        }
+    }
+
+    pub fn set_breakage(&self, breakage: &Breakage) {
+        for (reason, [levels, amount]) in BreakageReason::ALL.into_iter().zip(&self.breakage) {
+            let sum = breakage.of(reason);
+            levels.set(sum.entries as f64);
+            amount.set(sum.amount as f64);
         }
     }
 

@@ -2,12 +2,12 @@
 //! layer knows no rules.
 
 use crate::core::{
-    RowKind,
+    Breakage, BreakageReason, RowKind, Sum,
     command::{Applied, Command, Outcome, Register, Rejection, RequestKey, SponsorRef, Stamped},
     command::{Origin, PlacementRequest},
     image::{
-        CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow,
-        TriggerRow, UnchangedRow,
+        CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, OnceRow, ReferenceRow, ReversalRow,
+        RowIdRow, TriggerRow, UnchangedRow,
     },
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
     types::{EntryStatus, MemberId, MemberIx, Money, Role, Timestamp, Tree},
@@ -52,6 +52,7 @@ pub(crate) fn signup(lsn: u64) -> Stamped {
         time: Timestamp(1_700_000_000_000_000 + lsn.cast_signed() * 1_000),
         key: lsn.is_multiple_of(3).then_some(RequestKey { key: [7; 16], fingerprint: lsn }),
         actor: None,
+        format: 1,
         command: Command::Register(Register {
             member: MemberId(id),
             sponsor: SponsorRef::None,
@@ -96,6 +97,9 @@ pub(crate) fn image(lsn: u64, members: u32) -> (ImageHeader, Vec<ImageRows>) {
         row_ids: members / 5,
         references: members / 6,
         reversals: members / 7,
+        once: members / 8,
+        itemized_from: (lsn != 0).then_some(1),
+        breakage: Breakage::of_parts([Sum { entries: 3, amount: -(1 << 70) }; BreakageReason::ALL.len()]),
         unchanged_after: lsn / 2,
     };
     let time = |at: u32| Timestamp(i64::from(at) * 13);
@@ -160,6 +164,8 @@ pub(crate) fn image(lsn: u64, members: u32) -> (ImageHeader, Vec<ImageRows>) {
     rows.push(ImageRows::Reversals(
         (0..header.reversals).map(|at| ReversalRow { entry: at + 1, reverses: at }).collect(),
     ));
+    let once = |at: u32| OnceRow { member: at, kind: 16 };
+    rows.push(ImageRows::Once((0..header.once).map(once).collect()));
     rows.retain(|rows| !rows.is_empty());
     (header, rows)
 }

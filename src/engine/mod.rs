@@ -90,7 +90,7 @@ pub use self::{
     handle::Engine,
     history::{
         AuditFilter, AuditPage, COMMAND_KINDS, Cause, Effort, Event, Explanation, Fate, Feed, HistoryError,
-        PaidBy,
+        PaidBy, SetAside,
     },
     in_order::PendingWrite,
     offline::{DIFFERENCES_NAMED_MAX, Digests, KeptSnapshot, PlanTrial, RankComparison},
@@ -103,13 +103,14 @@ pub use self::{
     stepped::{SteppedEngine, SteppedWriter, Submitted},
 };
 pub use crate::core::{
-    ACTOR_ID_BYTES_MAX, ADMIN_LEVELS_MAX, Actor, ActorKind, BreadthFirst, Brought, Digest,
-    EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare, LEVEL_ORDER_WORDS, LevelOrder, Listed, Member,
-    MemberFilter, NextRank, Payout, Preorder, RankNeed, RankReached, RankView, ReceivedSums, ReceivedWalk,
-    Roster, RosterOrder, SUM_LEVELS_MAX, ShareFate, Sum, Unchanged, Walk, WindowMember, WindowSize,
+    ACTOR_ID_BYTES_MAX, ADMIN_LEVELS_MAX, Actor, ActorKind, Balance, BreadthFirst, Breakage, BreakageReason,
+    Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare, LEVEL_ORDER_WORDS,
+    LevelOrder, Listed, Member, MemberFilter, NextRank, Payout, Preorder, RankNeed, RankReached, RankView,
+    ReceivedSums, ReceivedWalk, Roster, RosterOrder, SUM_LEVELS_MAX, ShareFate, Statuses, Sum, Unchanged,
+    Walk, WindowMember, WindowSize,
     command::{
-        Applied, Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register,
-        Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus, WideMoney,
+        Applied, Carried, ChangeEntry, Command, EntryChange, ImportEntry, Origin, Outcome, PayFilter,
+        PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus, WideMoney,
     },
     network_digest,
     plan::{
@@ -120,7 +121,7 @@ pub use crate::core::{
     state_digest,
     types::{
         BasisPoints, CODE_BYTES_MAX, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money,
-        REFERENCE_CHARS_MAX, Reference, Role, Status, Timestamp, Tree,
+        REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Reason, Reference, Role, Status, Timestamp, Tree,
     },
 };
 pub use crate::durability::{

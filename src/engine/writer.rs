@@ -135,6 +135,7 @@ impl Writer {
                 time: self.time,
                 key,
                 actor: Some(actor),
+                format: Stamped::FORMAT,
                 command: write.command,
             });
             self.preparations.push(write.preparation);
@@ -377,6 +378,7 @@ pub(super) fn record_bytes_bound(command: &Command) -> usize {
         Command::TriggerBonus(trigger) => FIXED + trigger.trigger.len() + REFERENCE,
         Command::ImportEntry(entry) => FIXED + entry.kind.len() + REFERENCE,
         Command::PayMatching(filter) => FIXED + filter.kind.as_ref().map_or(0, |kind| kind.len()),
+        Command::ChangeEntry(change) => FIXED + change.reason.as_str().len(),
         Command::PutPlan(_) => RECORD_BYTES_MAX,
     }
 }
@@ -393,6 +395,7 @@ pub(super) fn fits_the_log(command: &Command, group_bytes_max: usize) -> bool {
         | Command::SetStatus { .. }
         | Command::SetRole { .. }
         | Command::ReverseEntry { .. }
+        | Command::ChangeEntry(_)
         | Command::PutPlan(_) => 0,
     };
     text <= TEXT_BYTES_MAX && record_bytes_bound(command) + ACTOR_BYTES_MAX <= group_bytes_max

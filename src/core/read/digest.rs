@@ -66,6 +66,19 @@ pub fn state_digest(state: &State) -> Digest {
             whole.number(row.entry).number(row.reverses);
         }
     }
+    if state.once.len() != 0 {
+        whole.text("once").number(state.once.len() as u64);
+        for at in 0..state.once.len() {
+            let row = state.once.row(at);
+            whole.number(row.member).number(row.kind);
+        }
+    }
+    if let Some(lsn) = state.itemized_from() {
+        whole.text("breakage").number(lsn).number(state.breakage_by_reason().items().count() as u64);
+        for (reason, sum) in state.breakage_by_reason().items() {
+            whole.number(reason as u8).number(sum.entries).bytes(&sum.amount.to_le_bytes());
+        }
+    }
     whole.finish()
 }
 
@@ -83,7 +96,7 @@ fn fields_of_format_1(state: &State) -> Fields {
         .number(state.outcome_hash())
         .number(state.scalars.code_key.key);
     whole.plan(state.plan()).number(state.plan_version()).number(state.depth());
-    whole.list(&state.scalars.kinds, |fields, kind| _ = fields.text(kind));
+    whole.list(state.scalars.kinds.names(), |fields, kind| _ = fields.text(kind));
     let (levels, amount) = state.breakage();
     whole.number(levels).signed(amount.0).number(u8::from(state.entry_times_ascend()));
     // The distribution may or may not have entries for unused ranks.

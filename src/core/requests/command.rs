@@ -8,7 +8,10 @@ use crate::core::{
     plan::{PlacementRule, Plan},
     words::{
         actor::Actor,
-        types::{Code, EntryStatus, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp},
+        types::{
+            Code, EntryStatus, KINDS_MAX, KINDS_MAX_BEFORE_FORMAT_4, MemberId, MemberIx, Money, Reason,
+            Reference, Role, Status, Timestamp,
+        },
     },
 };
 
@@ -24,10 +27,26 @@ pub struct Stamped {
     /// Who sent it. `None` for a command logged before format 3, which had no actors; such commands also keep
     /// the semantics of that format ([`Stamped::is_of_format_3`]).
     pub actor: Option<Actor>,
+    /// The format of the record that holds it: 1 (also for format 2), 3 or 4. A log is replayed under the
+    /// rules of the release that wrote it.
+    pub format: u32,
     pub command: Command,
 }
 
 impl Stamped {
+    /// The format of commands that are logged today.
+    pub const FORMAT: u32 = 4;
+
+    /// Whether the command was logged in format 4 or a later one.
+    pub fn is_of_format_4(&self) -> bool {
+        4 <= self.format
+    }
+
+    /// The most trigger names that the network may have after the command.
+    pub(in crate::core) fn kinds_max(&self) -> usize {
+        if self.is_of_format_4() { KINDS_MAX } else { KINDS_MAX_BEFORE_FORMAT_4 }
+    }
+
     /// Whether the command was logged in format 3 or a later one.
     pub fn is_of_format_3(&self) -> bool {
         self.actor.is_some()
@@ -72,6 +91,8 @@ pub enum Command {
     ReverseEntry { entry: u64 },
     /// 11: mark paid the pending entries that match a filter, or all of them if it is empty.
     PayMatching(PayFilter),
+    /// 12: hold, release or void one ledger entry. Idempotent.
+    ChangeEntry(ChangeEntry),
 }
 
 impl Command {
@@ -88,6 +109,7 @@ impl Command {
             Command::ImportEntry(_) => 9,
             Command::ReverseEntry { .. } => 10,
             Command::PayMatching(_) => 11,
+            Command::ChangeEntry(_) => 12,
         }
     }
 }
@@ -219,6 +241,50 @@ pub struct ImportEntry {
     pub reverses: Option<u64>,
 }
 
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChangeEntry {
+    pub entry: u64,
+    pub change: EntryChange,
+    pub reason: Reason,
+}
+
+/// What happens to an entry that is not paid. Codes are on disk: never renumbered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum EntryChange {
+    /// No payout takes it until it is released.
+    Hold = 1,
+    /// It is pending again.
+    Release = 2,
+    /// It is never paid.
+    Void = 3,
+}
+
+impl EntryChange {
+    pub const ALL: [EntryChange; 3] = [EntryChange::Hold, EntryChange::Release, EntryChange::Void];
+
+    /// The state that it leads to.
+    pub fn status(self) -> EntryStatus {
+        match self {
+            EntryChange::Hold => EntryStatus::Held,
+            EntryChange::Release => EntryStatus::Pending,
+            EntryChange::Void => EntryStatus::Void,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            EntryChange::Hold => "hold",
+            EntryChange::Release => "release",
+            EntryChange::Void => "void",
+        }
+    }
+
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|change| *change as u8 == code)
+    }
+}
+
 /// A sum of many amounts, in minor units: 96 bits hold the sum of a whole ledger.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct WideMoney {
@@ -275,6 +341,8 @@ pub enum Outcome {
     Reversed { entry: u64, reversal: u64 },
     /// 11: how many became paid, and their sum.
     MatchingPaid { entries: u32, amount: WideMoney },
+    /// 12: `changed` is false if it had that state already.
+    EntryChanged { entry: u64, changed: bool },
 }
 
 impl Command {
@@ -301,6 +369,16 @@ impl Command {
             | Command::SetStatus { .. }
             | Command::SetRole { .. }
             | Command::PutPlan(_) => false,
+            Command::ChangeEntry(_) => true,
+        }
+    }
+
+    /// Whether it has content that logs of earlier formats than 4 cannot express.
+    pub fn needs_format_4(&self) -> bool {
+        match self {
+            Command::ChangeEntry(_) => true,
+            Command::ImportEntry(entry) => matches!(entry.status, EntryStatus::Held | EntryStatus::Void),
+            _ => false,
         }
     }
 }
@@ -320,6 +398,7 @@ impl Outcome {
             Outcome::RoleSet { member, changed } => [6, u64::from(member.0), u64::from(changed)],
             Outcome::PlanActivated { version } => [7, u64::from(version), 0],
             Outcome::EntryImported { entry } => [9, entry, 0],
+            Outcome::EntryChanged { entry, changed } => [12, entry, u64::from(changed)],
             Outcome::Reversed { entry, reversal } => [10, entry, reversal],
             Outcome::MatchingPaid { entries, amount: WideMoney { high, low } } => {
                 [11, low, u64::from(high.cast_unsigned()) << 32 | u64::from(entries)]
@@ -377,10 +456,12 @@ pub enum Rejection {
     CodeAmbiguous = 35,
     /// A chosen code that reads as a UUID could be mistaken for an id.
     CodeReadsAsId = 36,
+    /// A bonus in this state cannot get the one that was asked for.
+    EntryChangeNotAllowed = 37,
 }
 
 impl Rejection {
-    pub const ALL: [Rejection; 35] = [
+    pub const ALL: [Rejection; 36] = [
         Rejection::MemberExists,
         Rejection::SponsorUnknown,
         Rejection::SponsorNotActive,
@@ -416,6 +497,7 @@ impl Rejection {
         Rejection::ReversedBefore,
         Rejection::EntryIsReversal,
         Rejection::ReversalUnmatched,
+        Rejection::EntryChangeNotAllowed,
     ];
 
     /// Stable code for metrics, scenarios and clients.
@@ -456,6 +538,7 @@ impl Rejection {
             Rejection::ReversedBefore => "reversed_before",
             Rejection::EntryIsReversal => "entry_is_reversal",
             Rejection::ReversalUnmatched => "reversal_unmatched",
+            Rejection::EntryChangeNotAllowed => "entry_change_not_allowed",
         }
     }
 

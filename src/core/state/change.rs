@@ -101,7 +101,7 @@ impl State {
         deep
     }
 
-    pub(in crate::core) fn judge_plan(&self, plan: &Plan) -> Result<(), Rejection> {
+    pub(in crate::core) fn judge_plan(&self, plan: &Plan, kinds_max: usize) -> Result<(), Rejection> {
         let present = &*self.scalars.plan;
         if plan == present {
             return Err(Rejection::PlanUnchanged);
@@ -120,7 +120,8 @@ impl State {
         if !self.is_empty() && (!same_rule || plan.ranks.steps().len() < present.ranks.steps().len()) {
             return Err(Rejection::PlanRanksRemoved);
         }
-        if !self.has_room_for_kinds(plan.bonuses.iter().map(|rule| &*rule.trigger)) {
+        let mut names = plan.bonuses.iter().map(|rule| &*rule.trigger);
+        if !self.scalars.kinds.has_room(&mut names, kinds_max) {
             return Err(Rejection::PlanKindsFull);
         }
         Ok(())
@@ -129,8 +130,13 @@ impl State {
     /// Activates a plan. If its rank minima differ, all ranks are recomputed, without paying rewards.
     /// O(members) then, O(members * log members) if it starts or stops counting the sponsor tree, both O(1)
     /// when prepared; O(1) otherwise.
-    pub(in crate::core) fn put_plan(&mut self, plan: &Plan, aside: &mut Aside) -> Result<Outcome, Rejection> {
-        self.judge_plan(plan)?;
+    pub(in crate::core) fn put_plan(
+        &mut self,
+        plan: &Plan,
+        kinds_max: usize,
+        aside: &mut Aside,
+    ) -> Result<Outcome, Rejection> {
+        self.judge_plan(plan, kinds_max)?;
         if self.is_empty() {
             self.lose_view(&mut aside.replaced);
             self.placement = Genealogy::new(true);

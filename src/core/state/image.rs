@@ -3,10 +3,11 @@
 //!
 //! The durability layer gives these rows a versioned form on disk; it knows their fields, not their meaning.
 
-use crate::core::{network::codes::CodeKey, plan::Plan, words::types::Timestamp};
+use crate::core::{ledger::breakage::Breakage, network::codes::CodeKey, plan::Plan, words::types::Timestamp};
 
 pub use crate::core::{
     ledger::{
+        once::OnceRow,
         row_ids::RowIdRow,
         rows::{EntryRow, ReferenceRow, ReversalRow, TriggerRow},
     },
@@ -35,6 +36,9 @@ pub struct ImageHeader {
     /// Levels not paid because their receiver may not earn, and their total amount.
     pub breakage_levels: u64,
     pub breakage_amount: i64,
+    /// Breakage is itemized since this LSN, if it is.
+    pub itemized_from: Option<u64>,
+    pub breakage: Breakage,
     pub members: u32,
     pub codes: u32,
     pub triggers: u32,
@@ -44,6 +48,7 @@ pub struct ImageHeader {
     pub row_ids: u32,
     pub references: u32,
     pub reversals: u32,
+    pub once: u32,
     /// All commands after this LSN that changed nothing are among the rows.
     pub unchanged_after: u64,
 }
@@ -61,12 +66,13 @@ impl ImageHeader {
             self.row_ids,
             self.references,
             self.reversals,
+            self.once,
         ]
     }
 }
 
 /// Sections of rows.
-pub const SECTIONS: usize = 9;
+pub const SECTIONS: usize = 10;
 
 /// Rows of one section, in index order. Sections follow each other in the order of the variants; each may
 /// come in many chunks.
@@ -81,6 +87,7 @@ pub enum ImageRows {
     RowIds(Vec<RowIdRow>),
     References(Vec<ReferenceRow>),
     Reversals(Vec<ReversalRow>),
+    Once(Vec<OnceRow>),
 }
 
 impl ImageRows {
@@ -96,6 +103,7 @@ impl ImageRows {
             ImageRows::RowIds(rows) => rows.len(),
             ImageRows::References(rows) => rows.len(),
             ImageRows::Reversals(rows) => rows.len(),
+            ImageRows::Once(rows) => rows.len(),
         }
     }
 
@@ -115,6 +123,7 @@ impl ImageRows {
             ImageRows::RowIds(_) => 6,
             ImageRows::References(_) => 7,
             ImageRows::Reversals(_) => 8,
+            ImageRows::Once(_) => 9,
         }
     }
 }

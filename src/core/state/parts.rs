@@ -3,17 +3,20 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::core::{
-    ledger::{entries::Ledger, references::References, reversals::Reversals, row_ids::CarriedIds},
+    ledger::{
+        accounts::Accounts, breakage::Breakage, entries::Ledger, kinds::Kinds, once::Once,
+        references::References, reversals::Reversals, row_ids::CarriedIds,
+    },
     network::{
         codes::{CodeKey, Codes},
-        members::{Members, ONCE_KINDS},
+        members::Members,
         rank,
     },
     plan::Plan,
     requests::{keys::Keys, unchanged::UnchangedList},
     store::column::{Freeze, Kept, Scalar, freeze_fields},
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder},
-    words::types::{MemberIx, Money, Timestamp, Tree},
+    words::types::{MemberIx, Timestamp, Tree},
 };
 
 /// A network at one LSN.
@@ -26,6 +29,8 @@ pub struct State {
     pub(in crate::core) slots: SlotFinder,
     pub(in crate::core) codes: Codes,
     pub(in crate::core) ledger: Ledger,
+    pub(in crate::core) accounts: Accounts,
+    pub(in crate::core) once: Once,
     pub(in crate::core) keys: Keys,
     pub(in crate::core) unchanged: UnchangedList,
     pub(in crate::core) row_ids: CarriedIds,
@@ -43,6 +48,8 @@ freeze_fields!(State {
     slots,
     codes,
     ledger,
+    accounts,
+    once,
     keys,
     unchanged,
     row_ids,
@@ -88,10 +95,14 @@ pub(in crate::core) struct Scalars {
     pub code_key: CodeKey,
     pub plan: Arc<Plan>,
     pub plan_version: u32,
-    /// Trigger names ever in a plan or imported, in order of first appearance.
-    pub kinds: Vec<Box<str>>,
+    /// Trigger names ever in a plan or imported.
+    pub kinds: Arc<Kinds>,
+    /// What was not paid because the receiver may not earn: levels and their amount.
     pub breakage_levels: u64,
     pub breakage_amount: i64,
+    /// The first command that was logged in format 4 or later. From there on breakage is itemized.
+    pub itemized_from: Option<u64>,
+    pub breakage: Breakage,
     pub depth: u32,
     /// Members by paid-as rank.
     pub rank_distribution: Vec<u64>,
@@ -112,7 +123,8 @@ impl State {
             slots: SlotFinder::new(&plan.placement),
             ..Self::empty(plan, code_key.into())
         };
-        state.scalars.kinds = state.scalars.plan.bonuses.iter().map(|rule| rule.trigger.clone()).collect();
+        let names = state.scalars.plan.bonuses.iter().map(|rule| rule.trigger.clone());
+        state.scalars.kinds = Arc::new(Kinds::of(names).expect("a plan has few triggers, each once"));
         state
     }
 
@@ -129,9 +141,11 @@ impl State {
                 code_key,
                 plan: Arc::new(plan),
                 plan_version: 1,
-                kinds: Vec::new(),
+                kinds: Arc::default(),
                 breakage_levels: 0,
                 breakage_amount: 0,
+                itemized_from: None,
+                breakage: Breakage::default(),
                 depth: 0,
                 rank_distribution: Vec::new(),
                 watches,
@@ -141,6 +155,8 @@ impl State {
             sponsors: Genealogy::empty_copy(),
             codes: Codes::new(),
             ledger: Ledger::new(),
+            accounts: Accounts::new(),
+            once: Once::new(),
             keys: Keys::new(),
             unchanged: UnchangedList::new(),
             row_ids: CarriedIds::new(),
@@ -169,29 +185,12 @@ impl State {
         [Tree::Placement].into_iter().chain(sponsors.then_some(Tree::Sponsor))
     }
 
-    /// Adds to the breakage: what was not paid because the receiver may not earn.
-    pub(in crate::core) fn withhold(&mut self, amount: Money) {
-        self.scalars.breakage_levels += 1;
-        self.scalars.breakage_amount = self.scalars.breakage_amount.saturating_add(amount.0);
-    }
-
-    /// The number of a trigger name, if it has one.
-    pub(in crate::core) fn kind_of(&self, name: &str) -> Option<usize> {
-        self.scalars.kinds.iter().position(|kind| &**kind == name)
-    }
-
-    /// How many of `names` have no number yet, and how many more can get one.
-    pub(in crate::core) fn has_room_for_kinds<'a>(&self, names: impl Iterator<Item = &'a str>) -> bool {
-        let new = names.filter(|name| self.kind_of(name).is_none()).count();
-        self.scalars.kinds.len() + new <= ONCE_KINDS
-    }
-
     /// The number of a trigger name, assigned now if it has none. Room was checked before.
-    pub(in crate::core) fn intern_kind(&mut self, name: &str) -> usize {
-        self.kind_of(name).unwrap_or_else(|| {
-            self.scalars.kinds.push(name.into());
-            self.scalars.kinds.len() - 1
-        })
+    pub(in crate::core) fn intern_kind(&mut self, name: &str) -> u16 {
+        match self.scalars.kinds.number(name) {
+            Some(number) => number,
+            None => Arc::make_mut(&mut self.scalars.kinds).intern(name),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ use crate::core::{
     tree::preorder::Preorder,
     words::{
         directory::Directory,
-        types::{ADMIN_LEVELS_MAX, LEVELS_MAX, MemberIx, Role, Tree},
+        types::{ADMIN_LEVELS_MAX, KINDS_MAX, LEVELS_MAX, MemberIx, Role, Tree},
     },
 };
 
@@ -81,7 +81,7 @@ impl Preparation {
         if copy.is_empty() {
             return None;
         }
-        copy.put_plan(plan, &mut Aside::default()).ok()?;
+        copy.put_plan(plan, KINDS_MAX, &mut Aside::default()).ok()?;
         Some(Self { work: Work::Shadow(Box::new(copy)), ready_at: None })
     }
 

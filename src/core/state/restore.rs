@@ -4,16 +4,19 @@
 //! same code that a signup uses, so links, counts and slots come out the same; ranks are taken from the rows
 //! (the best ever is history), and the digest stored alongside the image verifies the result.
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
 use crate::core::{
     ledger::{
+        breakage::Breakage,
         entries::ENTRIES_MAX,
+        kinds::Kinds,
+        once::OnceRow,
         row_ids::RowIdRow,
         rows::{EntryRow, ReferenceRow, ReversalRow, TriggerRow},
     },
     network::{
-        members::{FLAG_BITS, ONCE_KINDS, Ranks, role_in, status_in},
+        members::{FLAG_BITS, ONCE_BITS, Ranks, role_in, status_in},
         rows::{CodeRow, MemberRow},
     },
     requests::{
@@ -49,9 +52,11 @@ impl State {
             code_key: self.scalars.code_key,
             plan: (*self.scalars.plan).clone(),
             plan_version: self.scalars.plan_version,
-            kinds: self.scalars.kinds.clone(),
+            kinds: self.scalars.kinds.names().to_vec(),
             breakage_levels: self.scalars.breakage_levels,
             breakage_amount: self.scalars.breakage_amount,
+            itemized_from: self.scalars.itemized_from,
+            breakage: self.scalars.breakage,
             members: self.len(),
             codes: narrow(self.codes.len()),
             triggers: narrow(self.ledger.triggers()),
@@ -61,6 +66,7 @@ impl State {
             row_ids: narrow(self.row_ids.len()),
             references: narrow(self.references.len()),
             reversals: narrow(self.reversals.len()),
+            once: narrow(self.once.len()),
             unchanged_after: self.unchanged.complete_after(),
         }
     }
@@ -97,6 +103,9 @@ impl State {
         }))
         .chain(chunk(self.reversals.len(), |state, range| {
             ImageRows::Reversals(range.map(|at| state.reversals.row(at)).collect())
+        }))
+        .chain(chunk(self.once.len(), |state, range| {
+            ImageRows::Once(range.map(|at| state.once.row(at)).collect())
         }))
     }
 
@@ -169,13 +178,20 @@ impl Restore {
         require(0 <= header.key_lag, || {
             "more log time counts toward the expiry of keys than went by".into()
         })?;
-        require(header.kinds.len() <= ONCE_KINDS, || "too many entry kinds".into())?;
+        let kinds = Kinds::of(header.kinds.iter().cloned()).ok_or("too many entry kinds, or one twice")?;
+        let itemized = header.itemized_from;
+        require(itemized.is_none_or(|lsn| (1..=header.lsn).contains(&lsn)), || {
+            "its breakage is itemized from a command on that it does not hold".into()
+        })?;
+        require(itemized.is_some() || header.breakage == Breakage::default(), || {
+            "it has breakage by reason from before that was kept".into()
+        })?;
         let mut state = State::new(header.plan.clone(), header.code_key);
-        let known = |name: &str| header.kinds.iter().any(|kind| &**kind == name);
+        let known = |name: &str| kinds.number(name).is_some();
         require(header.plan.bonuses.iter().all(|rule| known(&rule.trigger)), || {
             "a trigger of the plan has no number".into()
         })?;
-        state.scalars.kinds.clone_from(&header.kinds);
+        state.scalars.kinds = Arc::new(kinds);
         state.unchanged.set_complete_after(header.unchanged_after);
         state.ledger.defer_order();
         state.references.defer_order();
@@ -214,6 +230,7 @@ impl Restore {
             ImageRows::RowIds(rows) => rows.iter().try_for_each(|row| self.push_row_id(*row)),
             ImageRows::References(rows) => rows.iter().try_for_each(|row| self.push_reference(row)),
             ImageRows::Reversals(rows) => rows.iter().try_for_each(|row| self.push_reversal(*row)),
+            ImageRows::Once(rows) => rows.iter().try_for_each(|row| self.push_once(*row)),
         }
     }
 
@@ -256,6 +273,8 @@ impl Restore {
         state.scalars.plan_version = header.plan_version;
         state.scalars.breakage_levels = header.breakage_levels;
         state.scalars.breakage_amount = header.breakage_amount;
+        state.scalars.itemized_from = header.itemized_from;
+        state.scalars.breakage = header.breakage;
         Ok(state)
     }
 
@@ -419,6 +438,17 @@ impl Restore {
         })?;
         require(state.reversals.reverses(row.reverses.into()).is_none(), || wrong("of a reversal"))?;
         state.reversals.push(row);
+        Ok(())
+    }
+
+    fn push_once(&mut self, row: OnceRow) -> Result<(), String> {
+        let state = &mut self.state;
+        let wrong = |what: &str| format!("a trigger that member {} had once: {what}", row.member);
+        require(row.member < state.len(), || wrong("no such member"))?;
+        let is_known = ONCE_BITS <= row.kind && usize::from(row.kind) < self.header.kinds.len();
+        require(is_known, || wrong("no such name"))?;
+        require(!state.once.contains(MemberIx(row.member), row.kind), || wrong("there twice"))?;
+        state.once.push(row);
         Ok(())
     }
 }

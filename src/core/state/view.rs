@@ -82,6 +82,13 @@ impl FrozenCopy {
         state.keys.index_copy();
         state.row_ids.index_copy();
         state.reversals.index_copy();
+        state.once.index_copy();
+        let State { ledger, members, accounts, .. } = &mut state;
+        accounts.index_held(ledger.held().map(|index| {
+            let entry = ledger.entry(index);
+            let account = members.account(entry.receiver).expect("who received an entry has an account");
+            (account, entry.amount)
+        }));
         state
     }
 }

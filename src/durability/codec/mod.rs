@@ -20,10 +20,7 @@ pub(crate) mod arbitrary;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::{
-    bytes::Reader,
-    record::{entry_status, records},
-};
+pub(crate) use self::{bytes::Reader, record::records};
 pub use self::{
     error::{DecodeError, EncodeError, TEXT_BYTES_MAX},
     outcome::{OUTCOME_BYTES, decode_outcome, encode_outcome},

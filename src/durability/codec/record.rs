@@ -8,11 +8,11 @@ use super::{
 use crate::core::{
     ACTOR_ID_BYTES_MAX, Actor, ActorKind,
     command::{
-        Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef,
-        Stamped, TriggerBonus,
+        Carried, ChangeEntry, Command, EntryChange, ImportEntry, Origin, PayFilter, PlacementRequest,
+        Register, RequestKey, SponsorRef, Stamped, TriggerBonus,
     },
     plan::PlacementRule,
-    types::{Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp},
+    types::{Code, EntryStatus, MemberId, Money, Reason, Reference, Role, Status, Timestamp},
 };
 
 /// Version of records of formats 1 and 2 that carry nothing over.
@@ -24,6 +24,9 @@ const RECORD_V2: u16 = 2;
 /// included. Commands without an actor come from a log of an older format, and keep their form: older
 /// releases can read that log as long as nothing of format 3 is in it.
 const RECORD_V3: u16 = 3;
+/// Version of all records of format 4: the fields of version 3, with more states of an imported entry and one
+/// more kind. It tells commands that are replayed under the rules of format 4 from those before.
+const RECORD_V4: u16 = 4;
 /// `{kind u16, version u16, length u32}`.
 pub const RECORD_HEADER_BYTES: usize = 8;
 /// Limit on bytes of a record: the largest full plan takes about 8 KiB. This and the number of commands bound
@@ -93,8 +96,11 @@ fn encode_record(stamped: &Stamped, out: &mut Vec<u8>) -> Result<(), EncodeError
     let start = out.len();
     out.extend_from_slice(&stamped.command.kind().to_le_bytes());
     let version = version_of(stamped);
-    if version != RECORD_V3 && stamped.command.needs_format_3() {
+    if version < RECORD_V3 && stamped.command.needs_format_3() {
         return Err(EncodeError::NotBeforeFormat3);
+    }
+    if version < RECORD_V4 && stamped.command.needs_format_4() {
+        return Err(EncodeError::NotBeforeFormat4);
     }
     out.extend_from_slice(&version.to_le_bytes());
     out.extend_from_slice(&[0; 4]);
@@ -118,7 +124,7 @@ fn encode_record(stamped: &Stamped, out: &mut Vec<u8>) -> Result<(), EncodeError
             put_text(&trigger.trigger, out)?;
             put_optional(trigger.amount.map(|amount| amount.0), out);
             out.push(u8::from(trigger.once));
-            if version == RECORD_V3 {
+            if RECORD_V3 <= version {
                 put_reference(trigger.reference.as_ref(), out)?;
             }
         }
@@ -143,13 +149,18 @@ fn encode_record(stamped: &Stamped, out: &mut Vec<u8>) -> Result<(), EncodeError
             out.extend_from_slice(&entry.amount.0.to_le_bytes());
             out.push(entry.status as u8);
             out.extend_from_slice(&entry.time.0.to_le_bytes());
-            if version == RECORD_V3 {
+            if RECORD_V3 <= version {
                 put_links(entry, out)?;
             } else {
                 out.extend_from_slice(entry.row_id.as_ref().map_or(&[], |id| &id[..]));
             }
         }
         Command::PayMatching(filter) => encode_filter(filter, out)?,
+        Command::ChangeEntry(ChangeEntry { entry, change, reason }) => {
+            out.extend_from_slice(&entry.to_le_bytes());
+            out.push(*change as u8);
+            put_text(reason.as_str(), out)?;
+        }
     }
     let length = out.len() - start - RECORD_HEADER_BYTES;
     let length =
@@ -207,7 +218,7 @@ fn put_carried(carried: Carried, version: u16, out: &mut Vec<u8>) -> Result<(), 
     out.extend_from_slice(row_id.as_ref().map_or(&[], |id| &id[..]));
     out.extend_from_slice(&lifetime_rank.to_le_bytes());
     out.extend_from_slice(&turn.to_le_bytes());
-    if version == RECORD_V3 {
+    if RECORD_V3 <= version {
         out.extend_from_slice(&[status as u8, u8::from(sponsor_too)]);
     } else if status != Status::Active || sponsor_too {
         return Err(EncodeError::NotBeforeFormat3);
@@ -266,7 +277,7 @@ fn put_flagged(bytes: Option<&[u8]>, out: &mut Vec<u8>) {
 
 fn version_of(stamped: &Stamped) -> u16 {
     if stamped.is_of_format_3() {
-        return RECORD_V3;
+        return if stamped.is_of_format_4() { RECORD_V4 } else { RECORD_V3 };
     }
     let carries = match &stamped.command {
         Command::Register(register) => {
@@ -284,7 +295,14 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
     let kind = outer.u16()?;
     let version_error = outer.error("an unknown version of a record");
     let version = outer.u16()?;
-    if !matches!((version, kind), (RECORD_V1, 0..=9) | (RECORD_V3, _) | (RECORD_V2, 1 | 9)) {
+    let is_known = match version {
+        RECORD_V1 => kind <= 9,
+        RECORD_V2 => matches!(kind, 1 | 9),
+        RECORD_V3 => kind <= 11,
+        RECORD_V4 => true,
+        _ => false,
+    };
+    if !is_known {
         return Err(version_error);
     }
     let length = outer.u32()? as usize;
@@ -292,7 +310,7 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
     let time = Timestamp(body.i64()?);
     let key =
         if body.flag()? { Some(RequestKey { key: body.array()?, fingerprint: body.u64()? }) } else { None };
-    let actor = if version == RECORD_V3 { Some(decode_actor(&mut body)?) } else { None };
+    let actor = if RECORD_V3 <= version { Some(decode_actor(&mut body)?) } else { None };
     let command = match kind {
         1 => Command::Register(decode_register(&mut body, version)?),
         2 => Command::TriggerBonus(TriggerBonus {
@@ -300,7 +318,7 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
             trigger: body.text()?.into(),
             amount: body.optional_i64()?.map(Money),
             once: body.flag()?,
-            reference: if version == RECORD_V3 { decode_reference(&mut body)? } else { None },
+            reference: if RECORD_V3 <= version { decode_reference(&mut body)? } else { None },
         }),
         3 => Command::PayEntry { entry: body.u64()? },
         4 => Command::PayAll,
@@ -316,10 +334,24 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
         9 => Command::ImportEntry(decode_import(&mut body, version)?),
         10 => Command::ReverseEntry { entry: body.u64()? },
         11 => Command::PayMatching(decode_filter(&mut body)?),
+        12 => Command::ChangeEntry(ChangeEntry {
+            entry: body.u64()?,
+            change: body.code(EntryChange::from_code, "an unknown change of an entry")?,
+            reason: decode_reason(&mut body)?,
+        }),
         _ => return Err(kind_error),
     };
     body.finish()?;
-    Ok(Stamped { lsn, time, key, actor, command })
+    let format = match version {
+        RECORD_V1 | RECORD_V2 => 1,
+        version => u32::from(version),
+    };
+    Ok(Stamped { lsn, time, key, actor, format, command })
+}
+
+fn decode_reason(body: &mut Reader<'_>) -> Result<Reason, DecodeError> {
+    let error = body.error("no reason");
+    Reason::parse(body.text()?).ok_or(error)
 }
 
 fn decode_actor(body: &mut Reader<'_>) -> Result<Actor, DecodeError> {
@@ -336,16 +368,19 @@ fn decode_import(body: &mut Reader<'_>, version: u16) -> Result<ImportEntry, Dec
         kind: body.text()?.into(),
         level: body.u32()?,
         amount: Money(body.i64()?),
-        status: body.code(entry_status, "an unknown entry status")?,
+        status: body.code(
+            if RECORD_V4 <= version { EntryStatus::from_code } else { entry_status_before_format_4 },
+            "an unknown entry status",
+        )?,
         time: Timestamp(body.i64()?),
         row_id: None,
         reference: None,
         reverses: None,
     };
-    if version == RECORD_V2 || version == RECORD_V3 && body.flag()? {
+    if version == RECORD_V2 || RECORD_V3 <= version && body.flag()? {
         entry.row_id = Some(body.array()?);
     }
-    if version == RECORD_V3 {
+    if RECORD_V3 <= version {
         entry.reference = decode_reference(body)?;
         entry.reverses = if body.flag()? { Some(body.u64()?) } else { None };
     }
@@ -379,20 +414,20 @@ fn decode_code(body: &mut Reader<'_>) -> Result<Code, DecodeError> {
     Code::parse(body.text()?).ok_or(error)
 }
 
-/// Returns the status of a ledger entry by its on-disk code.
-pub(crate) fn entry_status(code: u8) -> Option<EntryStatus> {
-    [EntryStatus::Pending, EntryStatus::Paid].into_iter().find(|status| *status as u8 == code)
+/// Returns the status of an imported entry by its code in records of earlier versions.
+fn entry_status_before_format_4(code: u8) -> Option<EntryStatus> {
+    EntryStatus::from_code(code).filter(|status| matches!(status, EntryStatus::Pending | EntryStatus::Paid))
 }
 
 fn decode_origin(body: &mut Reader<'_>, version: u16) -> Result<Origin, DecodeError> {
     match (body.u8()?, version) {
-        (0, RECORD_V1 | RECORD_V3) => Ok(Origin::Signup),
+        (0, RECORD_V1 | RECORD_V3 | RECORD_V4) => Ok(Origin::Signup),
         (1, RECORD_V1) => Ok(Origin::Import(Carried::default())),
-        (1, RECORD_V2 | RECORD_V3) => {
+        (1, RECORD_V2 | RECORD_V3 | RECORD_V4) => {
             let row_id = if body.flag()? { Some(body.array()?) } else { None };
             let mut carried =
                 Carried { row_id, lifetime_rank: body.u16()?, turn: body.u16()?, ..Carried::default() };
-            if version == RECORD_V3 {
+            if RECORD_V3 <= version {
                 carried.status = body.code(Status::from_code, "an unknown status")?;
                 carried.sponsor_too = body.flag()?;
             }

@@ -36,10 +36,11 @@ pub(super) enum Section {
     RowIds = 8,
     References = 9,
     Reversals = 10,
+    Once = 11,
 }
 
 impl Section {
-    pub(super) const ALL: [Section; 10] = [
+    pub(super) const ALL: [Section; 11] = [
         Section::Header,
         Section::Members,
         Section::Codes,
@@ -50,11 +51,12 @@ impl Section {
         Section::RowIds,
         Section::References,
         Section::Reversals,
+        Section::Once,
     ];
 
     /// The version that is written; all versions up to it can be read.
     fn version(self) -> u16 {
-        if self == Section::Header { 3 } else { 1 }
+        if self == Section::Header { 4 } else { 1 }
     }
 }
 
@@ -212,7 +214,8 @@ impl ChunkHeader {
 /// | 176 | 8 | since version 3: the chain after the LSN (`log/chain.rs`); 0 before |
 /// | 184 | 4 | since version 3: 1 if there is one, 0 if the log at the LSN is older; 0 before |
 /// | 188 | 8 | since version 3: references, reversals, 4 bytes each; 0 before |
-/// | 196 | 56 | 0 |
+/// | 196 | 4 | since version 4: triggers paid once that have no flag; 0 before |
+/// | 200 | 52 | 0 |
 /// | 252 | 4 | CRC-32C of bytes 0..252 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Manifest {
@@ -236,6 +239,7 @@ pub struct Manifest {
     pub row_ids: u32,
     pub references: u32,
     pub reversals: u32,
+    pub once: u32,
     pub state_digest: [u8; 32],
     pub network_digest: [u8; 32],
     pub checksums: u64,
@@ -259,6 +263,7 @@ impl Manifest {
             self.row_ids,
             self.references,
             self.reversals,
+            self.once,
         ]
     }
 
@@ -287,6 +292,7 @@ impl Manifest {
         out[184..188].copy_from_slice(&u32::from(self.chain.is_some()).to_le_bytes());
         out[188..192].copy_from_slice(&self.references.to_le_bytes());
         out[192..196].copy_from_slice(&self.reversals.to_le_bytes());
+        out[196..200].copy_from_slice(&self.once.to_le_bytes());
         seal(&mut out);
         out
     }
@@ -314,6 +320,7 @@ impl Manifest {
             row_ids: u32_at(bytes, 172),
             references: u32_at(bytes, 188),
             reversals: u32_at(bytes, 192),
+            once: u32_at(bytes, 196),
             state_digest: bytes[80..112].try_into().expect("32 bytes"),
             network_digest: bytes[112..144].try_into().expect("32 bytes"),
             checksums: u64_at(bytes, 144),

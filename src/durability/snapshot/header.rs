@@ -6,7 +6,7 @@ use rkyv::{Archive, Serialize, api::high, rancor};
 
 use super::rows::{Bytes, lengths, texts};
 use crate::{
-    core::{CodeForm, CodeKey, image::ImageHeader, types::Timestamp},
+    core::{Breakage, BreakageReason, CodeForm, CodeKey, Sum, image::ImageHeader, types::Timestamp},
     durability::codec,
 };
 
@@ -57,8 +57,9 @@ pub(super) struct HeaderV2 {
     unchanged_after: u64,
 }
 
-/// The fields of version 2, followed by those added in format 3.
-#[derive(Archive, Serialize)]
+/// The fields of version 2, followed by those added in format 3. Written by format 3; read-only today.
+#[derive(Archive)]
+#[expect(dead_code, reason = "only its archived form is used")]
 pub(super) struct HeaderV3 {
     lsn: u64,
     time: i64,
@@ -85,6 +86,41 @@ pub(super) struct HeaderV3 {
     reversals: u32,
 }
 
+/// The fields of version 3, followed by those added in format 4.
+#[derive(Archive, Serialize)]
+pub(super) struct HeaderV4 {
+    lsn: u64,
+    time: i64,
+    outcome_hash: u64,
+    code_key: u64,
+    plan: Vec<u8>,
+    plan_version: u32,
+    kind_length: Vec<u16>,
+    kind_text: Vec<u8>,
+    /// Uses former padding.
+    code_form: u8,
+    breakage_levels: u64,
+    breakage_amount: i64,
+    members: u32,
+    codes: u32,
+    triggers: u32,
+    entries: u32,
+    keys: u32,
+    unchanged: u32,
+    row_ids: u32,
+    unchanged_after: u64,
+    key_lag: i64,
+    references: u32,
+    reversals: u32,
+    once: u32,
+    /// 0: breakage is not itemized.
+    itemized_from: u64,
+    /// By code of the reason.
+    breakage_by_levels: Vec<u64>,
+    /// Likewise, each as the lower 64 bits and the upper ones with the sign.
+    breakage_by_amount: Vec<u64>,
+}
+
 /// Returns the archive of an image's header.
 ///
 /// # Errors
@@ -92,7 +128,8 @@ pub(super) struct HeaderV3 {
 pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes, String> {
     let mut plan = Vec::new();
     codec::encode_plan(&header.plan, &mut plan).map_err(|error| error.to_string())?;
-    let version = HeaderV3 {
+    let parts = || BreakageReason::ALL.into_iter().map(|reason| header.breakage.of(reason));
+    let version = HeaderV4 {
         lsn: header.lsn,
         time: header.time.0,
         outcome_hash: header.outcome_hash,
@@ -115,6 +152,10 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
         key_lag: header.key_lag,
         references: header.references,
         reversals: header.reversals,
+        once: header.once,
+        itemized_from: header.itemized_from.unwrap_or(0),
+        breakage_by_levels: parts().map(|sum| sum.entries).collect(),
+        breakage_by_amount: parts().flat_map(|sum| halves(sum.amount)).collect(),
     };
     high::to_bytes_in::<_, rancor::Error>(&version, into).map_err(|error| error.to_string())
 }
@@ -155,6 +196,9 @@ pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, St
                 key_lag: 0,
                 references: 0,
                 reversals: 0,
+                once: 0,
+                itemized_from: None,
+                breakage: Breakage::default(),
             }
         }};
     }
@@ -170,6 +214,20 @@ pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, St
             }
         }};
     }
+    /// The fields added in format 3.
+    macro_rules! since_3 {
+        ($archived:expr) => {{
+            let archived = $archived;
+            let form = CodeForm::from_code(archived.code_form).ok_or("an unknown form of generated codes")?;
+            ImageHeader {
+                code_key: CodeKey { key: archived.code_key.to_native(), form },
+                key_lag: archived.key_lag.to_native(),
+                references: archived.references.to_native(),
+                reversals: archived.reversals.to_native(),
+                ..since_2!(archived)
+            }
+        }};
+    }
     match version {
         1 => {
             let archived = high::access::<ArchivedHeaderV1, rancor::Error>(archive)
@@ -181,17 +239,40 @@ pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, St
                 .map_err(|error| error.to_string())?;
             Ok(since_2!(archived))
         }
-        _ => {
+        3 => {
             let archived = high::access::<ArchivedHeaderV3, rancor::Error>(archive)
                 .map_err(|error| error.to_string())?;
-            let form = CodeForm::from_code(archived.code_form).ok_or("an unknown form of generated codes")?;
+            Ok(since_3!(archived))
+        }
+        _ => {
+            let archived = high::access::<ArchivedHeaderV4, rancor::Error>(archive)
+                .map_err(|error| error.to_string())?;
+            let levels: Vec<u64> = archived.breakage_by_levels.iter().map(|part| part.to_native()).collect();
+            let amounts: Vec<u64> = archived.breakage_by_amount.iter().map(|part| part.to_native()).collect();
             Ok(ImageHeader {
-                code_key: CodeKey { key: archived.code_key.to_native(), form },
-                key_lag: archived.key_lag.to_native(),
-                references: archived.references.to_native(),
-                reversals: archived.reversals.to_native(),
-                ..since_2!(archived)
+                once: archived.once.to_native(),
+                itemized_from: Some(archived.itemized_from.to_native()).filter(|lsn| *lsn != 0),
+                breakage: breakage_of(&levels, &amounts).ok_or("breakage by unknown reasons")?,
+                ..since_3!(archived)
             })
         }
     }
+}
+
+/// Splits a sum into its lower 64 bits and the upper ones.
+#[expect(clippy::cast_possible_truncation, reason = "splits 128 bits")]
+fn halves(sum: i128) -> [u64; 2] {
+    [sum as u64, (sum >> 64) as u64]
+}
+
+fn breakage_of(levels: &[u64], amounts: &[u64]) -> Option<Breakage> {
+    let (pairs, []) = amounts.as_chunks::<2>() else { return None };
+    if pairs.len() != levels.len() {
+        return None;
+    }
+    let sums = levels.iter().zip(pairs).map(|(levels, [low, high])| Sum {
+        entries: *levels,
+        amount: i128::from(high.cast_signed()) << 64 | i128::from(*low),
+    });
+    sums.collect::<Vec<_>>().try_into().ok().map(Breakage::of_parts)
 }

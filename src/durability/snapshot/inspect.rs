@@ -169,5 +169,6 @@ fn name_of(section: Section) -> &'static str {
         Section::RowIds => "row_ids",
         Section::References => "references",
         Section::Reversals => "reversals",
+        Section::Once => "once",
     }
 }

@@ -11,10 +11,10 @@ use crate::{
         RowKind,
         command::{Applied, RequestKey},
         image::{
-            CodeRow, EntryRow, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, TriggerRow,
-            UnchangedRow,
+            CodeRow, EntryRow, ImageRows, KeyRow, MemberRow, OnceRow, ReferenceRow, ReversalRow, RowIdRow,
+            TriggerRow, UnchangedRow,
         },
-        types::Timestamp,
+        types::{EntryStatus, Timestamp},
     },
     durability::codec::{self, OUTCOME_BYTES},
 };
@@ -95,6 +95,12 @@ pub(super) struct ReversalsV1 {
     reverses: Vec<u32>,
 }
 
+#[derive(Archive, Serialize)]
+pub(super) struct OnceV1 {
+    member: Vec<u32>,
+    kind: Vec<u16>,
+}
+
 /// Archives are written to and read from memory of this alignment.
 pub(super) type Bytes = AlignedVec<16>;
 
@@ -110,6 +116,7 @@ pub(super) enum RowsRef<'a> {
     RowIds(&'a [RowIdRow]),
     References(&'a [ReferenceRow]),
     Reversals(&'a [ReversalRow]),
+    Once(&'a [OnceRow]),
 }
 
 impl<'a> RowsRef<'a> {
@@ -124,6 +131,7 @@ impl<'a> RowsRef<'a> {
             ImageRows::RowIds(rows) => Self::RowIds(rows),
             ImageRows::References(rows) => Self::References(rows),
             ImageRows::Reversals(rows) => Self::Reversals(rows),
+            ImageRows::Once(rows) => Self::Once(rows),
         }
     }
 
@@ -138,6 +146,7 @@ impl<'a> RowsRef<'a> {
             Self::RowIds(_) => Section::RowIds,
             Self::References(_) => Section::References,
             Self::Reversals(_) => Section::Reversals,
+            Self::Once(_) => Section::Once,
         }
     }
 
@@ -152,6 +161,7 @@ impl<'a> RowsRef<'a> {
             Self::RowIds(rows) => rows.len(),
             Self::References(rows) => rows.len(),
             Self::Reversals(rows) => rows.len(),
+            Self::Once(rows) => rows.len(),
         }
     }
 
@@ -172,6 +182,7 @@ impl<'a> RowsRef<'a> {
                 (Self::References(cut(rows, most).0), Self::References(cut(rows, most).1))
             }
             Self::Reversals(rows) => (Self::Reversals(cut(rows, most).0), Self::Reversals(cut(rows, most).1)),
+            Self::Once(rows) => (Self::Once(cut(rows, most).0), Self::Once(cut(rows, most).1)),
         }
     }
 
@@ -191,6 +202,7 @@ impl<'a> RowsRef<'a> {
             Self::RowIds(rows) => high::to_bytes_in::<_, rancor::Error>(&RowIdsV1::new(rows), into),
             Self::References(rows) => high::to_bytes_in::<_, rancor::Error>(&ReferencesV1::new(rows)?, into),
             Self::Reversals(rows) => high::to_bytes_in::<_, rancor::Error>(&ReversalsV1::new(rows), into),
+            Self::Once(rows) => high::to_bytes_in::<_, rancor::Error>(&OnceV1::new(rows), into),
         };
         archived.map_err(|error| error.to_string())
     }
@@ -316,6 +328,12 @@ impl ReversalsV1 {
     }
 }
 
+impl OnceV1 {
+    fn new(rows: &[OnceRow]) -> Self {
+        Self { member: column(rows, |row| row.member), kind: column(rows, |row| row.kind) }
+    }
+}
+
 /// Reads the rows of an archive whose checksum was right.
 ///
 /// # Errors
@@ -333,6 +351,7 @@ pub(super) fn rows_of(section: Section, count: u32, archive: &Bytes) -> Result<I
         Section::RowIds => row_ids_of(count, archive).map(ImageRows::RowIds),
         Section::References => references_of(count, archive).map(ImageRows::References),
         Section::Reversals => reversals_of(count, archive).map(ImageRows::Reversals),
+        Section::Once => once_of(count, archive).map(ImageRows::Once),
     }
 }
 
@@ -409,7 +428,7 @@ fn entries_of(count: usize, archive: &Bytes) -> Result<Vec<EntryRow>, String> {
             amount: rows.amount[at].to_native(),
             receiver: rows.receiver[at].to_native(),
             level: rows.level[at].to_native(),
-            status: codec::entry_status(rows.status[at]).ok_or("an unknown entry status")?,
+            status: EntryStatus::from_code(rows.status[at]).ok_or("an unknown entry status")?,
         })
     };
     (0..count).map(row).collect()
@@ -470,5 +489,13 @@ fn reversals_of(count: usize, archive: &Bytes) -> Result<Vec<ReversalRow>, Strin
     check_lengths(count, &[rows.entry.len(), rows.reverses.len()])?;
     Ok((0..count)
         .map(|at| ReversalRow { entry: rows.entry[at].to_native(), reverses: rows.reverses[at].to_native() })
+        .collect())
+}
+
+fn once_of(count: usize, archive: &Bytes) -> Result<Vec<OnceRow>, String> {
+    let rows = high::access::<ArchivedOnceV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    check_lengths(count, &[rows.member.len(), rows.kind.len()])?;
+    Ok((0..count)
+        .map(|at| OnceRow { member: rows.member[at].to_native(), kind: rows.kind[at].to_native() })
         .collect())
 }

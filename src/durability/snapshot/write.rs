@@ -188,6 +188,7 @@ impl SnapshotWriter {
             row_ids: header.row_ids,
             references: header.references,
             reversals: header.reversals,
+            once: header.once,
             state_digest,
             network_digest,
             checksums: self.checksums,

@@ -354,6 +354,7 @@ fn rows_come_back_from_many_chunks() {
             (Some(Rows::RowIds(all)), Rows::RowIds(rows)) => all.extend(rows),
             (Some(Rows::References(all)), Rows::References(rows)) => all.extend(rows),
             (Some(Rows::Reversals(all)), Rows::Reversals(rows)) => all.extend(rows),
+            (Some(Rows::Once(all)), Rows::Once(rows)) => all.extend(rows),
             (_, rows) => joined.push(rows),
         }
     }

@@ -118,7 +118,7 @@ pub(in super::super) fn audit(
 }
 
 /// The kinds of commands by the names that `crate::command_json` prints.
-pub const COMMAND_KINDS: [&str; 9] = [
+pub const COMMAND_KINDS: [&str; 10] = [
     "register",
     "trigger_bonus",
     "pay_bonus",
@@ -128,6 +128,7 @@ pub const COMMAND_KINDS: [&str; 9] = [
     "put_plan",
     "import_bonus",
     "reverse_bonus",
+    "change_bonus",
 ];
 
 /// The printed name of a command's kind. Two logged kinds share one: all pending bonuses, and those that a
@@ -143,6 +144,7 @@ fn kind_name(command: &Command) -> &'static str {
         Command::PutPlan(_) => 6,
         Command::ImportEntry(_) => 7,
         Command::ReverseEntry { .. } => 8,
+        Command::ChangeEntry(_) => 9,
     };
     COMMAND_KINDS[position]
 }

@@ -22,6 +22,6 @@ pub use self::{
     audit::{AuditFilter, AuditPage, COMMAND_KINDS},
     effort::Effort,
     error::HistoryError,
-    explain::{Cause, Explanation, PaidBy},
+    explain::{Cause, Explanation, PaidBy, SetAside},
     feed::{Event, Fate, Feed},
 };

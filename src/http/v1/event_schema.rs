@@ -230,6 +230,7 @@ fn commands() -> Named {
         ("put_plan", "PutPlanCommand"),
         ("import_bonus", "ImportBonusCommand"),
         ("reverse_bonus", "ReverseBonusCommand"),
+        ("change_bonus", "ChangeBonusCommand"),
     ];
     let register = object(
         "A signup, or a member of an import",
@@ -306,7 +307,7 @@ fn payments() -> Named {
             "bonus_kind": text(),
             "level": count(),
             "amount_minor": minor(),
-            "status": choice(&["pending", "paid"]),
+            "status": choice(&["pending", "paid", "held", "void"]),
             "time": time(),
             "id": described("Its id elsewhere", nullable(uuid())),
             "reference": order(),
@@ -332,7 +333,18 @@ fn payments() -> Named {
             "entry": described("Its position in the ledger", count()),
         }),
     );
+    let change = object(
+        "A bonus is held, released or voided",
+        json!({
+            "kind": constant("change_bonus"),
+            "bonus": described("Id of the bonus", uuid()),
+            "entry": described("Its position in the ledger", count()),
+            "change": choice(&["hold", "release", "void"]),
+            "reason": described("Why, in a person's words", text()),
+        }),
+    );
     vec![
+        ("ChangeBonusCommand", change),
         ("TriggerBonusCommand", trigger),
         ("PayBonusCommand", pay),
         ("PayAllCommand", pay_all),
@@ -478,6 +490,7 @@ mod tests {
             Command::PayEntry { .. } => "pay_bonus",
             Command::PayAll | Command::PayMatching(_) => "pay_all",
             Command::ReverseEntry { .. } => "reverse_bonus",
+            Command::ChangeEntry(_) => "change_bonus",
             Command::SetStatus { .. } => "set_status",
             Command::SetRole { .. } => "set_role",
             Command::PutPlan(_) => "put_plan",

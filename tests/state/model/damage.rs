@@ -4,11 +4,11 @@
 use std::panic::{self, AssertUnwindSafe};
 
 use upline::core::{
-    Restore, RowKind, audit,
+    Breakage, Restore, RowKind, Sum, audit,
     command::Stamped,
     image::{
-        EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, TriggerRow,
-        UnchangedRow,
+        EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, OnceRow, ReferenceRow, ReversalRow, RowIdRow,
+        TriggerRow, UnchangedRow,
     },
     state::State,
     types::{MemberIx, Money, Timestamp, Tree},
@@ -87,6 +87,7 @@ fn image(seed: u64) -> (ImageHeader, Vec<ImageRows>) {
             time: Timestamp(time),
             key: step.key,
             actor: None,
+            format: 1,
             command: step.command(|_| None),
         });
     }
@@ -158,6 +159,10 @@ fn damage(chance: &mut Chance, header: &mut ImageHeader, rows: &mut [ImageRows])
                 _ => row.reverses = value as u32,
             })
         }
+        ImageRows::Once(rows) => change(chance, rows, |chance, row: &mut OnceRow| match chance.below(2) {
+            0 => row.member = value as u32,
+            _ => row.kind = value as u16,
+        }),
     }
 }
 
@@ -173,7 +178,13 @@ fn change<Row: std::fmt::Debug>(
 }
 
 fn damage_header(chance: &mut Chance, header: &mut ImageHeader, value: u64) {
-    match chance.below(14) {
+    match chance.below(17) {
+        14 => header.once = value as u32,
+        15 => header.itemized_from = Some(value).filter(|lsn| lsn % 3 != 0),
+        16 => {
+            let sum = Sum { entries: value, amount: i128::from(value) };
+            header.breakage = Breakage::of_parts([sum; 4]);
+        }
         12 => header.references = value as u32,
         13 => header.reversals = value as u32,
         9 => header.unchanged = value as u32,

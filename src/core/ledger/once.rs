@@ -1,0 +1,108 @@
+//! Triggers that were paid once per member, of names beyond the first sixteen.
+//!
+//! The first sixteen names of a network have a bit each in the member's flags. Later ones are here: one row
+//! for each member and name that was paid with `once`, in order, and an index. Some 22 bytes each; nothing
+//! where there are none.
+
+use std::collections::HashSet;
+
+use crate::core::{
+    store::{
+        column::{Freeze, Kept},
+        settled::Settled,
+    },
+    words::types::MemberIx,
+};
+
+/// A member whose trigger of this name was paid with `once`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct OnceRow {
+    pub member: u32,
+    /// Number of the name, at least `ONCE_BITS`.
+    pub kind: u16,
+}
+
+/// Rows that there may be.
+pub(crate) const ONCE_ROWS_MAX: usize = u32::MAX as usize - 1;
+
+pub(crate) struct Once {
+    rows: Settled<OnceRow>,
+    /// Not in copies: rebuilt from the rows.
+    paid: HashSet<OnceRow>,
+}
+
+impl Freeze for Once {
+    fn freeze(&mut self) {
+        self.rows.freeze();
+    }
+
+    fn thaw(&mut self, kept: &mut Kept) {
+        self.rows.thaw(kept);
+    }
+
+    fn release(&mut self, kept: &mut Kept) {
+        self.rows.release(kept);
+    }
+
+    fn copy_step(&self, copy: &mut Self) -> bool {
+        self.rows.copy_step(&mut copy.rows)
+    }
+}
+
+impl Once {
+    pub fn new() -> Self {
+        Self { rows: Settled::new(), paid: HashSet::new() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn row(&self, at: usize) -> OnceRow {
+        *self.rows.get(at)
+    }
+
+    /// O(1).
+    pub fn contains(&self, member: MemberIx, kind: u16) -> bool {
+        self.paid.contains(&OnceRow { member: member.0, kind })
+    }
+
+    /// Adds a row that is not there.
+    pub fn push(&mut self, row: OnceRow) {
+        self.rows.push(row);
+        let new = self.paid.insert(row);
+        debug_assert!(new);
+    }
+
+    /// Builds the index of a frozen copy.
+    pub fn index_copy(&mut self) {
+        self.paid = self.rows.iter().copied().collect();
+    }
+
+    /// Bytes held, the index estimated by its capacity.
+    pub fn size_bytes(&self) -> usize {
+        self.rows.bytes() + self.paid.capacity() * (size_of::<OnceRow>() + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_found_in_copies_too() {
+        let mut once = Once::new();
+        assert_eq!(once.size_bytes(), 0);
+        (0..100).for_each(|member| once.push(OnceRow { member, kind: 16 + u16::from(member % 2 == 0) }));
+        once.freeze();
+        once.push(OnceRow { member: 100, kind: 16 });
+        let mut copy = Once::new();
+        while !once.copy_step(&mut copy) {}
+        copy.index_copy();
+        let paid = |once: &Once, member: u32| [16, 17].map(|kind| once.contains(MemberIx(member), kind));
+        assert_eq!((copy.len(), paid(&copy, 100), paid(&once, 100)), (100, [false; 2], [true, false]));
+        for member in 0..100 {
+            assert_eq!(paid(&copy, member), [member % 2 != 0, member % 2 == 0], "{member}");
+        }
+    }
+}
