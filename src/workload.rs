@@ -8,7 +8,7 @@ use crate::{
     core::{
         Digest, Restore,
         command::{Command, Origin, Outcome, PlacementRequest, Register, SponsorRef, Stamped, TriggerBonus},
-        image::{ImageHeader, ImageRows},
+        image::{ImageHeader, ImageRows, Section},
         plan::{PlacementRule, Plan},
         state::{Directory, State},
         state_digest,
@@ -238,7 +238,7 @@ pub fn image(network: &Network) -> (ImageHeader, Vec<ImageRows>) {
 
 /// Builds a network from its rows, as opening a directory does.
 pub fn restored((header, rows): (ImageHeader, Vec<ImageRows>)) -> Network {
-    let mut directory = MemberDirectory::with_capacity(header.members as usize, 0);
+    let mut directory = MemberDirectory::with_capacity(header.rows[Section::Members] as usize, 0);
     let mut restore = Restore::new(header).expect("the header of a state");
     for rows in rows {
         restore.push(&mut directory, rows).expect("the rows of a state");

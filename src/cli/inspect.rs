@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     command_json::{stamped_json, time_text},
-    core::command::Stamped,
+    core::{command::Stamped, image::Section},
     durability::{
         self, Error, Manifest, SnapshotSeen,
         inspect::{
@@ -485,34 +485,34 @@ fn show_snapshot(file: &Path, seen: &SnapshotSeen, lines: &mut Lines) -> Result<
 }
 
 fn manifest_json(manifest: &Manifest) -> Value {
-    json!({
+    let mut value = json!({
         "lsn": manifest.lsn,
         "durable_lsn": manifest.durable_lsn,
         "time": time_text(manifest.time),
         "chunks": manifest.chunks,
-        "members": manifest.members,
-        "codes": manifest.codes,
-        "triggers": manifest.triggers,
-        "entries": manifest.entries,
-        "keys": manifest.keys,
         "state_digest": hex(&manifest.state_digest),
         "network_digest": hex(&manifest.network_digest),
         "outcome_hash": hex64(manifest.outcome_hash),
         "chain": manifest.chain.map(hex64),
         "checksums": format!("{:016x}", manifest.checksums),
-    })
+    });
+    for section in Section::IN_ORDER {
+        value[section.name()] = manifest.rows[section].into();
+    }
+    value
 }
 
 fn manifest_text(manifest: &Manifest) -> String {
+    // Sections that were added later are named if they hold anything.
+    let rows: String = Section::IN_ORDER
+        .into_iter()
+        .filter(|section| section.since() == 1 || manifest.rows[*section] != 0)
+        .map(|section| format!(", {} {}", manifest.rows[section], section.name().replace('_', " ")))
+        .collect();
     format!(
-        "LSN {}, durable {}, {} members, {} codes, {} triggers, {} entries, {} keys\n  state digest   {}\n  network digest {}",
+        "LSN {}, durable {}{rows}\n  state digest   {}\n  network digest {}",
         manifest.lsn,
         manifest.durable_lsn,
-        manifest.members,
-        manifest.codes,
-        manifest.triggers,
-        manifest.entries,
-        manifest.keys,
         hex(&manifest.state_digest),
         hex(&manifest.network_digest)
     )

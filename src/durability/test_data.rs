@@ -3,12 +3,10 @@
 
 use crate::core::{
     Breakage, BreakageReason, RowKind, Sum,
-    command::{Applied, Command, Outcome, Register, Rejection, RequestKey, SponsorRef, Stamped},
-    command::{Origin, PlacementRequest},
-    image::{
-        CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, OnceRow, ReferenceRow, ReversalRow,
-        RowIdRow, TriggerRow, UnchangedRow,
+    command::{
+        Command, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
     },
+    image::{self, ImageHeader, ImageRows, RowCounts, Section, sections},
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
     types::{EntryStatus, MemberId, MemberIx, Money, Role, Timestamp, Tree},
 };
@@ -75,8 +73,12 @@ pub(crate) fn outcome_hash(lsn: u64) -> u64 {
     lsn.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// Returns an image at an LSN with this many rows in its sections.
+/// Returns an image at an LSN with this many members, and rows in all sections.
 pub(crate) fn image(lsn: u64, members: u32) -> (ImageHeader, Vec<ImageRows>) {
+    let counts = RowCounts::of(|section| match section {
+        Section::Members | Section::Entries => members,
+        section => members / (1 + u32::try_from(section.position()).unwrap()),
+    });
     let header = ImageHeader {
         lsn,
         time: Timestamp(1_700_000_000_000_000 + lsn.cast_signed() * 1_000),
@@ -88,84 +90,74 @@ pub(crate) fn image(lsn: u64, members: u32) -> (ImageHeader, Vec<ImageRows>) {
         kinds: vec!["referral".into(), "rank:1".into()],
         breakage_levels: 3,
         breakage_amount: -4,
-        members,
-        codes: members / 2,
-        triggers: members / 3,
-        entries: members,
-        keys: members.min(7),
-        unchanged: members / 4,
-        row_ids: members / 5,
-        references: members / 6,
-        reversals: members / 7,
-        once: members / 8,
         itemized_from: (lsn != 0).then_some(1),
         breakage: Breakage::of_parts([Sum { entries: 3, amount: -(1 << 70) }; BreakageReason::ALL.len()]),
+        rows: counts,
         unchanged_after: lsn / 2,
     };
-    let time = |at: u32| Timestamp(i64::from(at) * 13);
-    let mut rows = Vec::new();
-    let member = |at: u32| MemberRow {
-        id: u128::from(at).to_le_bytes(),
-        joined_at: time(at),
-        sponsor: at.wrapping_sub(1),
-        parent: at.wrapping_sub(2),
-        slot: at % 3,
-        flags: at % 4,
-        paid_as: 1,
-        lifetime: 2,
-        turn: 3,
-    };
-    let trigger = |at: u32| TriggerRow {
-        lsn: u64::from(at),
-        time: time(at),
-        amount: i64::from(at) - 5,
-        source: at,
-        first_entry: at,
-        plan_version: 1,
-        kind: 1,
-    };
-    let status = |at: u32| if at.is_multiple_of(2) { EntryStatus::Paid } else { EntryStatus::Pending };
-    let outcome = |at: u32| {
-        if at == 0 {
-            Outcome::Rejected(Rejection::SlotTaken)
-        } else {
-            Outcome::Registered { member: MemberIx(at) }
-        }
-    };
-    let key = |at: u32| KeyRow {
-        key: RequestKey { key: [9; 16], fingerprint: u64::from(at) },
-        time: time(at),
-        applied: Applied { outcome: outcome(at), lsn: u64::from(at) },
-    };
-    rows.push(ImageRows::Members((0..members).map(member).collect()));
-    rows.push(ImageRows::Codes(
-        (0..header.codes).map(|at| CodeRow { member: at, code: format!("Code-{at}").into() }).collect(),
-    ));
-    rows.push(ImageRows::Triggers((0..header.triggers).map(trigger).collect()));
-    rows.push(ImageRows::Entries(
-        (0..members)
-            .map(|at| EntryRow {
-                amount: i64::from(at) * 3,
-                receiver: at,
-                level: at % 15,
-                status: status(at),
-            })
-            .collect(),
-    ));
-    rows.push(ImageRows::Keys((0..header.keys).map(key).collect()));
-    let unchanged =
-        |at: u32| UnchangedRow { lsn: u64::from(at) * 2, reason: [0, 1, u16::MAX][at as usize % 3] };
-    let row_id =
-        |at: u32| RowIdRow { id: [at.to_le_bytes()[0]; 16], kind: RowKind::ALL[at as usize % 2], index: at };
-    rows.push(ImageRows::Unchanged((0..header.unchanged).map(unchanged).collect()));
-    rows.push(ImageRows::RowIds((0..header.row_ids).map(row_id).collect()));
-    let reference = |at: u32| ReferenceRow { trigger: at, text: format!("order {at}").into() };
-    rows.push(ImageRows::References((0..header.references).map(reference).collect()));
-    rows.push(ImageRows::Reversals(
-        (0..header.reversals).map(|at| ReversalRow { entry: at + 1, reverses: at }).collect(),
-    ));
-    let once = |at: u32| OnceRow { member: at, kind: 16 };
-    rows.push(ImageRows::Once((0..header.once).map(once).collect()));
+    let mut rows: Vec<ImageRows> =
+        Section::IN_ORDER.map(|section| sample_rows(section, counts[section])).into();
     rows.retain(|rows| !rows.is_empty());
     (header, rows)
 }
+
+/// A field of the `at`-th row of an image.
+trait Sample {
+    fn sample(at: u32) -> Self;
+}
+
+macro_rules! samples {
+    ($($type:ty: |$at:ident| $sample:expr;)+) => {
+        $(
+            impl Sample for $type {
+                fn sample($at: u32) -> Self {
+                    $sample
+                }
+            }
+        )+
+    };
+}
+samples! {
+    u16: |at| (at % 60_000) as u16;
+    u32: |at| at;
+    u64: |at| u64::from(at) * 2;
+    i64: |at| i64::from(at) * 3 - 5;
+    [u8; 16]: |at| u128::from(at).to_le_bytes();
+    Box<str>: |at| format!("Text-{at}").into();
+    Timestamp: |at| Timestamp(i64::from(at) * 13);
+    EntryStatus: |at| if at.is_multiple_of(2) { EntryStatus::Paid } else { EntryStatus::Pending };
+    RowKind: |at| RowKind::ALL[at as usize % 2];
+    Outcome: |at| match at {
+        0 => Outcome::Rejected(Rejection::SlotTaken),
+        at => Outcome::Registered { member: MemberIx(at) },
+    };
+}
+
+macro_rules! samples_of_sections {
+    ($(
+        $number:literal $section:ident $name:literal since $since:literal:
+        $row:ident $(in $part:ident: $Part:ident)? { $($column:ident: $stored:ty),+ $(,)? }
+        $(before $version:literal: $older:ident { $($older_columns:tt)* })*
+    )+) => {
+        fn sample_rows(section: Section, count: u32) -> ImageRows {
+            match section {
+                $(Section::$section => ImageRows::$section(
+                    (0..count).map(|at| image::$row { $($column: Sample::sample(at),)+ }).collect(),
+                ),)+
+            }
+        }
+
+        /// Joins chunks of the same section.
+        pub(crate) fn joined(chunks: impl IntoIterator<Item = ImageRows>) -> Vec<ImageRows> {
+            let mut all: Vec<ImageRows> = Vec::new();
+            for rows in chunks {
+                match (all.last_mut(), rows) {
+                    $((Some(ImageRows::$section(before)), ImageRows::$section(rows)) => before.extend(rows),)+
+                    (_, rows) => all.push(rows),
+                }
+            }
+            all
+        }
+    };
+}
+sections!(samples_of_sections);

@@ -23,7 +23,9 @@ use super::{
     system_clock,
 };
 use crate::{
-    core::{Digest, network_digest, on_threads, state::State, state_digest, types::Timestamp},
+    core::{
+        Digest, image::Section, network_digest, on_threads, state::State, state_digest, types::Timestamp,
+    },
     durability::{
         DataDir, Error, Genesis, Group, GroupReader, Instance, LogOptions, LogView, Opened, Report,
         SnapshotReader, SnapshotStore, storage::Storage,
@@ -307,14 +309,15 @@ fn restore(
     let (lsn, manifest) = (header.lsn, *snapshot.manifest());
     let newest = SnapshotInfo {
         lsn,
-        members: header.members,
+        members: header.rows[Section::Members],
         bytes: snapshot.bytes(),
         duration: Duration::ZERO,
         made_at: header.time.max(created),
         state_digest: Digest(manifest.state_digest),
         network_digest: Digest(manifest.network_digest),
     };
-    let mut directory = MemberDirectory::with_capacity(header.members as usize, header.codes as usize);
+    let rows = |section| header.rows[section] as usize;
+    let mut directory = MemberDirectory::with_capacity(rows(Section::Members), rows(Section::Codes));
     let state = restore_into(snapshot, &mut directory, progress)?;
     Ok((state, directory, newest))
 }

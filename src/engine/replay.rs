@@ -23,7 +23,7 @@ pub(super) fn restore_into<D: Directory + Send>(
     let header = snapshot.header().clone();
     let lsn = header.lsn;
     let broken = |reason| OpenError::Image { lsn, reason };
-    let rows_total = header.counts().map(u64::from).iter().sum();
+    let rows_total = header.rows.total();
     let mut rows_read = 0;
     let mut restore = Restore::new(header).map_err(broken)?;
     while let Some(rows) = snapshot.next_rows()? {

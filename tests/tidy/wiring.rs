@@ -4,7 +4,9 @@
 //! The compiler detects a `match` that lacks one. It does not detect a decoder, a list, a page, a random
 //! generator or a golden directory that does; each of those is a row here.
 
-use std::fs;
+use std::{fmt::Write, fs};
+
+use upline::{core::image::sections, durability::FORMAT_VERSION};
 
 use super::layers::{root, sources};
 
@@ -87,26 +89,36 @@ fn every_rejection_is_wired_everywhere() {
     );
 }
 
+macro_rules! rows_of_the_specification {
+    ($(
+        $number:literal $section:ident $name:literal since $since:literal:
+        $row:ident $(in $part:ident: $Part:ident)? { $($column:ident: $stored:ty),+ $(,)? }
+        $(before $version:literal: $older:ident { $($older_columns:tt)* })*
+    )+) => {
+        const SECTIONS: &[(u32, &str, u32, &[(&str, &str)])] =
+            &[$(($number, $name, $since, &[$((stringify!($column), stringify!($stored))),+])),+];
+    };
+}
+sections!(rows_of_the_specification);
+
+/// The compiler detects a section that is not written, read, restored or digested: all of that follows from
+/// the table. The specification repeats it.
 #[test]
-fn every_section_of_a_snapshot_is_wired_everywhere() {
-    let named: fn(&Kind) -> String = |kind| format!("Section::{}", kind.name);
-    check(
-        &variants("src/durability/snapshot/container.rs", "pub(super) enum Section {"),
-        &[
-            ("src/durability/snapshot/container.rs", "    pub(super) const ALL: [Section", named),
-            ("src/durability/snapshot/rows.rs", "pub(super) fn rows_of(", named),
-            ("src/durability/snapshot/inspect.rs", "", |kind| {
-                format!("Section::{} => \"{}\"", kind.name, kind.snake())
-            }),
-            ("snapshots/README.md", "", |kind| {
-                let words = match kind.name.as_str() {
-                    "Unchanged" => "commands that changed nothing".into(),
-                    _ => kind.snake().replace('_', " "),
-                };
-                format!("{} {words}", kind.number)
-            }),
-        ],
-    );
+fn every_section_of_a_snapshot_is_specified() {
+    let mut table =
+        String::from("| section | name | since | root | columns |\n| --- | --- | --- | --- | --- |");
+    for (at, (number, name, since, columns)) in SECTIONS.iter().enumerate() {
+        assert_eq!(*number as usize, at + 2, "{name}: numbers ascend by one");
+        assert!((1..=FORMAT_VERSION).contains(since), "{name}: no format version {since}");
+        let vectors: usize =
+            columns.iter().map(|(_, stored)| 1 + usize::from(stored.starts_with("Text"))).sum();
+        let columns: Vec<String> =
+            columns.iter().map(|(name, stored)| format!("`{name}` `{stored}`")).collect();
+        let root = vectors * 8;
+        write!(table, "\n| {number} | `{name}` | {since} | {root} | {} |", columns.join(" · ")).unwrap();
+    }
+    let page = text_of("snapshots/README.md");
+    assert_eq!(item(&page, "| section | name |"), table, "the page must have this table:\n{table}\n");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use crate::core::{
     store::{
         column::{Freeze, Kept},
+        rows::{Rows, SoFar, require},
         settled::Settled,
     },
     words::types::MemberIx,
@@ -21,6 +22,9 @@ pub struct OnceRow {
     /// Number of the name, at least `ONCE_BITS`.
     pub kind: u16,
 }
+
+/// Trigger names that have a flag of the member each; later ones are here.
+pub(crate) const ONCE_BITS: u16 = 16;
 
 /// Rows that there may be.
 pub(crate) const ONCE_ROWS_MAX: usize = u32::MAX as usize - 1;
@@ -47,6 +51,32 @@ impl Freeze for Once {
     fn copy_step(&self, copy: &mut Self) -> bool {
         self.rows.copy_step(&mut copy.rows)
     }
+
+    fn index_copy(&mut self) {
+        self.paid = self.rows.iter().copied().collect();
+    }
+}
+
+impl Rows for Once {
+    type Row = OnceRow;
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn row_at(&self, at: usize) -> OnceRow {
+        *self.rows.get(at)
+    }
+
+    fn restore(&mut self, row: OnceRow, so_far: &SoFar) -> Result<(), String> {
+        let wrong = |what: &str| format!("a trigger that member {} had once: {what}", row.member);
+        require(row.member < so_far.members, || wrong("no such member"))?;
+        let is_known = ONCE_BITS <= row.kind && usize::from(row.kind) < so_far.kinds;
+        require(is_known, || wrong("no such name"))?;
+        require(!self.paid.contains(&row), || wrong("there twice"))?;
+        self.push(row);
+        Ok(())
+    }
 }
 
 impl Once {
@@ -56,10 +86,6 @@ impl Once {
 
     pub fn len(&self) -> usize {
         self.rows.len()
-    }
-
-    pub fn row(&self, at: usize) -> OnceRow {
-        *self.rows.get(at)
     }
 
     /// O(1).
@@ -72,11 +98,6 @@ impl Once {
         self.rows.push(row);
         let new = self.paid.insert(row);
         debug_assert!(new);
-    }
-
-    /// Builds the index of a frozen copy.
-    pub fn index_copy(&mut self) {
-        self.paid = self.rows.iter().copied().collect();
     }
 
     /// Bytes held, the index estimated by its capacity.

@@ -4,9 +4,11 @@
 //! entries, ascending by trigger, and an index by text. Memory: the text and some 22 bytes.
 
 use crate::core::{
+    ledger::rows::ReferenceRow,
     store::{
         column::{Freeze, Kept},
         order::Sequence,
+        rows::{Rows, SoFar, require},
         settled::Settled,
     },
     words::types::{Reference, Timestamp},
@@ -47,6 +49,31 @@ impl Freeze for References {
     fn copy_step(&self, copy: &mut Self) -> bool {
         copy.is_ordered = false;
         self.rows.copy_step(&mut copy.rows) && self.text.copy_step(&mut copy.text)
+    }
+}
+
+impl Rows for References {
+    type Row = ReferenceRow;
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn row_at(&self, at: usize) -> ReferenceRow {
+        let (trigger, reference) = self.row(at);
+        ReferenceRow { trigger, text: reference.as_str().into() }
+    }
+
+    /// The index is built when all rows are there ([`References::order`]).
+    fn restore(&mut self, row: ReferenceRow, so_far: &SoFar) -> Result<(), String> {
+        let wrong = |what: &str| format!("reference of trigger {}: {what}", row.trigger);
+        require(row.trigger < so_far.triggers, || wrong("no such trigger"))?;
+        let newest = self.len().checked_sub(1).map(|newest| self.rows.get(newest).trigger);
+        require(newest.is_none_or(|newest| newest < row.trigger), || wrong("out of order"))?;
+        let reference = Reference::parse(&row.text).ok_or_else(|| wrong("not a reference"))?;
+        self.defer_order();
+        self.push(row.trigger, &reference, |_| Timestamp(0));
+        Ok(())
     }
 }
 

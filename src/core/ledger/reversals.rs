@@ -9,6 +9,7 @@ use crate::core::{
     ledger::rows::ReversalRow,
     store::{
         column::{Freeze, Kept},
+        rows::{Rows, SoFar, require},
         settled::Settled,
     },
 };
@@ -35,6 +36,38 @@ impl Freeze for Reversals {
     fn copy_step(&self, copy: &mut Self) -> bool {
         self.rows.copy_step(&mut copy.rows)
     }
+
+    fn index_copy(&mut self) {
+        self.reversal_of = self.rows.iter().map(|row| (row.reverses, row.entry)).collect();
+    }
+}
+
+impl Rows for Reversals {
+    type Row = ReversalRow;
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn row_at(&self, at: usize) -> ReversalRow {
+        self.row(at)
+    }
+
+    /// Whether a reversal fits the entry that it reverses is checked when all rows are there.
+    fn restore(&mut self, row: ReversalRow, so_far: &SoFar) -> Result<(), String> {
+        let wrong = |what: &str| format!("reversal {}: {what}", row.entry);
+        require(row.reverses < row.entry && u64::from(row.entry) < so_far.entries, || {
+            wrong("no such entries")
+        })?;
+        let newest = self.len().checked_sub(1).map(|newest| self.row(newest).entry);
+        require(newest.is_none_or(|newest| newest < row.entry), || wrong("out of order"))?;
+        require(self.reversal_of(row.reverses.into()).is_none(), || {
+            wrong("of one that is reversed already")
+        })?;
+        require(self.reverses(row.reverses.into()).is_none(), || wrong("of a reversal"))?;
+        self.push(row);
+        Ok(())
+    }
 }
 
 impl Reversals {
@@ -55,11 +88,6 @@ impl Reversals {
         debug_assert!(self.len() == 0 || self.row(self.len() - 1).entry < row.entry);
         self.rows.push(row);
         self.reversal_of.insert(row.reverses, row.entry);
-    }
-
-    /// Builds the index of a frozen copy.
-    pub fn index_copy(&mut self) {
-        self.reversal_of = self.rows.iter().map(|row| (row.reverses, row.entry)).collect();
     }
 
     /// The entry that reverses this one. O(1).

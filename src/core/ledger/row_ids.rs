@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use crate::core::{
     store::{
         column::{Freeze, Kept},
+        rows::{Rows, SoFar, require},
         settled::Settled,
     },
     words::row_kind::RowKind,
@@ -46,6 +47,35 @@ impl Freeze for CarriedIds {
     fn copy_step(&self, copy: &mut Self) -> bool {
         self.rows.copy_step(&mut copy.rows)
     }
+
+    fn index_copy(&mut self) {
+        (0..self.rows.len()).for_each(|place| self.index(place));
+    }
+}
+
+impl Rows for CarriedIds {
+    type Row = RowIdRow;
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn row_at(&self, at: usize) -> RowIdRow {
+        self.row(at)
+    }
+
+    fn restore(&mut self, row: RowIdRow, so_far: &SoFar) -> Result<(), String> {
+        let wrong = |what: &str| format!("row id of {:?} {}: {what}", row.kind, row.index);
+        let rows = match row.kind {
+            RowKind::Member => u64::from(so_far.members),
+            RowKind::Entry => so_far.entries,
+        };
+        require(u64::from(row.index) < rows, || wrong("no such row"))?;
+        require(self.row_of(&row.id).is_none(), || wrong("another row has it"))?;
+        require(self.id_of(row.kind, row.index.into()).is_none(), || wrong("it has one already"))?;
+        self.push(row);
+        Ok(())
+    }
 }
 
 impl CarriedIds {
@@ -77,11 +107,6 @@ impl CarriedIds {
     pub fn push(&mut self, row: RowIdRow) {
         self.rows.push(row);
         self.index(self.rows.len() - 1);
-    }
-
-    /// Builds the indexes of a frozen copy.
-    pub fn index_copy(&mut self) {
-        (0..self.rows.len()).for_each(|place| self.index(place));
     }
 
     fn index(&mut self, place: usize) {

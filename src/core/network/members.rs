@@ -1,6 +1,7 @@
 //! Per-member data outside the trees.
 
 use crate::core::{
+    ledger::once::ONCE_BITS,
     requests::command::{PlacementRequest, Register},
     store::{
         column::{Column, freeze_fields},
@@ -22,8 +23,6 @@ const JOINED_AT_GIVEN: u32 = 1 << 9;
 const ROLE_CHANGED: u32 = 1 << 10;
 /// One bit for each of the first trigger kinds: paid with `once`.
 const ONCE_SHIFT: u32 = 16;
-/// Trigger kinds that have a bit; the others are in `ledger::once`.
-pub(crate) const ONCE_BITS: u16 = 16;
 /// All bits in use.
 pub(crate) const FLAG_BITS: u32 = STATUS_BITS
     | ROLE_BITS

@@ -5,9 +5,17 @@ use std::fmt;
 use crate::core::{
     network::codes::CodeForm,
     plan::{BonusRule, LevelPay, Plan, RankRule},
-    state::parts::State,
+    requests::command::Outcome,
+    state::{
+        image::{self, Section, sections},
+        parts::State,
+        restore::SectionRow,
+    },
     store::parallel::in_blocks,
-    words::types::{MemberIx, Tree, index},
+    words::{
+        row_kind::RowKind,
+        types::{EntryStatus, MemberIx, Timestamp, Tree, index},
+    },
 };
 
 /// A BLAKE3 hash.
@@ -35,42 +43,26 @@ pub fn state_digest(state: &State) -> Digest {
     if state.scalars.code_key.form != CodeForm::Any {
         whole.text("code form").number(state.scalars.code_key.form as u8);
     }
-    if state.unchanged.len() != 0 || state.unchanged.complete_after() != 0 {
-        whole.text("unchanged").number(state.unchanged.complete_after()).number(state.unchanged.len() as u64);
-        for at in 0..state.unchanged.len() {
-            let row = state.unchanged.row(at);
-            whole.number(row.lsn).number(row.reason);
-        }
+    let unchanged = &state.tables.unchanged;
+    if unchanged.len() != 0 || unchanged.complete_after() != 0 {
+        whole.text("unchanged").number(unchanged.complete_after()).number(unchanged.len() as u64);
+        feed_rows(state, Section::Unchanged, &mut whole);
     }
     if state.scalars.key_lag != 0 {
         whole.text("key lag").signed(state.scalars.key_lag);
     }
-    if state.row_ids.len() != 0 {
-        whole.text("row ids").number(state.row_ids.len() as u64);
-        for at in 0..state.row_ids.len() {
-            let row = state.row_ids.row(at);
-            whole.bytes(&row.id).number(row.kind as u8).number(row.index);
-        }
-    }
-    if state.references.len() != 0 {
-        whole.text("references").number(state.references.len() as u64);
-        for at in 0..state.references.len() {
-            let (trigger, reference) = state.references.row(at);
-            whole.number(trigger).text(reference.as_str());
-        }
-    }
-    if state.reversals.len() != 0 {
-        whole.text("reversals").number(state.reversals.len() as u64);
-        for at in 0..state.reversals.len() {
-            let row = state.reversals.row(at);
-            whole.number(row.entry).number(row.reverses);
-        }
-    }
-    if state.once.len() != 0 {
-        whole.text("once").number(state.once.len() as u64);
-        for at in 0..state.once.len() {
-            let row = state.once.row(at);
-            whole.number(row.member).number(row.kind);
+    for section in Section::IN_ORDER.into_iter().filter(|section| Section::Unchanged < *section) {
+        let rows = state.rows_of(section);
+        if rows != 0 {
+            whole.text(&section.name().replace('_', " ")).number(rows as u64);
+            match section {
+                // In the order in which they were first digested, which is not that of the columns.
+                Section::RowIds => (0..rows).for_each(|at| {
+                    let row = state.tables.row_ids.row(at);
+                    whole.bytes(&row.id).number(row.kind as u8).number(row.index);
+                }),
+                section => feed_rows(state, section, &mut whole),
+            }
         }
     }
     if let Some(lsn) = state.itemized_from() {
@@ -80,6 +72,55 @@ pub fn state_digest(state: &State) -> Digest {
         }
     }
     whole.finish()
+}
+
+macro_rules! digests_of_sections {
+    ($(
+        $number:literal $section:ident $name:literal since $since:literal:
+        $row:ident $(in $part:ident: $Part:ident)? { $($column:ident: $stored:ty),+ $(,)? }
+        $(before $version:literal: $older:ident { $($older_columns:tt)* })*
+    )+) => {
+        /// Feeds the rows of a section, each with its fields in the order of the columns.
+        fn feed_rows(state: &State, section: Section, fields: &mut Fields) {
+            match section {
+                $(Section::$section => (0..state.rows_of(section)).for_each(|at| {
+                    let row = <image::$row as SectionRow>::of(state, at);
+                    $(row.$column.feed(fields);)+
+                }),)+
+            }
+        }
+    };
+}
+sections!(digests_of_sections);
+
+/// A field of a row, as a digest covers it.
+trait Fed {
+    fn feed(&self, fields: &mut Fields);
+}
+
+macro_rules! fed {
+    ($($type:ty: |$value:ident, $fields:ident| $feed:expr;)+) => {
+        $(
+            impl Fed for $type {
+                fn feed(&self, $fields: &mut Fields) {
+                    let $value = self;
+                    _ = $feed;
+                }
+            }
+        )+
+    };
+}
+fed! {
+    u16: |value, fields| fields.number(*value);
+    u32: |value, fields| fields.number(*value);
+    u64: |value, fields| fields.number(*value);
+    i64: |value, fields| fields.signed(*value);
+    [u8; 16]: |value, fields| fields.bytes(value);
+    Box<str>: |value, fields| fields.text(value);
+    Timestamp: |value, fields| fields.signed(value.0);
+    EntryStatus: |value, fields| fields.number(*value as u8);
+    RowKind: |value, fields| fields.number(*value as u8);
+    Outcome: |value, fields| value.words().iter().for_each(|word| _ = fields.number(*word));
 }
 
 /// The state digest as in format 1: without the commands that changed nothing and without imported row ids.
@@ -106,14 +147,8 @@ fn fields_of_format_1(state: &State) -> Fields {
         whole.number(admin.0);
         deep.iter().for_each(|counts| whole.list(counts, |fields, count| _ = fields.number(*count)));
     }
-    for code in 0..state.codes.len() {
-        let (member, code) = state.codes.stored(code);
-        whole.number(member.0).text(code.as_str());
-    }
-    for row in state.keys.iter() {
-        whole.bytes(&row.key.key).number(row.key.fingerprint).signed(row.time.0).number(row.applied.lsn);
-        row.applied.outcome.words().iter().for_each(|word| _ = whole.number(*word));
-    }
+    feed_rows(state, Section::Codes, &mut whole);
+    feed_rows(state, Section::Keys, &mut whole);
     for block in in_blocks(state.members.len(), |range| members_digest(state, range)) {
         whole.bytes(&block);
     }

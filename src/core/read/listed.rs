@@ -151,7 +151,7 @@ impl State {
 
     /// The last trigger of a reference before a list position.
     fn referred_before(&self, reference: &Reference, place: (Timestamp, u32)) -> Option<u32> {
-        self.references.before(reference, place, |trigger| self.ledger.trigger_key(trigger).0)
+        self.tables.references.before(reference, place, |trigger| self.ledger.trigger_key(trigger).0)
     }
 
     /// A walk through the list of the present entries. O(log entries).

@@ -341,27 +341,27 @@ impl State {
 
     /// The external reference behind an entry. O(log references).
     pub fn reference_of(&self, entry: u64) -> Option<Reference> {
-        self.references.of(self.ledger.trigger_of(entry))
+        self.tables.references.of(self.ledger.trigger_of(entry))
     }
 
     /// The entry that this one reverses. O(log reversals).
     pub fn reverses(&self, entry: u64) -> Option<u64> {
-        self.reversals.reverses(entry)
+        self.tables.reversals.reverses(entry)
     }
 
     /// The entry that reverses this one. O(1).
     pub fn reversal_of(&self, entry: u64) -> Option<u64> {
-        self.reversals.reversal_of(entry)
+        self.tables.reversals.reversal_of(entry)
     }
 
     /// Number of reversals.
     pub fn reversal_count(&self) -> usize {
-        self.reversals.len()
+        self.tables.reversals.len()
     }
 
     /// Number of triggers that have entries and a reference.
     pub fn reference_count(&self) -> usize {
-        self.references.len()
+        self.tables.references.len()
     }
 
     /// The kind of entries printed under this name; `None` if no plan or entry ever had it.
@@ -385,28 +385,28 @@ impl State {
     /// Why the command at an LSN changed nothing; `None` if it changed something, or if unknown: see
     /// [`State::changed_nothing_after`]. O(log of the number that did not).
     pub fn changed_nothing(&self, lsn: u64) -> Option<Unchanged> {
-        self.unchanged.find(lsn)
+        self.tables.unchanged.find(lsn)
     }
 
     /// For every command after this LSN it is known whether it changed anything. 0 for a network that was
     /// never in a directory of format 1, and had at most [`super::UNCHANGED_MAX`] such commands.
     pub fn changed_nothing_after(&self) -> u64 {
-        self.unchanged.complete_after()
+        self.tables.unchanged.complete_after()
     }
 
     /// The imported id of a row. O(1).
     pub fn carried_row_id(&self, kind: RowKind, index: u64) -> Option<[u8; 16]> {
-        self.row_ids.id_of(kind, index)
+        self.tables.row_ids.id_of(kind, index)
     }
 
     /// The row with an imported id. O(1).
     pub fn row_that_carried(&self, id: &[u8; 16]) -> Option<(RowKind, u64)> {
-        self.row_ids.row_of(id)
+        self.tables.row_ids.row_of(id)
     }
 
     /// Number of imported row ids.
     pub fn carried_row_ids(&self) -> usize {
-        self.row_ids.len()
+        self.tables.row_ids.len()
     }
 
     /// Round robin: the slot that the next spill from a member goes to; 0 if the plan has no turns. O(1).
@@ -423,12 +423,12 @@ impl State {
             links: placement_links + sponsor_links,
             counts: placement_counts + sponsor_counts,
             slots: self.slots.bytes(),
-            codes: self.codes.size_bytes() + self.row_ids.size_bytes(),
+            codes: self.codes.size_bytes() + self.tables.row_ids.size_bytes(),
             ledger: self.ledger.bytes()
                 + self.accounts.bytes()
-                + self.once.size_bytes()
-                + self.references.size_bytes()
-                + self.reversals.size_bytes(),
+                + self.tables.once.size_bytes()
+                + self.tables.references.size_bytes()
+                + self.tables.reversals.size_bytes(),
         }
     }
 }

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use crate::core::{
     requests::rows::KeyRow,
-    store::column::{Column, Freeze, Kept, Scalar},
+    store::{
+        column::{Column, Freeze, Kept, Scalar},
+        rows::{Rows, SoFar, require},
+    },
     words::types::Timestamp,
 };
 
@@ -79,6 +82,34 @@ impl Freeze for Keys {
     fn copy_step(&self, copy: &mut Self) -> bool {
         self.ends.copy_step(&mut copy.ends) && self.ring.copy_step(&mut copy.ring)
     }
+
+    fn index_copy(&mut self) {
+        self.row_of = (0..self.len())
+            .map(|at| (self.row_at(at).key, u32::try_from(self.place(at)).expect("below KEYS_MAX")))
+            .collect();
+    }
+}
+
+/// Oldest first.
+impl Rows for Keys {
+    type Row = KeyRow;
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn row_at(&self, at: usize) -> KeyRow {
+        *self.ring.get(self.place(at))
+    }
+
+    fn restore(&mut self, row: KeyRow, _so_far: &SoFar) -> Result<(), String> {
+        require(self.get(&row.key, row.time).is_none(), || "an idempotency key is there twice".into())?;
+        require(self.len() < KEYS_MAX, || "too many idempotency keys".into())?;
+        let newest = self.newest().unwrap_or(Timestamp(i64::MIN));
+        require(newest <= row.time, || "idempotency keys out of order".into())?;
+        self.push(row);
+        Ok(())
+    }
 }
 
 impl Keys {
@@ -90,6 +121,11 @@ impl Keys {
         self.ends.len
     }
 
+    /// Where the `at`-th oldest row is in the ring.
+    fn place(&self, at: usize) -> usize {
+        (self.ends.oldest + at) % KEYS_MAX
+    }
+
     /// The row of a key, unless it has expired at `now`. O(1).
     pub fn get(&self, key: &[u8; 16], now: Timestamp) -> Option<&KeyRow> {
         self.row_of.get(key).map(|place| self.ring.get(*place as usize)).filter(|row| !is_expired(row, now))
@@ -97,7 +133,7 @@ impl Keys {
 
     /// The time of the newest row.
     pub fn newest(&self) -> Option<Timestamp> {
-        self.ends.len.checked_sub(1).map(|last| self.ring.get((self.ends.oldest + last) % KEYS_MAX).time)
+        self.ends.len.checked_sub(1).map(|last| self.row_at(last).time)
     }
 
     /// Removes some of the rows expired at `now`. O(1).
@@ -115,31 +151,18 @@ impl Keys {
         if self.ends.len == KEYS_MAX {
             self.forget_oldest();
         }
-        let place = (self.ends.oldest + self.ends.len) % KEYS_MAX;
+        let place = self.place(self.ends.len);
         if place == self.ring.len() {
             self.ring.push(row);
         } else {
             *self.ring.get_mut(place) = row;
         }
         self.ends.len += 1;
-        self.row_of.insert(row.key.key, u32::try_from(place).expect("below KEYS_MAX"));
-    }
-
-    /// Rows, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &KeyRow> + '_ {
-        (0..self.ends.len).map(|at| self.ring.get((self.ends.oldest + at) % KEYS_MAX))
-    }
-
-    /// Builds the index of a frozen copy.
-    pub fn index_copy(&mut self) {
-        let places = (0..self.ends.len).map(|at| (self.ends.oldest + at) % KEYS_MAX);
-        self.row_of = places
-            .map(|place| (self.ring.get(place).key.key, u32::try_from(place).expect("below KEYS_MAX")))
-            .collect();
+        self.row_of.insert(row.key, u32::try_from(place).expect("below KEYS_MAX"));
     }
 
     fn forget_oldest(&mut self) {
-        let key = self.ring.get(self.ends.oldest).key.key;
+        let key = self.ring.get(self.ends.oldest).key;
         if self.row_of.get(&key).is_some_and(|place| *place as usize == self.ends.oldest) {
             self.row_of.remove(&key);
         }
@@ -164,11 +187,12 @@ mod tests {
 
     fn row(number: u64, time: i64) -> KeyRow {
         let key = RequestKey { key: u128::from(number).to_le_bytes(), fingerprint: number };
-        KeyRow {
-            key,
-            time: Timestamp(time),
-            applied: Applied { outcome: Outcome::AllPaid { entries: number }, lsn: number },
-        }
+        let applied = Applied { outcome: Outcome::AllPaid { entries: number }, lsn: number };
+        KeyRow::new(key, Timestamp(time), applied)
+    }
+
+    fn fingerprints(keys: &Keys) -> Vec<u64> {
+        (0..keys.len()).map(|at| keys.row_at(at).fingerprint).collect()
     }
 
     #[test]
@@ -176,9 +200,9 @@ mod tests {
         let mut keys = Keys::new();
         (0..10).for_each(|number| keys.push(row(number, i64::try_from(number).unwrap())));
         keys.expire(Timestamp(KEY_TIME + 4));
-        assert_eq!(keys.iter().map(|row| row.key.fingerprint).collect::<Vec<_>>(), [5, 6, 7, 8, 9]);
-        assert!(keys.get(&row(4, 0).key.key, NOW).is_none());
-        assert_eq!(keys.get(&row(5, 0).key.key, NOW), Some(&row(5, 5)));
+        assert_eq!(fingerprints(&keys), [5, 6, 7, 8, 9]);
+        assert!(keys.get(&row(4, 0).key, NOW).is_none());
+        assert_eq!(keys.get(&row(5, 0).key, NOW), Some(&row(5, 5)));
     }
 
     #[test]
@@ -207,11 +231,11 @@ mod tests {
             keys.push(row(number, 0));
         }
         assert_eq!(keys.len(), KEYS_MAX);
-        assert_eq!(keys.iter().next().map(|row| row.key.fingerprint), Some(3));
-        assert!(keys.get(&row(2, 0).key.key, NOW).is_none());
-        assert!(keys.get(&row(KEYS_MAX as u64 + 2, 0).key.key, NOW).is_some());
+        assert_eq!(fingerprints(&keys).first().copied(), Some(3));
+        assert!(keys.get(&row(2, 0).key, NOW).is_none());
+        assert!(keys.get(&row(KEYS_MAX as u64 + 2, 0).key, NOW).is_some());
         keys.index_copy();
-        assert!(keys.get(&row(3, 0).key.key, NOW).is_some());
+        assert!(keys.get(&row(3, 0).key, NOW).is_some());
     }
 
     #[test]
@@ -222,7 +246,7 @@ mod tests {
         let later = Timestamp(KEY_TIME);
         let mut left = Vec::new();
         while left.last() != Some(&0) {
-            assert!((0..many).all(|number| keys.get(&row(number, 0).key.key, later).is_none()));
+            assert!((0..many).all(|number| keys.get(&row(number, 0).key, later).is_none()));
             keys.expire(later);
             left.push(keys.len());
         }
@@ -235,10 +259,10 @@ mod tests {
         (0..100).for_each(|number| keys.push(row(number, 0)));
         keys.expire(Timestamp(KEY_TIME));
         let again = KeyRow { time: Timestamp(KEY_TIME), ..row(99, 0) };
-        assert!(keys.get(&again.key.key, again.time).is_none());
+        assert!(keys.get(&again.key, again.time).is_none());
         keys.push(again);
         keys.expire(Timestamp(KEY_TIME + 1));
-        assert_eq!((keys.len(), keys.get(&again.key.key, again.time)), (1, Some(&again)));
+        assert_eq!((keys.len(), keys.get(&again.key, again.time)), (1, Some(&again)));
         assert_eq!(keys.newest(), Some(again.time));
     }
 }

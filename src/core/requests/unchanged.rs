@@ -10,7 +10,10 @@ use crate::core::{
         command::{Applied, Outcome, Rejection},
         rows::UnchangedRow,
     },
-    store::column::{Column, Scalar, freeze_fields},
+    store::{
+        column::{Column, Scalar, freeze_fields},
+        rows::{Rows, SoFar, require},
+    },
 };
 
 /// The most commands remembered, 16 MiB of them; the oldest goes first. A client that deliberately races
@@ -92,6 +95,27 @@ struct Ends {
 }
 
 freeze_fields!(UnchangedList { ends, ring });
+
+impl Rows for UnchangedList {
+    type Row = UnchangedRow;
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn row_at(&self, at: usize) -> UnchangedRow {
+        self.row(at)
+    }
+
+    fn restore(&mut self, row: UnchangedRow, so_far: &SoFar) -> Result<(), String> {
+        let wrong = |what: &str| format!("command {} that changed nothing: {what}", row.lsn);
+        let before = self.len().checked_sub(1).map_or(self.complete_after(), |newest| self.row(newest).lsn);
+        require(before < row.lsn && row.lsn <= so_far.lsn, || wrong("out of order"))?;
+        require(Unchanged::from_code(row.reason).is_some(), || wrong("no such reason"))?;
+        self.push(row);
+        Ok(())
+    }
+}
 
 impl UnchangedList {
     pub fn new() -> Self {

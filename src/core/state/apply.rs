@@ -64,7 +64,7 @@ impl State {
         assert_eq!(stamped.lsn, self.scalars.lsn + 1, "commands are applied in order, each once");
         assert!(self.scalars.time <= stamped.time, "log time never goes backwards");
         self.step(stamped);
-        self.keys.expire(self.key_clock().now());
+        self.tables.keys.expire(self.key_clock().now());
         let applied = match self.check_key(stamped.key) {
             Verdict::Repeat(earlier) => earlier,
             Verdict::Reject(rejection) => Applied { outcome: Outcome::Rejected(rejection), lsn: stamped.lsn },
@@ -96,7 +96,7 @@ impl State {
     fn note(&mut self, applied: &Applied, lsn: u64) {
         self.scalars.outcome_hash = roll(self.scalars.outcome_hash, applied);
         if let Some(reason) = Unchanged::of(lsn, applied) {
-            self.unchanged.push(UnchangedRow { lsn, reason: reason.code() });
+            self.tables.unchanged.push(UnchangedRow { lsn, reason: reason.code() });
         }
     }
 
@@ -127,7 +127,7 @@ impl State {
             self.scalars.itemized_from = itemized_from;
             return Err(rejection);
         }
-        self.keys.expire(self.key_clock().now());
+        self.tables.keys.expire(self.key_clock().now());
         self.note(&applied, stamped.lsn);
         Ok(applied)
     }
@@ -156,12 +156,12 @@ impl State {
 
     fn check_key(&self, key: Option<RequestKey>) -> Verdict {
         let Some((key, row)) =
-            key.and_then(|key| Some((key, self.keys.get(&key.key, self.key_clock().now())?)))
+            key.and_then(|key| Some((key, self.tables.keys.get(&key.key, self.key_clock().now())?)))
         else {
             return Verdict::Admit;
         };
-        if row.key.fingerprint == key.fingerprint {
-            Verdict::Repeat(row.applied)
+        if row.fingerprint == key.fingerprint {
+            Verdict::Repeat(row.applied())
         } else {
             Verdict::Reject(Rejection::KeyReused)
         }
@@ -203,7 +203,8 @@ impl State {
         };
         let applied = Applied { outcome: result.unwrap_or_else(Outcome::Rejected), lsn: stamped.lsn };
         if let (Some(key), Ok(_)) = (stamped.key, result) {
-            self.keys.push(KeyRow { key, time: self.key_clock().now(), applied });
+            let time = self.key_clock().now();
+            self.tables.keys.push(KeyRow::new(key, time, applied));
         }
         applied
     }

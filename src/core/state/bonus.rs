@@ -3,10 +3,9 @@
 use crate::core::{
     ledger::{
         breakage::{Breakage, BreakageReason},
-        once::{ONCE_ROWS_MAX, OnceRow},
+        once::{ONCE_BITS, ONCE_ROWS_MAX, OnceRow},
         rows::{EntryRow, ReversalRow, TriggerRow},
     },
-    network::members::ONCE_BITS,
     plan::{BonusRule, KIND_REGISTRATION, NAME_BYTES_MAX, Plan, TRIGGERS_MAX},
     requests::command::{ImportEntry, Outcome, Rejection, TriggerBonus},
     state::parts::State,
@@ -87,7 +86,7 @@ impl State {
             return Err(Rejection::TriggeredBefore);
         }
         let has_room = self.ledger.has_room(ENTRIES_PER_TRIGGER_MAX as u64)
-            && (!trigger.once || kind < ONCE_BITS || self.once.len() < ONCE_ROWS_MAX);
+            && (!trigger.once || kind < ONCE_BITS || self.tables.once.len() < ONCE_ROWS_MAX);
         if has_room { Ok(source) } else { Err(Rejection::LedgerFull) }
     }
 
@@ -98,14 +97,18 @@ impl State {
 
     /// Whether this member's trigger of this name was paid with `once`. O(1).
     fn paid_once(&self, source: MemberIx, kind: u16) -> bool {
-        if kind < ONCE_BITS { self.members.paid_once(source, kind) } else { self.once.contains(source, kind) }
+        if kind < ONCE_BITS {
+            self.members.paid_once(source, kind)
+        } else {
+            self.tables.once.contains(source, kind)
+        }
     }
 
     fn set_paid_once(&mut self, source: MemberIx, kind: u16) {
         if kind < ONCE_BITS {
             self.members.set_paid_once(source, kind);
         } else {
-            self.once.push(OnceRow { member: source.0, kind });
+            self.tables.once.push(OnceRow { member: source.0, kind });
         }
     }
 
@@ -324,7 +327,7 @@ impl State {
         let Some(reference) = reference else { return };
         let newest = u32::try_from(self.ledger.triggers() - 1).expect("limited by ENTRIES_MAX");
         let ledger = &self.ledger;
-        self.references.push(newest, reference, |trigger| ledger.trigger_key(trigger).0);
+        self.tables.references.push(newest, reference, |trigger| ledger.trigger_key(trigger).0);
     }
 
     /// Adds an entry to the group begun last; returns its index.
@@ -354,10 +357,10 @@ impl State {
         if self.judge_entry(entry)? == EntryStatus::Void {
             return Err(Rejection::EntryChangeNotAllowed);
         }
-        if self.reversals.reverses(entry).is_some() {
+        if self.tables.reversals.reverses(entry).is_some() {
             return Err(Rejection::EntryIsReversal);
         }
-        if self.reversals.reversal_of(entry).is_some() {
+        if self.tables.reversals.reversal_of(entry).is_some() {
             return Err(Rejection::ReversedBefore);
         }
         if self.ledger.has_room(1) { Ok(()) } else { Err(Rejection::LedgerFull) }
@@ -386,7 +389,7 @@ impl State {
 
     fn keep_reversal(&mut self, entry: u32, reverses: u64) {
         let reverses = u32::try_from(reverses).expect("limited by ENTRIES_MAX");
-        self.reversals.push(ReversalRow { entry, reverses });
+        self.tables.reversals.push(ReversalRow { entry, reverses });
     }
 
     /// Whether an imported entry may reverse the one that it names.

@@ -1,9 +1,20 @@
 //! A network as plain rows: what a snapshot or an importer must keep to rebuild the state, and nothing that
-//! can be computed.
+//! can be computed. The rows come in sections; [`sections!`](sections) is the table of them.
 //!
 //! The durability layer gives these rows a versioned form on disk; it knows their fields, not their meaning.
 
-use crate::core::{ledger::breakage::Breakage, network::codes::CodeKey, plan::Plan, words::types::Timestamp};
+use std::ops::{Index, IndexMut};
+
+use crate::core::{
+    ledger::{
+        breakage::Breakage, once::Once, references::References, reversals::Reversals, row_ids::CarriedIds,
+    },
+    network::codes::CodeKey,
+    plan::Plan,
+    requests::{keys::Keys, unchanged::UnchangedList},
+    store::column::freeze_fields,
+    words::types::Timestamp,
+};
 
 pub use crate::core::{
     ledger::{
@@ -14,6 +25,194 @@ pub use crate::core::{
     network::rows::{CodeRow, MemberRow},
     requests::rows::{KeyRow, UnchangedRow},
 };
+
+/// The sections of an image, one entry each; everything else about sections follows from it. Calls the macro
+/// that it is given with this table:
+///
+/// - the number on disk, ascending by one, and the name, which `inspect` and the specification use
+/// - the first format version that has the section
+/// - the type of its rows
+/// - `in`: the part of the state that holds exactly these rows ([`Tables`], a trait of `store/rows.rs`). The
+///   other sections are taken out of several parts and put back into them by `restore.rs`.
+/// - the columns of the rows on disk, named as the fields; `Text` is followed by the type of the lengths
+/// - `before`: an earlier version of the section, with rows that convert into those of today (`From`)
+///
+/// An entry that was released never changes. When a row changes, its former fields move to a type of their
+/// own, named after `before`. A new section comes last. `snapshots/README.md` repeats the table, which a test
+/// compares.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __sections {
+    ($with:ident) => {
+        $with! {
+            2 Members "members" since 1: MemberRow {
+                id: [u8; 16],
+                joined_at: i64,
+                sponsor: u32,
+                parent: u32,
+                slot: u32,
+                flags: u32,
+                paid_as: u16,
+                lifetime: u16,
+                turn: u16,
+            }
+            3 Codes "codes" since 1: CodeRow { member: u32, code: Text<u8> }
+            4 Triggers "triggers" since 1: TriggerRow {
+                lsn: u64,
+                time: i64,
+                amount: i64,
+                source: u32,
+                first_entry: u32,
+                plan_version: u32,
+                kind: u16,
+            }
+            5 Entries "entries" since 1: EntryRow { amount: i64, receiver: u32, level: u32, status: u8 }
+            6 Keys "keys" since 1: KeyRow in keys: Keys {
+                key: [u8; 16],
+                fingerprint: u64,
+                time: i64,
+                lsn: u64,
+                outcome: [u8; 24],
+            }
+            7 Unchanged "unchanged" since 2: UnchangedRow in unchanged: UnchangedList { lsn: u64, reason: u16 }
+            8 RowIds "row_ids" since 2: RowIdRow in row_ids: CarriedIds { id: [u8; 16], index: u32, kind: u8 }
+            9 References "references" since 3: ReferenceRow in references: References {
+                trigger: u32,
+                text: Text<u16>,
+            }
+            10 Reversals "reversals" since 3: ReversalRow in reversals: Reversals { entry: u32, reverses: u32 }
+            11 Once "once" since 4: OnceRow in once: Once { member: u32, kind: u16 }
+        }
+    };
+}
+pub use __sections as sections;
+
+macro_rules! sections_of_an_image {
+    ($(
+        $number:literal $section:ident $name:literal since $since:literal:
+        $row:ident $(in $part:ident: $Part:ident)? { $($columns:tt)* }
+        $(before $version:literal: $older:ident { $($older_columns:tt)* })*
+    )+) => {
+        /// A section of an image: rows of one type. The number is on disk.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        #[repr(u16)]
+        pub enum Section {
+            $($section = $number,)+
+        }
+
+        /// The number of sections.
+        pub const SECTIONS: usize = [$($number),+].len();
+
+        impl Section {
+            /// All sections, in the order in which they follow each other.
+            pub const IN_ORDER: [Self; SECTIONS] = [$(Self::$section),+];
+
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$section => $name,)+
+                }
+            }
+
+            /// The first format version that has it.
+            pub fn since(self) -> u32 {
+                match self {
+                    $(Self::$section => $since,)+
+                }
+            }
+
+            /// The version of its rows on disk.
+            pub fn version(self) -> u16 {
+                match self {
+                    $(Self::$section => 1_u16$(.max($version + 1))*,)+
+                }
+            }
+        }
+
+        /// Rows of one section, in index order. Sections follow each other in the order of the variants; each
+        /// may come in many chunks.
+        #[derive(Clone, PartialEq, Debug)]
+        pub enum ImageRows {
+            $($section(Vec<$row>),)+
+        }
+
+        impl ImageRows {
+            /// The number of rows. O(1).
+            pub fn len(&self) -> usize {
+                match self {
+                    $(Self::$section(rows) => rows.len(),)+
+                }
+            }
+
+            pub fn section(&self) -> Section {
+                match self {
+                    $(Self::$section(_) => Section::$section,)+
+                }
+            }
+        }
+
+        /// The parts of a state that hold exactly the rows of one section each.
+        pub(in crate::core) struct Tables {
+            $($(pub $part: $Part,)?)+
+        }
+
+        freeze_fields!(Tables { $($($part,)?)+ });
+
+        impl Tables {
+            pub fn new() -> Self {
+                Self { $($($part: $Part::new(),)?)+ }
+            }
+        }
+    };
+}
+sections!(sections_of_an_image);
+
+impl Section {
+    /// The position of the section, from 0.
+    pub fn position(self) -> usize {
+        usize::from(self as u16 - Section::IN_ORDER[0] as u16)
+    }
+
+    /// The section with this number on disk.
+    pub fn from_code(code: u16) -> Option<Self> {
+        Self::IN_ORDER.into_iter().find(|section| *section as u16 == code)
+    }
+}
+
+impl ImageRows {
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The number of rows of each section.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct RowCounts([u32; SECTIONS]);
+
+impl RowCounts {
+    /// Counts each section with a function.
+    pub fn of(count: impl FnMut(Section) -> u32) -> Self {
+        Self(Section::IN_ORDER.map(count))
+    }
+
+    /// The rows of all sections.
+    pub fn total(&self) -> u64 {
+        self.0.into_iter().map(u64::from).sum()
+    }
+}
+
+impl Index<Section> for RowCounts {
+    type Output = u32;
+
+    fn index(&self, section: Section) -> &u32 {
+        &self.0[section.position()]
+    }
+}
+
+impl IndexMut<Section> for RowCounts {
+    fn index_mut(&mut self, section: Section) -> &mut u32 {
+        &mut self.0[section.position()]
+    }
+}
 
 /// The scalars of a state, and the number of rows of each section.
 #[derive(Clone, PartialEq, Debug)]
@@ -39,91 +238,7 @@ pub struct ImageHeader {
     /// Breakage is itemized since this LSN, if it is.
     pub itemized_from: Option<u64>,
     pub breakage: Breakage,
-    pub members: u32,
-    pub codes: u32,
-    pub triggers: u32,
-    pub entries: u32,
-    pub keys: u32,
-    pub unchanged: u32,
-    pub row_ids: u32,
-    pub references: u32,
-    pub reversals: u32,
-    pub once: u32,
+    pub rows: RowCounts,
     /// All commands after this LSN that changed nothing are among the rows.
     pub unchanged_after: u64,
-}
-
-impl ImageHeader {
-    /// The number of rows of each section, in the order of [`ImageRows`].
-    pub fn counts(&self) -> [u32; SECTIONS] {
-        [
-            self.members,
-            self.codes,
-            self.triggers,
-            self.entries,
-            self.keys,
-            self.unchanged,
-            self.row_ids,
-            self.references,
-            self.reversals,
-            self.once,
-        ]
-    }
-}
-
-/// Sections of rows.
-pub const SECTIONS: usize = 10;
-
-/// Rows of one section, in index order. Sections follow each other in the order of the variants; each may
-/// come in many chunks.
-#[derive(Clone, PartialEq, Debug)]
-pub enum ImageRows {
-    Members(Vec<MemberRow>),
-    Codes(Vec<CodeRow>),
-    Triggers(Vec<TriggerRow>),
-    Entries(Vec<EntryRow>),
-    Keys(Vec<KeyRow>),
-    Unchanged(Vec<UnchangedRow>),
-    RowIds(Vec<RowIdRow>),
-    References(Vec<ReferenceRow>),
-    Reversals(Vec<ReversalRow>),
-    Once(Vec<OnceRow>),
-}
-
-impl ImageRows {
-    /// Number of rows. O(1).
-    pub fn len(&self) -> usize {
-        match self {
-            ImageRows::Members(rows) => rows.len(),
-            ImageRows::Codes(rows) => rows.len(),
-            ImageRows::Triggers(rows) => rows.len(),
-            ImageRows::Entries(rows) => rows.len(),
-            ImageRows::Keys(rows) => rows.len(),
-            ImageRows::Unchanged(rows) => rows.len(),
-            ImageRows::RowIds(rows) => rows.len(),
-            ImageRows::References(rows) => rows.len(),
-            ImageRows::Reversals(rows) => rows.len(),
-            ImageRows::Once(rows) => rows.len(),
-        }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The position of the section, from 0.
-    pub fn section(&self) -> usize {
-        match self {
-            ImageRows::Members(_) => 0,
-            ImageRows::Codes(_) => 1,
-            ImageRows::Triggers(_) => 2,
-            ImageRows::Entries(_) => 3,
-            ImageRows::Keys(_) => 4,
-            ImageRows::Unchanged(_) => 5,
-            ImageRows::RowIds(_) => 6,
-            ImageRows::References(_) => 7,
-            ImageRows::Reversals(_) => 8,
-            ImageRows::Once(_) => 9,
-        }
-    }
 }

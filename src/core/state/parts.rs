@@ -3,17 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::core::{
-    ledger::{
-        accounts::Accounts, breakage::Breakage, entries::Ledger, kinds::Kinds, once::Once,
-        references::References, reversals::Reversals, row_ids::CarriedIds,
-    },
+    ledger::{accounts::Accounts, breakage::Breakage, entries::Ledger, kinds::Kinds},
     network::{
         codes::{CodeKey, Codes},
         members::Members,
         rank,
     },
     plan::Plan,
-    requests::{keys::Keys, unchanged::UnchangedList},
+    state::image::Tables,
     store::column::{Freeze, Kept, Scalar, freeze_fields},
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder},
     words::types::{MemberIx, Timestamp, Tree},
@@ -30,12 +27,8 @@ pub struct State {
     pub(in crate::core) codes: Codes,
     pub(in crate::core) ledger: Ledger,
     pub(in crate::core) accounts: Accounts,
-    pub(in crate::core) once: Once,
-    pub(in crate::core) keys: Keys,
-    pub(in crate::core) unchanged: UnchangedList,
-    pub(in crate::core) row_ids: CarriedIds,
-    pub(in crate::core) references: References,
-    pub(in crate::core) reversals: Reversals,
+    /// Requests, row ids, references and others: each a list of rows.
+    pub(in crate::core) tables: Tables,
     pub(in crate::core) admins: Scalar<Admins>,
     pub(in crate::core) view: View,
 }
@@ -49,12 +42,7 @@ freeze_fields!(State {
     codes,
     ledger,
     accounts,
-    once,
-    keys,
-    unchanged,
-    row_ids,
-    references,
-    reversals,
+    tables,
     admins,
     view
 });
@@ -156,12 +144,7 @@ impl State {
             codes: Codes::new(),
             ledger: Ledger::new(),
             accounts: Accounts::new(),
-            once: Once::new(),
-            keys: Keys::new(),
-            unchanged: UnchangedList::new(),
-            row_ids: CarriedIds::new(),
-            references: References::new(),
-            reversals: Reversals::new(),
+            tables: Tables::new(),
             admins: Scalar::new(Admins::new()),
             view: View::None,
         }

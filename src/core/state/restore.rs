@@ -4,46 +4,206 @@
 //! same code that a signup uses, so links, counts and slots come out the same; ranks are taken from the rows
 //! (the best ever is history), and the digest stored alongside the image verifies the result.
 
-use std::{hint::black_box, sync::Arc};
+use std::{hint::black_box, ops::Range, sync::Arc};
 
 use crate::core::{
     ledger::{
         breakage::Breakage,
-        entries::ENTRIES_MAX,
+        entries::{ENTRIES_MAX, Entry},
         kinds::Kinds,
-        once::OnceRow,
-        row_ids::RowIdRow,
-        rows::{EntryRow, ReferenceRow, ReversalRow, TriggerRow},
+        rows::{EntryRow, TriggerRow},
     },
     network::{
-        members::{FLAG_BITS, ONCE_BITS, Ranks, role_in, status_in},
+        members::{FLAG_BITS, Ranks, role_in, status_in},
         rows::{CodeRow, MemberRow},
     },
-    requests::{
-        rows::{KeyRow, UnchangedRow},
-        unchanged::{UNCHANGED_MAX, Unchanged},
-    },
+    requests::unchanged::UNCHANGED_MAX,
     state::{
-        image::{ImageHeader, ImageRows, SECTIONS},
+        bonus::KIND_SIGNUP,
+        image::{self, ImageHeader, ImageRows, RowCounts, Section, sections},
         parts::State,
         prefetch::TOGETHER,
     },
     store::{
         column::Column,
         parallel::{both, in_blocks},
+        rows::{Rows, SoFar, require},
     },
     tree::{genealogy::Genealogy, tour::Spans},
     words::{
         directory::Directory,
-        row_kind::RowKind,
-        types::{Code, MEMBERS_MAX, MemberId, MemberIx, Reference, Role, Timestamp, index},
+        types::{Code, MEMBERS_MAX, MemberId, MemberIx, Role, index},
     },
 };
+
+/// Rows of one section: taken out of a state, and put back into one.
+pub(in crate::core) trait SectionRow: Sized {
+    /// The number of rows of this type.
+    fn count(state: &State) -> usize;
+
+    /// The row at a position.
+    fn of(state: &State, at: usize) -> Self;
+
+    /// Adds the next rows to a state that has the rows before them.
+    fn restore<D: Directory + Send>(
+        rows: Vec<Self>,
+        restore: &mut Restore,
+        directory: &mut D,
+    ) -> Result<(), String>;
+}
+
+macro_rules! rows_of_sections {
+    ($(
+        $number:literal $section:ident $name:literal since $since:literal:
+        $row:ident $(in $part:ident: $Part:ident)? { $($columns:tt)* }
+        $(before $version:literal: $older:ident { $($older_columns:tt)* })*
+    )+) => {
+        impl State {
+            /// The number of rows of a section.
+            pub(in crate::core) fn rows_of(&self, section: Section) -> usize {
+                match section {
+                    $(Section::$section => <image::$row as SectionRow>::count(self),)+
+                }
+            }
+
+            /// Some rows of a section.
+            fn image_rows_in(&self, section: Section, range: Range<usize>) -> ImageRows {
+                match section {
+                    $(Section::$section => {
+                        ImageRows::$section(range.map(|at| SectionRow::of(self, at)).collect())
+                    })+
+                }
+            }
+        }
+
+        impl Restore {
+            fn add<D: Directory + Send>(&mut self, directory: &mut D, rows: ImageRows) -> Result<(), String> {
+                match rows {
+                    $(ImageRows::$section(rows) => SectionRow::restore(rows, self, directory),)+
+                }
+            }
+        }
+
+        $($(
+            impl SectionRow for image::$row {
+                fn count(state: &State) -> usize {
+                    state.tables.$part.count()
+                }
+
+                fn of(state: &State, at: usize) -> Self {
+                    state.tables.$part.row_at(at)
+                }
+
+                fn restore<D: Directory + Send>(
+                    rows: Vec<Self>,
+                    restore: &mut Restore,
+                    _directory: &mut D,
+                ) -> Result<(), String> {
+                    let so_far = restore.so_far();
+                    rows.into_iter().try_for_each(|row| restore.state.tables.$part.restore(row, &so_far))
+                }
+            }
+        )?)+
+    };
+}
+sections!(rows_of_sections);
+
+impl SectionRow for MemberRow {
+    fn count(state: &State) -> usize {
+        state.members.len()
+    }
+
+    fn of(state: &State, at: usize) -> Self {
+        let member = index(at);
+        let row = state.member(member);
+        let ranks = state.members.ranks(member);
+        MemberRow {
+            id: row.id.0,
+            joined_at: row.joined_at,
+            sponsor: MemberIx::to_column(row.sponsor),
+            parent: MemberIx::to_column(row.parent),
+            slot: row.slot,
+            flags: state.members.flags(member),
+            paid_as: ranks.paid_as,
+            lifetime: ranks.lifetime,
+            turn: state.slots.turn(member),
+        }
+    }
+
+    fn restore<D: Directory + Send>(
+        rows: Vec<Self>,
+        restore: &mut Restore,
+        directory: &mut D,
+    ) -> Result<(), String> {
+        restore.push_members(directory, &rows)
+    }
+}
+
+impl SectionRow for CodeRow {
+    fn count(state: &State) -> usize {
+        state.codes.len()
+    }
+
+    fn of(state: &State, at: usize) -> Self {
+        let (member, code) = state.codes.stored(at);
+        CodeRow { member: member.0, code: code.as_str().into() }
+    }
+
+    fn restore<D: Directory + Send>(
+        rows: Vec<Self>,
+        restore: &mut Restore,
+        directory: &mut D,
+    ) -> Result<(), String> {
+        rows.iter().try_for_each(|row| restore.push_code(directory, row))
+    }
+}
+
+impl SectionRow for TriggerRow {
+    fn count(state: &State) -> usize {
+        state.ledger.triggers()
+    }
+
+    fn of(state: &State, at: usize) -> Self {
+        state.ledger.trigger(at)
+    }
+
+    fn restore<D: Directory + Send>(
+        rows: Vec<Self>,
+        restore: &mut Restore,
+        _directory: &mut D,
+    ) -> Result<(), String> {
+        rows.into_iter().for_each(|row| restore.triggers.push(row));
+        Ok(())
+    }
+}
+
+impl SectionRow for EntryRow {
+    fn count(state: &State) -> usize {
+        usize::try_from(state.ledger.len()).expect("entries are in memory")
+    }
+
+    fn of(state: &State, at: usize) -> Self {
+        let entry = state.ledger.entry(at as u64);
+        EntryRow {
+            amount: entry.amount.0,
+            receiver: entry.receiver.0,
+            level: entry.level,
+            status: entry.status,
+        }
+    }
+
+    fn restore<D: Directory + Send>(
+        rows: Vec<Self>,
+        restore: &mut Restore,
+        _directory: &mut D,
+    ) -> Result<(), String> {
+        rows.iter().try_for_each(|row| restore.push_entry(row))
+    }
+}
 
 impl State {
     /// The scalars of this state as an image header.
     pub fn image_header(&self) -> ImageHeader {
-        let narrow = |rows: usize| u32::try_from(rows).expect("sections are limited to 32-bit counts");
         ImageHeader {
             lsn: self.scalars.lsn,
             time: self.scalars.time,
@@ -57,93 +217,20 @@ impl State {
             breakage_amount: self.scalars.breakage_amount,
             itemized_from: self.scalars.itemized_from,
             breakage: self.scalars.breakage,
-            members: self.len(),
-            codes: narrow(self.codes.len()),
-            triggers: narrow(self.ledger.triggers()),
-            entries: u32::try_from(self.ledger.len()).expect("limited by ENTRIES_MAX"),
-            keys: narrow(self.keys.len()),
-            unchanged: narrow(self.unchanged.len()),
-            row_ids: narrow(self.row_ids.len()),
-            references: narrow(self.references.len()),
-            reversals: narrow(self.reversals.len()),
-            once: narrow(self.once.len()),
-            unchanged_after: self.unchanged.complete_after(),
+            rows: RowCounts::of(|section| {
+                u32::try_from(self.rows_of(section)).expect("sections are limited to 32-bit counts")
+            }),
+            unchanged_after: self.tables.unchanged.complete_after(),
         }
     }
 
     /// All rows, section by section, in chunks of at most `rows_max`.
     pub fn image_rows(&self, rows_max: usize) -> impl Iterator<Item = ImageRows> + '_ {
-        let chunk = move |len: usize, rows: fn(&State, std::ops::Range<usize>) -> ImageRows| {
-            (0..len).step_by(rows_max).map(move |start| rows(self, start..len.min(start + rows_max)))
-        };
-        let entries = usize::try_from(self.ledger.len()).expect("entries are in memory");
-        chunk(self.members.len(), |state, range| {
-            ImageRows::Members(range.map(|at| state.member_row(at)).collect())
+        Section::IN_ORDER.into_iter().flat_map(move |section| {
+            let len = self.rows_of(section);
+            let chunk = move |start| self.image_rows_in(section, start..len.min(start + rows_max));
+            (0..len).step_by(rows_max).map(chunk)
         })
-        .chain(chunk(self.codes.len(), |state, range| {
-            ImageRows::Codes(range.map(|at| state.code_row(at)).collect())
-        }))
-        .chain(chunk(self.ledger.triggers(), |state, range| {
-            ImageRows::Triggers(range.map(|at| state.ledger.trigger(at)).collect())
-        }))
-        .chain(chunk(entries, |state, range| {
-            ImageRows::Entries(range.map(|at| state.entry_row(at)).collect())
-        }))
-        .chain(chunk(self.keys.len(), |state, range| {
-            ImageRows::Keys(state.keys.iter().skip(range.start).take(range.len()).copied().collect())
-        }))
-        .chain(chunk(self.unchanged.len(), |state, range| {
-            ImageRows::Unchanged(range.map(|at| state.unchanged.row(at)).collect())
-        }))
-        .chain(chunk(self.row_ids.len(), |state, range| {
-            ImageRows::RowIds(range.map(|at| state.row_ids.row(at)).collect())
-        }))
-        .chain(chunk(self.references.len(), |state, range| {
-            ImageRows::References(range.map(|at| state.reference_row(at)).collect())
-        }))
-        .chain(chunk(self.reversals.len(), |state, range| {
-            ImageRows::Reversals(range.map(|at| state.reversals.row(at)).collect())
-        }))
-        .chain(chunk(self.once.len(), |state, range| {
-            ImageRows::Once(range.map(|at| state.once.row(at)).collect())
-        }))
-    }
-
-    fn member_row(&self, at: usize) -> MemberRow {
-        let member = index(at);
-        let row = self.member(member);
-        let ranks = self.members.ranks(member);
-        MemberRow {
-            id: row.id.0,
-            joined_at: row.joined_at,
-            sponsor: MemberIx::to_column(row.sponsor),
-            parent: MemberIx::to_column(row.parent),
-            slot: row.slot,
-            flags: self.members.flags(member),
-            paid_as: ranks.paid_as,
-            lifetime: ranks.lifetime,
-            turn: self.slots.turn(member),
-        }
-    }
-
-    fn code_row(&self, at: usize) -> CodeRow {
-        let (member, code) = self.codes.stored(at);
-        CodeRow { member: member.0, code: code.as_str().into() }
-    }
-
-    fn reference_row(&self, at: usize) -> ReferenceRow {
-        let (trigger, reference) = self.references.row(at);
-        ReferenceRow { trigger, text: reference.as_str().into() }
-    }
-
-    fn entry_row(&self, at: usize) -> EntryRow {
-        let entry = self.ledger.entry(at as u64);
-        EntryRow {
-            amount: entry.amount.0,
-            receiver: entry.receiver.0,
-            level: entry.level,
-            status: entry.status,
-        }
     }
 }
 
@@ -153,7 +240,7 @@ pub struct Restore {
     header: ImageHeader,
     triggers: Column<TriggerRow>,
     next_trigger: usize,
-    rows: [u32; SECTIONS],
+    rows: RowCounts,
     /// Turns other than 0: set once all members are placed.
     turns: Vec<(MemberIx, u16)>,
 }
@@ -166,10 +253,12 @@ impl Restore {
             .plan
             .validate()
             .map_err(|errors| format!("plan: {}: {}", errors[0].field, errors[0].reason))?;
-        require(header.members <= MEMBERS_MAX, || "too many members".into())?;
-        require(u64::from(header.entries) <= ENTRIES_MAX, || "too many entries".into())?;
-        require(header.triggers <= header.entries, || "more triggers than entries".into())?;
-        require(header.unchanged as usize <= UNCHANGED_MAX, || {
+        require(header.rows[Section::Members] <= MEMBERS_MAX, || "too many members".into())?;
+        require(u64::from(header.rows[Section::Entries]) <= ENTRIES_MAX, || "too many entries".into())?;
+        require(header.rows[Section::Triggers] <= header.rows[Section::Entries], || {
+            "more triggers than entries".into()
+        })?;
+        require(header.rows[Section::Unchanged] as usize <= UNCHANGED_MAX, || {
             "too many commands that changed nothing".into()
         })?;
         require(header.unchanged_after <= header.lsn, || {
@@ -192,15 +281,14 @@ impl Restore {
             "a trigger of the plan has no number".into()
         })?;
         state.scalars.kinds = Arc::new(kinds);
-        state.unchanged.set_complete_after(header.unchanged_after);
+        state.tables.unchanged.set_complete_after(header.unchanged_after);
         state.ledger.defer_order();
-        state.references.defer_order();
         Ok(Self {
             state,
             header,
             triggers: Column::new(),
             next_trigger: 0,
-            rows: [0; SECTIONS],
+            rows: RowCounts::default(),
             turns: Vec::new(),
         })
     }
@@ -210,27 +298,25 @@ impl Restore {
     /// # Errors
     /// What is wrong with them: too many, out of order, an index out of range.
     pub fn push<D: Directory + Send>(&mut self, directory: &mut D, rows: ImageRows) -> Result<(), String> {
-        let expected = self.header.counts();
+        let expected = self.header.rows;
         let (section, count) = (rows.section(), rows.len());
-        let complete = (0..section).all(|earlier| self.rows[earlier] == expected[earlier]);
-        require(complete, || format!("section {section} before its predecessors are complete"))?;
+        let earlier = Section::IN_ORDER.into_iter().take_while(|earlier| *earlier < section);
+        let complete = earlier.into_iter().all(|earlier| self.rows[earlier] == expected[earlier]);
+        require(complete, || format!("{} before their predecessors are complete", section.name()))?;
         let fits = count <= (expected[section] - self.rows[section]) as usize;
-        require(fits, || format!("section {section} has more rows than the header says"))?;
+        require(fits, || format!("more {} than the header says", section.name()))?;
         self.rows[section] += u32::try_from(count).expect("fits");
-        match rows {
-            ImageRows::Members(rows) => self.push_members(directory, &rows),
-            ImageRows::Codes(rows) => rows.iter().try_for_each(|row| self.push_code(directory, row)),
-            ImageRows::Triggers(rows) => {
-                rows.into_iter().for_each(|row| self.triggers.push(row));
-                Ok(())
-            }
-            ImageRows::Entries(rows) => rows.iter().try_for_each(|row| self.push_entry(row)),
-            ImageRows::Keys(rows) => rows.iter().try_for_each(|row| self.push_key(row)),
-            ImageRows::Unchanged(rows) => rows.iter().try_for_each(|row| self.push_unchanged(*row)),
-            ImageRows::RowIds(rows) => rows.iter().try_for_each(|row| self.push_row_id(*row)),
-            ImageRows::References(rows) => rows.iter().try_for_each(|row| self.push_reference(row)),
-            ImageRows::Reversals(rows) => rows.iter().try_for_each(|row| self.push_reversal(*row)),
-            ImageRows::Once(rows) => rows.iter().try_for_each(|row| self.push_once(*row)),
+        self.add(directory, rows)
+    }
+
+    /// What the rows so far, and the header, say.
+    fn so_far(&self) -> SoFar {
+        SoFar {
+            lsn: self.header.lsn,
+            members: self.state.len(),
+            triggers: u32::try_from(self.state.ledger.triggers()).expect("no more than entries"),
+            entries: self.state.entries(),
+            kinds: self.header.kinds.len(),
         }
     }
 
@@ -241,7 +327,7 @@ impl Restore {
     /// When rows are missing; when a member is not in its sponsor's placement subtree.
     pub fn finish(self) -> Result<State, String> {
         let Self { mut state, header, triggers, next_trigger, rows, turns } = self;
-        let expected = header.counts();
+        let expected = header.rows;
         require(rows == expected, || format!("rows by section {rows:?}, expected {expected:?}"))?;
         require(next_trigger == triggers.len(), || "a trigger without entries".into())?;
         let State { scalars, placement, sponsors, slots, .. } = &mut state;
@@ -264,8 +350,9 @@ impl Restore {
         }
         state.recount_admins();
         state.ledger.order_late();
-        let State { ledger, references, .. } = &mut state;
-        references.order(|trigger| ledger.trigger_key(trigger).0);
+        let State { ledger, tables, .. } = &mut state;
+        tables.references.order(|trigger| ledger.trigger_key(trigger).0);
+        state.check_reversals()?;
         state.scalars.lsn = header.lsn;
         state.scalars.time = header.time;
         state.scalars.key_lag = header.key_lag;
@@ -357,8 +444,8 @@ impl Restore {
         let next = (self.next_trigger < self.triggers.len()).then(|| *self.triggers.get(self.next_trigger));
         if let Some(trigger) = next.filter(|trigger| u64::from(trigger.first_entry) == index) {
             require(trigger.source < self.state.len(), || wrong("no such source"))?;
-            let kind_known = usize::from(trigger.kind) < self.header.kinds.len()
-                || crate::core::state::bonus::KIND_SIGNUP <= trigger.kind;
+            let kind_known =
+                usize::from(trigger.kind) < self.header.kinds.len() || KIND_SIGNUP <= trigger.kind;
             require(kind_known, || wrong("no such kind"))?;
             self.state.ledger.begin(trigger);
             self.next_trigger += 1;
@@ -367,89 +454,19 @@ impl Restore {
         self.state.append_entry(*row);
         Ok(())
     }
+}
 
-    fn push_key(&mut self, row: &KeyRow) -> Result<(), String> {
-        require(self.state.keys.get(&row.key.key, row.time).is_none(), || {
-            "an idempotency key is there twice".into()
-        })?;
-        require(self.state.keys.len() < crate::core::requests::keys::KEYS_MAX, || {
-            "too many idempotency keys".into()
-        })?;
-        let newest = self.state.keys.newest().unwrap_or(Timestamp(i64::MIN));
-        require(newest <= row.time, || "idempotency keys out of order".into())?;
-        self.state.keys.push(*row);
-        Ok(())
-    }
-
-    fn push_unchanged(&mut self, row: UnchangedRow) -> Result<(), String> {
-        let list = &mut self.state.unchanged;
-        let wrong = |what: &str| format!("command {} that changed nothing: {what}", row.lsn);
-        let before =
-            list.len().checked_sub(1).map_or(self.header.unchanged_after, |newest| list.row(newest).lsn);
-        require(before < row.lsn && row.lsn <= self.header.lsn, || wrong("out of order"))?;
-        require(Unchanged::from_code(row.reason).is_some(), || wrong("no such reason"))?;
-        list.push(row);
-        Ok(())
-    }
-
-    fn push_row_id(&mut self, row: RowIdRow) -> Result<(), String> {
-        let state = &mut self.state;
-        let wrong = |what: &str| format!("row id of {:?} {}: {what}", row.kind, row.index);
-        let rows = match row.kind {
-            RowKind::Member => u64::from(state.len()),
-            RowKind::Entry => state.entries(),
-        };
-        require(u64::from(row.index) < rows, || wrong("no such row"))?;
-        require(state.row_ids.row_of(&row.id).is_none(), || wrong("another row has it"))?;
-        require(state.row_ids.id_of(row.kind, row.index.into()).is_none(), || wrong("it has one already"))?;
-        state.row_ids.push(row);
-        Ok(())
-    }
-
-    fn push_reference(&mut self, row: &ReferenceRow) -> Result<(), String> {
-        let state = &mut self.state;
-        let wrong = |what: &str| format!("reference of trigger {}: {what}", row.trigger);
-        require((row.trigger as usize) < state.ledger.triggers(), || wrong("no such trigger"))?;
-        let newest = state.references.len().checked_sub(1).map(|newest| state.references.row(newest).0);
-        require(newest.is_none_or(|newest| newest < row.trigger), || wrong("out of order"))?;
-        let reference = Reference::parse(&row.text).ok_or_else(|| wrong("not a reference"))?;
-        state.references.push(row.trigger, &reference, |_| Timestamp(0));
-        Ok(())
-    }
-
-    fn push_reversal(&mut self, row: ReversalRow) -> Result<(), String> {
-        let state = &mut self.state;
-        let wrong = |what: &str| format!("reversal {}: {what}", row.entry);
-        require(row.reverses < row.entry && u64::from(row.entry) < state.entries(), || {
-            wrong("no such entries")
-        })?;
-        let newest = state.reversals.len().checked_sub(1).map(|newest| state.reversals.row(newest).entry);
-        require(newest.is_none_or(|newest| newest < row.entry), || wrong("out of order"))?;
-        let (reversal, reversed) = (state.entry(row.entry.into()), state.entry(row.reverses.into()));
-        let same = |entry: &crate::core::ledger::entries::Entry| {
-            (entry.receiver, entry.source, entry.level, entry.kind)
-        };
-        require(
-            same(&reversal) == same(&reversed) && reversal.amount.0 == reversed.amount.0.wrapping_neg(),
-            || wrong("of another entry"),
-        )?;
-        require(state.reversals.reversal_of(row.reverses.into()).is_none(), || {
-            wrong("of one that is reversed already")
-        })?;
-        require(state.reversals.reverses(row.reverses.into()).is_none(), || wrong("of a reversal"))?;
-        state.reversals.push(row);
-        Ok(())
-    }
-
-    fn push_once(&mut self, row: OnceRow) -> Result<(), String> {
-        let state = &mut self.state;
-        let wrong = |what: &str| format!("a trigger that member {} had once: {what}", row.member);
-        require(row.member < state.len(), || wrong("no such member"))?;
-        let is_known = ONCE_BITS <= row.kind && usize::from(row.kind) < self.header.kinds.len();
-        require(is_known, || wrong("no such name"))?;
-        require(!state.once.contains(MemberIx(row.member), row.kind), || wrong("there twice"))?;
-        state.once.push(row);
-        Ok(())
+impl State {
+    /// Checks that each reversal fits the entry that it reverses.
+    fn check_reversals(&self) -> Result<(), String> {
+        let same = |entry: &Entry| (entry.receiver, entry.source, entry.level, entry.kind);
+        (0..self.tables.reversals.count()).map(|at| self.tables.reversals.row_at(at)).try_for_each(|row| {
+            let (reversal, reversed) = (self.entry(row.entry.into()), self.entry(row.reverses.into()));
+            let negates = reversal.amount.0 == reversed.amount.0.wrapping_neg();
+            require(same(&reversal) == same(&reversed) && negates, || {
+                format!("reversal {}: of another entry", row.entry)
+            })
+        })
     }
 }
 
@@ -500,8 +517,4 @@ fn misplaced(placement: &Genealogy, sponsors: &Genealogy, spans: &Spans) -> Opti
         sponsor != parent && !spans.is_ancestor(MemberIx(sponsor), MemberIx(parent))
     };
     in_blocks(sponsors.len(), |mut range| range.find(is_misplaced)).into_iter().flatten().next()
-}
-
-fn require(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(what()) }
 }

@@ -119,7 +119,7 @@ impl State {
 
     /// An imported row id must be new.
     pub(in crate::core) fn judge_row_id(&self, id: Option<[u8; 16]>) -> Result<(), Rejection> {
-        if id.is_some_and(|id| self.row_ids.row_of(&id).is_some()) {
+        if id.is_some_and(|id| self.tables.row_ids.row_of(&id).is_some()) {
             Err(Rejection::RowIdTaken)
         } else {
             Ok(())
@@ -129,7 +129,7 @@ impl State {
     /// Records the imported id of the newest row of a kind.
     pub(in crate::core) fn keep_row_id(&mut self, kind: RowKind, index: u32, id: Option<[u8; 16]>) {
         if let Some(id) = id {
-            self.row_ids.push(RowIdRow { id, kind, index });
+            self.tables.row_ids.push(RowIdRow { id, kind, index });
         }
     }
 

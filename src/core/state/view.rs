@@ -79,10 +79,7 @@ impl FrozenCopy {
     /// When the copy is not complete.
     pub fn into_state(self) -> State {
         let mut state = self.0.expect("a complete copy");
-        state.keys.index_copy();
-        state.row_ids.index_copy();
-        state.reversals.index_copy();
-        state.once.index_copy();
+        state.index_copy();
         let State { ledger, members, accounts, .. } = &mut state;
         accounts.index_held(ledger.held().map(|index| {
             let entry = ledger.entry(index);

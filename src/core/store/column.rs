@@ -40,6 +40,8 @@ pub(crate) trait Freeze {
     fn copy_step(&self, copy: &mut Self) -> bool;
     /// Moves to `kept` the pages of parts already copied. Valid for one copy only: a view is copied once.
     fn release(&mut self, kept: &mut Kept);
+    /// Called on a complete copy: builds the indexes that copies omit.
+    fn index_copy(&mut self) {}
 }
 
 /// Pages of a frozen view, to be dropped.
@@ -64,6 +66,10 @@ macro_rules! freeze_fields {
             fn release(&mut self, kept: &mut $crate::core::store::column::Kept) {
                 let Self { $($field),+ } = self;
                 $($field.release(kept);)+
+            }
+            fn index_copy(&mut self) {
+                let Self { $($field),+ } = self;
+                $($field.index_copy();)+
             }
         }
     };

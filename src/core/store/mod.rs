@@ -4,5 +4,6 @@ pub(in crate::core) mod column;
 pub(in crate::core) mod order;
 pub(in crate::core) mod parallel;
 pub(crate) mod region;
+pub(in crate::core) mod rows;
 pub(in crate::core) mod settled;
 pub(crate) mod steps;

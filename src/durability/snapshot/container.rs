@@ -3,7 +3,10 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    core::{image::SECTIONS, types::Timestamp},
+    core::{
+        image::{RowCounts, SECTIONS, Section},
+        types::Timestamp,
+    },
     durability::FORMAT_VERSION,
 };
 
@@ -22,41 +25,44 @@ const FILE_MAGIC: [u8; 8] = *b"uplinSNP";
 pub(super) const CHUNK_MAGIC: [u8; 4] = *b"uCHK";
 const MANIFEST_MAGIC: [u8; 8] = *b"uplinEND";
 
-/// What a chunk holds. The sections follow each other in this order.
+/// What a chunk holds: the header of the image, or rows of a section. In the order of a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[repr(u16)]
-pub(super) enum Section {
-    Header = 1,
-    Members = 2,
-    Codes = 3,
-    Triggers = 4,
-    Entries = 5,
-    Keys = 6,
-    Unchanged = 7,
-    RowIds = 8,
-    References = 9,
-    Reversals = 10,
-    Once = 11,
+pub(super) enum Content {
+    Header,
+    Rows(Section),
 }
 
-impl Section {
-    pub(super) const ALL: [Section; 11] = [
-        Section::Header,
-        Section::Members,
-        Section::Codes,
-        Section::Triggers,
-        Section::Entries,
-        Section::Keys,
-        Section::Unchanged,
-        Section::RowIds,
-        Section::References,
-        Section::Reversals,
-        Section::Once,
-    ];
+impl Content {
+    const HEADER_CODE: u16 = 1;
+    const HEADER_VERSION: u16 = 4;
+
+    fn code(self) -> u16 {
+        match self {
+            Content::Header => Self::HEADER_CODE,
+            Content::Rows(section) => section as u16,
+        }
+    }
+
+    fn from_code(code: u16) -> Option<Self> {
+        if code == Self::HEADER_CODE {
+            return Some(Content::Header);
+        }
+        Section::from_code(code).map(Content::Rows)
+    }
 
     /// The version that is written; all versions up to it can be read.
     fn version(self) -> u16 {
-        if self == Section::Header { 4 } else { 1 }
+        match self {
+            Content::Header => Self::HEADER_VERSION,
+            Content::Rows(section) => section.version(),
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Content::Header => "header",
+            Content::Rows(section) => section.name(),
+        }
     }
 }
 
@@ -125,7 +131,7 @@ impl FileHeader {
 /// | 28 | 4 | CRC-32C of bytes 0..28, continuing that of the file header |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct ChunkHeader {
-    pub section: Section,
+    pub content: Content,
     pub version: u16,
     pub bytes: u32,
     pub rows: u32,
@@ -135,14 +141,14 @@ pub(super) struct ChunkHeader {
 
 impl ChunkHeader {
     /// The header of a chunk of the version that is written.
-    pub(super) fn new(section: Section, bytes: u32, rows: u32, checksum: u64, number: u32) -> Self {
-        Self { section, version: section.version(), bytes, rows, checksum, number }
+    pub(super) fn new(content: Content, bytes: u32, rows: u32, checksum: u64, number: u32) -> Self {
+        Self { content, version: content.version(), bytes, rows, checksum, number }
     }
 
     pub(super) fn encode(&self, file_crc: u32) -> [u8; CHUNK_HEADER_BYTES] {
         let mut out = [0; CHUNK_HEADER_BYTES];
         out[0..4].copy_from_slice(&CHUNK_MAGIC);
-        out[4..6].copy_from_slice(&(self.section as u16).to_le_bytes());
+        out[4..6].copy_from_slice(&self.content.code().to_le_bytes());
         out[6..8].copy_from_slice(&self.version.to_le_bytes());
         out[8..12].copy_from_slice(&self.bytes.to_le_bytes());
         out[12..16].copy_from_slice(&self.rows.to_le_bytes());
@@ -160,11 +166,10 @@ impl ChunkHeader {
         if bytes[0..4] != CHUNK_MAGIC || crc != u32_at(bytes, 28) {
             return None;
         }
-        let code = u16::from_le_bytes([bytes[4], bytes[5]]);
-        let section = Section::ALL.into_iter().find(|section| *section as u16 == code)?;
-        let known = (1..=section.version()).contains(&version);
+        let content = Content::from_code(u16::from_le_bytes([bytes[4], bytes[5]]))?;
+        let known = (1..=content.version()).contains(&version);
         known.then(|| Self {
-            section,
+            content,
             version,
             bytes: u32_at(bytes, 8),
             rows: u32_at(bytes, 12),
@@ -214,8 +219,7 @@ impl ChunkHeader {
 /// | 176 | 8 | since version 3: the chain after the LSN (`log/chain.rs`); 0 before |
 /// | 184 | 4 | since version 3: 1 if there is one, 0 if the log at the LSN is older; 0 before |
 /// | 188 | 8 | since version 3: references, reversals, 4 bytes each; 0 before |
-/// | 196 | 4 | since version 4: triggers paid once that have no flag; 0 before |
-/// | 200 | 52 | 0 |
+/// | 196 | 56 | 4 bytes for each later section, in order; 0 |
 /// | 252 | 4 | CRC-32C of bytes 0..252 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Manifest {
@@ -230,16 +234,7 @@ pub struct Manifest {
     /// Offset of the manifest: bytes of everything before.
     pub offset: u64,
     pub chunks: u32,
-    pub members: u32,
-    pub codes: u32,
-    pub triggers: u32,
-    pub entries: u32,
-    pub keys: u32,
-    pub unchanged: u32,
-    pub row_ids: u32,
-    pub references: u32,
-    pub reversals: u32,
-    pub once: u32,
+    pub rows: RowCounts,
     pub state_digest: [u8; 32],
     pub network_digest: [u8; 32],
     pub checksums: u64,
@@ -251,20 +246,14 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Rows of each section, in the order of `ImageRows`.
-    pub fn counts(&self) -> [u32; SECTIONS] {
-        [
-            self.members,
-            self.codes,
-            self.triggers,
-            self.entries,
-            self.keys,
-            self.unchanged,
-            self.row_ids,
-            self.references,
-            self.reversals,
-            self.once,
-        ]
+    /// Where the number of rows of a section stands: wherever there was room when it was added.
+    fn rows_at(section: Section) -> usize {
+        const { assert!(SECTIONS <= 7 + (MANIFEST_BYTES - 4 - 188) / 4, "the manifest has no room left") };
+        match section.position() {
+            position @ 0..5 => 60 + 4 * position,
+            position @ 5..7 => 168 + 4 * (position - 5),
+            position => 188 + 4 * (position - 7),
+        }
     }
 
     pub(super) fn encode(&self) -> [u8; MANIFEST_BYTES] {
@@ -277,22 +266,17 @@ impl Manifest {
         out[40..48].copy_from_slice(&self.durable_lsn.to_le_bytes());
         out[48..56].copy_from_slice(&self.offset.to_le_bytes());
         out[56..60].copy_from_slice(&self.chunks.to_le_bytes());
-        let counts = [self.members, self.codes, self.triggers, self.entries, self.keys];
-        for (place, count) in out[60..80].chunks_exact_mut(4).zip(counts) {
-            place.copy_from_slice(&count.to_le_bytes());
+        for section in Section::IN_ORDER {
+            let at = Self::rows_at(section);
+            out[at..at + 4].copy_from_slice(&self.rows[section].to_le_bytes());
         }
         out[80..112].copy_from_slice(&self.state_digest);
         out[112..144].copy_from_slice(&self.network_digest);
         out[144..152].copy_from_slice(&self.checksums.to_le_bytes());
         out[152..160].copy_from_slice(&self.time.0.to_le_bytes());
         out[160..168].copy_from_slice(&self.outcome_hash.to_le_bytes());
-        out[168..172].copy_from_slice(&self.unchanged.to_le_bytes());
-        out[172..176].copy_from_slice(&self.row_ids.to_le_bytes());
         out[176..184].copy_from_slice(&self.chain.unwrap_or(0).to_le_bytes());
         out[184..188].copy_from_slice(&u32::from(self.chain.is_some()).to_le_bytes());
-        out[188..192].copy_from_slice(&self.references.to_le_bytes());
-        out[192..196].copy_from_slice(&self.reversals.to_le_bytes());
-        out[196..200].copy_from_slice(&self.once.to_le_bytes());
         seal(&mut out);
         out
     }
@@ -311,16 +295,7 @@ impl Manifest {
             durable_lsn: u64_at(bytes, 40),
             offset: u64_at(bytes, 48),
             chunks: u32_at(bytes, 56),
-            members: u32_at(bytes, 60),
-            codes: u32_at(bytes, 64),
-            triggers: u32_at(bytes, 68),
-            entries: u32_at(bytes, 72),
-            keys: u32_at(bytes, 76),
-            unchanged: u32_at(bytes, 168),
-            row_ids: u32_at(bytes, 172),
-            references: u32_at(bytes, 188),
-            reversals: u32_at(bytes, 192),
-            once: u32_at(bytes, 196),
+            rows: RowCounts::of(|section| u32_at(bytes, Self::rows_at(section))),
             state_digest: bytes[80..112].try_into().expect("32 bytes"),
             network_digest: bytes[112..144].try_into().expect("32 bytes"),
             checksums: u64_at(bytes, 144),

@@ -6,7 +6,11 @@ use rkyv::{Archive, Serialize, api::high, rancor};
 
 use super::rows::{Bytes, lengths, texts};
 use crate::{
-    core::{Breakage, BreakageReason, CodeForm, CodeKey, Sum, image::ImageHeader, types::Timestamp},
+    core::{
+        Breakage, BreakageReason, CodeForm, CodeKey, Sum,
+        image::{ImageHeader, RowCounts, Section},
+        types::Timestamp,
+    },
     durability::codec,
 };
 
@@ -112,7 +116,6 @@ pub(super) struct HeaderV4 {
     key_lag: i64,
     references: u32,
     reversals: u32,
-    once: u32,
     /// 0: breakage is not itemized.
     itemized_from: u64,
     /// By code of the reason.
@@ -141,18 +144,17 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
         code_form: header.code_key.form as u8,
         breakage_levels: header.breakage_levels,
         breakage_amount: header.breakage_amount,
-        members: header.members,
-        codes: header.codes,
-        triggers: header.triggers,
-        entries: header.entries,
-        keys: header.keys,
-        unchanged: header.unchanged,
-        row_ids: header.row_ids,
+        members: header.rows[Section::Members],
+        codes: header.rows[Section::Codes],
+        triggers: header.rows[Section::Triggers],
+        entries: header.rows[Section::Entries],
+        keys: header.rows[Section::Keys],
+        unchanged: header.rows[Section::Unchanged],
+        row_ids: header.rows[Section::RowIds],
         unchanged_after: header.unchanged_after,
         key_lag: header.key_lag,
-        references: header.references,
-        reversals: header.reversals,
-        once: header.once,
+        references: header.rows[Section::References],
+        reversals: header.rows[Section::Reversals],
         itemized_from: header.itemized_from.unwrap_or(0),
         breakage_by_levels: parts().map(|sum| sum.entries).collect(),
         breakage_by_amount: parts().flat_map(|sum| halves(sum.amount)).collect(),
@@ -160,11 +162,21 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
     high::to_bytes_in::<_, rancor::Error>(&version, into).map_err(|error| error.to_string())
 }
 
-/// Reads the header from an archive of this version whose checksum was right.
+/// Reads the header from an archive of this version whose checksum was right. The archive counts the rows of
+/// the sections that there were in format 3; only the manifest, `manifest`, counts those of later ones.
 ///
 /// # Errors
 /// If the archive is not of this version.
-pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, String> {
+pub(super) fn header_of(version: u16, archive: &Bytes, manifest: &RowCounts) -> Result<ImageHeader, String> {
+    let later = RowCounts::of(|section| if 3 < section.since() { manifest[section] } else { 0 });
+    /// Returns counts, with those that an archive has.
+    macro_rules! rows {
+        ($others:expr, $archived:expr, $($section:ident: $count:ident),+) => {{
+            let mut rows = $others;
+            $(rows[Section::$section] = $archived.$count.to_native();)+
+            rows
+        }};
+    }
     /// The fields that all versions have. Format 1 did not record which commands changed nothing: this is
     /// recorded from the snapshot's LSN on.
     macro_rules! common {
@@ -185,18 +197,12 @@ pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, St
                 )?,
                 breakage_levels: archived.breakage_levels.to_native(),
                 breakage_amount: archived.breakage_amount.to_native(),
-                members: archived.members.to_native(),
-                codes: archived.codes.to_native(),
-                triggers: archived.triggers.to_native(),
-                entries: archived.entries.to_native(),
-                keys: archived.keys.to_native(),
-                unchanged: 0,
-                row_ids: 0,
+                rows: rows!(
+                    later, archived,
+                    Members: members, Codes: codes, Triggers: triggers, Entries: entries, Keys: keys
+                ),
                 unchanged_after: archived.lsn.to_native(),
                 key_lag: 0,
-                references: 0,
-                reversals: 0,
-                once: 0,
                 itemized_from: None,
                 breakage: Breakage::default(),
             }
@@ -206,11 +212,11 @@ pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, St
     macro_rules! since_2 {
         ($archived:expr) => {{
             let archived = $archived;
+            let common = common!(archived);
             ImageHeader {
-                unchanged: archived.unchanged.to_native(),
-                row_ids: archived.row_ids.to_native(),
+                rows: rows!(common.rows, archived, Unchanged: unchanged, RowIds: row_ids),
                 unchanged_after: archived.unchanged_after.to_native(),
-                ..common!(archived)
+                ..common
             }
         }};
     }
@@ -219,12 +225,12 @@ pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, St
         ($archived:expr) => {{
             let archived = $archived;
             let form = CodeForm::from_code(archived.code_form).ok_or("an unknown form of generated codes")?;
+            let before = since_2!(archived);
             ImageHeader {
                 code_key: CodeKey { key: archived.code_key.to_native(), form },
                 key_lag: archived.key_lag.to_native(),
-                references: archived.references.to_native(),
-                reversals: archived.reversals.to_native(),
-                ..since_2!(archived)
+                rows: rows!(before.rows, archived, References: references, Reversals: reversals),
+                ..before
             }
         }};
     }
@@ -250,7 +256,6 @@ pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, St
             let levels: Vec<u64> = archived.breakage_by_levels.iter().map(|part| part.to_native()).collect();
             let amounts: Vec<u64> = archived.breakage_by_amount.iter().map(|part| part.to_native()).collect();
             Ok(ImageHeader {
-                once: archived.once.to_native(),
                 itemized_from: Some(archived.itemized_from.to_native()).filter(|lsn| *lsn != 0),
                 breakage: breakage_of(&levels, &amounts).ok_or("breakage by unknown reasons")?,
                 ..since_3!(archived)

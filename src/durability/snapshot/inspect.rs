@@ -5,8 +5,7 @@ use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::container::{
-    CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, MANIFEST_BYTES, Manifest, Parsed,
-    Section, chain,
+    CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, MANIFEST_BYTES, Manifest, Parsed, chain,
 };
 use crate::durability::{
     error::{Error, Result},
@@ -129,11 +128,10 @@ fn look_at_chunks(
         if !verifies {
             seen.damage.push((offset, format!("chunk {} does not verify", header.number)));
         }
-        let section = name_of(header.section);
         seen.chunks.push(ChunkSeen {
             offset,
             bytes: header.bytes,
-            section,
+            section: header.content.name(),
             rows: header.rows,
             checksum: header.checksum,
             verifies,
@@ -154,21 +152,5 @@ fn compare(manifest: &Manifest, end: u64, seen: &mut SnapshotSeen) {
     let checksums = seen.chunks.iter().fold(0, |so_far, chunk| chain(so_far, chunk.checksum));
     if manifest.chunks as usize != seen.chunks.len() || manifest.checksums != checksums {
         seen.damage.push((end, format!("its chunks are not the {} of its manifest", manifest.chunks)));
-    }
-}
-
-fn name_of(section: Section) -> &'static str {
-    match section {
-        Section::Header => "header",
-        Section::Members => "members",
-        Section::Codes => "codes",
-        Section::Triggers => "triggers",
-        Section::Entries => "entries",
-        Section::Keys => "keys",
-        Section::Unchanged => "unchanged",
-        Section::RowIds => "row_ids",
-        Section::References => "references",
-        Section::Reversals => "reversals",
-        Section::Once => "once",
     }
 }

@@ -9,14 +9,14 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     SnapshotStore,
     container::{
-        ARCHIVE_ALIGNMENT, CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, MANIFEST_BYTES,
-        Manifest, Parsed, Section, chain,
+        ARCHIVE_ALIGNMENT, CHUNK_HEADER_BYTES, ChunkHeader, Content, FILE_HEADER_BYTES, FileHeader,
+        MANIFEST_BYTES, Manifest, Parsed, chain,
     },
     header,
     rows::{self, Bytes},
 };
 use crate::{
-    core::image::{ImageHeader, ImageRows},
+    core::image::{ImageHeader, ImageRows, RowCounts},
     durability::{
         FORMAT_VERSION,
         error::{Error, Result},
@@ -44,14 +44,15 @@ impl SnapshotReader {
         chunks.verify(&manifest)?;
         store.check_history(&manifest, &chunks.path)?;
         let (first, archive) = chunks.next()?.ok_or_else(|| chunks.damaged("it holds nothing"))?;
-        if first.section != Section::Header {
+        if first.content != Content::Header {
             return Err(chunks.damaged("it does not begin with a header"));
         }
-        let header = header::header_of(first.version, &archive).map_err(|reason| chunks.damaged(&reason))?;
+        let header = header::header_of(first.version, &archive, &manifest.rows)
+            .map_err(|reason| chunks.damaged(&reason))?;
         let same = header.lsn == manifest.lsn
             && header.outcome_hash == manifest.outcome_hash
             && header.time == manifest.time
-            && header.counts() == manifest.counts();
+            && header.rows == manifest.rows;
         if !same {
             return Err(chunks.damaged("header and manifest differ"));
         }
@@ -92,7 +93,7 @@ impl SnapshotReader {
             }
             let chunks = &self.chunks;
             let decode = |(header, archive): (ChunkHeader, Bytes)| {
-                rows::rows_of(header.section, header.rows, &archive).map_err(|reason| chunks.damaged(&reason))
+                rows::rows_of(&header, &archive).map_err(|reason| chunks.damaged(&reason))
             };
             let decoded: Vec<_> = batch.into_par_iter().map(decode).collect();
             self.ready.extend(decoded);
@@ -181,21 +182,27 @@ impl Chunks {
     /// Reads everything once, compares it with the manifest, and rewinds.
     fn verify(&mut self, manifest: &Manifest) -> Result<()> {
         let mut checksums = 0;
-        // The header's one row, then those of the sections.
-        let mut rows = [0; Section::ALL.len()];
-        let mut section = Section::Header;
+        let (mut headers, mut rows) = (0_u64, RowCounts::default());
+        let mut content = Content::Header;
+        let differs = "its chunks are not those of its manifest";
         while let Some((header, _)) = self.next()? {
-            if header.section < section {
+            if header.content < content {
                 return Err(self.damaged("its sections are out of order"));
             }
-            section = header.section;
-            rows[section as usize - 1] += u64::from(header.rows);
+            content = header.content;
+            match content {
+                Content::Header => headers += u64::from(header.rows),
+                Content::Rows(section) => {
+                    let so_far = rows[section].checked_add(header.rows);
+                    rows[section] = so_far.ok_or_else(|| self.damaged(differs))?;
+                }
+            }
             checksums = chain(checksums, header.checksum);
         }
-        let expected = [1].into_iter().chain(manifest.counts()).map(u64::from);
-        if self.number != manifest.chunks || !rows.into_iter().eq(expected) || checksums != manifest.checksums
-        {
-            return Err(self.damaged("its chunks are not those of its manifest"));
+        let is_same = (headers, rows, self.number, checksums)
+            == (1, manifest.rows, manifest.chunks, manifest.checksums);
+        if !is_same {
+            return Err(self.damaged(differs));
         }
         self.offset = FILE_HEADER_BYTES as u64;
         self.number = 0;

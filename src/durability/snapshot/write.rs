@@ -6,16 +6,16 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     container::{
-        ARCHIVE_ALIGNMENT, ARCHIVE_BYTES_MAX, CHUNK_HEADER_BYTES, CHUNK_ROWS_MAX, ChunkHeader,
-        FILE_HEADER_BYTES, FileHeader, Manifest, Section, chain,
+        ARCHIVE_ALIGNMENT, ARCHIVE_BYTES_MAX, CHUNK_HEADER_BYTES, CHUNK_ROWS_MAX, ChunkHeader, Content,
+        FILE_HEADER_BYTES, FileHeader, Manifest, chain,
     },
     header,
-    rows::{Bytes, RowsRef},
+    rows::{self, Bytes},
     store::{Published, SnapshotStore},
 };
 use crate::{
     core::{
-        image::{ImageHeader, ImageRows},
+        image::{ImageHeader, ImageRows, RowCounts},
         types::Timestamp,
     },
     durability::{
@@ -43,9 +43,10 @@ pub struct SnapshotWriter {
     offset: u64,
     synced: u64,
     chunks: u32,
-    /// Section of the last chunk, and rows of each section so far.
-    section: Section,
-    rows: [u64; Section::ALL.len()],
+    /// Of the last chunk.
+    content: Content,
+    /// Rows of each section so far.
+    rows: RowCounts,
     checksums: u64,
     /// Reused for each chunk.
     buffer: Bytes,
@@ -77,14 +78,14 @@ impl SnapshotWriter {
             offset: FILE_HEADER_BYTES as u64,
             synced: 0,
             chunks: 0,
-            section: Section::Header,
-            rows: [0; Section::ALL.len()],
+            content: Content::Header,
+            rows: RowCounts::default(),
             checksums: 0,
             buffer: Bytes::new(),
         };
         writer.buffer =
             header::archive_header(header, std::mem::take(&mut writer.buffer)).map_err(Error::BadImage)?;
-        writer.write_chunk(Section::Header, 1)?;
+        writer.write_chunk(Content::Header, 1)?;
         Ok(writer)
     }
 
@@ -94,15 +95,18 @@ impl SnapshotWriter {
     /// `BadImage` for a section out of order or more rows than announced, `Io`. After an error, drop the
     /// snapshot.
     pub fn push(&mut self, rows: &ImageRows) -> Result<()> {
-        let mut rest = RowsRef::new(rows);
-        if rest.section() < self.section {
+        let (section, len) = (rows.section(), rows.len());
+        if Content::Rows(section) < self.content {
             return Err(Error::BadImage("its sections are out of order".into()));
         }
-        while rest.len() != 0 {
-            let (part, after) = rest.split(CHUNK_ROWS_MAX);
-            self.buffer = part.archive(std::mem::take(&mut self.buffer)).map_err(Error::BadImage)?;
-            self.write_chunk(part.section(), part.len())?;
-            rest = after;
+        for start in (0..len).step_by(CHUNK_ROWS_MAX) {
+            let part = start..len.min(start + CHUNK_ROWS_MAX);
+            let count = u32::try_from(part.len()).expect("at most `CHUNK_ROWS_MAX`");
+            let archived = rows::archive(rows, part, std::mem::take(&mut self.buffer));
+            self.buffer = archived.map_err(Error::BadImage)?;
+            self.write_chunk(Content::Rows(section), count)?;
+            let so_far = self.rows[section].checked_add(count);
+            self.rows[section] = so_far.ok_or_else(|| Error::BadImage("too many rows".into()))?;
         }
         Ok(())
     }
@@ -117,13 +121,12 @@ impl SnapshotWriter {
         self.offset
     }
 
-    fn write_chunk(&mut self, section: Section, rows: usize) -> Result<()> {
+    fn write_chunk(&mut self, content: Content, rows: u32) -> Result<()> {
         if ARCHIVE_BYTES_MAX < self.buffer.len() {
             return Err(Error::BadImage(format!("a chunk of {} bytes", self.buffer.len())));
         }
         let bytes = u32::try_from(self.buffer.len()).expect("just compared");
-        let rows_in = u32::try_from(rows).expect("at most `CHUNK_ROWS_MAX`");
-        let header = ChunkHeader::new(section, bytes, rows_in, xxh3_64(&self.buffer), self.chunks);
+        let header = ChunkHeader::new(content, bytes, rows, xxh3_64(&self.buffer), self.chunks);
         self.checksums = chain(self.checksums, header.checksum);
         self.buffer.resize(self.buffer.len().next_multiple_of(ARCHIVE_ALIGNMENT), 0);
         let written = self.file.write_all_at(&header.encode(self.file_crc), self.offset);
@@ -136,8 +139,7 @@ impl SnapshotWriter {
             self.synced = self.offset;
         }
         self.chunks = self.chunks.checked_add(1).ok_or_else(|| Error::BadImage("too many chunks".into()))?;
-        self.section = section;
-        self.rows[section as usize - 1] += rows as u64;
+        self.content = content;
         Ok(())
     }
 
@@ -154,11 +156,10 @@ impl SnapshotWriter {
         network_digest: [u8; 32],
     ) -> Result<Published> {
         let header = &self.header;
-        let announced: Vec<u64> = [1].into_iter().chain(header.counts()).map(u64::from).collect();
-        if announced != self.rows {
+        if header.rows != self.rows {
             return Err(Error::BadImage(format!(
-                "its header announces {announced:?} rows, it got {:?}",
-                self.rows
+                "its header announces {:?} rows, it got {:?}",
+                header.rows, self.rows
             )));
         }
         if durable_lsn < header.lsn {
@@ -179,16 +180,7 @@ impl SnapshotWriter {
             durable_lsn,
             offset: self.offset,
             chunks: self.chunks,
-            members: header.members,
-            codes: header.codes,
-            triggers: header.triggers,
-            entries: header.entries,
-            keys: header.keys,
-            unchanged: header.unchanged,
-            row_ids: header.row_ids,
-            references: header.references,
-            reversals: header.reversals,
-            once: header.once,
+            rows: header.rows,
             state_digest,
             network_digest,
             checksums: self.checksums,

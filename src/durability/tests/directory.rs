@@ -4,7 +4,10 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::*;
 use crate::durability::{
-    FORMAT_VERSION, GroupReader, Report, snapshot::CHUNK_ROWS_MAX, storage::Disk, test_data::image,
+    FORMAT_VERSION, GroupReader, Report,
+    snapshot::CHUNK_ROWS_MAX,
+    storage::Disk,
+    test_data::{image, joined},
 };
 
 fn commands(reader: GroupReader) -> Vec<Stamped> {
@@ -340,25 +343,7 @@ fn rows_come_back_from_many_chunks() {
     create(&memory.shared(), Path::new(ROOT), 9, members).unwrap();
     let opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     let expected = image(9, members).1;
-    let mut found = opened.snapshot.map(|rows| rows.unwrap());
-    let mut joined: Vec<crate::core::image::ImageRows> = Vec::new();
-    for rows in &mut found {
-        use crate::core::image::ImageRows as Rows;
-        match (joined.last_mut(), rows) {
-            (Some(Rows::Members(all)), Rows::Members(rows)) => all.extend(rows),
-            (Some(Rows::Codes(all)), Rows::Codes(rows)) => all.extend(rows),
-            (Some(Rows::Triggers(all)), Rows::Triggers(rows)) => all.extend(rows),
-            (Some(Rows::Entries(all)), Rows::Entries(rows)) => all.extend(rows),
-            (Some(Rows::Keys(all)), Rows::Keys(rows)) => all.extend(rows),
-            (Some(Rows::Unchanged(all)), Rows::Unchanged(rows)) => all.extend(rows),
-            (Some(Rows::RowIds(all)), Rows::RowIds(rows)) => all.extend(rows),
-            (Some(Rows::References(all)), Rows::References(rows)) => all.extend(rows),
-            (Some(Rows::Reversals(all)), Rows::Reversals(rows)) => all.extend(rows),
-            (Some(Rows::Once(all)), Rows::Once(rows)) => all.extend(rows),
-            (_, rows) => joined.push(rows),
-        }
-    }
-    assert_eq!(joined, expected);
+    assert_eq!(joined(opened.snapshot.map(|rows| rows.unwrap())), expected);
 }
 
 #[test]

@@ -3,17 +3,17 @@
 
 use std::panic::{self, AssertUnwindSafe};
 
-use upline::core::{
-    Breakage, Restore, RowKind, Sum, audit,
-    command::Stamped,
-    image::{
-        EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, OnceRow, ReferenceRow, ReversalRow, RowIdRow,
-        TriggerRow, UnchangedRow,
+use upline::{
+    core::{
+        Breakage, Restore, RowKind, Sum, audit,
+        command::{Outcome, Stamped},
+        image::{ImageHeader, ImageRows, Section, sections},
+        state::State,
+        types::{EntryStatus, MemberIx, Timestamp, Tree},
     },
-    state::State,
-    types::{MemberIx, Money, Timestamp, Tree},
+    shapes::Shape,
+    workload,
 };
-use upline::{shapes::Shape, workload};
 
 use crate::networks::{
     network::{MapDirectory, Real},
@@ -117,113 +117,78 @@ fn damage(chance: &mut Chance, header: &mut ImageHeader, rows: &mut [ImageRows])
         rows.swap(at, other);
         return format!("chunks {at} and {other} swapped");
     }
-    match &mut rows[at] {
-        ImageRows::Members(rows) => change(chance, rows, |chance, row| damage_member(chance, row, value)),
-        ImageRows::Codes(rows) => change(chance, rows, |chance, row| match chance.below(2) {
-            0 => row.member = value as u32,
-            _ => row.code = chance.of_slice(&["", "a@b", "CODE-1", "code-1"]).into(),
-        }),
-        ImageRows::Triggers(rows) => change(chance, rows, |chance, row| damage_trigger(chance, row, value)),
-        ImageRows::Entries(rows) => {
-            change(chance, rows, |chance, row: &mut EntryRow| match chance.below(3) {
-                0 => row.amount = value as i64,
-                1 => row.receiver = value as u32,
-                _ => row.level = value as u32,
-            })
-        }
-        ImageRows::Keys(rows) => change(chance, rows, |chance, row: &mut KeyRow| match chance.below(3) {
-            0 => row.key.key[0] ^= 1,
-            1 => row.time = Timestamp(value as i64),
-            _ => row.applied.lsn = value,
-        }),
-        ImageRows::Unchanged(rows) => {
-            change(chance, rows, |chance, row: &mut UnchangedRow| match chance.below(2) {
-                0 => row.lsn = value,
-                _ => row.reason = value as u16,
-            })
-        }
-        ImageRows::RowIds(rows) => change(chance, rows, |chance, row: &mut RowIdRow| match chance.below(3) {
-            0 => row.id = [value as u8; 16],
-            1 => row.index = value as u32,
-            _ => row.kind = RowKind::Member,
-        }),
-        ImageRows::References(rows) => {
-            change(chance, rows, |chance, row: &mut ReferenceRow| match chance.below(2) {
-                0 => row.trigger = value as u32,
-                _ => row.text = chance.of_slice(&["", " ", "order 1", "a\u{200b}"]).into(),
-            })
-        }
-        ImageRows::Reversals(rows) => {
-            change(chance, rows, |chance, row: &mut ReversalRow| match chance.below(2) {
-                0 => row.entry = value as u32,
-                _ => row.reverses = value as u32,
-            })
-        }
-        ImageRows::Once(rows) => change(chance, rows, |chance, row: &mut OnceRow| match chance.below(2) {
-            0 => row.member = value as u32,
-            _ => row.kind = value as u16,
-        }),
-    }
-}
-
-/// Changes one row of a chunk; describes the result.
-fn change<Row: std::fmt::Debug>(
-    chance: &mut Chance,
-    rows: &mut [Row],
-    damage: impl FnOnce(&mut Chance, &mut Row),
-) -> String {
-    let at = chance.below(rows.len() as u64) as usize;
-    damage(chance, &mut rows[at]);
-    format!("{:?}", rows[at])
+    damage_row(chance, &mut rows[at], value)
 }
 
 fn damage_header(chance: &mut Chance, header: &mut ImageHeader, value: u64) {
-    match chance.below(17) {
-        14 => header.once = value as u32,
-        15 => header.itemized_from = Some(value).filter(|lsn| lsn % 3 != 0),
-        16 => {
+    match chance.below(16) {
+        0 => header.unchanged_after = value,
+        1 => header.kinds.push("one-more".into()),
+        2 => header.kinds.clear(),
+        3 => header.plan_version = value as u32,
+        4 => header.breakage_amount = value as i64,
+        5 => header.itemized_from = Some(value).filter(|lsn| lsn % 3 != 0),
+        6 => {
             let sum = Sum { entries: value, amount: i128::from(value) };
             header.breakage = Breakage::of_parts([sum; 4]);
         }
-        12 => header.references = value as u32,
-        13 => header.reversals = value as u32,
-        9 => header.unchanged = value as u32,
-        10 => header.row_ids = value as u32,
-        11 => header.unchanged_after = value,
-        0 => header.members = value as u32,
-        1 => header.codes = value as u32,
-        2 => header.triggers = value as u32,
-        3 => header.entries = value as u32,
-        4 => header.keys = value as u32,
-        5 => header.kinds.push("one-more".into()),
-        6 => header.kinds.clear(),
-        7 => header.plan_version = value as u32,
-        _ => header.breakage_amount = value as i64,
+        _ => header.rows[chance.of_slice(&Section::IN_ORDER)] = value as u32,
     }
 }
 
-fn damage_member(chance: &mut Chance, row: &mut MemberRow, value: u64) {
-    match chance.below(9) {
-        0 => row.id[0] ^= 1,
-        1 => row.sponsor = value as u32,
-        2 => row.parent = value as u32,
-        3 => row.slot = value as u32,
-        4 => row.flags = value as u32,
-        5 => row.paid_as = value as u16,
-        6 => row.lifetime = value as u16,
-        7 => row.turn = value as u16,
-        _ => row.joined_at = Timestamp(value as i64),
-    }
+macro_rules! damages_of_sections {
+    ($(
+        $number:literal $section:ident $name:literal since $since:literal:
+        $row:ident $(in $part:ident: $Part:ident)? { $($column:ident: $stored:ty),+ $(,)? }
+        $(before $version:literal: $older:ident { $($older_columns:tt)* })*
+    )+) => {
+        /// Changes one field of one row of a chunk; describes the row.
+        fn damage_row(chance: &mut Chance, rows: &mut ImageRows, value: u64) -> String {
+            match rows {
+                $(ImageRows::$section(rows) => {
+                    let at = chance.below(rows.len() as u64) as usize;
+                    let row = &mut rows[at];
+                    let fields: &mut [&mut dyn Field] = &mut [$(&mut row.$column,)+];
+                    let field = chance.below(fields.len() as u64) as usize;
+                    fields[field].damage(chance, value);
+                    format!("{row:?}")
+                },)+
+            }
+        }
+    };
+}
+sections!(damages_of_sections);
+
+/// A field of a row.
+trait Field {
+    /// Gives it another value.
+    fn damage(&mut self, chance: &mut Chance, value: u64);
 }
 
-fn damage_trigger(chance: &mut Chance, row: &mut TriggerRow, value: u64) {
-    match chance.below(7) {
-        0 => row.lsn = value,
-        1 => row.source = value as u32,
-        2 => row.first_entry = value as u32,
-        3 => row.plan_version = value as u32,
-        4 => row.kind = value as u16,
-        5 => row.time = Timestamp(value as i64),
-        _ => row.amount = Money::MAX.0 + value as i64 / 2,
-    }
+macro_rules! fields {
+    ($($type:ty: |$field:ident, $chance:ident, $value:ident| $damage:expr;)+) => {
+        $(
+            impl Field for $type {
+                fn damage(&mut self, $chance: &mut Chance, $value: u64) {
+                    let $field = self;
+                    $damage;
+                }
+            }
+        )+
+    };
+}
+fields! {
+    u16: |field, _chance, value| *field = value as u16;
+    u32: |field, _chance, value| *field = value as u32;
+    u64: |field, _chance, value| *field = value;
+    i64: |field, _chance, value| *field = value as i64;
+    [u8; 16]: |field, chance, value| match chance.below(2) {
+        0 => field[0] ^= 1,
+        _ => *field = [value as u8; 16],
+    };
+    Timestamp: |field, _chance, value| field.0 = value as i64;
+    Box<str>: |field, chance, _value| *field = chance.of_slice(&["", " ", "a@b", "CODE-1", "code-1", "a\u{200b}"]).into();
+    EntryStatus: |field, chance, _value| *field = chance.of_slice(&EntryStatus::ALL);
+    RowKind: |field, chance, _value| *field = chance.of_slice(&RowKind::ALL);
+    Outcome: |field, _chance, value| *field = Outcome::AllPaid { entries: value };
 }
