@@ -23,26 +23,21 @@
 //! | `reverse_bonus` | `bonus`: the row id of the one taken back, `entry`: its position in the ledger |
 //! | `set_status` | `user_id`, `status` |
 //! | `set_role` | `user_id`, `role` |
-//! | `put_plan` | `plan`: below |
+//! | `put_plan` | `plan`: the document of `plan_document` |
 //! | `import_bonus` | `receiver`, `source`, `bonus_kind`, `level`, `amount_minor`, `status`, `time`, `id`: its row's id elsewhere, or `null`, `reference`, `reverses`: the row id of the bonus that it takes back, or `null` |
 //!
-//! Members are identified by UUID. Amounts are in minor units of the plan's currency.
-//!
-//! # A plan
-//!
-//! The field names of a plan file, with amounts in minor units: `name`, `currency` `{"code", "exponent"}`,
-//! `placement` `{"width"` (`null`: unlimited), `"rule"`, `"allow"`, `"strategic"}`, `count_sponsor_tree`,
-//! `level_cap`, `bonuses` `[{"trigger", "tree", "amounts_minor"` or `"basis_points", "on_registration",
-//! "admins_beyond"}]`, `ranks` `{"rule", "tree", "basis"` (thresholds only), `"steps": [{"name", "minimum",
-//! "reward_minor"}]}`.
+//! Members are identified by UUID. Amounts are in minor units of the plan's currency, except in a plan: that
+//! is the document of `/v1/plan`.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::engine::{
-    Actor, ActorKind, BonusRule, Carried, ChangeEntry, Code, Command, ImportEntry, LevelPay, MemberId,
-    Origin, PayFilter, PlacementRequest, Plan, RankBasis, RankRule, Reference, Register, Role, SponsorRef,
-    Stamped, Status, Timestamp, Tree,
+use crate::{
+    engine::{
+        Actor, ActorKind, Carried, ChangeEntry, Code, Command, ImportEntry, MemberId, Origin, PayFilter,
+        PlacementRequest, Reference, Register, Role, SponsorRef, Stamped, Status, Timestamp,
+    },
+    plan_document::PlanDocument,
 };
 
 /// Returns a logged command. `bonus_id` derives the row id of a ledger entry from its position.
@@ -68,46 +63,40 @@ pub fn actor_json(actor: Option<&Actor>) -> Value {
 
 /// Returns a command without its stamp.
 pub fn command_json(command: &Command, bonus_id: &dyn Fn(u64) -> Uuid) -> Value {
-    match command {
+    let mut value = match command {
         Command::Register(register) => register_json(register),
         Command::TriggerBonus(trigger) => json!({
-            "kind": "trigger_bonus",
             "source": uuid(trigger.source),
             "trigger": trigger.trigger,
             "amount_minor": trigger.amount.map(|amount| amount.0),
             "once": trigger.once,
             "reference": trigger.reference.as_ref().map(Reference::as_str),
         }),
-        Command::PayEntry { entry } => {
-            json!({"kind": "pay_bonus", "bonus": bonus_id(*entry), "entry": entry})
-        }
-        Command::PayAll => pay_all_json(&PayFilter::default()),
-        Command::PayMatching(filter) => pay_all_json(filter),
-        Command::ReverseEntry { entry } => {
-            json!({"kind": "reverse_bonus", "bonus": bonus_id(*entry), "entry": entry})
+        Command::PayEntry { entry } | Command::ReverseEntry { entry } => {
+            json!({"bonus": bonus_id(*entry), "entry": entry})
         }
         Command::ChangeEntry(ChangeEntry { entry, change, reason }) => json!({
-            "kind": "change_bonus",
             "bonus": bonus_id(*entry),
             "entry": entry,
             "change": change.name(),
             "reason": reason.as_str(),
         }),
+        Command::PayAll => filter_json(&PayFilter::default()),
+        Command::PayMatching(filter) => filter_json(filter),
         Command::SetStatus { member, status } => {
-            json!({"kind": "set_status", "user_id": uuid(*member), "status": status_name(*status)})
+            json!({"user_id": uuid(*member), "status": status_name(*status)})
         }
-        Command::SetRole { member, role } => {
-            json!({"kind": "set_role", "user_id": uuid(*member), "role": role_name(*role)})
-        }
-        Command::PutPlan(plan) => json!({"kind": "put_plan", "plan": plan_json(plan)}),
+        Command::SetRole { member, role } => json!({"user_id": uuid(*member), "role": role_name(*role)}),
+        Command::PutPlan(plan) => json!({"plan": PlanDocument::new(plan)}),
         Command::ImportEntry(entry) => import_json(entry, bonus_id),
-    }
+    };
+    value["kind"] = command.kind().printed().into();
+    value
 }
 
-fn pay_all_json(filter: &PayFilter) -> Value {
+fn filter_json(filter: &PayFilter) -> Value {
     let PayFilter { up_to_lsn, kind, receiver, from, until } = filter;
     json!({
-        "kind": "pay_all",
         "up_to_lsn": up_to_lsn,
         "bonus_kind": kind,
         "receiver": receiver.map(uuid),
@@ -130,7 +119,6 @@ fn register_json(register: &Register) -> Value {
         }
     };
     json!({
-        "kind": "register",
         "user_id": uuid(register.member),
         "sponsor": sponsor,
         "placement": placement,
@@ -161,7 +149,6 @@ fn carried_json(carried: Carried) -> Value {
 
 fn import_json(entry: &ImportEntry, bonus_id: &dyn Fn(u64) -> Uuid) -> Value {
     json!({
-        "kind": "import_bonus",
         "receiver": uuid(entry.receiver),
         "source": uuid(entry.source),
         "bonus_kind": entry.kind,
@@ -175,58 +162,6 @@ fn import_json(entry: &ImportEntry, bonus_id: &dyn Fn(u64) -> Uuid) -> Value {
     })
 }
 
-/// A plan.
-pub fn plan_json(plan: &Plan) -> Value {
-    let placement = &plan.placement;
-    let allow: Vec<&str> = placement.other_rules.iter().map(|rule| rule.name()).collect();
-    let mut ranks = json!({
-        "rule": match plan.ranks {
-            RankRule::Thresholds { .. } => "thresholds",
-            RankRule::LevelFill { .. } => "level-fill",
-        },
-        "tree": tree_name(plan.ranks.tree()),
-        "steps": plan.ranks.steps().iter().map(|step| {
-            json!({"name": step.name, "minimum": step.minimum, "reward_minor": step.reward.map(|reward| reward.0)})
-        }).collect::<Vec<_>>(),
-    });
-    if let RankRule::Thresholds { basis, .. } = plan.ranks {
-        ranks["basis"] = json!(match basis {
-            RankBasis::Direct => "direct",
-            RankBasis::Downline => "downline",
-        });
-    }
-    json!({
-        "name": plan.name,
-        "currency": {"code": String::from_utf8_lossy(&plan.currency.code), "exponent": plan.currency.exponent},
-        "placement": {
-            "width": placement.width,
-            "rule": placement.default_rule.name(),
-            "allow": allow,
-            "strategic": placement.strategic,
-        },
-        "count_sponsor_tree": plan.count_sponsor_tree,
-        "level_cap": plan.level_cap,
-        "bonuses": plan.bonuses.iter().map(bonus_rule_json).collect::<Vec<_>>(),
-        "ranks": ranks,
-    })
-}
-
-/// Returns what one trigger pays.
-pub fn bonus_rule_json(rule: &BonusRule) -> Value {
-    let (name, pay): (&str, Vec<i64>) = match &rule.pay {
-        LevelPay::Fixed(amounts) => ("amounts_minor", amounts.iter().map(|amount| amount.0).collect()),
-        LevelPay::Share(rates) => ("basis_points", rates.iter().map(|rate| i64::from(rate.0)).collect()),
-    };
-    let mut rule_json = json!({
-        "trigger": rule.trigger,
-        "tree": tree_name(rule.tree),
-        "on_registration": rule.on_registration,
-        "admins_beyond": rule.admins_beyond,
-    });
-    rule_json[name] = json!(pay);
-    rule_json
-}
-
 /// Returns a time as RFC 3339, UTC, with microseconds; as a number of microseconds beyond the calendar.
 pub fn time_text(time: Timestamp) -> String {
     crate::time_text::print(time)
@@ -234,13 +169,6 @@ pub fn time_text(time: Timestamp) -> String {
 
 fn uuid(id: MemberId) -> Uuid {
     Uuid::from_bytes(id.0)
-}
-
-fn tree_name(tree: Tree) -> &'static str {
-    match tree {
-        Tree::Sponsor => "sponsor",
-        Tree::Placement => "placement",
-    }
 }
 
 fn status_name(status: Status) -> &'static str {
@@ -373,12 +301,11 @@ mod tests {
             (&plan["placement"]["width"], &plan["placement"]["rule"]),
             (&json!(3), &json!("breadth-first"))
         );
-        assert_eq!(plan["bonuses"][0]["amounts_minor"], json!([1_000, 500, 200, 100]));
-        assert_eq!(
-            (&plan["ranks"]["rule"], &plan["ranks"]["basis"]),
-            (&json!("thresholds"), &json!("downline"))
-        );
-        assert_eq!(plan["ranks"]["steps"][0], json!({"name": "Bronze", "minimum": 3, "reward_minor": null}));
+        let rate = json!({"by": "level", "money": ["10.00", "5.00", "2.00", "1.00"]});
+        assert_eq!((&plan["trigger"][0]["id"], &plan["trigger"][0]["rate"]), (&json!("referral"), &rate));
+        let ladder = &plan["ladder"]["live"];
+        assert_eq!((&ladder["rule"], &ladder["basis"]), (&json!("thresholds"), &json!("downline")));
+        assert_eq!(ladder["rank"][0], json!({"name": "Bronze", "minimum": 3}));
     }
 
     #[test]

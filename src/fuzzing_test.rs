@@ -285,7 +285,7 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
             let broken = [
                 "",
                 "name = 1",
-                "[[bonus]]\n[[bonus]]",
+                "[[trigger]]\n[[trigger]]",
                 "level_cap = -1\nlevel_cap = 2",
                 "[currency]\ncode = \"usd\"\nexponent = 99",
             ];
@@ -386,7 +386,7 @@ const BODIES: [&str; 17] = [
     r#"{"source":"6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c","kind":"purchase","amount":{"minor":12500,"currency":"USD","exponent":2},"once":true}"#,
     r#"{"status":"inactive"}"#,
     r#"{"status":"active","role":"admin"}"#,
-    r#"{"name":"a","level_cap":15,"count_sponsor_tree":false,"currency":{"code":"USD","exponent":2},"placement":{"width":3,"rule":"breadth-first","allow":[],"strategic":false},"bonus":[{"trigger":"referral","tree":"placement","amounts":[1000,500],"on_registration":false,"admins_beyond":false}],"ranks":{"rule":"thresholds","tree":"placement","basis":"downline"},"rank":[{"name":"Bronze","minimum":3,"reward":100}]}"#,
+    r#"{"name":"a","level_cap":15,"count_sponsor_tree":false,"currency":{"code":"USD","exponent":2},"placement":{"width":3,"rule":"breadth-first","allow":[],"strategic":false},"trigger":[{"id":"referral","tree":"placement","rate":{"by":"level","money":["10.00","5"]},"on_registration":false,"admins_beyond":false}],"ladder":{"live":{"rule":"thresholds","tree":"placement","basis":"downline","rank":[{"name":"Bronze","minimum":3,"reward":"1.00"}]}}}"#,
     r#"{"user_id":[NaN,-Infinity,1e999,0.1e-7,123456789012345678901234567890,"\ud800","\u0000\"\\"],"user_id":{"a":1,"a":2}}"#,
     "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
     "\u{feff}{}",

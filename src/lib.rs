@@ -14,6 +14,7 @@ pub mod fuzzing;
 pub mod http;
 pub mod metrics;
 pub mod owner;
+mod plan_document;
 pub mod plan_file;
 pub mod private_file;
 pub mod shapes;

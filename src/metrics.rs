@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, 
 
 use crate::core::{
     Breakage, BreakageReason,
-    command::{Command, Rejection},
+    command::{Command, CommandKind, Rejection},
     plan::RANKS_MAX,
 };
 
@@ -96,7 +96,7 @@ impl Metrics {
 /// The write path, stage by stage.
 pub struct WriteMetrics {
     pub signups: Counter,
-    /// By kind, in the order of [`COMMAND_KINDS`].
+    /// By kind, in the order of [`CommandKind::ALL`].
     commands: Vec<Counter>,
     /// By reason, in the order of `Rejection::ALL`, and by [`RejectionStage`].
     rejections: Vec<[Counter; 2]>,
@@ -137,37 +137,6 @@ pub enum Refusal {
     ClockJumped = 6,
 }
 
-/// Label values of `upline_commands_total`.
-const COMMAND_KINDS: [&str; 11] = [
-    "register",
-    "trigger_bonus",
-    "pay_entry",
-    "pay_all",
-    "set_status",
-    "set_role",
-    "put_plan",
-    "import_entry",
-    "reverse_entry",
-    "pay_matching",
-    "change_entry",
-];
-
-fn command_position(command: &Command) -> usize {
-    match command {
-        Command::Register(_) => 0,
-        Command::TriggerBonus(_) => 1,
-        Command::PayEntry { .. } => 2,
-        Command::PayAll => 3,
-        Command::SetStatus { .. } => 4,
-        Command::SetRole { .. } => 5,
-        Command::PutPlan(_) => 6,
-        Command::ImportEntry(_) => 7,
-        Command::ReverseEntry { .. } => 8,
-        Command::PayMatching(_) => 9,
-        Command::ChangeEntry(_) => 10,
-    }
-}
-
 impl WriteMetrics {
     fn new(recorder: &PrometheusRecorder) -> Self {
         let rejection =
@@ -175,7 +144,9 @@ impl WriteMetrics {
         let refusal = |reason| counter_of(recorder, &table::REFUSALS, &[reason]);
         Self {
             signups: counter_of(recorder, &table::SIGNUPS, &[]),
-            commands: COMMAND_KINDS.map(|kind| counter_of(recorder, &table::COMMANDS, &[kind])).into(),
+            commands: CommandKind::ALL
+                .map(|kind| counter_of(recorder, &table::COMMANDS, &[kind.name()]))
+                .into(),
             rejections: Rejection::ALL
                 .map(|reason| ["admission", "log"].map(|stage| rejection(reason.name(), stage)))
                 .into(),
@@ -205,7 +176,7 @@ impl WriteMetrics {
 
     /// Counts a command that was logged and applied.
     pub fn command(&self, command: &Command) {
-        self.commands[command_position(command)].increment(1);
+        self.commands[command.kind().position()].increment(1);
     }
 
     pub fn rejection(&self, reason: Rejection, stage: RejectionStage) {

@@ -1,30 +1,24 @@
-//! Plan files: TOML to a validated [`Plan`] and back.
+//! Plan files: a plan document in TOML.
 //!
-//! The shipped files in `plans/` explain the format. A file is refused with all its errors, each with line,
+//! The shipped files in `plans/` explain the fields. A file is refused with all its errors, each with line,
 //! field and reason; an unknown key is an error, since a misspelled one would silently mean its default.
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use toml::de::DeValue;
+use serde_json::Value as Json;
+use toml::{
+    Table, Value,
+    de::{DeTable, DeValue},
+};
 
 use crate::{
-    amount,
-    core::{
-        plan::{
-            BonusRule, CURRENCY_EXPONENT_MAX, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis,
-            RankRule, RankStep,
-        },
-        types::{BasisPoints, LEVELS_MAX, Money, Tree},
-    },
-    toml_reader::{Fields, FileError, Reader, describe, whole},
+    core::plan::Plan,
+    plan_document::{Fault, Format, Node, PlanDocument, former_key, former_path, read, renewed},
+    toml_reader::{FileError, Reader},
 };
 
 /// The default plan of a network: `plans/matrix.toml`.
 pub const DEFAULT_PLAN: &str = include_str!("../plans/matrix.toml");
-
-/// The most levels that can be counted.
-const LEVEL_CAP_DEFAULT: u8 = 15;
-const _: () = assert!(LEVEL_CAP_DEFAULT as usize == LEVELS_MAX);
 
 /// The default plan.
 pub fn default_plan() -> Plan {
@@ -34,342 +28,124 @@ pub fn default_plan() -> Plan {
 /// Reads and validates a plan.
 ///
 /// # Errors
-/// All errors, in file order.
+/// All errors, in file order. For a file of the form before version 4 of the data format the first one has
+/// the same plan in the form of today, if there is nothing else wrong with it.
 pub fn parse(text: &str) -> Result<Plan, Vec<FileError>> {
     let (mut reader, document) = Reader::parse(text)?;
-    let plan = read_plan(&mut reader, Fields::of(String::new(), document.get_ref()));
-    for error in plan.validate().err().unwrap_or_default() {
-        let field = field_in_file(&error.field, &plan);
-        if !reader.is_faulty(&field) {
-            reader.fault(&field, error.reason);
+    let document = table_node(&mut reader, "", document.get_ref());
+    if let Some(key) = former_key(&document) {
+        return Err(former_errors(reader, key, &renewed(&document)));
+    }
+    read(&document, Format::Toml).map_err(|faults| errors(reader, faults, str::to_owned))
+}
+
+/// Returns the errors, at the lines of the fields that they name.
+fn errors(mut reader: Reader, faults: Vec<Fault>, place: impl Fn(&str) -> String) -> Vec<FileError> {
+    for fault in faults {
+        reader.fault(&place(&fault.field), fault.reason);
+    }
+    reader.into_errors()
+}
+
+/// Returns the errors of a file of the former form.
+fn former_errors(mut reader: Reader, key: &str, renewed: &Node) -> Vec<FileError> {
+    const FORMER: &str = "is how plans were written before version 4 of the data format";
+    match read(renewed, Format::Toml) {
+        Ok(plan) => {
+            let reason = format!("{FORMER}. The same plan as it is written now:\n\n{}", to_text(&plan));
+            reader.fault(key, reason.trim_end());
+            reader.into_errors()
         }
-    }
-    if reader.is_faultless() { Ok(plan) } else { Err(reader.into_errors()) }
-}
-
-/// Returns the field of the file that a finding of `Plan::validate` refers to.
-fn field_in_file(field: &str, plan: &Plan) -> String {
-    let Some(rule) = field.strip_suffix(".levels") else { return field.into() };
-    let position = rule
-        .strip_prefix("bonus[")
-        .and_then(|rest| rest.strip_suffix(']'))
-        .and_then(|number| number.parse::<usize>().ok());
-    match position.and_then(|position| plan.bonuses.get(position)).map(|bonus| &bonus.pay) {
-        Some(LevelPay::Share(_)) => format!("{rule}.basis_points"),
-        _ => format!("{rule}.amounts"),
-    }
-}
-
-fn read_plan(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Plan {
-    let name = needed_text(reader, &mut fields, "name").unwrap_or("unnamed").into();
-    let currency = match needed_table(reader, &mut fields, "currency") {
-        Some(table) => read_currency(reader, table),
-        None => Currency { code: *b"XXX", exponent: 2 },
-    };
-    let placement = match needed_table(reader, &mut fields, "placement") {
-        Some(table) => read_placement(reader, table),
-        None => harmless_placement(),
-    };
-    let level_cap = fields.whole(reader, "level_cap").unwrap_or(LEVEL_CAP_DEFAULT);
-    let count_sponsor_tree = fields.flag(reader, "count_sponsor_tree").unwrap_or(false);
-    let bonuses =
-        fields.tables(reader, "bonus").into_iter().map(|table| read_bonus(reader, table, currency)).collect();
-    let steps = read_steps(reader, &mut fields, currency);
-    let ranks = match needed_table(reader, &mut fields, "ranks") {
-        Some(table) => read_ranks(reader, table, steps),
-        None => RankRule::Thresholds { tree: Tree::Placement, basis: RankBasis::Downline, steps },
-    };
-    fields.finish(reader);
-    Plan { name, currency, placement, count_sponsor_tree, level_cap, bonuses, ranks }
-}
-
-fn needed_text<'a>(reader: &mut Reader, fields: &mut Fields<'a, '_>, name: &'static str) -> Option<&'a str> {
-    let text = fields.text(reader, name);
-    missing(reader, &fields.path(name), text.is_none());
-    text
-}
-
-fn needed_table<'a, 'text>(
-    reader: &mut Reader,
-    fields: &mut Fields<'a, 'text>,
-    name: &'static str,
-) -> Option<Fields<'a, 'text>> {
-    let table = fields.table(reader, name);
-    missing(reader, &fields.path(name), table.is_none());
-    table
-}
-
-/// Reports a required field that is absent, unless it is present and faulty.
-fn missing(reader: &mut Reader, field: &str, absent: bool) {
-    if absent && !reader.is_faulty(field) {
-        reader.fault(field, "is missing");
-    }
-}
-
-fn read_currency(reader: &mut Reader, mut table: Fields<'_, '_>) -> Currency {
-    let code = needed_text(reader, &mut table, "code");
-    let field = table.path("code");
-    let code = code.and_then(|code| {
-        let bytes = <[u8; 3]>::try_from(code.as_bytes()).ok();
-        missing_as(reader, &field, bytes.is_none(), || format!("must be three capital letters, is `{code}`"));
-        bytes
-    });
-    let exponent: Option<u8> = table.whole(reader, "exponent");
-    missing(reader, &table.path("exponent"), exponent.is_none());
-    table.finish(reader);
-    // `validate` rejects an exponent beyond the limit; meanwhile amounts are read with the limit.
-    Currency { code: code.unwrap_or(*b"XXX"), exponent: exponent.unwrap_or(CURRENCY_EXPONENT_MAX) }
-}
-
-fn missing_as(reader: &mut Reader, field: &str, wrong: bool, reason: impl FnOnce() -> String) {
-    if wrong {
-        reader.fault(field, reason());
-    }
-}
-
-fn harmless_placement() -> Placement {
-    Placement {
-        width: Some(2),
-        default_rule: PlacementRule::BreadthFirst,
-        other_rules: Vec::new(),
-        strategic: false,
-    }
-}
-
-fn read_placement(reader: &mut Reader, mut table: Fields<'_, '_>) -> Placement {
-    let width: Option<u16> = table.whole(reader, "width");
-    missing(reader, &table.path("width"), width.is_none());
-    let rule = needed_text(reader, &mut table, "rule");
-    let default_rule = rule.and_then(|name| read_rule(reader, &table.path("rule"), name));
-    let mut other_rules = Vec::new();
-    for (path, item) in table.list(reader, "allow").unwrap_or_default() {
-        match item.as_str() {
-            Some(name) => other_rules.extend(read_rule(reader, &path, name)),
-            None => reader.fault(&path, format!("must be a string, is {}", describe(item))),
-        }
-    }
-    // The plan keeps them ascending; a file may list them in any order.
-    other_rules.sort_unstable();
-    let strategic = table.flag(reader, "strategic").unwrap_or(false);
-    table.finish(reader);
-    let (Some(width), Some(default_rule)) = (width, default_rule) else {
-        return harmless_placement();
-    };
-    Placement { width: (width != 0).then_some(width), default_rule, other_rules, strategic }
-}
-
-fn read_rule(reader: &mut Reader, field: &str, name: &str) -> Option<PlacementRule> {
-    let rule = PlacementRule::from_name(name);
-    missing_as(reader, field, rule.is_none(), || {
-        let known: Vec<&str> = PlacementRule::ALL.iter().map(|rule| rule.name()).collect();
-        format!("`{name}` is not a placement rule (known: {})", known.join(", "))
-    });
-    rule
-}
-
-fn read_tree(reader: &mut Reader, table: &mut Fields<'_, '_>) -> Tree {
-    match table.text(reader, "tree") {
-        None | Some("placement") => Tree::Placement,
-        Some("sponsor") => Tree::Sponsor,
-        Some(other) => {
-            reader.fault(&table.path("tree"), format!("must be `placement` or `sponsor`, is `{other}`"));
-            Tree::Placement
+        Err(faults) => {
+            let reason =
+                format!("{FORMER}. Once the other errors are mended, it is shown as it is written now");
+            reader.fault(key, reason);
+            errors(reader, faults, former_path)
         }
     }
 }
 
-fn read_bonus(reader: &mut Reader, mut table: Fields<'_, '_>, currency: Currency) -> BonusRule {
-    let trigger = needed_text(reader, &mut table, "trigger").unwrap_or("unnamed").into();
-    let tree = read_tree(reader, &mut table);
-    let amounts = table.list(reader, "amounts");
-    let rates = table.list(reader, "basis_points");
-    let pay = match (amounts, rates) {
-        (Some(amounts), None) => LevelPay::Fixed(
-            amounts
-                .iter()
-                .map(|(path, item)| read_money(reader, path, item, currency).unwrap_or_default())
-                .collect(),
-        ),
-        (None, Some(rates)) => {
-            LevelPay::Share(rates.iter().map(|(path, item)| read_rate(reader, path, item)).collect())
-        }
-        (amounts, _) => {
-            let field = table.path(if amounts.is_some() { "basis_points" } else { "amounts" });
-            if !reader.is_faulty(&field) && !reader.is_faulty(&table.path("basis_points")) {
-                reader.fault(&field, "one of `amounts` and `basis_points` is needed, not both");
-            }
-            LevelPay::Fixed(vec![Money(0)])
-        }
+/// Returns a table as a node, and notes the line of each field. The parser bounds the depth.
+fn table_node(reader: &mut Reader, path: &str, table: &DeTable<'_>) -> Node {
+    let dot = if path.is_empty() { "" } else { "." };
+    // The parser sorts the keys; a document has them in the order of the file.
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    let field = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
+        let name: &std::borrow::Cow<'_, str> = key.get_ref();
+        let path = format!("{path}{dot}{name}");
+        reader.note_line(&path, &key.span());
+        (name.clone().into_owned(), node(reader, &path, value.get_ref()))
     };
-    let on_registration = table.flag(reader, "on_registration").unwrap_or(false);
-    let admins_beyond = table.flag(reader, "admins_beyond").unwrap_or(false);
-    table.finish(reader);
-    BonusRule { trigger, tree, pay, on_registration, admins_beyond }
+    Node::Table(entries.into_iter().map(field).collect())
 }
 
-/// Reads an amount: a string or a number, read digit by digit from the file's text, so `0.1` is a tenth.
-fn read_money(reader: &mut Reader, field: &str, value: &DeValue<'_>, currency: Currency) -> Option<Money> {
-    let exponent = currency.exponent.min(CURRENCY_EXPONENT_MAX);
-    let read = match value {
-        DeValue::String(text) => amount::parse(text, exponent),
-        DeValue::Integer(number) if number.radix() == 10 => amount::parse(number.as_str(), exponent),
-        DeValue::Float(number) => amount::parse(number.as_str(), exponent),
-        other => Err(format!("must be an amount such as \"10.00\", is {}", describe(other))),
-    };
-    match read {
-        Ok(money) => Some(money),
-        Err(reason) => {
-            reader.fault(field, reason);
-            None
+fn node(reader: &mut Reader, path: &str, value: &DeValue<'_>) -> Node {
+    match value {
+        DeValue::String(text) => Node::Text(text.clone().into_owned()),
+        DeValue::Integer(number) => {
+            let other_radix = || i64::from_str_radix(number.as_str(), number.radix()).ok();
+            let digits = if number.radix() == 10 { None } else { other_radix() };
+            Node::Whole(digits.map_or_else(|| number.as_str().to_owned(), |number| number.to_string()))
         }
-    }
-}
-
-fn read_rate(reader: &mut Reader, field: &str, value: &DeValue<'_>) -> BasisPoints {
-    let rate = whole(value);
-    missing_as(reader, field, rate.is_none(), || {
-        format!("must be a whole number of basis points, is {}", describe(value))
-    });
-    BasisPoints(rate.unwrap_or(0))
-}
-
-fn read_steps(reader: &mut Reader, fields: &mut Fields<'_, '_>, currency: Currency) -> Vec<RankStep> {
-    let mut steps: Vec<RankStep> = Vec::new();
-    for mut table in fields.tables(reader, "rank") {
-        let name = needed_text(reader, &mut table, "name").unwrap_or("unnamed").into();
-        let minimum = table.whole(reader, "minimum");
-        missing(reader, &table.path("minimum"), minimum.is_none());
-        // One that cannot be read is replaced by the least value that could follow, so that the next one is
-        // not blamed for it.
-        let least = steps.last().map_or(1, |step| step.minimum.saturating_add(1));
-        let path = table.path("reward");
-        let reward =
-            table.take(reader, "reward").and_then(|value| read_money(reader, &path, value, currency));
-        table.finish(reader);
-        steps.push(RankStep { name, minimum: minimum.unwrap_or(least), reward });
-    }
-    steps
-}
-
-fn read_ranks(reader: &mut Reader, mut table: Fields<'_, '_>, steps: Vec<RankStep>) -> RankRule {
-    let rule = needed_text(reader, &mut table, "rule");
-    let tree = read_tree(reader, &mut table);
-    let basis_given = table.text(reader, "basis");
-    let basis = match basis_given {
-        None | Some("downline") => RankBasis::Downline,
-        Some("direct") => RankBasis::Direct,
-        Some(other) => {
-            reader.fault(&table.path("basis"), format!("must be `downline` or `direct`, is `{other}`"));
-            RankBasis::Downline
+        DeValue::Float(number) => Node::Real(number.as_str().to_owned()),
+        DeValue::Boolean(flag) => Node::Flag(*flag),
+        DeValue::Datetime(_) => Node::Date,
+        DeValue::Array(items) => {
+            let item = |(position, item): (usize, &toml::Spanned<DeValue<'_>>)| {
+                let path = format!("{path}[{position}]");
+                reader.note_line(&path, &item.span());
+                node(reader, &path, item.get_ref())
+            };
+            Node::List(items.iter().enumerate().map(item).collect())
         }
-    };
-    let level_fill = rule == Some("level-fill");
-    if let Some(other) = rule.filter(|rule| *rule != "thresholds" && !level_fill) {
-        reader.fault(&table.path("rule"), format!("must be `thresholds` or `level-fill`, is `{other}`"));
-    }
-    if level_fill && basis_given.is_some() {
-        reader.fault(&table.path("basis"), "goes with `rule = \"thresholds\"` alone");
-    }
-    table.finish(reader);
-    if level_fill { RankRule::LevelFill { tree, steps } } else { RankRule::Thresholds { tree, basis, steps } }
-}
-
-fn tree_name(tree: Tree) -> &'static str {
-    match tree {
-        Tree::Sponsor => "sponsor",
-        Tree::Placement => "placement",
+        DeValue::Table(table) => table_node(reader, path, table),
     }
 }
 
 /// Returns the canonical text of a plan: every field, defaults included, in a fixed order. `parse` reads the
 /// same plan back.
 pub fn to_text(plan: &Plan) -> String {
+    let document =
+        Table::try_from(PlanDocument::new(plan)).expect("a plan document is a table of plain data");
     let mut text = String::new();
-    for (section, fields) in sections(plan) {
-        if !section.is_empty() {
-            writeln!(text, "\n{section}").expect("writing to a string does not fail");
-        }
-        for (name, value) in fields {
-            writeln!(text, "{name} = {value}").expect("writing to a string does not fail");
-        }
-    }
+    write_table(&mut text, "", &document);
     text
 }
 
-/// Returns the sections of a plan file with the fields of each, as TOML.
-fn sections(plan: &Plan) -> Vec<(&'static str, Vec<(&'static str, String)>)> {
-    let exponent = plan.currency.exponent;
-    let rules: Vec<String> = plan.placement.other_rules.iter().map(|rule| quoted(rule.name())).collect();
-    let mut sections = vec![
-        (
-            "",
-            vec![
-                ("name", quoted(&plan.name)),
-                ("level_cap", plan.level_cap.to_string()),
-                ("count_sponsor_tree", plan.count_sponsor_tree.to_string()),
-            ],
-        ),
-        (
-            "[currency]",
-            vec![
-                ("code", quoted(&String::from_utf8_lossy(&plan.currency.code))),
-                ("exponent", plan.currency.exponent.to_string()),
-            ],
-        ),
-        (
-            "[placement]",
-            vec![
-                ("width", plan.placement.width.unwrap_or(0).to_string()),
-                ("rule", quoted(plan.placement.default_rule.name())),
-                ("allow", format!("[{}]", rules.join(", "))),
-                ("strategic", plan.placement.strategic.to_string()),
-            ],
-        ),
-    ];
-    for rule in &plan.bonuses {
-        let (name, levels): (_, Vec<String>) = match &rule.pay {
-            LevelPay::Fixed(amounts) => {
-                ("amounts", amounts.iter().map(|money| quoted(&amount::print(*money, exponent))).collect())
+/// Writes the fields of a table, then the tables in it. A plan has tables three deep.
+fn write_table(text: &mut String, path: &str, table: &Table) {
+    for (name, value) in table.iter().filter(|(_, value)| is_on_one_line(value)) {
+        writeln!(text, "{name} = {value}").expect("writing to a string does not fail");
+    }
+    for (name, value) in table.iter().filter(|(_, value)| !is_on_one_line(value)) {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        match value {
+            Value::Table(inner) => {
+                // One that has tables alone needs no line of its own.
+                if inner.values().any(is_on_one_line) {
+                    writeln!(text, "\n[{path}]").expect("writing to a string does not fail");
+                }
+                write_table(text, &path, inner);
             }
-            LevelPay::Share(rates) => ("basis_points", rates.iter().map(|rate| rate.0.to_string()).collect()),
-        };
-        let fields = vec![
-            ("trigger", quoted(&rule.trigger)),
-            ("tree", quoted(tree_name(rule.tree))),
-            (name, format!("[{}]", levels.join(", "))),
-            ("on_registration", rule.on_registration.to_string()),
-            ("admins_beyond", rule.admins_beyond.to_string()),
-        ];
-        sections.push(("[[bonus]]", fields));
-    }
-    let (rule, basis) = match plan.ranks {
-        RankRule::Thresholds { basis: RankBasis::Direct, .. } => ("thresholds", Some("direct")),
-        RankRule::Thresholds { basis: RankBasis::Downline, .. } => ("thresholds", Some("downline")),
-        RankRule::LevelFill { .. } => ("level-fill", None),
-    };
-    let mut fields = vec![("rule", quoted(rule)), ("tree", quoted(tree_name(plan.ranks.tree())))];
-    fields.extend(basis.map(|basis| ("basis", quoted(basis))));
-    sections.push(("[ranks]", fields));
-    for step in plan.ranks.steps() {
-        let mut fields = vec![("name", quoted(&step.name)), ("minimum", step.minimum.to_string())];
-        fields.extend(step.reward.map(|reward| ("reward", quoted(&amount::print(reward, exponent)))));
-        sections.push(("[[rank]]", fields));
-    }
-    sections
-}
-
-/// Returns a TOML string on one line.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for character in text.chars() {
-        match character {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            other => quoted.push(other), // plan names hold no control characters
+            Value::Array(items) => {
+                for item in items.iter().filter_map(Value::as_table) {
+                    writeln!(text, "\n[[{path}]]").expect("writing to a string does not fail");
+                    write_table(text, &path, item);
+                }
+            }
+            _ => unreachable!("the others are on one line"),
         }
     }
-    quoted.push('"');
-    quoted
+}
+
+/// Returns whether a value is written behind its name: all but longer tables, and lists of tables.
+fn is_on_one_line(value: &Value) -> bool {
+    match value {
+        Value::Table(table) => table.len() <= 2 && table.values().all(|value| !value.is_table()),
+        Value::Array(items) => !items.iter().any(Value::is_table),
+        _ => true,
+    }
 }
 
 /// Returns the differences between two plans, one line per field: `placement.width: 3 in the directory, 5
@@ -392,20 +168,21 @@ pub fn diff(in_directory: &Plan, wanted: &Plan) -> Vec<String> {
 
 /// Returns every field of a plan under its path.
 fn flat(plan: &Plan) -> BTreeMap<String, String> {
+    let document = serde_json::to_value(PlanDocument::new(plan)).expect("a plan document is plain data");
     let mut flat = BTreeMap::new();
-    let mut repeats: BTreeMap<&str, usize> = BTreeMap::new();
-    for (section, fields) in sections(plan) {
-        let name = section.trim_matches(['[', ']']);
-        let prefix = match section {
-            "" => String::new(),
-            _ if section.starts_with("[[") => {
-                let position = repeats.entry(name).or_default();
-                *position += 1;
-                format!("{name}[{}].", *position - 1)
+    let mut left = vec![(String::new(), document)];
+    while let Some((path, value)) = left.pop() {
+        match value {
+            Json::Object(fields) => {
+                let dot = if path.is_empty() { "" } else { "." };
+                left.extend(fields.into_iter().map(|(name, value)| (format!("{path}{dot}{name}"), value)));
             }
-            _ => format!("{name}."),
-        };
-        flat.extend(fields.into_iter().map(|(field, value)| (format!("{prefix}{field}"), value)));
+            Json::Array(items) if items.iter().any(Json::is_object) => {
+                let items = items.into_iter().enumerate();
+                left.extend(items.map(|(position, item)| (format!("{path}[{position}]"), item)));
+            }
+            other => _ = flat.insert(path, other.to_string()),
+        }
     }
     flat
 }

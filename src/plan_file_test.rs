@@ -1,7 +1,16 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::plan::{RANKS_MAX, RATE_MAX, THRESHOLD_MAX, TRIGGERS_MAX, WIDTH_MAX};
+use crate::core::{
+    plan::{
+        BonusRule, CURRENCY_EXPONENT_MAX, Currency, LevelPay, Placement, PlacementRule, RANKS_MAX, RATE_MAX,
+        RankBasis, RankRule, RankStep, THRESHOLD_MAX, TRIGGERS_MAX, WIDTH_MAX,
+    },
+    types::{BasisPoints, LEVELS_MAX, Money, Tree},
+};
+
+const LEVELS: u8 = 15;
+const _: () = assert!(LEVELS as usize == LEVELS_MAX);
 
 const SHIPPED: [(&str, &str); 3] = [
     ("matrix", DEFAULT_PLAN),
@@ -90,7 +99,7 @@ fn each_fault_is_named_with_line_field_and_reason() {
             "currency.code: must be three capital letters, is `DOLLAR`",
         ),
         ("exponent = 2", "exponent = 9", "exponent = 9", "currency.exponent: must be at most 8"),
-        ("exponent = 2", "", "[currency]", "currency.exponent: is missing"),
+        (", exponent = 2", "", "currency = {", "currency.exponent: is missing"),
         ("width = 3", "width = 1001", "width = 1001", "placement.width: must be between 1 and 1000"),
         ("width = 3", "width = -1", "width = -1", "placement.width: must be a whole number in range"),
         (
@@ -103,7 +112,7 @@ fn each_fault_is_named_with_line_field_and_reason() {
             "rule = \"breadth-first\"",
             "rule = \"bfs\"",
             "rule = \"bfs\"",
-            "placement.rule: `bfs` is not a placement rule (known: breadth-first,",
+            "placement.rule: must be one of breadth-first, breadth-first-by-slot, ",
         ),
         (
             "rule = \"breadth-first\"",
@@ -115,7 +124,7 @@ fn each_fault_is_named_with_line_field_and_reason() {
             "allow = []",
             "allow = [\"left\", 7]",
             "allow = [\"left\", 7]",
-            "placement.allow[1]: must be a string, is the number 7",
+            "placement.allow[1]: must be one of breadth-first, ",
         ),
         ("allow = []", "allow = [\"breadth-first\"]", "allow =", "placement.allow: names a rule twice"),
         (
@@ -128,60 +137,60 @@ fn each_fault_is_named_with_line_field_and_reason() {
             "tree = \"placement\"",
             "tree = \"family\"",
             "family",
-            "bonus[0].tree: must be `placement` or `sponsor`, is `family`",
+            "trigger[0].tree: must be `placement` or `sponsor`, is the string `family`",
         ),
         (
             "\"10.00\", ",
             "\"10.001\", ",
             "10.001",
-            "bonus[0].amounts[0]: `10.001` has more decimals than the 2 of the currency",
+            "trigger[0].rate.money[0]: `10.001` has more decimals than the 2 of the currency",
         ),
-        ("\"10.00\", ", "\"-1\", ", "\"-1\"", "bonus[0].amounts: an amount is negative or too large"),
-        ("\"10.00\", ", "1e3, ", "1e3", "bonus[0].amounts[0]: `1e3` is not an amount"),
+        ("\"10.00\", ", "\"-1\", ", "\"-1\"", "trigger[0].rate.money: an amount is negative or too large"),
+        ("\"10.00\", ", "1e3, ", "1e3", "trigger[0].rate.money[0]: `1e3` is not an amount"),
         (
             "\"10.00\", ",
             "true, ",
             "true, ",
-            "bonus[0].amounts[0]: must be an amount such as \"10.00\", is true",
+            "trigger[0].rate.money[0]: must be a decimal number such as \"10.00\", is true",
         ),
+        ("id = \"purchase\"", "id = \"referral\"", "", "trigger[1].id: `referral` is there twice"),
         (
-            "trigger = \"purchase\"",
-            "trigger = \"referral\"",
-            "",
-            "bonus[1].trigger: `referral` is there twice",
-        ),
-        (
-            "trigger = \"purchase\"",
-            "trigger = \"registration\"",
+            "id = \"purchase\"",
+            "id = \"registration\"",
             "\"registration\"",
-            "bonus[1].trigger: must be 1 to 64 of",
+            "trigger[1].id: must be 1 to 64 of",
         ),
-        ("trigger = \"purchase\"", "tigger = \"purchase\"", "tigger", "bonus[1].tigger: is not known here"),
+        ("id = \"purchase\"", "ib = \"purchase\"", "ib =", "trigger[1].ib: is not known here"),
         (
             "basis = \"downline\"",
             "basis = \"all\"",
             "basis = \"all\"",
-            "ranks.basis: must be `downline` or `direct`, is `all`",
+            "ladder.live.basis: must be `downline` or `direct`, is the string `all`",
         ),
         (
             "rule = \"thresholds\"",
             "rule = \"level-fill\"",
             "basis = \"downline\"",
-            "ranks.basis: goes with `rule = \"thresholds\"` alone",
+            "ladder.live.basis: goes with `thresholds` alone",
         ),
         (
             "rule = \"thresholds\"",
             "rule = \"points\"",
             "rule = \"points\"",
-            "ranks.rule: must be `thresholds` or `level-fill`, is `points`",
+            "ladder.live.rule: must be `thresholds` or `level-fill`, is the string `points`",
         ),
-        ("minimum = 10", "minimum = 3", "", "rank[1].minimum: must be above that of the rank before"),
-        ("minimum = 10", "minimum = 0", "minimum = 0", "rank[1].minimum: must be between 1 and"),
+        (
+            "minimum = 10",
+            "minimum = 3",
+            "",
+            "ladder.live.rank[1].minimum: must be above that of the rank before",
+        ),
+        ("minimum = 10", "minimum = 0", "minimum = 0", "ladder.live.rank[1].minimum: must be between 1 and"),
         (
             "minimum = 50",
             "minimum = 50\nreward = \"x\"",
             "reward = \"x\"",
-            "rank[3].reward: `x` is not an amount",
+            "ladder.live.rank[3].reward: `x` is not an amount",
         ),
     ];
     for (from, to, mark, rest) in table {
@@ -203,7 +212,9 @@ fn all_faults_are_reported_in_the_order_of_the_file() {
         .replace("minimum = 25", "minimum = 1");
     let found = messages(&text);
     assert_eq!(found.len(), 3, "{found:?}");
-    for (message, field) in found.iter().zip(["level_cap", "currency.exponent", "rank[2].minimum"]) {
+    for (message, field) in
+        found.iter().zip(["currency.exponent", "level_cap", "ladder.live.rank[2].minimum"])
+    {
         assert!(message.contains(&format!(": {field}: ")), "{found:?}");
     }
 }
@@ -223,21 +234,19 @@ fn an_empty_file_lacks_what_is_needed() {
     let found = messages("");
     assert_eq!(
         found,
-        ["name: is missing", "currency: is missing", "placement: is missing", "ranks: is missing"]
+        ["name: is missing", "currency: is missing", "placement: is missing", "ladder: is missing"]
     );
 }
 
 #[test]
 fn pay_is_named_once() {
-    let both = changed("on_registration = false", "basis_points = [1]\non_registration = false");
-    assert!(
-        messages(&both)[0]
-            .contains("bonus[0].basis_points: one of `amounts` and `basis_points` is needed, not both")
-    );
-    let neither = changed("amounts = [\"10.00\", \"5.00\", \"2.00\", \"1.00\"] #", "#");
-    assert!(messages(&neither)[0].contains("bonus[0].amounts: one of"), "{:?}", messages(&neither));
-    let none = changed("[\"10.00\", \"5.00\", \"2.00\", \"1.00\"]", "[]");
-    assert!(messages(&none)[0].contains("bonus[0].amounts: pays 0 levels"), "{:?}", messages(&none));
+    let needed = "trigger[0].rate: one of `money` and `percent` is needed, not both";
+    let both = messages(&changed("\"1.00\"] }", "\"1.00\"], percent = [1] }"));
+    assert!(both[0].contains(needed), "{both:?}");
+    let neither = messages(&changed(", money = [\"10.00\", \"5.00\", \"2.00\", \"1.00\"]", ""));
+    assert!(neither[0].contains(needed), "{neither:?}");
+    let none = messages(&changed("[\"10.00\", \"5.00\", \"2.00\", \"1.00\"]", "[]"));
+    assert!(none[0].contains("trigger[0].rate.money: pays 0 levels"), "{none:?}");
 }
 
 #[test]
@@ -259,9 +268,9 @@ fn differences_name_field_and_both_values() {
     assert_eq!(
         diff(&plan, &other),
         [
+            "ladder.live.rank[3].minimum: 50 in the directory, absent wanted",
+            "ladder.live.rank[3].name: \"Diamond\" in the directory, absent wanted",
             "placement.width: 3 in the directory, 5 wanted",
-            "rank[3].minimum: 50 in the directory, absent wanted",
-            "rank[3].name: \"Diamond\" in the directory, absent wanted",
         ]
     );
 }
@@ -347,7 +356,7 @@ fn any_ranks(cap: u8) -> impl Strategy<Value = RankRule> {
 }
 
 fn any_plan() -> impl Strategy<Value = Plan> {
-    (1..=LEVEL_CAP_DEFAULT, 0..=TRIGGERS_MAX).prop_flat_map(|(level_cap, triggers)| {
+    (1..=LEVELS, 0..=TRIGGERS_MAX).prop_flat_map(|(level_cap, triggers)| {
         let bonuses: Vec<_> = (0..triggers).map(|position| any_bonus(position, level_cap)).collect();
         let currency = ("[A-Z]{3}", 0..=CURRENCY_EXPONENT_MAX).prop_map(|(code, exponent)| Currency {
             code: code.as_bytes().try_into().expect("three letters were drawn"),

@@ -20,7 +20,7 @@ pub const FILE_BYTES_MAX: u64 = 1 << 20;
 pub struct FileError {
     /// Line in the file, from 1; `None` if something is missing from the file as a whole.
     pub line: Option<usize>,
-    /// Path of the field, e.g. `bonus[0].trigger`; empty for a syntax error.
+    /// Path of the field, e.g. `trigger[0].id`; empty for a syntax error.
     pub field: String,
     pub reason: String,
 }
@@ -82,14 +82,6 @@ impl Reader {
         self.errors.push(FileError { line, field: field.into(), reason: reason.into() });
     }
 
-    /// Returns whether `field` itself, or a part of it, was found wrong.
-    pub(crate) fn is_faulty(&self, field: &str) -> bool {
-        self.errors.iter().any(|error| {
-            let rest = error.field.strip_prefix(field);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
-    }
-
     pub(crate) fn is_faultless(&self) -> bool {
         self.errors.is_empty()
     }
@@ -105,7 +97,8 @@ impl Reader {
         self.errors
     }
 
-    fn note_line(&mut self, path: &str, span: &Range<usize>) {
+    /// Notes the line of a field.
+    pub(crate) fn note_line(&mut self, path: &str, span: &Range<usize>) {
         let line = self.line_of(span);
         self.lines.insert(path.into(), line);
     }
@@ -138,80 +131,6 @@ impl<'a, 'text> Fields<'a, 'text> {
         Some(value.get_ref())
     }
 
-    pub(crate) fn text(&mut self, reader: &mut Reader, name: &'static str) -> Option<&'a str> {
-        let value = self.take(reader, name)?;
-        let text = value.as_str();
-        if text.is_none() {
-            reader.fault(&self.path(name), format!("must be a string, is {}", describe(value)));
-        }
-        text
-    }
-
-    pub(crate) fn flag(&mut self, reader: &mut Reader, name: &'static str) -> Option<bool> {
-        let value = self.take(reader, name)?;
-        let flag = value.as_bool();
-        if flag.is_none() {
-            reader.fault(&self.path(name), format!("must be true or false, is {}", describe(value)));
-        }
-        flag
-    }
-
-    /// Takes a whole number that fits `T`.
-    pub(crate) fn whole<T: TryFrom<i64>>(&mut self, reader: &mut Reader, name: &'static str) -> Option<T> {
-        let value = self.take(reader, name)?;
-        let whole = whole(value);
-        if whole.is_none() {
-            reader
-                .fault(&self.path(name), format!("must be a whole number in range, is {}", describe(value)));
-        }
-        whole
-    }
-
-    /// Takes the items of an array field, each with its path.
-    pub(crate) fn list(
-        &mut self,
-        reader: &mut Reader,
-        name: &'static str,
-    ) -> Option<Vec<(String, &'a DeValue<'text>)>> {
-        let value = self.take(reader, name)?;
-        let path = self.path(name);
-        let Some(items) = value.as_array() else {
-            reader.fault(&path, format!("must be an array, is {}", describe(value)));
-            return None;
-        };
-        let mut list = Vec::with_capacity(items.len());
-        for (position, item) in items.iter().enumerate() {
-            let item_path = format!("{path}[{position}]");
-            reader.note_line(&item_path, &item.span());
-            list.push((item_path, item.get_ref()));
-        }
-        Some(list)
-    }
-
-    pub(crate) fn table(&mut self, reader: &mut Reader, name: &'static str) -> Option<Fields<'a, 'text>> {
-        let value = self.take(reader, name)?;
-        let path = self.path(name);
-        match value.as_table() {
-            Some(table) => Some(Fields::of(format!("{path}."), table)),
-            None => {
-                reader.fault(&path, format!("must be a table `[{path}]`, is {}", describe(value)));
-                None
-            }
-        }
-    }
-
-    /// Takes the tables of `[[name]]`; none if absent.
-    pub(crate) fn tables(&mut self, reader: &mut Reader, name: &'static str) -> Vec<Fields<'a, 'text>> {
-        let mut tables = Vec::new();
-        for (path, item) in self.list(reader, name).unwrap_or_default() {
-            match item.as_table() {
-                Some(table) => tables.push(Fields::of(format!("{path}."), table)),
-                None => reader.fault(&path, format!("must be a table `[[{name}]]`, is {}", describe(item))),
-            }
-        }
-        tables
-    }
-
     /// Ends the table: fields not taken are unknown.
     pub(crate) fn finish(self, reader: &mut Reader) {
         for (name, (_, span)) in &self.left {
@@ -220,13 +139,6 @@ impl<'a, 'text> Fields<'a, 'text> {
             reader.fault(&path, format!("is not known here (known: {})", self.known.join(", ")));
         }
     }
-}
-
-/// Returns the whole number, if the value is one and fits.
-pub(crate) fn whole<T: TryFrom<i64>>(value: &DeValue<'_>) -> Option<T> {
-    let integer = value.as_integer()?;
-    let number = i64::from_str_radix(integer.as_str(), integer.radix()).ok()?;
-    T::try_from(number).ok()
 }
 
 /// Returns a value as errors show it.

@@ -1,55 +1,49 @@
 //! Which certificates are trusted when we are an HTTPS client: of the token issuer, or of a server that the
 //! command line queries.
 
-use std::{
-    env,
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs::File, io::Read, path::Path, sync::Arc};
 
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 /// Limit on bytes of a certificate bundle: those of common systems take some 250 KiB.
 const BUNDLE_BYTES_MAX: u64 = 8 << 20;
-/// Where systems keep their trusted certificates (Debian, Fedora, SUSE, Alpine and the BSDs).
-const BUNDLES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
-/// Configures TLS by rustls to trust the certificates (PEM) of `named`, else those of the file that
-/// `SSL_CERT_FILE` names, else the system's: an internal service often has a certificate of the company's own
-/// authority, which the system trusts but no built-in list contains.
+/// Configures TLS by rustls to trust the certificates (PEM) of `named`, else those of the file and directory
+/// that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, else the system's: an internal service often has a
+/// certificate of the company's own authority, which the system trusts but no built-in list contains.
 ///
 /// # Errors
 /// A sentence, if there is no such file, or no certificate in it.
 pub fn tls(named: Option<&Path>) -> Result<TlsConfig, String> {
-    let variable = || env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let system = || BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file());
-    let bundle = named
-        .map(Path::to_path_buf)
-        .or_else(variable)
-        .or_else(system)
-        .ok_or("the system has no certificates to trust; name some")?;
-    let certificates: Vec<Certificate<'static>> =
-        parse_pem(read_bounded(&bundle, BUNDLE_BYTES_MAX)?.as_bytes())
-            .filter_map(|item| match item {
-                Ok(PemItem::Certificate(certificate)) => Some(certificate),
-                _ => None,
-            })
-            .collect();
-    if certificates.is_empty() {
-        return Err(format!("{} holds no certificates", bundle.display()));
-    }
+    let certificates = named.map_or_else(of_system, of_file)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     Ok(TlsConfig::builder()
         .root_certs(RootCerts::new_with_certs(&certificates))
         .unversioned_rustls_crypto_provider(provider)
         .build())
+}
+
+fn of_file(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
+    let text = read_bounded(path, BUNDLE_BYTES_MAX)?;
+    let certificate = |item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    };
+    let certificates: Vec<_> = parse_pem(text.as_bytes()).filter_map(certificate).collect();
+    if certificates.is_empty() {
+        return Err(format!("{} holds no certificates", path.display()));
+    }
+    Ok(certificates)
+}
+
+/// A certificate that cannot be read does not make the others useless.
+fn of_system() -> Result<Vec<Certificate<'static>>, String> {
+    let found = rustls_native_certs::load_native_certs();
+    if found.certs.is_empty() {
+        let reasons: String = found.errors.iter().map(|error| format!(": {error}")).collect();
+        return Err(format!("the system has no certificates to trust; name some{reasons}"));
+    }
+    Ok(found.certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect())
 }
 
 /// Reads the text of a file, up to a limit in bytes.

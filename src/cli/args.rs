@@ -1,9 +1,13 @@
 //! Arguments shared by several commands, and their resolution.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     exit::{Exit, Failure},
+    flags::{Flags, OfDataDir, OfPlan},
     screen,
 };
 use crate::{
@@ -17,10 +21,8 @@ use crate::{
 /// Which data directory.
 #[derive(clap::Args, Clone, Default, Debug)]
 pub(super) struct DataDirArgs {
-    /// Data directory [default: snapshots/live in a checkout, else $XDG_STATE_HOME/upline, else
-    /// ~/.local/state/upline]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<String>,
+    #[command(flatten)]
+    flags: Flags<OfDataDir>,
     /// Configuration file (TOML); also UPLINE_CONFIG
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -42,17 +44,7 @@ impl TreeName {
 }
 
 /// Which plan, for a new directory.
-#[derive(clap::Args, Clone, Default, Debug)]
-pub(super) struct PlanArgs {
-    /// Plan file for a new data directory; an existing one must agree with it [default: the plan in
-    /// plans/matrix.toml]
-    #[arg(long, value_name = "FILE")]
-    pub plan: Option<String>,
-    /// Width of the placement tree for a new data directory, in place of the plan's; an existing one must
-    /// agree with it
-    #[arg(long, value_name = "N")]
-    pub max_children: Option<String>,
-}
+pub(super) type PlanArgs = Flags<OfPlan>;
 
 impl DataDirArgs {
     /// Returns the configuration file to read, if any.
@@ -62,14 +54,24 @@ impl DataDirArgs {
         self.config.clone().or_else(variable)
     }
 
-    /// Builds the configuration from these flags, the environment and the configuration file.
+    /// Names the directory as `--data-dir` does.
+    pub fn set(&mut self, directory: &Path) {
+        self.flags.given.insert("data_dir", directory.display().to_string());
+    }
+
+    /// Returns whether `--data-dir` was given.
+    pub fn is_given(&self) -> bool {
+        !self.flags.given.is_empty()
+    }
+
+    /// Builds the configuration from these and more flags (texts by key), the environment and the
+    /// configuration file.
     ///
     /// # Errors
     /// Every error found in it.
-    pub fn resolve(&self, plan: &PlanArgs, more: BTreeMap<&'static str, String>) -> Result<Config, Failure> {
+    pub fn resolve(&self, more: BTreeMap<&'static str, String>) -> Result<Config, Failure> {
         let mut flags = more;
-        let own = [("data_dir", &self.data_dir), ("plan", &plan.plan), ("max_children", &plan.max_children)];
-        flags.extend(own.into_iter().filter_map(|(key, text)| Some((key, text.clone()?))));
+        flags.extend(self.flags.given.clone());
         let config = Config::resolve(&Sources::of_process(flags, self.config.clone()))?;
         for warning in &config.warnings {
             screen::tell(&format!("upline: {warning}"));

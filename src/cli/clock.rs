@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    DataDirArgs, PlanArgs,
+    DataDirArgs,
     exit::{Exit, Failure},
     remote::{self, Remote},
     screen,
@@ -61,7 +61,7 @@ fn show(asked: &Asked) -> Result<(), Failure> {
 }
 
 fn show_directory(asked: &Asked) -> Result<(), Failure> {
-    let config = asked.data_dir.resolve(&PlanArgs::default(), [].into())?;
+    let config = asked.data_dir.resolve([].into())?;
     let mut loading = screen::Loading::new();
     let loaded = engine::load(&Disk::shared(), &config.data_dir, &mut |progress| loading.show(progress))?;
     loading.finish();

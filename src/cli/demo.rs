@@ -57,7 +57,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
-    if args.no_serve && args.serve.data_dir.data_dir.is_none() {
+    if args.no_serve && !args.serve.data_dir.is_given() {
         let message = "--no-serve makes a network and stops, so it needs --data-dir: without one the network would be thrown away at once";
         return Err(Failure::new(Exit::Usage, message));
     }
@@ -65,9 +65,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
     let mut serve_args = args.serve.clone();
     // Without an explicit directory a demo leaves nothing behind, and never touches the default one.
-    let is_temporary = serve_args.data_dir.data_dir.is_none();
+    let is_temporary = !serve_args.data_dir.is_given();
     if is_temporary {
-        serve_args.data_dir.data_dir = Some(std::env::temp_dir().display().to_string());
+        serve_args.data_dir.set(&std::env::temp_dir());
     }
     // Checked before anything is created that would be left behind.
     let (mut config, plan) = interrupt.interruptible(NO_NETWORK, || {

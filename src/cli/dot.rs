@@ -12,7 +12,7 @@ use petgraph::{
 };
 use serde_json::json;
 
-use super::{DataDirArgs, PlanArgs, TreeName, exit::Failure, names::find_member, screen};
+use super::{DataDirArgs, TreeName, exit::Failure, names::find_member, screen};
 use crate::{
     core::{
         state::State,
@@ -43,7 +43,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
+    let config = args.data_dir.resolve([].into())?;
     let loaded = engine::load(&Disk::shared(), &config.data_dir, &mut |_| {})?;
     let state = &loaded.state;
     let tree = args.tree.tree();

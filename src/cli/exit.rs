@@ -127,14 +127,13 @@ impl From<durability::Error> for Failure {
             }
             Error::Io { .. }
             | Error::PreviousIo { .. }
-            | Error::NoNextSegment { .. }
+            | Error::NoRoom { .. }
             | Error::TooManyReaders { .. }
             | Error::ReadOnly
             | Error::GroupTooLarge { .. }
             | Error::Unstorable(_)
             | Error::OutOfOrder { .. }
             | Error::BelowRetained { .. }
-            | Error::BelowSnapshot { .. }
             | Error::BadImage(_) => Exit::Failed,
         };
         Self::new(exit, error)
@@ -197,7 +196,8 @@ impl From<OpenError> for Failure {
             | OpenError::Digest { .. }
             | OpenError::OutcomeDiffers { .. }
             | OpenError::Replay { .. }
-            | OpenError::Gap { .. } => return Self::new(Exit::Damaged, format!("{error}{RESTORE}")),
+            | OpenError::Gap { .. }
+            | OpenError::Short { .. } => return Self::new(Exit::Damaged, format!("{error}{RESTORE}")),
             OpenError::Thread(_) => Exit::Failed,
         };
         Self::new(exit, error)

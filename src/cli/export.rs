@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    DataDirArgs, PlanArgs,
+    DataDirArgs,
     exit::{Exit, Failure},
     files::{self, Named},
     interrupt::Interrupt,
@@ -158,7 +158,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// Loads the network, after checking that its files can be written.
 fn load(args: &Args) -> Result<Loaded, Failure> {
-    let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
+    let config = args.data_dir.resolve([].into())?;
     check_files(args, &config.data_dir)?;
     let mut loading = screen::Loading::new();
     let loaded = engine::load(&Disk::shared(), &config.data_dir, &mut |progress| loading.show(progress))?;

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    DataDirArgs, PlanArgs,
+    DataDirArgs,
     exit::{Exit, Failure},
     screen,
 };
@@ -122,7 +122,7 @@ fn inspect_log(args: &LogArgs) -> Result<(), Failure> {
     if args.to < args.from {
         return Err(Failure::new(Exit::Usage, format!("--from {} is after --to {}", args.from, args.to)));
     }
-    let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
+    let config = args.data_dir.resolve([].into())?;
     let (storage, path) = (Disk::shared(), config.data_dir.as_path());
     check_is_directory(&storage, path)?;
     let mut lines = Lines::new(args.json);
@@ -397,7 +397,7 @@ fn inspect_snapshots(args: &SnapshotArgs) -> Result<(), Failure> {
     let (files, directory) = match &args.file {
         Some(file) => (vec![file.clone()], None),
         None => {
-            let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
+            let config = args.data_dir.resolve([].into())?;
             check_is_directory(&storage, &config.data_dir)?;
             (inspect::snapshot_files(&storage, &config.data_dir)?, Some(config.data_dir))
         }

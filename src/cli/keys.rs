@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    DataDirArgs, PlanArgs, announce,
+    DataDirArgs, announce,
     exit::{Exit, Failure},
     screen,
 };
@@ -83,14 +83,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 impl Common {
     fn file(&self) -> Result<KeyFile, Failure> {
-        let config = self.data_dir.resolve(&PlanArgs::default(), std::collections::BTreeMap::new())?;
+        let config = self.data_dir.resolve([].into())?;
         Ok(KeyFile::of(&config.data_dir))
     }
 
     /// The same, for an existing directory: a missing one has no keys to list, and a mistyped name should not
     /// look like a directory without any.
     fn file_that_is_there(&self) -> Result<KeyFile, Failure> {
-        let config = self.data_dir.resolve(&PlanArgs::default(), std::collections::BTreeMap::new())?;
+        let config = self.data_dir.resolve([].into())?;
         let path = &config.data_dir;
         let refused = |exit, reason: &dyn std::fmt::Display| {
             Err(Failure::new(exit, format!("{}: {reason}", path.display())))

@@ -6,7 +6,6 @@
 
 mod announce;
 mod args;
-mod auth_args;
 mod bench;
 mod clock;
 mod command_line;
@@ -16,6 +15,7 @@ mod dot;
 mod exit;
 mod export;
 mod files;
+mod flags;
 mod import;
 mod inspect;
 mod interrupt;

@@ -10,6 +10,7 @@ use crate::{
     core::{
         Actor,
         command::{Command, ImportEntry, Outcome, Rejection, Stamped, TriggerBonus},
+        judge_carried_id,
         state::State,
         types::Timestamp,
     },
@@ -90,8 +91,7 @@ impl Network {
 
     /// Rejects imported row ids that the network would generate itself.
     fn judge_row_id(&self, id: Option<[u8; 16]>) -> Result<(), Rejection> {
-        let is_ours = |id| self.row_ids.is_some_and(|row_ids| row_ids.decode(id).is_some());
-        if id.is_some_and(is_ours) { Err(Rejection::RowIdTaken) } else { Ok(()) }
+        self.row_ids.as_ref().map_or(Ok(()), |row_ids| judge_carried_id(row_ids, id))
     }
 
     /// Signs up the members of a generated network, and fires `trigger` once for each. `look` is called with

@@ -8,7 +8,7 @@ use super::{
     exit::{Exit, Failure},
     screen,
 };
-use crate::{config, core::plan::Plan, plan_file};
+use crate::{config, core::plan::Plan, plan_document::print_percent, plan_file};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let canonical = parsed.as_ref().ok().map(plan_file::to_text);
     let warned = parsed.iter().flat_map(Plan::above_whole);
     let warnings: Vec<_> = warned
-        .map(|warning| json!({"trigger": warning.trigger, "basis_points": warning.basis_points, "detail": warning.to_string()}))
+        .map(|warning| json!({"trigger": warning.trigger, "percent": print_percent(warning.basis_points), "detail": warning.to_string()}))
         .collect();
     let object = json!({"command": "plan check", "valid": parsed.is_ok(), "errors": errors, "warnings": warnings, "canonical": canonical});
     match parsed {

@@ -40,7 +40,7 @@ pub(super) struct Args {
     /// File with a key's id and secret; without it UPLINE_API_KEY and UPLINE_API_SECRET, if they are set
     #[arg(long, value_name = "FILE", requires = "url")]
     key_file: Option<PathBuf>,
-    /// Certificates (PEM) to trust for https [default: SSL_CERT_FILE, else the system's]
+    /// Certificates (PEM) to trust for https [default: SSL_CERT_FILE and SSL_CERT_DIR, else the system's]
     #[arg(long, value_name = "FILE", requires = "url")]
     ca_file: Option<PathBuf>,
 }

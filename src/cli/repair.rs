@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    DataDirArgs, PlanArgs,
+    DataDirArgs,
     exit::{Exit, Failure},
     screen,
 };
@@ -44,7 +44,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
+    let config = args.data_dir.resolve([].into())?;
     let data_dir = config.data_dir.as_path();
     let repair = Repair::look(&Disk::shared(), data_dir).map_err(|error| beyond_repair(error, data_dir))?;
     let look = repair.found();

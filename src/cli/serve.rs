@@ -1,16 +1,16 @@
 //! `upline serve`: opens the data directory and serves it until stopped.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
-    DataDirArgs, PlanArgs, announce, auth_args,
+    DataDirArgs, PlanArgs, announce,
     clock::in_words,
     descriptors,
     exit::{Exit, Failure},
+    flags::{Flags, OfServer},
     interrupt::{Hangups, Interrupt},
     log_options, logging, plan_choice, screen,
 };
@@ -33,57 +33,8 @@ pub(super) struct Args {
     pub data_dir: DataDirArgs,
     #[command(flatten)]
     pub plan: PlanArgs,
-    /// Address or host name, and port, to listen on; port 0 takes any free one [default: 127.0.0.1:8000]
-    #[arg(long, value_name = "ADDRESS")]
-    addr: Option<String>,
-    /// A second address for probes, metrics and operators, whose connections are counted apart [default:
-    /// none]
-    #[arg(long, value_name = "ADDRESS")]
-    ops_addr: Option<String>,
-    /// Allow an address that other machines can reach, without any authorization
-    #[arg(long)]
-    insecure: bool,
     #[command(flatten)]
-    auth: auth_args::AuthArgs,
-    /// Commands between two snapshots; 0 is never [default: 1000000]
-    #[arg(long, value_name = "N")]
-    snapshot_every_commands: Option<String>,
-    /// Seconds between two snapshots; 0 is never [default: 900]
-    #[arg(long, value_name = "SECONDS")]
-    snapshot_every_seconds: Option<String>,
-    /// Size of a log segment, in bytes or with K, M, G or T [default: 64M]
-    #[arg(long, value_name = "SIZE")]
-    segment_bytes: Option<String>,
-    /// Keep at most so much archived log, in bytes or with K, M, G or T [default: all]
-    #[arg(long, value_name = "SIZE")]
-    log_retention_bytes: Option<String>,
-    /// Keep archived log for so many days [default: for ever]
-    #[arg(long, value_name = "DAYS")]
-    log_retention_days: Option<String>,
-    /// Seconds that the clock may jump before writes are refused; 0 is no limit [default: 600]
-    #[arg(long, value_name = "SECONDS")]
-    clock_jump_max: Option<String>,
-    /// Connections at once [default: 10000]
-    #[arg(long, value_name = "N")]
-    connections_max: Option<String>,
-    /// Connections at once of one address that is no trusted proxy; 0 is no limit [default: 1024]
-    #[arg(long, value_name = "N")]
-    connections_per_address: Option<String>,
-    /// Time that running requests get when the server stops [default: 7]
-    #[arg(long, value_name = "SECONDS")]
-    drain_seconds: Option<String>,
-    /// Switch GET /user/add_test_data on; it only ever fills an empty network
-    #[arg(long)]
-    test_data: bool,
-    /// Whether the text "None" as parent_id is null, as the original's gateway means it [default: true]
-    #[arg(long, value_name = "true|false")]
-    none_parent_is_null: Option<String>,
-    /// text, json, or auto: text on a terminal [default: auto]
-    #[arg(long, value_name = "FORMAT")]
-    log_format: Option<String>,
-    /// What is logged, e.g. `warn` or `info,upline::http=debug` [default: info]
-    #[arg(long, value_name = "FILTER")]
-    log: Option<String>,
+    flags: Flags<OfServer>,
 }
 
 impl Args {
@@ -92,28 +43,9 @@ impl Args {
     /// # Errors
     /// Every error found in it.
     pub fn config(&self) -> Result<Config, Failure> {
-        let texts = [
-            ("addr", &self.addr),
-            ("ops_addr", &self.ops_addr),
-            ("snapshot_every_commands", &self.snapshot_every_commands),
-            ("snapshot_every_seconds", &self.snapshot_every_seconds),
-            ("segment_bytes", &self.segment_bytes),
-            ("log_retention_bytes", &self.log_retention_bytes),
-            ("log_retention_days", &self.log_retention_days),
-            ("clock_jump_max", &self.clock_jump_max),
-            ("connections_max", &self.connections_max),
-            ("connections_per_address", &self.connections_per_address),
-            ("drain_seconds", &self.drain_seconds),
-            ("none_parent_is_null", &self.none_parent_is_null),
-            ("log_format", &self.log_format),
-            ("log", &self.log),
-        ];
-        let mut flags: BTreeMap<&'static str, String> =
-            texts.into_iter().filter_map(|(key, text)| Some((key, text.clone()?))).collect();
-        flags.extend(self.auth.flags());
-        let switches = [("insecure", self.insecure), ("test_data", self.test_data)];
-        flags.extend(switches.into_iter().filter(|(_, on)| *on).map(|(key, _)| (key, "true".into())));
-        self.data_dir.resolve(&self.plan, flags)
+        let mut flags = self.flags.given.clone();
+        flags.extend(self.plan.given.clone());
+        self.data_dir.resolve(flags)
     }
 }
 

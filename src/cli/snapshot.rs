@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    DataDirArgs, PlanArgs,
+    DataDirArgs,
     exit::{Exit, Failure},
     log_options,
     remote::{self, Remote},
@@ -57,7 +57,7 @@ fn by_server(remote: &Remote) -> Result<Value, Failure> {
 
 /// Opens the directory as a server would, takes the snapshot, and closes it again.
 fn of_directory(args: &DataDirArgs) -> Result<Value, Failure> {
-    let config = args.resolve(&PlanArgs::default(), [].into())?;
+    let config = args.resolve([].into())?;
     let storage = Disk::shared();
     if DataDir::is_free(&storage, &config.data_dir)? {
         // Opening would create one.

@@ -2,7 +2,7 @@
 //! a running server.
 
 use super::{
-    DataDirArgs, PlanArgs,
+    DataDirArgs,
     exit::{Exit, Failure},
     remote::{self, Remote},
     screen,
@@ -35,7 +35,7 @@ impl Args {
         if let Some(url) = &self.remote.url {
             return Ok(Source::Server(Remote::new(url, &self.remote)?));
         }
-        let config = self.data_dir.resolve(&PlanArgs::default(), [].into())?;
+        let config = self.data_dir.resolve([].into())?;
         let mut loading = screen::Loading::new();
         let loaded = engine::load(&Disk::shared(), &config.data_dir, &mut |progress| loading.show(progress));
         loading.finish();

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     core::{Digest, plan::Plan, state::State},
     durability::{
-        DataDir, Error, Genesis, LogOptions,
+        DataDir, Error, Genesis, Journal, LogOptions,
         storage::{Disk, Storage},
     },
     engine::{self, MemberDirectory, NETWORK_ID, PlanChoice, RowIds, system_clock},
@@ -140,7 +140,7 @@ impl Target {
             return Ok(());
         }
         let mut opened = DataDir::open(&self.storage, &self.path, self.log)?;
-        if opened.journal.figures().written_lsn != lsn {
+        if opened.journal.hard_state().durable_lsn != lsn {
             let message =
                 format!("{} was written to meanwhile; nothing was imported, try again", self.path.display());
             return Err(Failure::new(Exit::Locked, message));

@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::{
-    DataDirArgs, PlanArgs,
+    DataDirArgs,
     clock::in_words,
     exit::{Exit, Failure},
     screen,
@@ -62,7 +62,7 @@ fn damage_of_the_past(loaded: &engine::Loaded) -> Result<Vec<String>, Failure> {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
-    let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
+    let config = args.data_dir.resolve([].into())?;
     let mut loading = screen::Loading::new();
     let loaded = engine::load(&Disk::shared(), &config.data_dir, &mut |progress| loading.show(progress))?;
     loading.finish();

@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use super::{
     place,
-    settings::{SETTINGS, Setting, variable},
+    settings::{SETTINGS, Setting},
 };
 use crate::toml_reader::{FILE_BYTES_MAX, Fields, Reader, describe};
 
@@ -79,13 +79,9 @@ impl Sources {
 pub(super) fn pick(setting: &Setting, sources: &Sources, file: &BTreeMap<&'static str, Given>) -> Given {
     let key = setting.key;
     if let Some(text) = sources.flags.get(key) {
-        return Given {
-            key,
-            text: text.clone(),
-            origin: Origin::Flag(format!("--{}", key.replace('_', "-"))),
-        };
+        return Given { key, text: text.clone(), origin: Origin::Flag(format!("--{}", setting.flag())) };
     }
-    let variable = variable(key);
+    let variable = setting.variable();
     if let Some(text) = sources.environment.get(&variable).filter(|text| !text.is_empty()) {
         return Given { key, text: text.clone(), origin: Origin::Environment(variable) };
     }
@@ -119,7 +115,7 @@ pub(super) fn use_original_environment(sources: &Sources, given: &mut [Given], w
         warnings.push(format!("ignored, since there is no database and no cache: {}", original.join(", ")));
     }
     let is_known = |name: &str| {
-        OTHER_VARIABLES.contains(&name) || SETTINGS.iter().any(|setting| variable(setting.key) == name)
+        OTHER_VARIABLES.contains(&name) || SETTINGS.iter().any(|setting| setting.variable() == name)
     };
     let unknown = |name: &&String| name.starts_with("UPLINE_") && !is_known(name);
     let unknown: Vec<&str> = sources.environment.keys().filter(unknown).map(String::as_str).collect();

@@ -55,12 +55,14 @@ pub use self::{
     requests::{
         command,
         keys::{KEY_STEP_MAX, KEY_TIME, KEYS_MAX},
+        rules::judge_carried_id,
         unchanged::{UNCHANGED_MAX, Unchanged},
     },
     state::{
         bonus::ShareFate,
         image,
         payout::Payout,
+        plans::{PLAN_VERSIONS_MAX, PlanVersion, PlanVersions},
         prepare::{Need, Preparation},
         recompute::{
             counts as recomputed_counts, ranks as recomputed_ranks, ranks_from as recomputed_ranks_from,
@@ -72,6 +74,7 @@ pub use self::{
     tree::{preorder::Preorder, recount::Counts},
     words::{
         actor::{ACTOR_ID_BYTES_MAX, Actor, ActorKind},
+        row_ids::RowIds,
         row_kind::RowKind,
         types::{self, ADMIN_LEVELS_MAX, ADMINS_MAX},
     },

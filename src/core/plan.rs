@@ -141,7 +141,7 @@ impl PlacementRule {
     ];
 
     /// The name in plan files and requests.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             PlacementRule::BreadthFirst => "breadth-first",
             PlacementRule::BreadthFirstBySlot => "breadth-first-by-slot",
@@ -350,36 +350,38 @@ impl Plan {
     }
 
     fn validate_bonuses(&self, errors: &mut Errors) {
-        errors.require(self.bonuses.len() <= TRIGGERS_MAX, "bonus", || {
+        errors.require(self.bonuses.len() <= TRIGGERS_MAX, "trigger", || {
             format!("at most {TRIGGERS_MAX} triggers")
         });
-        for (position, rule) in self.bonuses.iter().enumerate() {
-            let field = |name: &str| format!("bonus[{position}].{name}");
+        // Further ones are refused as a whole; comparing all of them would take quadratic time.
+        for (position, rule) in self.bonuses.iter().enumerate().take(TRIGGERS_MAX) {
+            let field = |name: &str| format!("trigger[{position}].{name}");
             errors.require(!rule.admins_beyond || self.counts(rule.tree), &field("admins_beyond"), || {
                 "needs the tree counted, to find who is above whom".into()
             });
-            errors.require(is_trigger_name(&rule.trigger), &field("trigger"), || {
+            errors.require(is_trigger_name(&rule.trigger), &field("id"), || {
                 format!("must be 1 to {NAME_BYTES_MAX} of a-z, 0-9, `_`, `-`, and not `registration`")
             });
             let repeated = self.bonuses[..position].iter().any(|earlier| earlier.trigger == rule.trigger);
-            errors.require(!repeated, &field("trigger"), || format!("`{}` is there twice", rule.trigger));
+            errors.require(!repeated, &field("id"), || format!("`{}` is there twice", rule.trigger));
             let levels = rule.pay.levels();
-            errors.require((1..=usize::from(self.level_cap)).contains(&levels), &field("levels"), || {
+            let rate = field(match rule.pay {
+                LevelPay::Fixed(_) => "rate.money",
+                LevelPay::Share(_) => "rate.percent",
+            });
+            errors.require((1..=usize::from(self.level_cap)).contains(&levels), &rate, || {
                 format!("pays {levels} levels, must be between 1 and the level cap of {}", self.level_cap)
             });
             match &rule.pay {
                 LevelPay::Fixed(amounts) => {
                     let good = amounts.iter().all(|amount| 0 <= amount.0 && amount.in_range());
-                    errors.require(good, &field("amounts"), || "an amount is negative or too large".into());
+                    errors.require(good, &rate, || "an amount is negative or too large".into());
                 }
                 LevelPay::Share(rates) => {
-                    errors.require(
-                        rates.iter().all(|rate| *rate <= RATE_MAX),
-                        &field("basis_points"),
-                        || format!("at most {}", RATE_MAX.0),
-                    );
+                    let good = rates.iter().all(|rate| *rate <= RATE_MAX);
+                    errors.require(good, &rate, || format!("at most {} percent", RATE_MAX.0 / 100));
                     errors.require(!rule.on_registration, &field("on_registration"), || {
-                        "a signup has no amount to take basis points of".into()
+                        "a signup has no amount to take a share of".into()
                     });
                 }
             }
@@ -392,9 +394,9 @@ impl Plan {
             RankRule::Thresholds { .. } => RANKS_MAX,
             RankRule::LevelFill { .. } => usize::from(self.level_cap),
         };
-        errors.require(steps.len() <= most, "rank", || format!("at most {most} ranks"));
+        errors.require(steps.len() <= most, "ladder.live.rank", || format!("at most {most} ranks"));
         for (position, step) in steps.iter().enumerate() {
-            let field = |name: &str| format!("rank[{position}].{name}");
+            let field = |name: &str| format!("ladder.live.rank[{position}].{name}");
             errors.require(is_name(&step.name), &field("name"), || {
                 format!("must have 1 to {NAME_BYTES_MAX} bytes and no control characters")
             });

@@ -43,10 +43,10 @@ pub enum Error {
     /// checks, helps.
     #[error("the log is closed for writing since an earlier failure: {first}")]
     PreviousIo { first: Arc<str> },
-    /// The active segment is full, and the next one cannot be prepared at present. Nothing was written;
-    /// preparing it is being retried.
-    #[error("the log is full until segment {number} can be made: {why}")]
-    NoNextSegment { number: u64, why: Arc<str> },
+    /// The log is full, and cannot make what it needs to go on at present. Nothing was written; making it is
+    /// being retried.
+    #[error("the log is full until {needs} can be made: {why}")]
+    NoRoom { needs: Arc<str>, why: Arc<str> },
     /// The log was opened read-only.
     #[error("the data directory was opened for reading only")]
     ReadOnly,
@@ -65,9 +65,6 @@ pub enum Error {
     /// The limit on concurrent log readers is reached.
     #[error("{most} readers of the log are busy, and there may be no more")]
     TooManyReaders { most: usize },
-    /// The log must not be cut below what a snapshot covers.
-    #[error("the log cannot be cut after LSN {after}: a snapshot holds commands up to {floor}")]
-    BelowSnapshot { after: u64, floor: u64 },
     /// What was pushed to a snapshot differs from what its header announced.
     #[error("a snapshot cannot be written: {0}")]
     BadImage(String),

@@ -1,10 +1,10 @@
-//! Unfinished files of a directory that is being opened. Each is looked at before it goes: it must be what
-//! its name claims.
+//! Unfinished files of a directory that is being opened. Each is checked before it is removed: it must be
+//! what its name claims.
 //!
-//! What a killed process leaves holds nothing that is not elsewhere: a prepared segment is zeros, one that
-//! was being rewritten holds commands that the log has, an unfinished snapshot lacks its end, and one that
-//! lacks nothing but its name gets that. A file that holds more got its name some other way. It is refused
-//! and stays.
+//! A killed process leaves nothing that is not stored elsewhere: a prepared segment is zeros, one that was
+//! being rewritten holds commands that the log has, an unfinished snapshot lacks its end, and one that lacks
+//! only its name gets it. A file that holds more, or commands other than those of the log, got its name some
+//! other way. It is refused and kept.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,8 @@ use super::{
     error::{Error, Result},
     instance::Instance,
     log::{
-        frame::{self, Form},
+        chain,
+        frame::{self, End, Form, Header},
         segment::{Parsed, SegmentHeader},
         whole::read_whole,
     },
@@ -23,18 +24,18 @@ use super::{
     storage::{Access, Storage},
 };
 
-/// Bytes that are written once more at a time.
+/// Bytes rewritten at a time.
 const COPIED_BYTES: usize = 1 << 20;
 
 /// What the log is known to hold.
 pub(super) trait Holdings {
-    /// The LSN after the last one that segment `number` holds; `None` where there is no such segment.
+    /// Returns the LSN after the last one that segment `number` holds; `None` if there is no such segment.
     fn next_lsn_of(&self, number: u64) -> Option<u64>;
-    /// The last LSN of the log.
+    /// Returns the last LSN of the log.
     fn last_lsn(&self) -> u64;
 }
 
-/// An unfinished file, which may go; or a whole snapshot, which only lacks its name.
+/// An unfinished file, which may be removed; or a complete snapshot, which only lacks its name.
 #[derive(Clone, Debug)]
 pub(super) struct Leftover {
     path: PathBuf,
@@ -42,13 +43,13 @@ pub(super) struct Leftover {
 }
 
 impl Leftover {
-    /// The file, if it is a whole snapshot.
+    /// Returns the file, if it is a complete snapshot.
     pub(super) fn whole_snapshot(&self) -> Option<(&Path, &Manifest)> {
         self.whole.as_deref().map(|manifest| (&*self.path, manifest))
     }
 
-    /// Gives a whole snapshot its name, where nothing has that, and removes any other file. The names are not
-    /// synced.
+    /// Gives a complete snapshot its name, unless that is taken, and removes any other file. The names are
+    /// not synced.
     ///
     /// # Errors
     /// `Io`.
@@ -56,21 +57,20 @@ impl Leftover {
         let is_file = |path: &Path| storage.is_file(path).map_err(Error::io("look at", path));
         let own = self.whole.as_deref().map(|manifest| paths.snapshot(manifest.lsn));
         match own {
-            // The process ended before the renaming, or somebody renamed it.
+            // The process ended before the rename, or somebody renamed the file.
             Some(own) if !is_file(&own)? => {
                 make_durable(storage, &self.path)?;
                 storage.rename(&self.path, &own).map_err(Error::io("rename", &self.path))
             }
-            // A cut that was finished took its own away.
+            // A finished cut already removed its own file.
             _ if is_file(&self.path)? => storage.remove(&self.path).map_err(Error::io("remove", &self.path)),
             _ => Ok(()),
         }
     }
 }
 
-/// Makes what is read of a file durable. The process that wrote it may have ended before its sync, or with
-/// one that failed: what a failed sync lost is not written by the next one, so the content is written once
-/// more.
+/// Makes what was read of a file durable. The process that wrote it may have ended before its sync, or with a
+/// failed one. The next sync does not write what a failed one lost, so the content is rewritten.
 fn make_durable(storage: &dyn Storage, path: &Path) -> Result<()> {
     let file = storage.open(path, Access::ReadWrite).map_err(Error::io("open", path))?;
     let len = file.len().map_err(Error::io("look at", path))?;
@@ -85,10 +85,11 @@ fn make_durable(storage: &dyn Storage, path: &Path) -> Result<()> {
     file.sync_all().map_err(Error::io("sync", path))
 }
 
-/// The unfinished files, which may go or be finished. Names that no process of ours gives are not among them.
+/// Returns the unfinished files that may be removed or completed. Names that our processes never give are
+/// skipped.
 ///
 /// # Errors
-/// `Damaged` naming the first file that holds what is nowhere else; `Io`.
+/// `Damaged` naming the first file that holds something unique; `Io`.
 pub(super) fn unfinished(
     storage: &dyn Storage,
     paths: &Paths,
@@ -99,7 +100,7 @@ pub(super) fn unfinished(
     for (path, kind) in named(storage, paths)? {
         let whole = match kind {
             Kind::Segment(number) => {
-                check_segment(storage, &path, number, instance, log)?;
+                check_segment(storage, paths, (&path, number), instance, log)?;
                 None
             }
             Kind::Snapshot => check_snapshot(storage, &path, instance, log)?,
@@ -110,45 +111,56 @@ pub(super) fn unfinished(
     Ok(leftovers)
 }
 
-/// For a repair, which keeps such files whatever they are: each, and the highest LSN that it tells of, if
-/// any.
+/// What a repair, which keeps all unfinished files, learns about one.
+pub(super) struct Told {
+    pub path: PathBuf,
+    /// The highest LSN that it mentions, if any.
+    pub lsn: Option<u64>,
+    /// It is a segment whose commands differ from those of the log.
+    pub differs: bool,
+}
+
+/// Returns all unfinished files, for a repair.
 ///
 /// # Errors
 /// `Io`.
-pub(super) fn told(
-    storage: &dyn Storage,
-    paths: &Paths,
-    instance: &Instance,
-) -> Result<Vec<(PathBuf, Option<u64>)>> {
+pub(super) fn told(storage: &dyn Storage, paths: &Paths, instance: &Instance) -> Result<Vec<Told>> {
     let mut all = Vec::new();
     for (path, kind) in named(storage, paths)? {
-        let lsn = match kind {
+        let (mut lsn, mut differs) = (None, false);
+        match kind {
             Kind::Segment(number) => match read_whole(storage, &path) {
-                Ok(content) => next_lsn_in(&content, number, instance).map(|next| next - 1),
-                Err(Error::Damaged(_)) => None,
+                Ok(content) => {
+                    lsn = next_lsn_in(&content, number, instance).map(|next| next - 1);
+                    let named = paths.segment(number);
+                    if storage.is_file(&named).map_err(Error::io("look at", &named))? {
+                        differs = first_other(&content, &read_whole(storage, &named)?).is_some();
+                    }
+                }
+                Err(Error::Damaged(_)) => {}
                 Err(error) => return Err(error),
             },
             Kind::Snapshot => {
                 let manifest = inspect_snapshot(storage, &path)?.manifest;
-                manifest
+                lsn = manifest
                     .filter(|manifest| manifest.instance == instance.id.0)
-                    .map(|manifest| manifest.durable_lsn)
+                    .map(|manifest| manifest.durable_lsn);
             }
-            Kind::Cut => None,
-        };
-        all.push((path, lsn));
+            Kind::Cut => {}
+        }
+        all.push(Told { path, lsn, differs });
     }
     Ok(all)
 }
 
-/// What a name claims of an unfinished file.
+/// What the name of an unfinished file claims it to be.
 enum Kind {
     Segment(u64),
     Snapshot,
     Cut,
 }
 
-/// The unfinished files with names that processes of ours give.
+/// Returns the unfinished files with names that our processes give.
 fn named(storage: &dyn Storage, paths: &Paths) -> Result<Vec<(PathBuf, Kind)>> {
     let mut found = Vec::new();
     for directory in [paths.log(), paths.snapshots()] {
@@ -170,7 +182,7 @@ fn named(storage: &dyn Storage, paths: &Paths) -> Result<Vec<(PathBuf, Kind)>> {
     Ok(found)
 }
 
-/// Names of files that look as if somebody had renamed them: for a refusal that misses them.
+/// Returns the names of files that look renamed, for the error that reports a file missing.
 pub(super) fn renamed(storage: &dyn Storage, directory: &Path) -> String {
     let names = storage.list(directory).unwrap_or_default();
     let mut names: Vec<String> = names.into_iter().filter(|name| name.ends_with(TEMPORARY)).collect();
@@ -184,8 +196,8 @@ pub(super) fn renamed(storage: &dyn Storage, directory: &Path) -> String {
 
 fn check_segment(
     storage: &dyn Storage,
-    path: &Path,
-    number: u64,
+    paths: &Paths,
+    (path, number): (&Path, u64),
     instance: &Instance,
     log: &dyn Holdings,
 ) -> Result<()> {
@@ -200,7 +212,17 @@ fn check_segment(
     }
     let Some(next_lsn) = next_lsn_in(&content, number, instance) else { return Ok(()) };
     match log.next_lsn_of(number) {
-        Some(held) if next_lsn <= held => Ok(()),
+        Some(held) if next_lsn <= held => {
+            match first_other(&content, &read_whole(storage, &paths.segment(number))?) {
+                None => Ok(()),
+                Some(lsn) => refuse(
+                    Some(lsn),
+                    format!(
+                        "it holds other commands from LSN {lsn} on than the segment that it should be a copy of"
+                    ),
+                ),
+            }
+        }
         Some(held) => refuse(
             Some(held),
             format!(
@@ -218,13 +240,59 @@ fn check_segment(
     }
 }
 
-/// The LSN after the last frame that verifies anywhere in a segment. Of a file that was being written when
-/// the power went, any sector may be missing.
+/// Returns the LSN after the last frame that verifies anywhere in a segment. In a file that was being written
+/// when the power failed, any sector may be missing.
 fn next_lsn_in(content: &[u8], number: u64, instance: &Instance) -> Option<u64> {
     let forms = [2, FORMAT_VERSION].map(|version| Form::new(version, &instance.id.0, number));
     let frames = frame::places(content)
         .filter_map(|at| forms.iter().find_map(|form| frame::parse_header(&content[at..], *form)));
     frames.map(|header| header.next_lsn()).max()
+}
+
+/// If the verified groups of an unfinished segment differ from those of the segment it should be a copy of,
+/// returns the LSN with which the first such group begins. A killed process leaves the same groups at the
+/// same places; only the last one may have fewer commands, if the log was to be cut in the middle of a group.
+///
+/// Marks and seals are not compared, since they hold no commands: a power failure may take the last mark of
+/// the segment but not that of its copy, and the next group is then written where the mark was.
+fn first_other(content: &[u8], held: &[u8]) -> Option<u64> {
+    let Some(Parsed::Header(header, _)) = held.first_chunk().map(SegmentHeader::parse) else { return None };
+    let forms = [2, FORMAT_VERSION].map(|version| Form::new(version, &header.instance, header.number));
+    let found = frame::places(content).filter_map(|at| {
+        let found = forms.iter().find_map(|form| frame::parse_header(&content[at..], *form))?;
+        Some((at, found))
+    });
+    let is_other = |at: usize, found: &Header| {
+        let there = held.get(at..).and_then(|rest| Some((frame::parse_header(rest, header.form())?, rest)));
+        there.is_none_or(|(there, rest)| !is_beginning((found, &content[at..]), (&there, rest)))
+    };
+    let groups = found.filter(|(_, found)| found.count != 0);
+    let others = groups.filter(|(at, found)| is_other(*at, found));
+    others.map(|(_, found)| found.first_lsn).min()
+}
+
+/// Returns whether a frame equals another one, or its beginning, as far as it is complete. Each comes with
+/// the bytes of its segment from there on.
+fn is_beginning((found, from): (&Header, &[u8]), (held, held_from): (&Header, &[u8])) -> bool {
+    let is_same = found == held;
+    let is_shorter = found.first_lsn == held.first_lsn && found.form == held.form && found.count < held.count;
+    match (body_of(found, from), body_of(held, held_from)) {
+        (Some(body), Some(held_body)) if is_same || is_shorter => {
+            let records = |body: &[u8]| chain::after(0, body, found.count.into());
+            is_same && body == held_body || is_shorter && records(&body) == records(&held_body)
+        }
+        _ => is_same || is_shorter,
+    }
+}
+
+/// Returns the plain body of a frame, if it verifies.
+fn body_of(header: &Header, from: &[u8]) -> Option<Vec<u8>> {
+    let whole = from.get(..header.frame_bytes())?;
+    let mut body = Vec::new();
+    (frame::check_end(header.form, whole) != End::BadBody).then(|| {
+        frame::plain_body(header, whole, &mut body);
+        body
+    })
 }
 
 fn check_snapshot(

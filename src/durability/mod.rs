@@ -30,12 +30,12 @@
 //!    [`Creation::finish`].
 //! 2. [`DataDir::open`]: build the state from [`Opened::snapshot`] and apply [`Opened::tail`], comparing the
 //!    outcome hash before each group. Continue with [`Opened::journal`]: `append`, `sync`, apply, answer;
-//!    after an idle moment `append` an empty group and `sync`.
+//!    after an idle moment `mark` and `sync`.
 //! 3. Now and then, from a frozen view at LSN `n` and concurrently with everything else:
 //!    [`SnapshotStore::begin`], push, publish with the log's durable LSN of that moment, at least `n`; then
 //!    [`Journal::purge_prefix`] up to [`Published::oldest_kept_lsn`].
 //!
-//! 4. To read past states: [`SnapshotStore::base_of`] an LSN, and from there [`LogView::read_range`] up to
+//! 4. To read past states: [`SnapshotStore::base_of`] an LSN, and from there [`LogReader::read_range`] up to
 //!    it.
 //!
 //! Dropping a journal does not sync: commands that were appended but not synced were never acknowledged.
@@ -52,15 +52,16 @@
 //!   the older one is used, and the damage reported.)
 //! - D4: after the first failed write or sync of a segment with commands, the log accepts no more: it returns
 //!   [`Error::PreviousIo`] and never retries. Preparing the next segment, which holds no commands, is retried
-//!   until it succeeds; [`LogHealth`] reports it, and so does [`Error::NoNextSegment`] once the active one is
-//!   full.
+//!   until it succeeds; [`LogHealth`] reports it, and so does [`Error::NoRoom`] once the active one is full.
 
 mod codec;
 mod data_dir;
 mod error;
 mod format;
+mod health;
 pub mod inspect;
 mod instance;
+mod journal;
 mod leftovers;
 mod lock;
 mod log;
@@ -83,15 +84,18 @@ mod tests;
 
 pub use self::{
     codec::{
-        DecodeError, EncodeError, RECORD_BYTES_MAX, TEXT_BYTES_MAX, decode_group, encode_group, record_bytes,
+        DecodeError, EncodeError, RECORD_BYTES_MAX, TEXT_BYTES_MAX, decode_group, encode_group, longest_text,
+        record_bytes, record_bytes_bound,
     },
     data_dir::{Creation, DataDir, Genesis},
     error::{Damage, Error, Result},
     format::FORMAT_VERSION,
+    health::{LogHealth, LogTrouble},
     instance::{Instance, InstanceId},
+    journal::{ChainAt, Figures, Group, GroupReader, HardState, Journal, LogReader, Purged},
     log::{
-        Appended, Figures, Group, GroupReader, Journal, LOG_READERS_MAX, LogHealth, LogOptions, LogTrouble,
-        LogView, Purged, Retention, SEGMENT_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+        FileJournal, LOG_READERS_MAX, LogOptions, Retention, SEGMENT_BYTES, SEGMENT_BYTES_MAX,
+        SEGMENT_BYTES_MIN,
     },
     pending::PendingCut,
     recovery::{Opened, Report, TornTail},

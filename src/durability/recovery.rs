@@ -12,11 +12,13 @@ use super::{
     FORMAT_VERSION,
     data_dir::DataDir,
     error::{Damage, Error, Result},
+    health::LogHealth,
     instance::Instance,
+    journal::{GroupReader, LogReader},
     leftovers::{self, Holdings, Leftover},
     log::{
-        FileJournal, GroupReader, Journal, JournalStart, LogHealth, LogIndex, LogOptions, LogView, Next,
-        Readers, Retention, SegmentEntry, SharedIndex,
+        FileJournal, FileLog, JournalStart, LogIndex, LogOptions, Next, Readers, Retention, SegmentEntry,
+        SharedIndex,
         evidence::{self, Evidence},
         frame,
         position::Position,
@@ -42,8 +44,8 @@ pub struct Opened {
     /// The newest snapshot that verifies.
     pub snapshot: SnapshotReader,
     /// The groups after the snapshot. Each comes with the outcome hash that must hold before it.
-    pub tail: GroupReader,
-    pub journal: Box<dyn Journal>,
+    pub tail: Box<dyn GroupReader>,
+    pub journal: FileJournal,
     /// For further snapshots.
     pub snapshots: SnapshotStore,
     pub report: Report,
@@ -182,14 +184,15 @@ fn open(
     };
     let health = LogHealth::default();
     let index = SharedIndex::new(LogIndex { segments, durable_lsn: log.at.next_lsn - 1 });
-    let view = LogView {
+    let view = FileLog {
         storage: Arc::clone(storage),
         paths: paths.clone(),
         instance: instance.id.0,
-        index: index.clone(),
+        index,
         readers: Readers::default(),
     };
-    snapshots.log = Some(view.clone());
+    let log_reader: Arc<dyn LogReader> = Arc::new(view.clone());
+    snapshots.log = Some(Arc::clone(&log_reader));
     check_histories(&snapshots, &manifest)?;
     for (path, manifest) in unfinished.iter().filter_map(Leftover::whole_snapshot) {
         snapshots.check_history(manifest, path)?;
@@ -202,7 +205,7 @@ fn open(
             log = survey(&**storage, paths, &instance, None)?;
         }
         for damage in &report.damaged_snapshots {
-            snapshots.set_aside(&damage.file)?;
+            snapshots.set_aside_file(&damage.file)?;
         }
         for leftover in &unfinished {
             leftover.clear(&**storage, paths)?;
@@ -216,7 +219,7 @@ fn open(
         (None, None, Next::Later)
     };
     // An operator may restore segments that cannot be read, so no snapshot before them is deleted.
-    snapshots.retained = report.history_damage.is_none().then_some(index);
+    snapshots.retained = report.history_damage.is_none().then_some(log_reader);
     let segment_lock = directory.segment_lock(&**storage, paths, &paths.segment(log.number))?;
     let tail = view.read_from(manifest.lsn + 1)?;
     let start = JournalStart {
@@ -227,14 +230,13 @@ fn open(
         segment_bytes: log.segment_bytes,
         version: log.version,
         at: log.at,
-        floor: manifest.durable_lsn,
         file,
         segment_lock,
         evidence,
         next,
         health,
     };
-    let journal = Box::new(FileJournal::new(start));
+    let journal = FileJournal::new(start);
     Ok(Opened { instance, snapshot: newest.reader, tail, journal, snapshots, report, directory })
 }
 

@@ -1,8 +1,10 @@
 //! Commands, plans and images that the tests of this layer share. They need not make sense together: this
 //! layer knows no rules.
 
+use std::sync::Arc;
+
 use crate::core::{
-    Breakage, BreakageReason, RowKind, Sum,
+    Breakage, BreakageReason, PlanVersion, PlanVersions, RowKind, Sum,
     command::{
         Command, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
     },
@@ -73,8 +75,23 @@ pub(crate) fn outcome_hash(lsn: u64) -> u64 {
     lsn.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
+/// Returns the plan versions of an image: as many of three as its LSN allows.
+fn versions(lsn: u64) -> PlanVersions {
+    let version = |version: u32, lsn: u64| PlanVersion {
+        version,
+        lsn,
+        time: Timestamp(lsn.cast_signed()),
+        is_exact: true,
+        plan: Arc::new(Plan { level_cap: 15 - u8::try_from(version).expect("few"), ..plan() }),
+    };
+    let all = [version(1, 0), version(2, 1), version(3, 2)].into_iter().filter(|version| version.lsn <= lsn);
+    PlanVersions::of_list(all.collect(), lsn).expect("in order")
+}
+
 /// Returns an image at an LSN with this many members, and rows in all sections.
 pub(crate) fn image(lsn: u64, members: u32) -> (ImageHeader, Vec<ImageRows>) {
+    let plans = versions(lsn);
+    let last = plans.list().last().expect("the first plan is there");
     let counts = RowCounts::of(|section| match section {
         Section::Members | Section::Entries => members,
         section => members / (1 + u32::try_from(section.position()).unwrap()),
@@ -85,8 +102,9 @@ pub(crate) fn image(lsn: u64, members: u32) -> (ImageHeader, Vec<ImageRows>) {
         key_lag: 6,
         outcome_hash: outcome_hash(lsn + 1),
         code_key: 77.into(),
-        plan: plan(),
-        plan_version: 1,
+        plan: (*last.plan).clone(),
+        plan_version: last.version,
+        plans: plans.clone(),
         kinds: vec!["referral".into(), "rank:1".into()],
         breakage_levels: 3,
         breakage_amount: -4,
@@ -118,7 +136,7 @@ macro_rules! samples {
     };
 }
 samples! {
-    u16: |at| (at % 60_000) as u16;
+    u16: |at| u16::try_from(at % 60_000).unwrap();
     u32: |at| at;
     u64: |at| u64::from(at) * 2;
     i64: |at| i64::from(at) * 3 - 5;

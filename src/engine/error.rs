@@ -76,6 +76,9 @@ pub enum OpenError {
     /// The log does not continue from the state's LSN.
     #[error("the log goes on with LSN {found}, the state needs {expected}")]
     Gap { expected: u64, found: u64 },
+    /// The log ends before the LSN up to which it says that it is durable, or the snapshot goes beyond it.
+    #[error("the log is durable up to LSN {durable}, what can be rebuilt from it ends with {reached}")]
+    Short { durable: u64, reached: u64 },
     /// Locked, foreign, damaged, of a newer format, or refused by the operating system: durability tells them
     /// apart.
     #[error(transparent)]

@@ -12,14 +12,14 @@ use super::{
     lifecycle::Inner,
     open,
     options::EngineOptions,
-    row_id::RowKind,
     search::{Prefix, SearchBusy},
     status::{EngineStatus, OpenReport, ShutdownReport, SnapshotInfo},
     sync,
 };
 use crate::{
     core::{
-        state::State,
+        RowKind,
+        state::{Parts, State},
         types::{MemberIx, Timestamp},
     },
     durability::LogTrouble,
@@ -59,9 +59,16 @@ impl Engine {
 
     /// Returns an owned view of everything at one LSN, for work that grows with the network. Blocks while the
     /// view is copied (seconds, for ten million members) without blocking others: call it from a thread that
-    /// may block. One view is made at a time; it is shared if nothing changed since the last one still held.
+    /// may block. Up to [`limits::FROZEN_VIEWS_MAX`] are made at once, the next one waits; a view is shared
+    /// if nothing changed since the last one still held.
     pub fn frozen_view(&self) -> Arc<State> {
-        self.inner.shared.frozen_view()
+        self.frozen_view_of(Parts::ALL)
+    }
+
+    /// As [`Engine::frozen_view`], of these parts only; the others are empty. For work that needs few of
+    /// them: only these take memory, and cost the writer anything.
+    pub fn frozen_view_of(&self, parts: Parts) -> Arc<State> {
+        self.inner.shared.frozen_view(parts)
     }
 
     /// Makes a snapshot, or shares the next one if one is running. If nothing changed since the last one,
@@ -167,7 +174,7 @@ impl Engine {
 
     /// What a row's UUID names, or `None` if this instance neither made nor imported it. The index may be
     /// beyond the rows that exist. O(1). May be called inside a read.
-    pub(super) fn row_of(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
+    fn row_of(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
         self.inner.shared.row_of(uuid)
     }
 

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     core::{
         command::{Applied, Command, Outcome, Rejection, RequestKey},
+        judge_carried_id,
         state::Verdict,
     },
     metrics::{Metrics, RejectionStage},
@@ -90,10 +91,10 @@ impl Engine {
         }
         let (mut verdict, lsn) =
             self.read(|state, directory| (state.check(directory, key, command), state.lsn()));
-        let is_ours = command.carried_row_id().is_some_and(|id| shared.row_ids.decode(id).is_some());
-        if is_ours && verdict == Verdict::Admit {
-            // The id is, or will be, the computed id of one of our rows.
-            verdict = Verdict::Reject(Rejection::RowIdTaken);
+        if verdict == Verdict::Admit
+            && let Err(reason) = judge_carried_id(&shared.row_ids, command.carried_row_id())
+        {
+            verdict = Verdict::Reject(reason);
         }
         match verdict {
             Verdict::Reject(reason) if !may_pass(reason) => {

@@ -20,6 +20,7 @@ use super::{
     snapshotter::{SnapshotDesk, SnapshotSink, Snapshotter},
     sync::{self, AtomicBool, JoinHandle, Mutex, OnceLock, RwLock},
     ticker::{self, TickerStop},
+    view_desk::ViewDesk,
     writer::{Job, Writer},
 };
 use crate::{
@@ -172,7 +173,7 @@ pub(super) fn assemble(parts: Parts, options: EngineOptions) -> Assembled {
         network_id: parts.network_id,
         log: Mutex::default(),
         log_health: parts.journal.health(),
-        view: Mutex::default(),
+        views: ViewDesk::new(),
         history: parts.history,
     });
     let (sender, receiver) = mpsc::channel(queue_max);

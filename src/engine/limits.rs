@@ -42,6 +42,10 @@ pub const DIRECTORY_SHARDS: usize = 1_024;
 /// Rows per chunk of a snapshot: some 2 MiB of members, small enough for pacing to take effect.
 pub const SNAPSHOT_ROWS_MAX: usize = 32_768;
 
+/// Frozen views made at once: a run, a what-if, a snapshot, and a digest. Each may take a copy of what can
+/// change in the parts that it names. The next one waits until one of them is made.
+pub const FROZEN_VIEWS_MAX: usize = 4;
+
 /// Steps of a frozen copy, some 64 KiB each, between two short holds of the write lock that free what was
 /// kept for the copied parts. A region (32 MiB) is freed at a time, so a shorter interval would find nothing.
 pub const RELEASE_EVERY_STEPS: usize = 512;

@@ -42,9 +42,9 @@
 //!
 //! 1. The state's lock is taken for writing by the writer thread for at most `APPLY_SLICE_MAX` commands, for
 //!    O(1) to begin and end a frozen view, and occasionally between its steps to take out the old copies kept
-//!    for it. Between slices it is handed over fairly, so readers wait for one slice, not for a group; and a
-//!    waiting writer holds new readers back, so readers cannot starve it. A plan change or a new admin is
-//!    applied alone and swaps in prepared columns (`prepare.rs`).
+//!    for it, or to hand some of them to an older view. Between slices it is handed over fairly, so readers
+//!    wait for one slice, not for a group; and a waiting writer holds new readers back, so readers cannot
+//!    starve it. A plan change or a new admin is applied alone and swaps in prepared columns (`prepare.rs`).
 //! 2. It is taken for reading for short, bounded work: [`Engine::read`]. No `read` inside a `read` (a writer
 //!    waiting between the two would deadlock both; it panics instead), no blocking and no await in it.
 //! 3. Work that grows with the network uses [`Engine::frozen_view`].
@@ -69,13 +69,14 @@ mod in_order;
 mod lifecycle;
 mod offline;
 mod prepare;
-mod row_id;
 mod search;
 mod shared;
 mod snapshotter;
 mod stepped;
 mod sync;
 mod ticker;
+mod view_desk;
+mod views;
 
 mod answer;
 mod error;
@@ -89,14 +90,12 @@ pub use self::{
     error::{OpenError, SnapshotError, SubmitError},
     handle::Engine,
     history::{
-        AuditFilter, AuditPage, COMMAND_KINDS, Cause, Effort, Event, Explanation, Fate, Feed, HistoryError,
-        PaidBy, SetAside,
+        AuditFilter, AuditPage, Cause, Effort, Event, Explanation, Fate, Feed, HistoryError, PaidBy, SetAside,
     },
     in_order::PendingWrite,
     offline::{DIFFERENCES_NAMED_MAX, Digests, KeptSnapshot, PlanTrial, RankComparison},
     open::{Loaded, create, load},
     options::{EngineOptions, NETWORK_ID, PlanChoice, SnapshotPolicy},
-    row_id::{RowIds, RowKind},
     search::{Prefix, SearchBusy},
     snapshotter::SnapshotStep,
     status::{EngineStatus, LogFigures, OpenProgress, OpenReport, ShutdownReport, SnapshotInfo, Watermarks},
@@ -105,19 +104,20 @@ pub use self::{
 pub use crate::core::{
     ACTOR_ID_BYTES_MAX, ADMIN_LEVELS_MAX, Actor, ActorKind, Balance, BreadthFirst, Breakage, BreakageReason,
     Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare, LEVEL_ORDER_WORDS,
-    LevelOrder, Listed, Member, MemberFilter, NextRank, Payout, Preorder, RankNeed, RankReached, RankView,
-    ReceivedSums, ReceivedWalk, Roster, RosterOrder, SUM_LEVELS_MAX, ShareFate, Statuses, Sum, Unchanged,
-    Walk, WindowMember, WindowSize,
+    LevelOrder, Listed, Member, MemberFilter, NextRank, Payout, PlanVersion, PlanVersions, Preorder,
+    RankNeed, RankReached, RankView, ReceivedSums, ReceivedWalk, Roster, RosterOrder, RowIds, RowKind,
+    SUM_LEVELS_MAX, ShareFate, Statuses, Sum, Unchanged, Walk, WindowMember, WindowSize,
     command::{
-        Applied, Carried, ChangeEntry, Command, EntryChange, ImportEntry, Origin, Outcome, PayFilter,
-        PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus, WideMoney,
+        Applied, Carried, ChangeEntry, Command, CommandKind, EntryChange, ImportEntry, Origin, Outcome,
+        PayFilter, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus,
+        WideMoney,
     },
     network_digest,
     plan::{
         BonusRule, Currency, KIND_REGISTRATION, LevelPay, Placement, PlacementRule, Plan, PlanError,
         RankBasis, RankRule, RankStep,
     },
-    state::{Directory, State, Verdict},
+    state::{Directory, Part, Parts, State, Verdict},
     state_digest,
     types::{
         BasisPoints, CODE_BYTES_MAX, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money,

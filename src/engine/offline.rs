@@ -1,12 +1,12 @@
 //! Work that grows with the network, on a frozen view alongside the writer: digests, recounts, plan trials.
 //!
-//! All of it blocks for seconds at ten million members and takes the memory of a second state: run one at a
-//! time, on a thread that may block.
+//! All of it blocks for seconds at ten million members and takes the memory of what can change in the parts
+//! of the state that it reads: run it on a thread that may block.
 
 use std::time::{Duration, Instant};
 
 use super::{
-    Digest, DurabilityError, MemberId, MemberIx, Plan, Rejection, SnapshotInfo, State, Verdict,
+    Digest, DurabilityError, MemberId, MemberIx, Part, Parts, Plan, Rejection, SnapshotInfo, State, Verdict,
     handle::Engine, network_digest, state_digest,
 };
 use crate::{
@@ -101,7 +101,7 @@ impl Engine {
     /// Computes every rank from scratch and compares. O(members); blocks.
     pub fn compare_ranks(&self) -> RankComparison {
         let began = Instant::now();
-        let view = self.frozen_view();
+        let view = self.frozen_view_of(Parts::RANKED);
         let froze_in = began.elapsed();
         let began = Instant::now();
         let computed = on_threads(threads(), || recomputed_ranks(&view));
@@ -129,7 +129,7 @@ impl Engine {
     pub fn try_plan(&self, plan: &Plan) -> PlanTrial {
         let began = Instant::now();
         let command = Command::PutPlan(Box::new(plan.clone()));
-        let view = self.frozen_view();
+        let view = self.frozen_view_of(Parts::RANKED.with(Part::Ledger));
         let refusal = match view.check(&self.inner.shared.directory, None, &command) {
             Verdict::Reject(reason) => Some(reason),
             Verdict::Admit | Verdict::Repeat(_) => None,

@@ -7,13 +7,14 @@
 //! log differently from the one that wrote it, and the directory is refused.
 
 use std::{
+    any::Any,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
-    EngineOptions, MemberDirectory, OpenError, OpenProgress, OpenReport, PlanChoice, SnapshotInfo,
+    Clock, EngineOptions, MemberDirectory, OpenError, OpenProgress, OpenReport, PlanChoice, SnapshotInfo,
     history::History,
     lifecycle::Parts,
     limits::{APPLY_SLICE_MAX, PROGRESS_EVERY_COMMANDS, SNAPSHOT_ROWS_MAX, SNAPSHOT_THREADS},
@@ -27,8 +28,8 @@ use crate::{
         Digest, image::Section, network_digest, on_threads, state::State, state_digest, types::Timestamp,
     },
     durability::{
-        DataDir, Error, Genesis, Group, GroupReader, Instance, LogOptions, LogView, Opened, Report,
-        SnapshotReader, SnapshotStore, storage::Storage,
+        DataDir, Error, Genesis, Group, GroupReader, Instance, Journal, LogOptions, LogReader, Opened,
+        Report, SnapshotReader, SnapshotStore, storage::Storage,
     },
 };
 
@@ -39,7 +40,7 @@ pub struct Loaded {
     /// The directory's identity.
     pub instance: Instance,
     /// The retained log.
-    pub log: LogView,
+    pub log: Arc<dyn LogReader>,
     /// The snapshots, including archived ones.
     pub snapshots: SnapshotStore,
     pub report: OpenReport,
@@ -56,15 +57,13 @@ pub struct Loaded {
 pub fn load(storage: &Arc<dyn Storage>, path: &Path, progress: Progress<'_>) -> Result<Loaded, OpenError> {
     let started = Instant::now();
     let opened = DataDir::open_read_only(storage, path)?;
-    let built = build(opened, progress)?;
-    let report = built.report(started, false, system_clock()(), None);
-    let Built {
-        state,
-        directory,
-        opened: Remains { instance, journal, snapshots, report: files, directory: lock },
-        ..
-    } = built;
-    Ok(Loaded { state, directory, instance, log: journal.view(), snapshots, report, files, lock })
+    let Opened { instance, snapshot, tail, journal, snapshots, report: files, directory: lock } = opened;
+    let base = Base { instance, journal: Box::new(journal), snapshots };
+    let built = build(&base, snapshot, tail, progress)?;
+    let report = built.report(&files, started, false, system_clock()(), None);
+    let Built { state, directory, .. } = built;
+    let Base { instance, journal, snapshots } = base;
+    Ok(Loaded { state, directory, instance, log: journal.reader(), snapshots, report, files, lock })
 }
 
 pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
@@ -79,9 +78,11 @@ pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
         Some(progress) => progress,
         None => &mut silent,
     };
-    let built = build(opened, progress)?;
+    let Opened { instance, snapshot, tail, journal, snapshots, report: files, directory: lock } = opened;
+    let base = Base { instance, journal: Box::new(journal), snapshots };
+    let built = build(&base, snapshot, tail, progress)?;
     options.plan.compare(&built.state)?;
-    let report = built.report(started, created, (options.clock)(), options.clock_jump_max);
+    let report = built.report(&files, started, created, (options.clock)(), options.clock_jump_max);
     if report.clock_jumped {
         tracing::error!(
             seconds = report.clock_behind.as_secs_f64(),
@@ -93,28 +94,12 @@ pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
             "the clock is behind the log: log time stands still until it has caught up"
         );
     }
-    let Built { state, directory, newest, opened, rejected, .. } = built;
-    let Remains { instance, journal, snapshots, directory: lock, .. } = opened;
-    for (lsn, _) in rejected {
+    for (lsn, _) in &built.rejected {
         // Left in place, it would count as one of the two kept, and the log needed in its stead would be
         // retired.
-        snapshots.set_aside(&snapshots.paths.snapshot(lsn))?;
+        base.snapshots.set_aside(*lsn)?;
     }
-    let history = History::new(journal.view(), snapshots.clone());
-    Ok(Parts {
-        history,
-        state,
-        directory,
-        journal,
-        store: Some(snapshots.clone()),
-        sink: Box::new(DirectorySink { snapshots, clock: Arc::clone(&options.clock) }),
-        newest_snapshot: newest,
-        instance_id: instance.id.0,
-        network_id: instance.network_id,
-        row_key: instance.row_key,
-        lock: Box::new(lock),
-        report,
-    })
+    Ok(built.into_parts(base, Box::new(lock), report, &options.clock))
 }
 
 /// Creates a directory with an empty network.
@@ -188,16 +173,14 @@ impl PlanChoice {
     }
 }
 
-/// What remains of an opened directory once snapshot and tail are consumed.
-struct Remains {
-    instance: Instance,
-    journal: Box<dyn crate::durability::Journal>,
-    snapshots: SnapshotStore,
-    report: Report,
-    directory: DataDir,
+/// What an engine stands on: a log, wherever it is, and the snapshots of this machine.
+pub(super) struct Base {
+    pub instance: Instance,
+    pub journal: Box<dyn Journal>,
+    pub snapshots: SnapshotStore,
 }
 
-struct Built {
+pub(super) struct Built {
     state: State,
     directory: MemberDirectory,
     /// The snapshot that was used.
@@ -205,41 +188,73 @@ struct Built {
     replayed: u64,
     /// Snapshots that durability accepted but whose digest does not match their content.
     rejected: Vec<(u64, String)>,
-    opened: Remains,
 }
 
-/// Builds the state from snapshot and log.
-fn build(opened: Opened, progress: Progress<'_>) -> Result<Built, OpenError> {
-    let Opened { instance, mut snapshot, mut tail, journal, snapshots, report, directory: lock } = opened;
+/// Builds the state from a snapshot and the log after it, which `tail` reads. Falls back to an older snapshot
+/// if this one turns out to be damaged.
+pub(super) fn build(
+    base: &Base,
+    mut snapshot: SnapshotReader,
+    mut tail: Box<dyn GroupReader>,
+    progress: Progress<'_>,
+) -> Result<Built, OpenError> {
     let mut rejected = Vec::new();
     let (mut state, mut directory, newest) = loop {
         let lsn = snapshot.header().lsn;
-        match restore(snapshot, instance.created, progress) {
+        match restore(snapshot, base.instance.created, progress) {
             Ok(restored) => break restored,
             Err(error) if is_damage(&error) => {
-                let Some(older) = older_snapshot(&snapshots, lsn)? else { return Err(error) };
+                let Some(older) = older_snapshot(&base.snapshots, lsn)? else { return Err(error) };
                 tracing::error!(%error, lsn, "this snapshot is not used: falling back to an older one and the longer log");
                 rejected.push((lsn, error.to_string()));
-                tail = journal.read_from(older.header().lsn + 1)?;
+                tail = base.journal.reader().read_from(older.header().lsn + 1)?;
                 snapshot = older;
             }
             Err(error) => return Err(error),
         }
     };
-    let replayed = replay(&mut state, &mut directory, &mut tail, progress)?;
-    let opened = Remains { instance, journal, snapshots, report, directory: lock };
-    Ok(Built { state, directory, newest, replayed, rejected, opened })
+    let replayed = replay(&mut state, &mut directory, &mut *tail, progress)?;
+    let durable = base.journal.hard_state().durable_lsn;
+    if state.lsn() != durable {
+        return Err(OpenError::Short { durable, reached: state.lsn() });
+    }
+    Ok(Built { state, directory, newest, replayed, rejected })
 }
 
 impl Built {
+    /// Returns the parts of an engine that continues from here. `lock` keeps others away from the base.
+    pub(super) fn into_parts(
+        self,
+        base: Base,
+        lock: Box<dyn Any + Send>,
+        report: OpenReport,
+        clock: &Clock,
+    ) -> Parts {
+        let Base { instance, journal, snapshots } = base;
+        Parts {
+            history: History::new(journal.reader(), snapshots.clone()),
+            state: self.state,
+            directory: self.directory,
+            journal,
+            store: Some(snapshots.clone()),
+            sink: Box::new(DirectorySink { snapshots, clock: Arc::clone(clock) }),
+            newest_snapshot: self.newest,
+            instance_id: instance.id.0,
+            network_id: instance.network_id,
+            row_key: instance.row_key,
+            lock,
+            report,
+        }
+    }
+
     fn report(
         &self,
+        files: &Report,
         started: Instant,
         created: bool,
         now: Timestamp,
         clock_jump_max: Option<Duration>,
     ) -> OpenReport {
-        let files = &self.opened.report;
         let torn = files.torn.iter().map(|torn| {
             format!(
                 "{} at byte {}: {} bytes from LSN {} on were never acknowledged",
@@ -318,7 +333,7 @@ fn restore(
     };
     let rows = |section| header.rows[section] as usize;
     let mut directory = MemberDirectory::with_capacity(rows(Section::Members), rows(Section::Codes));
-    let state = restore_into(snapshot, &mut directory, progress)?;
+    let state = restore_into(snapshot, &mut directory, progress, &mut |_| {})?;
     Ok((state, directory, newest))
 }
 
@@ -326,7 +341,7 @@ fn restore(
 fn replay(
     state: &mut State,
     directory: &mut MemberDirectory,
-    tail: &mut GroupReader,
+    tail: &mut dyn GroupReader,
     progress: Progress<'_>,
 ) -> Result<u64, OpenError> {
     let mut replayed = 0;
@@ -351,7 +366,7 @@ fn replay(
 /// Writes snapshots into the data directory.
 struct DirectorySink {
     snapshots: SnapshotStore,
-    clock: super::Clock,
+    clock: Clock,
 }
 
 impl SnapshotSink for DirectorySink {

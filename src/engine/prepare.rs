@@ -1,5 +1,5 @@
-//! Computes what a plan change or a new admin needs before the command is queued, while the network keeps
-//! serving.
+//! Computes the result of a command before it is queued, while the network keeps serving, where the core says
+//! that it is worth it: today for a plan change and for a new admin.
 //!
 //! The submitting thread makes the preparation, for seconds on large networks; the writer updates it for
 //! commands queued in between, off the write lock, and swaps columns under it. One such command is in flight
@@ -17,7 +17,6 @@ use super::{
     limits::{PREPARATION_STEPS, PREPARATION_THREADS, PREPARE_FROM_MEMBERS},
     shared::Shared,
     sync,
-    writer::is_long,
 };
 use crate::core::{
     Need, Preparation,
@@ -78,7 +77,7 @@ impl Engine {
 
     fn need(&self, command: &Command) -> Option<Need> {
         // All other commands skip the lock.
-        if !is_long(command) {
+        if !Preparation::is_possible(command) {
             return None;
         }
         self.read(|state, directory| state.preparation_for(directory, command, PREPARE_FROM_MEMBERS))
@@ -90,13 +89,12 @@ impl Shared {
     /// command would be refused, or the engine stops.
     fn prepare(&self, command: &Command) -> Option<Preparation> {
         let need = self.state.read().preparation_for(&self.directory, command, PREPARE_FROM_MEMBERS)?;
-        let mut preparation = match (need, command) {
-            (Need::Plan, Command::PutPlan(plan)) => {
-                let copy = self.copy_for_plan()?;
-                on_threads(PREPARATION_THREADS, || Preparation::of_plan(copy, plan))?
+        let mut preparation = match need {
+            Need::Copy(parts) => {
+                let copy = self.frozen_copy(parts)?;
+                on_threads(PREPARATION_THREADS, || Preparation::on_copy(copy, command))?
             }
-            (Need::Admin(member), _) => Preparation::of_admin(&self.state.read(), member),
-            (Need::Plan, _) => return None,
+            Need::Network => Preparation::on_network(&self.state.read(), &self.directory, command)?,
         };
         while !self.is_stopping() {
             if preparation.advance(&self.state.read(), PREPARATION_STEPS) {

@@ -14,11 +14,13 @@ use crate::{
 /// Called with the progress of opening.
 pub(super) type Progress<'a> = &'a mut dyn FnMut(OpenProgress);
 
-/// Builds the state of a snapshot with any directory, and verifies its digest.
+/// Builds the state of a snapshot with any directory, and verifies its digest. `share` is called after each
+/// chunk: a past state shares memory with the present one.
 pub(super) fn restore_into<D: Directory + Send>(
     mut snapshot: SnapshotReader,
     directory: &mut D,
     progress: Progress<'_>,
+    share: &mut dyn FnMut(&mut Restore),
 ) -> Result<State, OpenError> {
     let header = snapshot.header().clone();
     let lsn = header.lsn;
@@ -29,6 +31,7 @@ pub(super) fn restore_into<D: Directory + Send>(
     while let Some(rows) = snapshot.next_rows()? {
         rows_read += rows.len() as u64;
         restore.push(directory, rows).map_err(broken)?;
+        share(&mut restore);
         progress(OpenProgress::Loading { rows: rows_read, rows_total });
     }
     progress(OpenProgress::Checking);

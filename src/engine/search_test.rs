@@ -19,6 +19,7 @@ use crate::{
         sync::{AtomicBool, OnceLock, RwLock},
         system_boot_clock, system_clock,
         tests::empty_history,
+        view_desk::ViewDesk,
     },
     metrics::Metrics,
 };
@@ -40,7 +41,7 @@ fn empty() -> Shared {
         network_id: 1,
         log: Mutex::default(),
         log_health: LogHealth::default(),
-        view: Mutex::default(),
+        views: ViewDesk::new(),
     }
 }
 

@@ -1,10 +1,7 @@
 //! What all threads of an engine share: the state under its lock, the directory, the watermarks, and whether
 //! the log failed.
 
-use std::{
-    cell::Cell,
-    sync::{Arc, Weak},
-};
+use std::{cell::Cell, sync::Arc};
 
 use super::{
     MemberDirectory,
@@ -12,13 +9,14 @@ use super::{
     history::{Effort, History, HistoryError, Present},
     limits,
     marks::Marks,
-    row_id::{RowIds, RowKind},
     status::LogFigures,
     sync::{AtomicBool, Mutex, OnceLock, Ordering, RwLock, RwLockReadGuard, thread_local},
+    view_desk::ViewDesk,
 };
 use crate::{
     core::{
-        state::{CopyProgress, FrozenCopy, State},
+        RowIds, RowKind,
+        state::State,
         types::{EntryStatus, Timestamp},
     },
     durability::LogHealth,
@@ -44,8 +42,7 @@ pub(super) struct Shared {
     pub log: Mutex<LogFigures>,
     /// Health of creating the next log segment.
     pub log_health: LogHealth,
-    /// One view is made at a time; the last one is kept as long as a caller holds it.
-    pub view: Mutex<Weak<State>>,
+    pub views: ViewDesk,
     /// Past states.
     pub history: History,
 }
@@ -106,11 +103,13 @@ impl Shared {
         }
     }
 
-    fn assert_not_reading(&self) {
+    /// # Panics
+    /// Inside a read of the same engine.
+    pub fn assert_not_reading(&self) {
         assert_ne!(
             READING.with(Cell::get),
             self.address(),
-            "no read, submit or view inside a read (lock rule 2)"
+            "no read, submit, view or past state inside a read (lock rule 2)"
         );
     }
 
@@ -136,76 +135,6 @@ impl Shared {
 
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
-    }
-
-    /// An owned copy of the state at one LSN, made in short steps alongside the writer. See
-    /// `Engine::frozen_view`.
-    pub fn frozen_view(&self) -> Arc<State> {
-        self.frozen_view_unless(&mut || true).expect("nobody gives it up")
-    }
-
-    /// As `frozen_view`; `goes_on` is asked before each step of the copy, with no lock of the state held.
-    /// `None` when it said no.
-    pub fn frozen_view_unless(&self, goes_on: &mut dyn FnMut() -> bool) -> Option<Arc<State>> {
-        self.assert_not_reading();
-        let mut last = self.view.lock();
-        if let Some(view) = last.upgrade()
-            && view.lsn() == self.state.read().lsn()
-        {
-            return Some(view);
-        }
-        // A plan change may take the view away while it is copied; the next try sees the network under the
-        // new plan.
-        loop {
-            match self.copy_view(State::copy_frozen, goes_on) {
-                Copied::Whole(view) => {
-                    let view = Arc::new(*view);
-                    *last = Arc::downgrade(&view);
-                    return Some(view);
-                }
-                Copied::Lost => {}
-                Copied::GivenUp => return None,
-            }
-        }
-    }
-
-    /// As `frozen_view`, of what a plan change needs, and not shared. `None` when the engine stops.
-    pub fn copy_for_plan(&self) -> Option<State> {
-        self.assert_not_reading();
-        let _one_at_a_time = self.view.lock();
-        while !self.is_stopping() {
-            if let Copied::Whole(copy) = self.copy_view(State::copy_frozen_for_plan, &mut || true) {
-                return Some(*copy);
-            }
-        }
-        None
-    }
-
-    fn copy_view(
-        &self,
-        copy_step: fn(&State, &mut FrozenCopy) -> CopyProgress,
-        goes_on: &mut dyn FnMut() -> bool,
-    ) -> Copied {
-        self.state.write().freeze();
-        // Ends the view on every exit path: a leaked view would slow down all later writes.
-        let _thaw = Thaw(&self.state);
-        let mut copy = FrozenCopy::default();
-        for step in 1_usize.. {
-            if !goes_on() {
-                break;
-            }
-            let progress = copy_step(&self.state.read(), &mut copy);
-            if step.is_multiple_of(limits::RELEASE_EVERY_STEPS) {
-                let kept = self.state.write().release();
-                drop(kept);
-            }
-            match progress {
-                CopyProgress::More => {}
-                CopyProgress::Complete => return Copied::Whole(Box::new(copy.into_state())),
-                CopyProgress::Lost => return Copied::Lost,
-            }
-        }
-        Copied::GivenUp
     }
 
     /// Sets the gauges that are not maintained elsewhere.
@@ -253,23 +182,6 @@ impl Shared {
     }
 }
 
-/// The result of a copy.
-enum Copied {
-    Whole(Box<State>),
-    /// The view was invalidated.
-    Lost,
-    GivenUp,
-}
-
-struct Thaw<'a>(&'a RwLock<State>);
-
-impl Drop for Thaw<'_> {
-    fn drop(&mut self) {
-        let kept = self.0.write().thaw();
-        drop(kept);
-    }
-}
-
 /// Aborts the process when the thread that holds it panics: for the writer, where only our own bug can panic,
 /// and where continuing could serve wrong data or lose data. The panic itself was printed before.
 pub(super) struct AbortOnPanic(pub &'static str);
@@ -293,7 +205,11 @@ const _: () = assert!(
 
 impl Shared {
     /// See `Engine::state_at`.
+    ///
+    /// # Panics
+    /// Inside a read of the same engine.
     pub fn state_at(&self, lsn: u64, effort: &mut Effort) -> Result<Arc<State>, HistoryError> {
+        self.assert_not_reading();
         let applied = self.marks.applied();
         if applied < lsn {
             return Err(HistoryError::Ahead { applied });
@@ -302,7 +218,12 @@ impl Shared {
     }
 
     fn present(&self) -> Present<'_> {
-        Present { directory: &self.directory, marks: &self.marks, stopping: &self.stopping }
+        Present {
+            state: &self.state,
+            directory: &self.directory,
+            marks: &self.marks,
+            stopping: &self.stopping,
+        }
     }
 
     /// See `Engine::lsn_at`.

@@ -22,7 +22,7 @@ use super::{
     sync::{Condvar, Mutex, MutexGuard, sleep},
     writer::Job,
 };
-use crate::core::state::State;
+use crate::core::state::{Parts, State};
 
 type Reply = oneshot::Sender<Result<SnapshotInfo, SnapshotError>>;
 
@@ -288,7 +288,7 @@ impl Snapshotter {
         }
         let view = self
             .shared
-            .frozen_view_unless(&mut || rest(SnapshotStep::Copy))
+            .frozen_view_unless(Parts::ALL, &mut || rest(SnapshotStep::Copy))
             .ok_or(SnapshotError::Stopping)?;
         let mut given_up = false;
         let written = self.sink.write(&view, &self.shared.marks, &mut || {

@@ -61,9 +61,8 @@ impl SteppedEngine {
     }
 
     /// Makes a snapshot, calling `between` before each step, where other threads would interleave; when that
-    /// returns `false` the snapshot is abandoned. (It must not request a view while one is being copied: one
-    /// is made at a time.) The log that no kept snapshot needs is retired by one of the next steps of the
-    /// writer.
+    /// returns `false` the snapshot is abandoned. (It may request a view that it does not share while one is
+    /// being copied.) The log that no kept snapshot needs is retired by one of the next steps of the writer.
     ///
     /// # Errors
     /// As [`Engine::snapshot_now`].

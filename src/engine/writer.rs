@@ -16,9 +16,11 @@ use crate::{
     core::{
         ACTOR_ID_BYTES_MAX, Preparation,
         command::{Applied, Command, Outcome, Stamped},
-        types::{REFERENCE_CHARS_MAX, Role, Timestamp},
+        types::Timestamp,
     },
-    durability::{Error as DurabilityError, Journal, RECORD_BYTES_MAX, TEXT_BYTES_MAX},
+    durability::{
+        Error as DurabilityError, Journal, RECORD_BYTES_MAX, TEXT_BYTES_MAX, longest_text, record_bytes_bound,
+    },
     metrics::{Refusal, RejectionStage},
 };
 
@@ -165,7 +167,7 @@ impl Writer {
         self.stamp(clock.wall);
 
         let result = self.journal.append(&self.group, self.outcome_hash);
-        if let Err(DurabilityError::NoNextSegment { .. }) = result {
+        if let Err(DurabilityError::NoRoom { .. }) = result {
             // Nothing was written: the next group reuses these LSNs.
             (self.lsn, self.time) = before;
             return self.refuse_group(SubmitError::NoRoom);
@@ -226,7 +228,10 @@ impl Writer {
         let mut from = 0;
         while from < self.group.len() {
             let rest = &self.group[from..];
-            let short = rest.iter().position(|stamped| is_long(&stamped.command)).unwrap_or(rest.len());
+            let short = rest
+                .iter()
+                .position(|stamped| Preparation::is_possible(&stamped.command))
+                .unwrap_or(rest.len());
             if short == 0 {
                 self.apply_long(from);
                 from += 1;
@@ -318,18 +323,15 @@ impl Writer {
         self.preparations.clear();
     }
 
-    /// An empty group records in the log how far it is durable; the log writes nothing if that is already
-    /// recorded.
+    /// Records in the log how far it is durable.
     fn mark(&mut self) {
         if self.shared.is_poisoned() {
             return;
         }
-        let result = self.journal.append(&[], self.outcome_hash);
-        let result =
-            result.and_then(|appended| if appended.bytes == 0 { Ok(self.lsn) } else { self.journal.sync() });
-        match result {
+        let marked = self.journal.mark(self.outcome_hash);
+        match marked.and_then(|is_written| if is_written { self.journal.sync() } else { Ok(self.lsn) }) {
             // The mark is best effort: the next group records the same.
-            Ok(_) | Err(DurabilityError::NoNextSegment { .. }) => {}
+            Ok(_) | Err(DurabilityError::NoRoom { .. }) => {}
             Err(error) => self.poison(&error.to_string()),
         }
         self.publish_figures();
@@ -362,43 +364,10 @@ impl Writer {
 /// Upper bound on the actor's bytes in a record.
 const ACTOR_BYTES_MAX: usize = 4 + ACTOR_ID_BYTES_MAX;
 
-/// Upper bound on a command's record in the log, without its actor.
-pub(super) fn record_bytes_bound(command: &Command) -> usize {
-    /// Header, time, key, ids, a code, and everything else of fixed size.
-    const FIXED: usize = 256;
-    /// The longest text of a reference.
-    const REFERENCE: usize = 4 * REFERENCE_CHARS_MAX;
-    match command {
-        Command::Register(_)
-        | Command::PayEntry { .. }
-        | Command::PayAll
-        | Command::SetStatus { .. }
-        | Command::SetRole { .. }
-        | Command::ReverseEntry { .. } => FIXED,
-        Command::TriggerBonus(trigger) => FIXED + trigger.trigger.len() + REFERENCE,
-        Command::ImportEntry(entry) => FIXED + entry.kind.len() + REFERENCE,
-        Command::PayMatching(filter) => FIXED + filter.kind.as_ref().map_or(0, |kind| kind.len()),
-        Command::ChangeEntry(change) => FIXED + change.reason.as_str().len(),
-        Command::PutPlan(_) => RECORD_BYTES_MAX,
-    }
-}
-
 /// Whether the log can take the command: its names are not too long and it fits a group.
 pub(super) fn fits_the_log(command: &Command, group_bytes_max: usize) -> bool {
-    let text = match command {
-        Command::TriggerBonus(trigger) => trigger.trigger.len(),
-        Command::ImportEntry(entry) => entry.kind.len(),
-        Command::PayMatching(filter) => filter.kind.as_ref().map_or(0, |kind| kind.len()),
-        Command::Register(_)
-        | Command::PayEntry { .. }
-        | Command::PayAll
-        | Command::SetStatus { .. }
-        | Command::SetRole { .. }
-        | Command::ReverseEntry { .. }
-        | Command::ChangeEntry(_)
-        | Command::PutPlan(_) => 0,
-    };
-    text <= TEXT_BYTES_MAX && record_bytes_bound(command) + ACTOR_BYTES_MAX <= group_bytes_max
+    longest_text(command) <= TEXT_BYTES_MAX
+        && record_bytes_bound(command) + ACTOR_BYTES_MAX <= group_bytes_max
 }
 
 /// Labels the reason for a refusal, for the metrics.
@@ -412,9 +381,4 @@ pub(super) fn refusal(error: SubmitError) -> Refusal {
         SubmitError::NoRoom => Refusal::NoRoom,
         SubmitError::ClockJumped => Refusal::ClockJumped,
     }
-}
-
-/// Whether the command may touch much of the network, so that it is applied alone.
-pub(super) fn is_long(command: &Command) -> bool {
-    matches!(command, Command::PutPlan(_) | Command::SetRole { role: Role::Admin, .. })
 }

@@ -29,7 +29,7 @@ use super::{
     auth::client_of,
     limits::{
         CLOSING_MAX, DOORSTEP_MAX, HELD_BYTES_ALLOWED, HELD_BYTES_BEYOND_MAX, Limits, OPS_CONNECTIONS_MAX,
-        SPARE_CONNECTIONS_MAX,
+        SEAT_TIME, SPARE_CONNECTIONS_MAX,
     },
 };
 use crate::metrics::{ConnectionCut, ConnectionRefused, Metrics};
@@ -207,6 +207,29 @@ impl Crowd {
         seated.seats.insert(id, Arc::clone(&seat));
         self.open.fetch_add(1, Ordering::AcqRel);
         Ok(Guest { crowd: Arc::clone(self), seat })
+    }
+
+    /// Gives a new connection a seat as [`Crowd::seat`] does, but waits for one up to [`SEAT_TIME`]: refusing
+    /// at once would turn a probe away whenever it comes in the same moment as many others.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn seat_soon(
+        self: &Arc<Self>,
+        peer: IpAddr,
+        is_proxy: bool,
+        is_ops: bool,
+    ) -> Result<Guest, Refusal> {
+        let begin = Instant::now();
+        loop {
+            let ended = self.ended.notified();
+            match self.seat(peer, is_proxy, is_ops) {
+                Err(Refusal::Busy) if begin.elapsed() < SEAT_TIME => {
+                    _ = tokio::time::timeout(LOOK_AGAIN, ended).await;
+                }
+                seated => return seated,
+            }
+        }
     }
 
     /// Gives a probe on the doorstep a spare seat, if there is one. Returns false when there is none, or when

@@ -13,11 +13,12 @@ use serde_json::{Map, Value, json};
 use utoipa_swagger_ui::{Config, serve};
 
 use super::{
-    auth::{self, Principal},
+    auth::Principal,
     context::Shared,
     dropin::{describe, examples},
     prepared::Prepared,
     reply::{self, Reply},
+    route_table::{Access, Route, ops_routes},
     v1,
 };
 
@@ -158,13 +159,12 @@ fn operations() -> Map<String, Value> {
         answers["503"] = failure("Tokens cannot be checked yet", "503");
         answers
     };
-    // path, summary, description, whether it is open to all, answers
+    // path, summary, description, answers
     let table = [
         (
             "/livez",
             "Whether the process answers",
             "Live as long as it can answer, also while loading, stopping, or unable to write.",
-            true,
             json!({ "200": answer("Live", status(&["live"])) }),
         ),
         (
@@ -172,7 +172,6 @@ fn operations() -> Map<String, Value> {
             "Whether writes are accepted",
             "Not ready while the network is being loaded, while stopping, while the log has no room or the clock jumped, and for good once a write to the log \
              has failed; reads are answered then. `detail` is for people.",
-            true,
             json!({
                 "200": answer("Ready", status(&["ready"])),
                 "503": answer("Not now", status(&["starting", "draining", "no_room", "clock_jumped", "read_only"])),
@@ -182,14 +181,12 @@ fn operations() -> Map<String, Value> {
             "/version",
             "Name and version",
             "Of this build.",
-            true,
             json!({ "200": answer("Version", other("application/json", &version_schema(), this_version)) }),
         ),
         (
             "/metrics",
             "Metrics in the Prometheus text format",
             "Of network, log, snapshots, requests and process.",
-            false,
             json!({
                 "200": answer("Metrics", other("text/plain; version=0.0.4; charset=utf-8", &text, METRICS_EXAMPLE.into())),
                 "401": failure("No credentials", "401"),
@@ -201,7 +198,6 @@ fn operations() -> Map<String, Value> {
             "/openapi.json",
             "This description",
             "All routes of this server, as OpenAPI 3.1.",
-            false,
             of_docs(json!({
                 "200": answer("OpenAPI 3.1", other("application/json", &json!({ "type": "object" }), description_example())),
                 "304": { "description": "The client has it already" },
@@ -211,7 +207,6 @@ fn operations() -> Map<String, Value> {
             "/docs",
             "This description as a page to try it",
             "Needs nothing from elsewhere.",
-            false,
             of_docs(json!({
                 "200": answer("A page", other("text/html; charset=utf-8", &text, PAGE.into())),
                 "304": { "description": "The client has it already" },
@@ -221,11 +216,12 @@ fn operations() -> Map<String, Value> {
             "/redoc",
             "Redirects to /docs",
             "For those who look where the replaced service had its pages.",
-            false,
             of_docs(json!({ "307": { "description": "To /docs" } })),
         ),
     ];
-    let describe = |(path, summary, about, is_open, answers): (&str, &str, &str, bool, Value)| {
+    let describe = |route: &Route| {
+        let row = table.iter().find(|(path, ..)| *path == route.path);
+        let (path, summary, about, answers) = row.expect("each route of operators is described").clone();
         let id = format!("ops_{}", path.trim_start_matches('/').replace('.', "_"));
         let mut operation = json!({
             "summary": summary, "description": about, "operationId": id, "tags": ["operations"], "responses": answers,
@@ -234,15 +230,15 @@ fn operations() -> Map<String, Value> {
             operation["responses"][status] = failure(about, status);
         }
         // Probes are never rate limited.
-        if !auth::is_unlimited(path) {
+        if !route.is_unlimited {
             operation["responses"]["429"] = failure("Too many requests", "429");
         }
-        if is_open {
+        if route.access == Access::Open {
             operation["security"] = json!([]);
         }
         (path.to_owned(), json!({ "get": operation }))
     };
-    table.into_iter().map(describe).collect()
+    ops_routes().iter().map(describe).collect()
 }
 
 /// The schema of `/version`.
@@ -349,21 +345,18 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::http::route_table::{DROPIN, OPS};
+    use crate::http::route_table::ROUTES;
 
     #[test]
     fn the_description_names_every_route_and_nothing_undefined() {
         let description = description();
-        for route in &DROPIN {
+        for route in &ROUTES {
             assert!(
                 description["paths"][route.path][route.method.to_ascii_lowercase()].is_object(),
                 "{} {}",
                 route.method,
                 route.path
             );
-        }
-        for path in OPS {
-            assert!(description["paths"][path]["get"].is_object(), "{path}");
         }
         let text = description.to_string();
         for piece in text.split("\"#/components/schemas/").skip(1) {

@@ -19,7 +19,7 @@ use super::{
         DOORSTEP_HEAD_BYTES_MAX, DOORSTEP_TIME, LEAVING_BYTES_MAX, LEAVING_MAX, LEAVING_TIME,
         RETRY_SOON_SECONDS,
     },
-    route_table::SPARE,
+    routing::is_spare,
 };
 use crate::metrics::ConnectionRefused;
 
@@ -46,7 +46,7 @@ fn wants(head: &[u8]) -> Wants {
     let target = line.split(' ').nth(1).unwrap_or_default();
     let path = target.split('?').next().unwrap_or_default();
     let is_whole = text.contains("\r\n\r\n") || text.contains("\n\n");
-    match (SPARE.contains(&path), is_whole) {
+    match (is_spare(path), is_whole) {
         (true, true) => Wants::Probe,
         (true, false) if head.len() < DOORSTEP_HEAD_BYTES_MAX => Wants::Unsaid,
         (true, false) => Wants::Else(Edge::Dropin),

@@ -6,10 +6,8 @@ use super::{
     content::ReadError,
     limits::{RETRY_AFTER_RESTART_SECONDS, RETRY_SOON_SECONDS},
     reply::{self, Reply},
-    v1::{
-        self,
-        problem::{Code, Problem},
-    },
+    routing,
+    v1::problem::{Code, Problem},
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,7 +20,7 @@ pub enum Edge {
 
 impl Edge {
     pub fn of(path: &str) -> Self {
-        if v1::is_ours(path) { Edge::V1 } else { Edge::Dropin }
+        if routing::is_v1(path) { Edge::V1 } else { Edge::Dropin }
     }
 
     /// The answer when a body could not be read.

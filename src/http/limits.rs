@@ -93,6 +93,10 @@ pub const CLOSING_MAX: usize = 64;
 /// for longest are closed.
 pub const DOORSTEP_MAX: usize = 32;
 
+/// How long a new connection waits to be given a seat. Meanwhile those after it wait in the listener's
+/// backlog, and those on the doorstep say what they want or become old enough to be closed.
+pub const SEAT_TIME: Duration = Duration::from_millis(100);
+
 /// How long one may take for its head: probes and scrapers send it at once.
 pub const DOORSTEP_TIME: Duration = Duration::from_secs(1);
 

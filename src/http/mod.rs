@@ -37,6 +37,7 @@ pub(crate) mod fuzzing;
 mod heavy;
 mod host;
 pub mod limits;
+mod listeners;
 mod ops;
 mod options;
 mod prepared;
@@ -44,6 +45,7 @@ mod rendering;
 mod reply;
 mod route_table;
 mod routes;
+mod routing;
 mod server;
 mod service;
 mod stream;
@@ -52,7 +54,8 @@ mod v1;
 pub use self::{
     docs::description,
     limits::Limits,
+    listeners::{ServeError, can_listen},
     options::{Options, PlanText},
     routes::routes,
-    server::{Drained, EngineSlot, ServeError, Server, can_listen},
+    server::{Drained, EngineSlot, Server},
 };

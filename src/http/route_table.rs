@@ -1,11 +1,7 @@
-//! Routing: one table of every route, and the original's way of matching them.
-//!
-//! The drop-in's routes are not matched by axum's router because the original differs in ways its clients can
-//! see: it decodes the path before it matches, names only the first matching route's method in `allow`, and
-//! redirects to the path with its last slash toggled, whatever the method.
+//! The one table of all routes. The edge, the gate, limits, metrics and the description read it; a route that
+//! lacks its row here is refused, or fails the test below.
 
-use axum::http::Method;
-use percent_encoding::percent_decode_str;
+use super::auth::Action;
 
 /// The operation of a drop-in route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,7 +37,7 @@ impl Operation {
     }
 
     /// Whether it may change something. Two do so by GET.
-    fn changes(self) -> bool {
+    pub fn changes(self) -> bool {
         match self {
             Operation::Register
             | Operation::RootUser
@@ -62,211 +58,265 @@ impl Operation {
     }
 }
 
-/// Whether a request may change something: by its method, or by its route for the original's GETs that do.
-/// Takes the path as sent.
-pub fn may_change(method: &Method, path: &str) -> bool {
-    let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let path = percent_decode_str(path).decode_utf8_lossy();
-    !is_read || matches!(find(method, &path), Match::Found { operation, .. } if operation.changes())
+/// Which API a route belongs to, and so what answers it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Api {
+    /// For operators, matched by axum's router under any method; all answer GET and HEAD.
+    Ops,
+    /// The API of the service that this one replaces.
+    Dropin(Operation),
+    /// Our own. Its handlers declare method and path as well, with the description of their input.
+    V1,
 }
 
-/// One route: method, path with at most one parameter, operation.
+/// Who may use a route. Where authorization is off, everybody may use all of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Everybody, without credentials.
+    Open,
+    /// Everybody with credentials; where `docs_open` says so, without.
+    Docs,
+    /// Principals who may do this; where `metrics_open` says so, everybody.
+    Metrics(Action),
+    /// Principals who may do this, whatever the route is about.
+    May(Action),
+    /// Principals who may do this to the member that the path names.
+    MayOfMember(Action),
+    /// The handler asks about what it finds: for one of these actions and no other.
+    Asks(&'static [Action]),
+}
+
+impl Access {
+    /// The only actions that the handler may ask for; `None` where the edge asks before it.
+    pub fn asked(self) -> Option<&'static [Action]> {
+        match self {
+            Access::Asks(actions) => Some(actions),
+            _ => None,
+        }
+    }
+}
+
+/// How much of a request's time and data its route takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Work {
+    /// Bounded: body and answer are whole, or the answer is a stream that ends.
+    Short,
+    /// Grows with the network, so the time limit is longer.
+    Long,
+    /// Reads its own body, line by line, instead of having it read beforehand.
+    StreamedBody,
+    /// Its answer does not end by itself.
+    Endless,
+}
+
+/// One route.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Route {
     pub method: &'static str,
+    /// With parameters in braces; in the drop-in at most one.
     pub path: &'static str,
-    pub operation: Operation,
+    pub api: Api,
+    pub access: Access,
+    pub work: Work,
+    /// Exempt from rate limits: a probe, which must be answered under any load.
+    pub is_unlimited: bool,
+    /// Answered on the connections reserved for operators when all others are busy.
+    pub is_spare: bool,
+    /// The files below the path belong to it.
+    pub has_files: bool,
 }
 
-const fn route(method: &'static str, path: &'static str, operation: Operation) -> Route {
-    Route { method, path, operation }
+impl Route {
+    const fn new(method: &'static str, path: &'static str, api: Api, access: Access) -> Self {
+        let work = Work::Short;
+        Self { method, path, api, access, work, is_unlimited: false, is_spare: false, has_files: false }
+    }
+
+    const fn unlimited(self) -> Self {
+        Self { is_unlimited: true, ..self }
+    }
+
+    const fn spare(self) -> Self {
+        Self { is_spare: true, ..self }
+    }
+
+    const fn with_files(self) -> Self {
+        Self { has_files: true, ..self }
+    }
+
+    const fn takes(self, work: Work) -> Self {
+        Self { work, ..self }
+    }
+
+    /// Whether a path, as written in a request, is this route's; for routes without parameters.
+    pub fn is_at(&self, path: &str) -> bool {
+        self.path == path
+            || self.has_files && path.strip_prefix(self.path).is_some_and(|rest| rest.starts_with('/'))
+    }
 }
 
-/// Routes of the drop-in, in matching order. The last four are those named in the original's README.
-pub const DROPIN: [Route; 19] = [
-    route("GET", "/", Operation::Welcome),
-    route("GET", "/health", Operation::Health),
-    route("GET", "/status", Operation::Status),
-    route("POST", "/user/register", Operation::Register),
-    route("POST", "/user/root_user", Operation::RootUser),
-    route("GET", "/user/downline/{user_id}", Operation::Downline),
-    route("GET", "/user/downline/{user_id}/count", Operation::DownlineCount),
-    route("GET", "/user/add_test_data", Operation::AddTestData),
-    route("POST", "/bonus/", Operation::Trigger),
-    route("GET", "/bonus/user/{user_id}", Operation::BonusesOf),
-    route("GET", "/bonus/", Operation::Bonuses),
-    route("PATCH", "/bonus/{bonus_id}/mark-paid", Operation::MarkPaid),
-    route("GET", "/bonus/mark-paid/all", Operation::MarkAllPaid),
-    route("POST", "/ranks/evaluate/{user_id}", Operation::EvaluateRank),
-    route("GET", "/reports/weekly/{user_id}", Operation::Weekly),
-    route("POST", "/bonus/bonus", Operation::Trigger),
-    route("GET", "/bonus/bonus/user/{user_id}", Operation::BonusesOf),
-    route("GET", "/bonus/bonus", Operation::Bonuses),
-    route("PATCH", "/bonus/bonus/{bonus_id}/mark-paid", Operation::MarkPaid),
+const fn ops(path: &'static str, access: Access) -> Route {
+    Route::new("GET", path, Api::Ops, access)
+}
+
+const fn dropin(method: &'static str, path: &'static str, operation: Operation, access: Access) -> Route {
+    Route::new(method, path, Api::Dropin(operation), access)
+}
+
+const fn v1(method: &'static str, path: &'static str, asks: &'static [Action]) -> Route {
+    Route::new(method, path, Api::V1, Access::Asks(asks))
+}
+
+const OPS: usize = 7;
+const DROPIN: usize = 19;
+const V1: usize = 40;
+
+/// All routes. Those of operators come first, then the drop-in's in matching order (the last four are those
+/// named in the original's README), then our own in the order of the description.
+pub static ROUTES: [Route; OPS + DROPIN + V1] = [
+    ops("/livez", Access::Open).unlimited().spare(),
+    ops("/readyz", Access::Open).unlimited().spare(),
+    ops("/version", Access::Open),
+    ops("/metrics", Access::Metrics(Action::ReadMetrics)).spare(),
+    ops("/openapi.json", Access::Docs),
+    ops("/docs", Access::Docs).with_files(),
+    ops("/redoc", Access::Docs),
+    dropin("GET", "/", Operation::Welcome, Access::Open),
+    dropin("GET", "/health", Operation::Health, Access::Open),
+    dropin("GET", "/status", Operation::Status, Access::Open),
+    dropin("POST", "/user/register", Operation::Register, Access::May(Action::RegisterMember)),
+    dropin("POST", "/user/root_user", Operation::RootUser, Access::May(Action::RegisterMember)),
+    dropin("GET", "/user/downline/{user_id}", Operation::Downline, Access::MayOfMember(Action::ReadMember)),
+    dropin(
+        "GET",
+        "/user/downline/{user_id}/count",
+        Operation::DownlineCount,
+        Access::MayOfMember(Action::ReadMember),
+    ),
+    dropin("GET", "/user/add_test_data", Operation::AddTestData, Access::May(Action::Operate)),
+    dropin("POST", "/bonus/", Operation::Trigger, Access::May(Action::TriggerBonus)),
+    dropin("GET", "/bonus/user/{user_id}", Operation::BonusesOf, Access::MayOfMember(Action::ReadBonuses)),
+    dropin("GET", "/bonus/", Operation::Bonuses, Access::May(Action::ReadNetwork)),
+    dropin("PATCH", "/bonus/{bonus_id}/mark-paid", Operation::MarkPaid, Access::May(Action::PayBonus)),
+    dropin("GET", "/bonus/mark-paid/all", Operation::MarkAllPaid, Access::May(Action::PayBonus)),
+    dropin(
+        "POST",
+        "/ranks/evaluate/{user_id}",
+        Operation::EvaluateRank,
+        Access::MayOfMember(Action::ReadMember),
+    ),
+    dropin("GET", "/reports/weekly/{user_id}", Operation::Weekly, Access::MayOfMember(Action::ReadBonuses)),
+    dropin("POST", "/bonus/bonus", Operation::Trigger, Access::May(Action::TriggerBonus)),
+    dropin(
+        "GET",
+        "/bonus/bonus/user/{user_id}",
+        Operation::BonusesOf,
+        Access::MayOfMember(Action::ReadBonuses),
+    ),
+    dropin("GET", "/bonus/bonus", Operation::Bonuses, Access::May(Action::ReadNetwork)),
+    dropin("PATCH", "/bonus/bonus/{bonus_id}/mark-paid", Operation::MarkPaid, Access::May(Action::PayBonus)),
+    v1("GET", "/v1/audit", &[Action::ReadAudit]),
+    v1("GET", "/v1/bonuses", &[Action::ReadNetwork]),
+    v1("POST", "/v1/bonuses", &[Action::TriggerBonus]),
+    v1("POST", "/v1/bonuses/pay-all", &[Action::PayBonus]),
+    v1("GET", "/v1/bonuses/{id}/explain", &[Action::ReadBonuses]),
+    v1("POST", "/v1/bonuses/{id}/hold", &[Action::PayBonus]),
+    v1("POST", "/v1/bonuses/{id}/pay", &[Action::PayBonus]),
+    v1("POST", "/v1/bonuses/{id}/release", &[Action::PayBonus]),
+    v1("POST", "/v1/bonuses/{id}/reverse", &[Action::PayBonus]),
+    v1("POST", "/v1/bonuses/{id}/void", &[Action::PayBonus]),
+    v1("GET", "/v1/clock", &[Action::ReadOperations]),
+    v1("POST", "/v1/clock/accept", &[Action::Operate]),
+    v1("GET", "/v1/digest", &[Action::ReadOperations]).takes(Work::Long),
+    v1("GET", "/v1/events", &[Action::ReadEvents]).takes(Work::Endless),
+    v1("GET", "/v1/members", &[Action::ReadNetwork]),
+    v1("POST", "/v1/members", &[Action::RegisterMember]),
+    v1("POST", "/v1/members/batch", &[Action::RegisterMember]).takes(Work::StreamedBody),
+    v1("GET", "/v1/members/by-code/{code}", &[Action::ReadMember, Action::ReadNetwork]),
+    v1("GET", "/v1/members/{id}", &[Action::ReadMember]),
+    v1("PATCH", "/v1/members/{id}", &[Action::ManageMember]),
+    v1("GET", "/v1/members/{id}/bonuses", &[Action::ReadBonuses]),
+    v1("GET", "/v1/members/{id}/children", &[Action::ReadMember]),
+    v1("GET", "/v1/members/{id}/downline", &[Action::ReadMember]),
+    v1("GET", "/v1/members/{id}/is-ancestor-of/{other}", &[Action::ReadMember]),
+    v1("GET", "/v1/members/{id}/levels", &[Action::ReadMember, Action::ReadBonuses]),
+    v1("GET", "/v1/members/{id}/levels/{level}", &[Action::ReadMember, Action::ReadBonuses]),
+    v1("GET", "/v1/members/{id}/rank", &[Action::ReadMember]),
+    v1("GET", "/v1/members/{id}/report", &[Action::ReadBonuses]),
+    v1("GET", "/v1/members/{id}/tree", &[Action::ReadMember]),
+    v1("GET", "/v1/members/{id}/upline", &[Action::ReadMember]),
+    v1("GET", "/v1/placement/preview", &[Action::ReadMember]),
+    v1("GET", "/v1/plan", &[Action::ReadPlan]),
+    v1("PUT", "/v1/plan", &[Action::ChangePlan]),
+    v1("POST", "/v1/plan/check", &[Action::ChangePlan]).takes(Work::Long),
+    v1("GET", "/v1/ranks", &[Action::ReadNetwork]),
+    v1("POST", "/v1/ranks/recompute", &[Action::Operate]).takes(Work::Long),
+    v1("GET", "/v1/search", &[Action::ReadNetwork]),
+    v1("GET", "/v1/snapshots", &[Action::ReadOperations]),
+    v1("POST", "/v1/snapshots", &[Action::Operate]).takes(Work::Long),
+    v1("GET", "/v1/stats", &[Action::ReadOperations]),
 ];
 
-/// Routes of operations, which axum's router matches. All answer GET and HEAD.
-pub const OPS: [&str; 7] = ["/livez", "/readyz", "/version", "/metrics", "/openapi.json", "/docs", "/redoc"];
-
-/// Paths answered on the connections reserved for operators when all others are busy.
-pub const SPARE: [&str; 3] = ["/livez", "/readyz", "/metrics"];
-
-/// Methods with their own series. Clients may send any method: those not listed count as the last one.
-pub const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
-
-/// Path of the series of requests that no route answered (404, 405, 307).
-pub const UNMATCHED: &str = "unmatched";
-
-/// Position in `routes::routes` of the route that answered, for metrics.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RouteIndex(pub usize);
-
-impl RouteIndex {
-    pub fn of_dropin(position: usize) -> Self {
-        Self((1 + OPS.len()) * METHODS.len() + position)
-    }
-
-    /// The index of a route of `/v1`, by its position in `v1::operations`.
-    pub fn of_v1(position: usize, method: &Method) -> Self {
-        Self(
-            (1 + OPS.len()) * METHODS.len()
-                + DROPIN.len()
-                + 2 * position
-                + usize::from(method == Method::HEAD),
-        )
-    }
-
-    /// The index of a path that axum's router matches, whether or not it has the method.
-    pub fn of_ops(path: &str, method: &Method) -> Option<Self> {
-        // The files of the page count as the page.
-        let path = if path.starts_with("/docs/") { "/docs" } else { path };
-        OPS.iter()
-            .position(|known| *known == path)
-            .map(|position| Self((1 + position) * METHODS.len() + of_method(method)))
-    }
-
-    /// The index of a request that no route answered.
-    pub fn unmatched(method: &Method) -> Self {
-        Self(of_method(method))
-    }
+/// The routes of operators.
+pub fn ops_routes() -> &'static [Route] {
+    &ROUTES[..OPS]
 }
 
-/// Position in [`METHODS`].
-fn of_method(method: &Method) -> usize {
-    METHODS.iter().position(|known| *known == method.as_str()).unwrap_or(METHODS.len() - 1)
+/// The routes of the drop-in, in matching order.
+pub fn dropin_routes() -> &'static [Route] {
+    &ROUTES[OPS..OPS + DROPIN]
 }
 
-/// Whether a path is one of operations.
-pub fn is_of_ops(path: &str) -> bool {
-    RouteIndex::of_ops(path, &Method::GET).is_some()
-}
-
-/// The result of matching a request.
-#[derive(PartialEq, Eq, Debug)]
-pub enum Match<'p> {
-    /// With the text of the path's parameter, empty when the route has none.
-    Found {
-        operation: Operation,
-        route: RouteIndex,
-        parameter: &'p str,
-    },
-    /// The path exists with this method.
-    WrongMethod {
-        allow: &'static str,
-    },
-    /// The path exists with its last slash toggled.
-    Redirect {
-        path: String,
-    },
-    NotFound,
-}
-
-/// Finds the route of a decoded path.
-pub fn find<'p>(method: &Method, path: &'p str) -> Match<'p> {
-    let mut wrong_method = None;
-    for (position, route) in DROPIN.iter().enumerate() {
-        let Some(parameter) = parameter_of(route.path, path) else { continue };
-        if route.method == method.as_str() {
-            return Match::Found {
-                operation: route.operation,
-                route: RouteIndex::of_dropin(position),
-                parameter,
-            };
-        }
-        wrong_method = wrong_method.or(Some(route.method));
-    }
-    if let Some(allow) = wrong_method {
-        return Match::WrongMethod { allow };
-    }
-    let toggled = match path.strip_suffix('/') {
-        Some("") => return Match::NotFound,
-        // The original strips all of them.
-        Some(_) => path.trim_end_matches('/').to_owned(),
-        None => format!("{path}/"),
-    };
-    let exists = DROPIN.iter().any(|route| parameter_of(route.path, &toggled).is_some())
-        || OPS.contains(&toggled.as_str());
-    if exists { Match::Redirect { path: toggled } } else { Match::NotFound }
-}
-
-/// Matches a path against a pattern. Returns the text of its parameter, empty when it has none.
-fn parameter_of<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
-    let Some((before, rest)) = pattern.split_once('{') else { return (pattern == path).then_some("") };
-    let (_, after) = rest.split_once('}')?;
-    let parameter = path.strip_prefix(before)?.strip_suffix(after)?;
-    (!parameter.is_empty() && !parameter.contains('/')).then_some(parameter)
+/// The routes of `/v1`.
+pub fn v1_routes() -> &'static [Route] {
+    &ROUTES[OPS + DROPIN..]
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::http::v1;
 
     #[test]
-    fn requests_find_the_first_matching_route() {
-        // method, path, match
-        let table = [
-            ("GET", "/", "Welcome()"),
-            ("POST", "/user/register", "Register()"),
-            ("GET", "/user/downline/x", "Downline(x)"),
-            ("GET", "/user/downline/x/count", "DownlineCount(x)"),
-            ("GET", "/user/downline/count", "Downline(count)"),
-            ("POST", "/bonus/", "Trigger()"),
-            ("GET", "/bonus/", "Bonuses()"),
-            ("GET", "/bonus/user/mark-paid", "BonusesOf(mark-paid)"),
-            ("PATCH", "/bonus/user/mark-paid", "MarkPaid(user)"),
-            ("GET", "/bonus/mark-paid/all", "MarkAllPaid()"),
-            ("PATCH", "/bonus/bonus/mark-paid", "MarkPaid(bonus)"),
-            ("PATCH", "/bonus/bonus/x/mark-paid", "MarkPaid(x)"),
-            ("POST", "/bonus/bonus", "Trigger()"),
-            ("GET", "/bonus/bonus/user/x", "BonusesOf(x)"),
-            ("PUT", "/bonus/", "allow POST"),
-            ("POST", "/bonus/mark-paid/all", "allow GET"),
-            ("GET", "/ranks/evaluate/x", "allow POST"),
-            ("HEAD", "/health", "allow GET"),
-            ("OPTIONS", "/user/register", "allow POST"),
-            ("DELETE", "/bonus/user/mark-paid", "allow GET"),
-            ("POST", "/bonus", "to /bonus/"),
-            ("PUT", "/bonus", "to /bonus/"),
-            ("POST", "/user/register/", "to /user/register"),
-            ("GET", "/health/", "to /health"),
-            ("GET", "/health//", "to /health"),
-            ("GET", "/docs/", "to /docs"),
-            ("GET", "/user/downline/x/", "to /user/downline/x"),
-            ("GET", "/user/downline/", "nothing"),
-            ("GET", "/user/downline//count", "nothing"),
-            ("GET", "/user/downline/a/b", "nothing"),
-            ("POST", "/add-data", "nothing"),
-            ("GET", "//", "nothing"),
-            ("GET", "", "to /"),
-            ("GET", "*", "nothing"),
-        ];
-        for (method, path, expected) in table {
-            let found = match find(&method.parse().unwrap(), path) {
-                Match::Found { operation, parameter, .. } => format!("{operation:?}({parameter})"),
-                Match::WrongMethod { allow } => format!("allow {allow}"),
-                Match::Redirect { path } => format!("to {path}"),
-                Match::NotFound => "nothing".into(),
-            };
-            assert_eq!(found, expected, "{method} {path}");
+    fn each_route_stands_with_those_of_its_api_and_once() {
+        let of = |routes: &[Route], api: fn(Api) -> bool| routes.iter().all(|route| api(route.api));
+        assert!(of(ops_routes(), |api| api == Api::Ops));
+        assert!(of(dropin_routes(), |api| matches!(api, Api::Dropin(_))));
+        assert!(of(v1_routes(), |api| api == Api::V1));
+        let names: BTreeSet<_> = ROUTES.iter().map(|route| (route.method, route.path)).collect();
+        assert_eq!(names.len(), ROUTES.len());
+    }
+
+    /// The gate decides by the path alone, so that a method that does not exist is answered with 405 where
+    /// the path is open.
+    #[test]
+    fn a_path_is_open_under_all_of_its_methods_or_none() {
+        for route in &ROUTES {
+            let is_open = |route: &Route| route.access == Access::Open;
+            let others = ROUTES.iter().filter(|other| other.path == route.path);
+            assert!(others.clone().all(|other| is_open(other) == is_open(route)), "{}", route.path);
+            assert!(
+                !is_open(route) || !route.path.contains('{'),
+                "{}: open paths are compared whole",
+                route.path
+            );
         }
+    }
+
+    /// Each handler of `/v1` has its row, and each row its handler.
+    #[test]
+    fn the_handlers_of_v1_are_those_of_the_table() {
+        let description = v1::description();
+        let declared: Vec<(&str, &str)> = description
+            .paths
+            .paths
+            .iter()
+            .flat_map(|(path, item)| v1::operations_of(item).map(|(method, _)| (method, path.as_str())))
+            .collect();
+        let table: Vec<(&str, &str)> = v1_routes().iter().map(|route| (route.method, route.path)).collect();
+        assert_eq!(declared, table);
+        assert!(v1_routes().iter().all(|route| route.access.asked().is_some_and(|asks| !asks.is_empty())));
     }
 }

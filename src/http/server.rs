@@ -1,6 +1,7 @@
 //! The accept loop: accepts connections, bounds them, and drains them when the process stops.
 
 use std::{
+    convert::Infallible,
     future::Future,
     io,
     net::SocketAddr,
@@ -10,11 +11,7 @@ use std::{
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    time::timeout,
-};
+use tokio::{net::TcpStream, sync::watch, time::timeout};
 
 use super::{
     Options,
@@ -24,7 +21,8 @@ use super::{
     crowd::{Crowd, Guest, Room},
     doorstep::{self, Farewells, Wants},
     edge::Edge,
-    limits::{ACCEPT_REST, HEADERS_MAX, LISTEN_BACKLOG, UNSENT_BYTES_MAX, open_files_max},
+    limits::{ACCEPT_REST, HEADERS_MAX, open_files_max},
+    listeners::{Listener, Listeners, ServeError},
     service::Service,
 };
 use crate::{
@@ -32,29 +30,9 @@ use crate::{
     metrics::{ConnectionRefused, Metrics},
 };
 
-/// Why the server could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    #[error("cannot listen on {address}: {source}{}", hint(source))]
-    Bind { address: SocketAddr, source: io::Error },
-}
-
-fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            " (another process listens there; choose another port, or 0 for any free one)"
-        }
-        io::ErrorKind::PermissionDenied => " (ports below 1024 need a privilege)",
-        io::ErrorKind::AddrNotAvailable => " (this machine does not have that address)",
-        _ => "",
-    }
-}
-
 /// A server that is already listening, and answers once it runs.
 pub struct Server {
-    listener: TcpListener,
-    /// For operations, if there is one.
-    ops: Option<TcpListener>,
+    listeners: Listeners,
     service: Service,
 }
 
@@ -94,8 +72,7 @@ impl Server {
     /// # Errors
     /// When an address cannot be listened on.
     pub fn bind(mut options: Options, metrics: Arc<Metrics>, gate: Arc<Gate>) -> Result<Self, ServeError> {
-        let (listener, address) = bound(options.address)?;
-        let ops = options.ops_address.map(bound).transpose()?;
+        let listeners = Listeners::bind(&mut options)?;
         let wanted = options.limits.connections_max;
         options.limits = options.limits.within_open_files(open_files_max());
         let allowed = options.limits.connections_max;
@@ -106,10 +83,7 @@ impl Server {
                 "the limit of open files allows fewer connections than configured (see `ulimit -n`)"
             );
         }
-        options.address = address;
-        options.ops_address = ops.as_ref().map(|(_, address)| *address);
-        let ops = ops.map(|(listener, _)| listener);
-        Ok(Self { listener, ops, service: Service::new(Shared::new(options, metrics, gate)) })
+        Ok(Self { listeners, service: Service::new(Shared::new(options, metrics, gate)) })
     }
 
     /// The address with the actual port.
@@ -130,98 +104,51 @@ impl Server {
     /// Serves until `shutdown` completes, then lets running requests finish for at most
     /// `Limits::drain_timeout`.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
-        let Self { listener, ops, service } = self;
+        let Self { listeners, service } = self;
         let shared = Arc::clone(service.shared());
         let crowd = Crowd::new(&shared.options.limits, Arc::clone(&shared.metrics));
-        let farewells = Farewells::new();
         let (orders, order) = watch::channel(Order::Serve);
-        let mut shutdown = std::pin::pin!(shutdown);
         let watch = tokio::spawn(Arc::clone(&shared.gate).watch());
-        loop {
-            let (accepted, is_ops) = tokio::select! {
-                biased;
-                () = &mut shutdown => break,
-                // First, so that a storm on the other one cannot keep operators waiting.
-                accepted = accept(ops.as_ref()) => (accepted, true),
-                accepted = listener.accept() => (accepted, false),
-            };
-            match accepted {
-                Ok((stream, peer)) => match crowd.seat(peer.ip(), shared.gate.trusts(peer.ip()), is_ops) {
-                    Ok(guest) => {
-                        shared.metrics.http.connections_accepted.increment(1);
-                        let serve = Serve {
-                            service: service.clone(),
-                            crowd: Arc::clone(&crowd),
-                            farewells: farewells.clone(),
-                        };
-                        tokio::spawn(serve.connection(stream, peer, order.clone(), guest));
-                    }
-                    Err(refusal) => {
-                        shared.metrics.http.refused(refusal);
-                        farewells.tell(stream, refusal, Edge::Dropin);
-                    }
-                },
-                Err(error) if is_of_peer(&error) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections");
-                    tokio::time::sleep(ACCEPT_REST).await;
-                }
-            }
+        let serve = Serve { service, crowd: Arc::clone(&crowd), farewells: Farewells::new() };
+        tokio::select! {
+            biased;
+            () = shutdown => {}
+            never = accept_loop(&listeners.ops, &serve, &order) => match never {},
+            never = accept_loop(&listeners.main, &serve, &order) => match never {},
         }
         shared.draining.store(true, Ordering::Relaxed);
-        drop((listener, ops));
+        drop(listeners);
         // Keys stay unchanged until the last request is answered.
         watch.abort();
         drain(&orders, &crowd, shared.options.limits.drain_timeout).await
     }
 }
 
-/// The next connection of an optional listener.
-async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
-    match listener {
-        Some(listener) => listener.accept().await,
-        None => std::future::pending().await,
+/// Accepts the connections of a listener, and serves each in a task of its own, until it is dropped.
+async fn accept_loop(listener: &Listener, serve: &Serve, order: &watch::Receiver<Order>) -> Infallible {
+    let shared = serve.service.shared();
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let is_proxy = shared.gate.trusts(peer.ip());
+                match serve.crowd.seat_soon(peer.ip(), is_proxy, listener.is_ops).await {
+                    Ok(guest) => {
+                        shared.metrics.http.connections_accepted.increment(1);
+                        tokio::spawn(serve.clone().connection(stream, peer, order.clone(), guest));
+                    }
+                    Err(refusal) => {
+                        shared.metrics.http.refused(refusal);
+                        serve.farewells.tell(stream, refusal, Edge::Dropin);
+                    }
+                }
+            }
+            Err(error) if is_of_peer(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections");
+                tokio::time::sleep(ACCEPT_REST).await;
+            }
+        }
     }
-}
-
-/// A listener, and the address with the port that it got.
-fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let failed = |source| ServeError::Bind { address, source };
-    let listener = listen(address).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok((listener, address))
-}
-
-/// Checks whether all of these addresses can be listened on at once.
-///
-/// # Errors
-/// The first that cannot.
-pub fn can_listen(addresses: &[SocketAddr]) -> Result<(), ServeError> {
-    let listening = |address: &SocketAddr| {
-        socket(*address).map_err(|source| ServeError::Bind { address: *address, source })
-    };
-    addresses.iter().map(listening).collect::<Result<Vec<_>, _>>().map(drop)
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::from_std(socket(address)?.into())
-}
-
-fn socket(address: SocketAddr) -> io::Result<socket2::Socket> {
-    let socket = socket2::Socket::new(
-        socket2::Domain::for_address(address),
-        socket2::Type::STREAM,
-        Some(socket2::Protocol::TCP),
-    )?;
-    // A restarted server must not wait for the old one's connections to expire.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    // Connections inherit it. Otherwise unread answers would pile up in the kernel, megabytes for each.
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
-    socket.bind(&address.into())?;
-    socket.listen(LISTEN_BACKLOG)?;
-    Ok(socket)
 }
 
 /// Errors that concern one connection, not the listener.
@@ -236,6 +163,7 @@ fn is_of_peer(error: &io::Error) -> bool {
 }
 
 /// State that a connection needs.
+#[derive(Clone)]
 struct Serve {
     service: Service,
     crowd: Arc<Crowd>,
@@ -342,27 +270,4 @@ async fn drain(orders: &watch::Sender<Order>, crowd: &Crowd, drain_timeout: Dura
     orders.send_replace(Order::Cut);
     let _ = timeout(CUT_GRACE, crowd.wait_until_empty()).await;
     Drained { cut }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn an_address_in_use_is_named() {
-        let taken = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = taken.local_addr().unwrap();
-        let error = ServeError::Bind { address, source: listen(address).unwrap_err() };
-        let text = error.to_string();
-        assert!(text.contains(&address.to_string()) && text.contains("another process"), "{text}");
-    }
-
-    #[tokio::test]
-    #[cfg(target_os = "linux")]
-    async fn connections_have_what_their_listener_was_told() {
-        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        assert_eq!(socket2::SockRef::from(&stream).tcp_notsent_lowat().unwrap(), UNSENT_BYTES_MAX);
-    }
 }

@@ -25,8 +25,10 @@ use super::{
     limits::LONG_REQUEST_TIMEOUT,
     ops,
     reply::{self, Reply},
-    route_table::{self, RouteIndex},
-    v1::{self},
+    route_table::{Api, Work},
+    routes::RouteIndex,
+    routing::{self, Found},
+    v1,
 };
 
 /// Answers requests. Cheap to clone.
@@ -38,8 +40,8 @@ pub struct Service {
     ops: Router,
 }
 
-/// An answer, and which route gave it; `None` where the path alone tells, or no route did.
-type Answered = (Reply, Option<RouteIndex>);
+/// An answer, and which route gave it; `None` where no route did.
+type Answered = (Reply, Option<Found>);
 
 impl Service {
     pub fn new(shared: Arc<Shared>) -> Self {
@@ -56,18 +58,24 @@ impl Service {
     }
 
     /// Admits and routes a request, or turns it away. Nothing is routed that did not pass the gate.
-    async fn route(&self, request: Request<Incoming>, peer: IpAddr, endless: Option<Peer>) -> Answered {
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        found: Option<Found>,
+        peer: IpAddr,
+        endless: Option<Peer>,
+    ) -> Answered {
         let (mut parts, body) = request.into_parts();
         if !host::is_named(&parts) {
             let reply = Edge::of(parts.uri.path()).host_invalid();
-            return (self.turn_away(&parts, body, reply).await, None);
+            return (self.turn_away(found, body, reply).await, None);
         }
         let gate = &self.shared.gate;
         let principal = match gate.admit(&parts, peer) {
             Ok(principal) => principal,
             Err(reason) => {
                 let reply = auth::turned_away(parts.uri.path(), reason);
-                let reply = self.turn_away(&parts, body, reply).await;
+                let reply = self.turn_away(found, body, reply).await;
                 self.tell_refusal(
                     &parts.method,
                     parts.uri.path(),
@@ -87,7 +95,7 @@ impl Service {
             parts.extensions.insert(peer);
         }
         let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
-        let answered = self.route_principal(parts, body, &principal).await;
+        let answered = self.route_principal(parts, body, found, &principal).await;
         self.tell_refusal(&method, &path, answered.0.status().as_u16(), principal.address(), &principal.name);
         answered
     }
@@ -114,14 +122,21 @@ impl Service {
     }
 
     /// Routes the request of an admitted principal.
-    async fn route_principal(&self, mut parts: Parts, body: Incoming, principal: &Principal) -> Answered {
+    async fn route_principal(
+        &self,
+        mut parts: Parts,
+        body: Incoming,
+        found: Option<Found>,
+        principal: &Principal,
+    ) -> Answered {
         let gate = &self.shared.gate;
-        parts.extensions.insert(principal.clone());
+        let asked = found.and_then(|found| found.route.access.asked());
+        parts.extensions.insert(principal.clone().asked_for(asked));
         if !gate.is_on() || gate.is_open(parts.uri.path()) {
-            return self.route_admitted(parts, body).await;
+            return self.route_admitted(parts, body, found).await;
         }
         let path = parts.uri.path().to_owned();
-        let (reply, route) = self.route_admitted(parts, body).await;
+        let (reply, route) = self.route_admitted(parts, body, found).await;
         match principal.verdict() {
             Verdict::Unseen => self.shared.metrics.access.denied(true),
             Verdict::Forbidden => self.shared.metrics.access.denied(false),
@@ -136,32 +151,32 @@ impl Service {
 
     /// Reads the body of a request, whether or not its route uses it, and routes it: an unread body would end
     /// the connection without notice, and its client would lose its next request.
-    async fn route_admitted(&self, mut parts: Parts, body: Incoming) -> Answered {
-        if v1::takes_stream(&parts) {
-            return self.v1.answer(Request::from_parts(parts, Body::new(body))).await;
+    async fn route_admitted(&self, mut parts: Parts, body: Incoming, found: Option<Found>) -> Answered {
+        if takes_stream(found) {
+            let request = Request::from_parts(parts, Body::new(body));
+            return (self.v1.answer(request, found).await, found);
         }
         match content::read(Body::new(body), &self.shared.options.limits).await {
             Ok(bytes) => parts.extensions.insert(Content(bytes)),
             Err(error) => return (Edge::of(parts.uri.path()).unread(error), None),
         };
-        let path = parts.uri.path();
-        let (edge, is_of_ops) = (Edge::of(path), route_table::is_of_ops(path));
+        let edge = Edge::of(parts.uri.path());
         let request = Request::from_parts(parts, Body::empty());
         match edge {
-            Edge::V1 => self.v1.answer(request).await,
-            Edge::Dropin if !is_of_ops => dropin::answer(&self.shared, request).await,
+            Edge::V1 => (self.v1.answer(request, found).await, found),
+            Edge::Dropin if found.is_none() => dropin::answer(&self.shared, request).await,
             Edge::Dropin => {
                 let Ok(reply) = self.ops.clone().oneshot(request).await;
-                (reply, None)
+                (reply, found)
             }
         }
     }
 
     /// Answers a request that was turned away. Its body is read and dropped, within the limits, so that its
     /// client sees the answer; an endless body ends the connection.
-    async fn turn_away(&self, parts: &Parts, body: Incoming, reply: Reply) -> Reply {
-        let is_read = !v1::takes_stream(parts)
-            && content::read(Body::new(body), &self.shared.options.limits).await.is_ok();
+    async fn turn_away(&self, found: Option<Found>, body: Incoming, reply: Reply) -> Reply {
+        let is_read =
+            !takes_stream(found) && content::read(Body::new(body), &self.shared.options.limits).await.is_ok();
         if is_read {
             reply
         } else {
@@ -181,14 +196,15 @@ impl Service {
     ) -> Result<Response<AnswerBody>, Infallible> {
         let begin = Instant::now();
         let edge = Edge::of(request.uri().path());
-        let unanswered = RouteIndex::unmatched(request.method());
-        let of_ops = RouteIndex::of_ops(request.uri().path(), request.method());
-        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        let is_long = v1::takes_long(request.method(), request.uri().path());
+        let method = request.method().clone();
+        let found = routing::find(&method, request.uri().path());
+        let work = found.map_or(Work::Short, |found| found.route.work);
+        let is_read = matches!(method, Method::GET | Method::HEAD);
+        let is_long = work == Work::Long;
         let limit = if is_long { LONG_REQUEST_TIMEOUT } else { self.shared.options.limits.request_timeout };
         let is_spare = answering.seat().is_spare();
-        let endless = v1::is_endless(request.uri().path()).then(|| answering.peer());
-        let routed = std::pin::pin!(self.route(request, peer, endless));
+        let endless = (work == Work::Endless).then(|| answering.peer());
+        let routed = std::pin::pin!(self.route(request, found, peer, endless));
         let answered = tokio::time::timeout(limit, catch_panic(routed)).await;
         let (mut reply, route) = match answered {
             Ok(Some(answered)) => answered,
@@ -196,15 +212,27 @@ impl Service {
             Err(_) if is_read => (edge.read_too_slow(), None),
             Err(_) => (edge.write_too_slow(), None),
         };
-        let route = route.or(of_ops).unwrap_or(unanswered);
+        let series = route
+            .or(of_ops(found))
+            .map_or_else(|| RouteIndex::unmatched(&method), |found| RouteIndex::of(found, &method));
         reply.headers_mut().insert(header::SERVER, HeaderValue::from_static(edge.server()));
         if is_spare {
             // The seat is free again afterwards.
             reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        self.shared.metrics.http.request(route.0, reply.status().as_u16(), begin.elapsed().as_secs_f64());
+        self.shared.metrics.http.request(series.0, reply.status().as_u16(), begin.elapsed().as_secs_f64());
         Ok(AnswerBody::of(reply, answering))
     }
+}
+
+/// Whether the route reads its own body.
+fn takes_stream(found: Option<Found>) -> bool {
+    found.is_some_and(|found| found.route.work == Work::StreamedBody)
+}
+
+/// The route of operators at the path: it counts for whatever was answered there.
+fn of_ops(found: Option<Found>) -> Option<Found> {
+    found.filter(|found| found.route.api == Api::Ops)
 }
 
 /// Answers paths that look like operations but are not.

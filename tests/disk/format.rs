@@ -34,7 +34,8 @@ use upline::{
         },
     },
     durability::{
-        DataDir, Error, FORMAT_VERSION, Genesis, InstanceId, LogOptions, Opened, Retention, SnapshotStore,
+        DataDir, Error, FORMAT_VERSION, Genesis, InstanceId, Journal, LogOptions, Opened, PendingCut,
+        Retention, SnapshotStore,
         inspect::{self, LogItem, SegmentHeaderSeen},
         storage::Disk,
     },
@@ -301,7 +302,7 @@ fn generate(path: &Path) -> String {
         }
         lsn += size;
     }
-    opened.journal.append(&[], state.outcome_hash()).unwrap();
+    opened.journal.mark(state.outcome_hash()).unwrap();
     opened.journal.sync().unwrap();
     drop(opened);
     describe(FORMAT_VERSION, path)
@@ -373,8 +374,17 @@ fn describe(version: u32, path: &Path) -> String {
         line("breakage", &format_args!("{breakage:?} from {:?}", state.itemized_from()));
         let header = state.image_header();
         line("paid_once", &header.rows[Section::Once]);
-        assert!(in_state.iter().all(|entries| 0 < *entries) && 2 < breakage.len());
+        assert!(in_state.iter().all(|entries| 0 < *entries) && 2 <= breakage.len());
         assert!(0 < header.rows[Section::Once] && 16 < header.kinds.len());
+    }
+    // What was in force is known from the log's beginning on, or from the snapshot of an older format on.
+    let versions = state.plan_versions().list();
+    let known: Vec<_> = versions.iter().map(|known| (known.version, known.lsn, known.is_exact)).collect();
+    if 4 <= version {
+        line("plan_versions", &format_args!("{known:?}"));
+        assert_eq!(known, [(1, 0, true), (2, 180, true)]);
+    } else {
+        assert_eq!(known, [(2, manifest.lsn, false)]);
     }
     out
 }
@@ -500,7 +510,7 @@ fn the_whole_log_of_version_1_replays_from_nothing_through_the_archive() {
     let place = copy_of(1);
     let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
     let (mut state, mut maps) = (State::new(plan(), CODE_KEY), MemberDirectory::with_capacity(0, 0));
-    for group in opened.journal.read_from(1).unwrap() {
+    for group in opened.journal.reader().read_from(1).unwrap() {
         let group = group.unwrap();
         assert_eq!(group.outcome_hash_before, Some(state.outcome_hash()));
         for stamped in &group.commands {
@@ -825,10 +835,10 @@ fn what_version_4_added_is_where_the_specification_says() {
         (usize::try_from(i32::try_from(at).unwrap() + offset).unwrap(), u32_at(bytes, at + 4) as usize)
     };
     let archive = chunks[&1][0];
-    let root = archive.len() - 160;
+    let root = archive.len() - 200;
     let paid_once = header.rows[Section::Once];
-    assert_eq!((u32_at(manifest, 196), u64_at(archive, root + 136)), (paid_once, 1));
-    let [levels, amounts] = [144, 152].map(|at| vector(archive, root + at));
+    assert_eq!((u32_at(manifest, 196), u64_at(archive, root + 176)), (paid_once, 1));
+    let [levels, amounts] = [184, 192].map(|at| vector(archive, root + at));
     assert_eq!((levels.1, amounts.1), (BreakageReason::ALL.len(), 2 * BreakageReason::ALL.len()));
     for (place, reason) in BreakageReason::ALL.into_iter().enumerate() {
         let sum = header.breakage.of(reason);
@@ -856,6 +866,44 @@ fn what_version_4_added_is_where_the_specification_says() {
     assert_eq!(states, BTreeSet::from([0, 1, 2, 3]), "all states of entries");
 }
 
+/// The plan versions that version 4 added, likewise.
+#[test]
+fn plan_versions_are_where_the_specification_says() {
+    regenerate_if_asked();
+    let files = files(&golden(4));
+    let u16_at = |bytes: &[u8], at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap());
+    let u32_at = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let u64_at = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let mut seen = Vec::new();
+    for (name, snapshot) in
+        files.iter().filter(|(name, _)| Path::new(name).extension().is_some_and(|end| end == "snap"))
+    {
+        let chunk = &snapshot[64..];
+        assert_eq!((u16_at(chunk, 4), u16_at(chunk, 6)), (1, 4), "{name}");
+        let archive = &chunk[32..32 + u32_at(chunk, 8) as usize];
+        let root = archive.len() - 200;
+        // A vector is an offset from its own place, and a length.
+        let vector = |at: usize| {
+            let place = root + at;
+            let start = place.checked_add_signed(u32_at(archive, place).cast_signed() as isize).unwrap();
+            (start, u32_at(archive, place + 4) as usize)
+        };
+        let (lsns, times, lengths, plans) = (vector(136), vector(144), vector(152), vector(160));
+        assert_eq!((times.1, lengths.1 + 1), (lsns.1, lsns.1), "{name}");
+        let known: Vec<(u64, u64)> = (0..lsns.1)
+            .map(|at| (u64_at(archive, lsns.0 + 8 * at), u64_at(archive, times.0 + 8 * at)))
+            .collect();
+        let bytes: usize = (0..lengths.1).map(|at| u32_at(archive, lengths.0 + 4 * at) as usize).sum();
+        assert_eq!(bytes, plans.1, "{name}");
+        assert_eq!((archive[root + 168], &archive[root + 169..root + 176]), (1, &[0; 7][..]), "{name}");
+        seen.extend(known.into_iter().map(|known| (u64_at(archive, root), known)));
+    }
+    let time = (CREATED + 180 * 60_000_000 + 300 * 3_600_000_000).cast_unsigned();
+    let expected = [(0, (0, 0)), (200, (0, 0)), (200, (180, time)), (320, (0, 0)), (320, (180, time))];
+    seen.sort_unstable();
+    assert_eq!(seen, expected);
+}
+
 /// A directory of an older version continues in the newest. No segment whose header has an older version
 /// holds anything that a release of that time would not understand: after its own segments it sees a newer
 /// format.
@@ -867,7 +915,7 @@ fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
         let before = files(place.path());
         let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
         let mut state = replay(version, &mut opened);
-        opened.journal.append(&[], state.outcome_hash()).unwrap();
+        opened.journal.mark(state.outcome_hash()).unwrap();
         opened.journal.sync().unwrap();
         drop(opened);
         // Older releases do not know `durable`, and leave it alone.
@@ -911,12 +959,18 @@ fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
         })
         .unwrap();
         assert_eq!(seen, (1..=COMMANDS + 1).collect::<Vec<_>>(), "version {version}");
-        // And truncating back into the old part leaves a directory that an older release reads.
-        let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
-        opened.journal.cut_suffix(COMMANDS - 2).unwrap();
+        // An interrupted cut is finished in the old form: what is left is a directory that an older release
+        // reads.
+        let place = copy_of(version);
+        let mut cut =
+            [&b"uplinCUT"[..], &(COMMANDS - 2).to_le_bytes(), &before["/instance"][16..32]].concat();
+        cut.extend_from_slice(&crc32c::crc32c(&cut).to_le_bytes());
+        fs::write(place.path().join("log/cut"), cut).unwrap();
+        let opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
+        assert_eq!(opened.report.finished_cut, Some(PendingCut { after: COMMANDS - 2, last_lsn: COMMANDS }));
         drop(opened);
         let opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
-        assert_eq!(opened.report.log_last_lsn, COMMANDS - 2);
+        assert_eq!((opened.report.log_last_lsn, opened.report.finished_cut), (COMMANDS - 2, None));
     }
 }
 

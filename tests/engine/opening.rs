@@ -2,7 +2,7 @@
 
 use tempfile::tempdir;
 use upline::{
-    durability::{DataDir, Error},
+    durability::{DataDir, Error, Journal},
     engine::{Command, Engine, OpenError, Outcome, Plan, Stamped, Timestamp, load},
 };
 

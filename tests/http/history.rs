@@ -164,7 +164,7 @@ fn a_bonus_is_explained_down_to_the_log() {
     );
     assert_eq!(told["command"]["lsn"], 7);
     assert_eq!(told["command"]["command"]["source"], uuid(5));
-    assert_eq!(told["rules"][0]["amounts_minor"], json!([1_000, 500, 200, 100]));
+    assert_eq!(told["rules"][0]["rate"]["money"], json!(["10.00", "5.00", "2.00", "1.00"]));
     let walk: Vec<(Value, i64, Value)> = told["walk"]
         .as_array()
         .unwrap()

@@ -10,12 +10,22 @@ use crate::common::uuid;
 /// Public routes, with or without credentials.
 const OPEN: [&str; 6] = ["/", "/livez", "/readyz", "/version", "/health", "/status"];
 
-/// Returns method and path of every route with a specific method; those of operators are counted under any.
-fn known() -> BTreeSet<(&'static str, &'static str)> {
+/// Whether a path is counted under any method: those of operators, and what no route answered.
+fn is_any(path: &str) -> bool {
     let methods: BTreeSet<&str> = routes().iter().map(|(method, _)| *method).collect();
-    let is_any = |path: &str| methods.iter().all(|method| routes().contains(&(method, path)));
+    methods.iter().all(|method| routes().contains(&(method, path)))
+}
+
+/// Returns method and path of every route with a specific method.
+fn known() -> BTreeSet<(&'static str, &'static str)> {
     let with_own = routes().iter().filter(|(_, path)| !is_any(path));
     with_own.filter(|(method, _)| *method != "HEAD").copied().collect()
+}
+
+/// The path with an id in place of each parameter.
+fn with_ids(path: &str) -> String {
+    let parts = path.split('/').map(|part| if part.starts_with('{') { uuid(1) } else { part.into() });
+    parts.collect::<Vec<String>>().join("/")
 }
 
 #[test]
@@ -47,10 +57,27 @@ fn every_route_is_behind_the_door() {
     let server = place.serve(&[]);
     let mut behind = 0;
     for (method, path) in known().into_iter().filter(|(_, path)| !OPEN.contains(path)) {
-        let asked = path.split('/').map(|part| if part.starts_with('{') { uuid(1) } else { part.into() });
-        let asked = asked.collect::<Vec<String>>().join("/");
-        assert_eq!(server.request(method, &asked, &[], b"").status, 401, "{method} {path}");
+        assert_eq!(server.request(method, &with_ids(path), &[], b"").status, 401, "{method} {path}");
         behind += 1;
     }
     assert!(45 < behind, "{behind} routes");
+}
+
+#[test]
+fn every_row_of_the_table_has_its_handler() {
+    let place = Place::new();
+    let server = place.serve(&[]);
+    let of_operators: BTreeSet<&str> =
+        routes().iter().map(|(_, path)| *path).filter(|path| is_any(path) && *path != "unmatched").collect();
+    assert!(6 < of_operators.len(), "{of_operators:?}");
+    for path in of_operators {
+        let status = server.request("GET", path, &[], b"").status;
+        assert!([200, 307].contains(&status), "GET {path}: {status}");
+    }
+    // An endless answer, and one that waits for its body, have tests of their own.
+    for (method, path) in known().into_iter().filter(|(_, path)| *path != "/v1/events") {
+        let answer = server.request(method, &with_ids(path), &[], b"");
+        assert!(answer.status != 405 && answer.status < 500, "{method} {path}: {}", answer.status);
+        assert!(!String::from_utf8_lossy(&answer.body).contains("route_unknown"), "{method} {path}");
+    }
 }

@@ -206,9 +206,10 @@ fn every_form_of_a_plan_is_described_in_the_feed() {
         send(&server, "PUT", "/v1/plan", &plan);
         for event in checked(&server) {
             let plan = &event["command"]["plan"];
-            rules.insert(plan["ranks"]["rule"].as_str().unwrap().to_owned());
-            for bonus in plan["bonuses"].as_array().unwrap() {
-                pays.insert(bonus.get("basis_points").is_some());
+            rules.insert(plan["ladder"]["live"]["rule"].as_str().unwrap().to_owned());
+            assert_eq!(plan, &server.get("/v1/plan").json()["plan"], "one form");
+            for trigger in plan["trigger"].as_array().unwrap() {
+                pays.insert(trigger["rate"].get("percent").is_some());
             }
         }
     }

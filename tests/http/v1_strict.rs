@@ -147,7 +147,8 @@ fn an_array_is_no_object() {
         changed.to_string()
     };
     let currency = json!([plan["currency"]["code"], plan["currency"]["exponent"]]);
-    let rank = json!([plan["rank"][0]["name"], plan["rank"][0]["minimum"], null]);
+    let rank = &plan["ladder"]["live"]["rank"][0];
+    let rank = json!([rank["name"], rank["minimum"], null]);
     // method, path, body, field
     let table = [
         (
@@ -175,19 +176,19 @@ fn an_array_is_no_object() {
         (
             "PUT",
             "/v1/plan",
-            json!(["x", 15, false, currency, [3, "breadth-first", [], false], [], ["thresholds"], []])
+            json!(["x", 15, false, currency, [3, "breadth-first", [], false], [], [["thresholds"]]])
                 .to_string(),
             "",
         ),
         ("PUT", "/v1/plan", with("/currency", currency.clone()), "currency"),
         ("POST", "/v1/plan/check", with("/currency", currency.clone()), "currency"),
         ("POST", "/v1/plan/check", with("/placement", json!([3, "breadth-first", [], false])), "placement"),
-        ("POST", "/v1/plan/check", with("/rank/0", rank), "rank[0]"),
+        ("POST", "/v1/plan/check", with("/ladder/live/rank/0", rank), "ladder.live.rank[0]"),
         (
             "POST",
             "/v1/plan/check",
-            with("/bonus/0", json!(["referral", "placement", [1], null, false, false])),
-            "bonus[0]",
+            with("/trigger/0", json!(["referral", "placement", [1], null, false, false])),
+            "trigger[0]",
         ),
     ];
     let before = lsn(&server);
@@ -227,18 +228,18 @@ fn a_value_of_the_wrong_type_is_named() {
     let registration =
         json!({ "user_id": uuid(3), "role": "member", "placement": { "rule": "breadth-first" } });
     let mut named = plan.clone();
-    named["bonus"][0]["tree"] = json!("placement");
-    named["ranks"]["basis"] = json!("downline");
+    named["trigger"][0]["tree"] = json!("placement");
+    named["ladder"]["live"]["basis"] = json!("downline");
     let table = [
         ("POST", "/v1/members", &registration, "/role", "role"),
         ("POST", "/v1/members", &registration, "/placement/rule", "placement.rule"),
         ("PATCH", &change, &json!({ "status": "active" }), "/status", "status"),
         ("PATCH", &change, &json!({ "role": "member" }), "/role", "role"),
         ("POST", "/v1/plan/check", &named, "/placement/rule", "placement.rule"),
-        ("POST", "/v1/plan/check", &named, "/bonus/0/tree", "bonus[0].tree"),
-        ("POST", "/v1/plan/check", &named, "/ranks/rule", "ranks.rule"),
-        ("POST", "/v1/plan/check", &named, "/ranks/tree", "ranks.tree"),
-        ("POST", "/v1/plan/check", &named, "/ranks/basis", "ranks.basis"),
+        ("POST", "/v1/plan/check", &named, "/trigger/0/tree", "trigger[0].tree"),
+        ("POST", "/v1/plan/check", &named, "/ladder/live/rule", "ladder.live.rule"),
+        ("POST", "/v1/plan/check", &named, "/ladder/live/tree", "ladder.live.tree"),
+        ("POST", "/v1/plan/check", &named, "/ladder/live/basis", "ladder.live.basis"),
     ];
     let before = lsn(&server);
     for (method, path, body, place, field) in table {
@@ -255,7 +256,7 @@ fn a_value_of_the_wrong_type_is_named() {
             json!("nonsense"),
         ] {
             // Null means an absent placement or basis.
-            if value.is_null() && matches!(place, "/placement/rule" | "/ranks/basis") {
+            if value.is_null() && matches!(place, "/placement/rule" | "/ladder/live/basis") {
                 continue;
             }
             let mut body = body.clone();
@@ -360,7 +361,7 @@ fn what_was_sent_does_not_come_back_whole() {
     let long = "\u{e9}".repeat(25_000);
     let name = "x".repeat(50_000);
     let mut plan = server.get("/v1/plan").json()["plan"].clone();
-    plan["bonus"][0]["trigger"] = json!(long);
+    plan["trigger"][0]["id"] = json!(long);
     let long_query = "y".repeat(20_000);
     // method, path, body, code
     let table = [

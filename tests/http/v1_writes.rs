@@ -10,24 +10,22 @@ use crate::common::{Reply, Server, uuid};
 /// Two legs, selectable rules and slots, fixed amounts and shares, a reward.
 const PLAN: &str = r#"
 name = "two legs"
-[currency]
-code = "EUR"
-exponent = 2
+currency = { code = "EUR", exponent = 2 }
 [placement]
 width = 2
 rule = "breadth-first"
 allow = ["left", "right"]
 strategic = true
-[[bonus]]
-trigger = "referral"
-amounts = ["10.00", "5.00"]
-[[bonus]]
-trigger = "purchase"
-basis_points = [1000, 500]
-[ranks]
+[[trigger]]
+id = "referral"
+rate = { by = "level", money = ["10.00", "5.00"] }
+[[trigger]]
+id = "purchase"
+rate = { by = "level", percent = [10, 5] }
+[ladder.live]
 rule = "thresholds"
 basis = "direct"
-[[rank]]
+[[ladder.live.rank]]
 name = "Pair"
 minimum = 2
 reward = "1.00"
@@ -818,10 +816,14 @@ fn plans_are_read_tried_and_changed() {
     let got = server.get("/v1/plan");
     assert_eq!((got.status, got.header("etag"), &got.json()["version"]), (200, Some("\"1\""), &json!(1)));
     let plan = got.json()["plan"].clone();
-    assert_eq!(plan["bonus"][0]["amounts"], json!([1000, 500]));
+    assert_eq!(plan["trigger"][0]["rate"], json!({ "by": "level", "money": ["10.00", "5.00"] }));
     let toml = server.request("GET", "/v1/plan", &[("accept", "application/toml")], b"");
     assert_eq!(toml.header("content-type"), Some("application/toml"));
-    assert!(toml.text().contains("amounts = [\"10.00\", \"5.00\"]"), "{}", toml.text());
+    assert!(
+        toml.text().contains("rate = { by = \"level\", money = [\"10.00\", \"5.00\"] }"),
+        "{}",
+        toml.text()
+    );
 
     let with = |place: &str, value: Value| {
         let mut changed = plan.clone();
@@ -833,9 +835,9 @@ fn plans_are_read_tried_and_changed() {
     // plan, result of the trial, result of the change
     let wider = with("/placement/width", json!(3));
     let dearer = with("/currency/code", json!("USD"));
-    let shorter = with("/rank", json!([]));
+    let shorter = with("/ladder/live/rank", json!([]));
     for (refused, code, field) in
-        [(&shorter, "plan_ranks_removed", "rank"), (&dearer, "plan_currency_fixed", "currency")]
+        [(&shorter, "plan_ranks_removed", "ladder.live"), (&dearer, "plan_currency_fixed", "currency")]
     {
         assert_eq!(check(refused).json()["refused"], code);
         expect(&put(refused, &[]), (409, code, field), code);
@@ -848,13 +850,16 @@ fn plans_are_read_tried_and_changed() {
     other_rule["surprise"] = json!(1);
     expect(&put(&other_rule, &[]), (422, "field_unknown", "surprise"), "unknown field");
     expect(
-        &put(&with("/rank/0/minimum", json!(0)), &[]),
-        (422, "field_invalid", "rank[0].minimum"),
+        &put(&with("/ladder/live/rank/0/minimum", json!(0)), &[]),
+        (422, "field_invalid", "ladder.live.rank[0].minimum"),
         "minimum",
     );
-    assert_eq!(put(&with("/rank/0/minimum", json!(0)), &[]).json()["errors"][0]["field"], "rank[0].minimum");
+    assert_eq!(
+        put(&with("/ladder/live/rank/0/minimum", json!(0)), &[]).json()["errors"][0]["field"],
+        "ladder.live.rank[0].minimum"
+    );
 
-    let easier = with("/rank/0/minimum", json!(1));
+    let easier = with("/ladder/live/rank/0/minimum", json!(1));
     let trial = check(&easier).json();
     assert_eq!(
         (&trial["refused"], &trial["promoted"], &trial["demoted"]),
@@ -892,12 +897,74 @@ fn plans_are_read_tried_and_changed() {
     assert_eq!(server.get(&format!("/v1/members/{}", uuid(2))).json()["rank"], 1);
     server.kill();
     let server = place.start_as_is();
-    assert_eq!(server.get("/v1/plan").json(), json!({ "version": 2, "plan": easier }));
+    let now = server.get("/v1/plan").json();
+    assert_eq!(
+        (&now["version"], &now["plan"], &now["from_lsn"]),
+        (&json!(2), &easier, &json!(lsn(&changed)))
+    );
     assert_eq!(
         send(&server, "PUT", "/v1/plan", &headers, &easier).json(),
         json!({ "version": 2, "changed": true }),
         "kept across the crash"
     );
+}
+
+#[test]
+fn the_plan_of_any_lsn_is_known() {
+    let place = Place::new();
+    let server = place.start();
+    for body in [json!({ "user_id": uuid(1) }), member(2, 1), member(3, 1), member(4, 2)] {
+        post(&server, "/v1/members", &body);
+    }
+    let first = server.get("/v1/plan").json();
+    assert_eq!(
+        (&first["version"], &first["from_lsn"], &first["from_time"], &first["exact"]),
+        (&json!(1), &json!(0), &json!(null), &json!(true))
+    );
+    let mut second = first["plan"].clone();
+    second["name"] = json!("second");
+    let changed = lsn(&send(&server, "PUT", "/v1/plan", &[], &second));
+    assert_eq!(changed, 5);
+    post(&server, "/v1/snapshots", &json!(null));
+    let body = json!({ "source": uuid(4), "kind": "referral" });
+    let paid = post(&server, "/v1/bonuses", &body).json();
+    server.kill();
+    let server = place.start_as_is();
+    for (at, version, plan) in
+        [(0, 1, &first["plan"]), (4, 1, &first["plan"]), (5, 2, &second), (6, 2, &second)]
+    {
+        let found = server.get(&format!("/v1/plan?at={at}")).json();
+        assert_eq!((&found["version"], &found["plan"]), (&json!(version), plan), "{at}");
+    }
+    let toml = server.request("GET", "/v1/plan?at=4", &[("accept", "application/toml")], b"");
+    assert!(toml.text().starts_with("name = \"two legs\""), "{}", toml.text());
+    let versions = server.get("/v1/plan/versions").json()["versions"].clone();
+    let found: Vec<_> = versions
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|version| (&version["version"], &version["name"], &version["from_lsn"], &version["exact"]))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (&json!(2), &json!("second"), &json!(5), &json!(true)),
+            (&json!(1), &json!("two legs"), &json!(0), &json!(true)),
+        ]
+    );
+    assert!(versions[0]["from_time"].is_string() && versions[1]["from_time"].is_null(), "{versions}");
+    let id = paid["bonuses"][0]["id"].as_str().unwrap();
+    let told = server.get(&format!("/v1/bonuses/{id}/explain")).json();
+    assert_eq!((&told["plan"], &told["plan_from_lsn"]), (&json!("second"), &json!(5)));
+    // query, status, code
+    for (query, status, code, field) in [
+        ("at=7", 400, "as_of_invalid", ""),
+        ("at=x", 422, "parameter_invalid", "at"),
+        ("at=%2B5", 422, "parameter_invalid", "at"),
+        ("as_of=5", 422, "parameter_unknown", "as_of"),
+    ] {
+        expect(&server.get(&format!("/v1/plan?{query}")), (status, code, field), query);
+    }
 }
 
 #[test]

@@ -261,17 +261,17 @@ fn under_the_lock(engine: &Engine, name: &str, command: Command) {
     engine.read(|_, directory| {
         let (_, compute) = timed(|| computed.apply(&mut directory.write(), &stamped));
         let need = exchanged.preparation_for(directory, &stamped.command, 1).expect("it is worth it");
-        let mut preparation = match (&stamped.command, need) {
-            (_, Need::Admin(member)) => Preparation::of_admin(&exchanged, member),
-            (Command::PutPlan(plan), Need::Plan) => {
+        let mut preparation = match need {
+            Need::Network => Preparation::on_network(&exchanged, directory, &stamped.command),
+            Need::Copy(parts) => {
                 let mut frozen = FrozenCopy::default();
-                exchanged.freeze();
-                while exchanged.copy_frozen_for_plan(&mut frozen) == CopyProgress::More {}
-                drop(exchanged.thaw());
-                Preparation::of_plan(frozen.into_state(), plan).expect("it is accepted")
+                let view = exchanged.freeze(parts).expect("the only view");
+                while exchanged.copy_frozen(view, &mut frozen) == CopyProgress::More {}
+                drop(exchanged.thaw(view));
+                Preparation::on_copy(frozen.into_state(), &stamped.command)
             }
-            (other, _) => panic!("{other:?} needs no plan"),
-        };
+        }
+        .expect("it is accepted");
         while !preparation.advance(&exchanged, 1_024) {}
         let ((), complete) = timed(|| preparation.complete(&exchanged));
         let ((_, replaced), exchange) = timed(|| exchanged.apply_prepared(&mut directory.write(), &stamped, Some(preparation)));

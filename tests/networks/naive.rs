@@ -31,6 +31,7 @@ const KINDS_MAX_BEFORE_FORMAT_4: usize = 16;
 pub struct Naive {
     plan: Plan,
     plan_version: u32,
+    plan_versions: Vec<(u32, u64, Timestamp, Plan)>,
     lsn: u64,
     time: Timestamp,
     members: Vec<Person>,
@@ -158,6 +159,7 @@ impl Network for Naive {
             time: self.time,
             plan: self.plan.clone(),
             plan_version: self.plan_version,
+            plan_versions: self.plan_versions.clone(),
             depth: (0..self.members.len()).map(|member| self.level(member)).max().unwrap_or(0),
             rank_distribution,
             breakage: (self.breakage.0, Money(self.breakage.1)),
@@ -174,6 +176,7 @@ impl Naive {
     pub fn new(plan: Plan) -> Self {
         Self {
             kinds: trigger_names(&plan),
+            plan_versions: vec![(1, 0, Timestamp(0), plan.clone())],
             plan,
             plan_version: 1,
             lsn: 0,
@@ -317,6 +320,7 @@ impl Naive {
         self.kinds = kinds;
         self.plan = plan.clone();
         self.plan_version += 1;
+        self.plan_versions.push((self.plan_version, self.lsn, self.time, plan.clone()));
         self.rerank();
         Ok(Outcome::PlanActivated { version: self.plan_version })
     }

@@ -242,6 +242,9 @@ pub fn picture_of(state: &State) -> Picture {
         time: state.time(),
         plan: Plan::clone(state.plan()),
         plan_version: state.plan_version(),
+        plan_versions: (state.plan_versions().list().iter())
+            .map(|known| (known.version, known.lsn, known.time, Plan::clone(&known.plan)))
+            .collect(),
         depth: state.depth(),
         rank_distribution,
         breakage: state.breakage(),

@@ -30,6 +30,8 @@ pub struct Picture {
     pub time: Timestamp,
     pub plan: Plan,
     pub plan_version: u32,
+    /// Each plan so far: version, LSN and log time from which it holds.
+    pub plan_versions: Vec<(u32, u64, Timestamp, Plan)>,
     pub depth: u32,
     /// Members at each paid-as rank, without trailing zeros.
     pub rank_distribution: Vec<u64>,

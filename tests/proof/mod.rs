@@ -109,13 +109,15 @@ pub fn bulky_plan() -> String {
     let mut text = String::from(
         "name = \"bulky\"\nlevel_cap = 15\n[currency]\ncode = \"USD\"\nexponent = 2\n\
          [placement]\nwidth = 2\nrule = \"breadth-first\"\nallow = [\"power-leg\"]\nstrategic = true\n\
-         [[bonus]]\ntrigger = \"referral\"\namounts = [\"20.00\", \"5.00\"]\n\
-         [[bonus]]\ntrigger = \"purchase\"\nbasis_points = [1000, 500, 250]\n\
-         [ranks]\nrule = \"thresholds\"\ntree = \"placement\"\nbasis = \"downline\"\n",
+         [[trigger]]\nid = \"referral\"\nrate = { by = \"level\", money = [\"20.00\", \"5.00\"] }\n\
+         [[trigger]]\nid = \"purchase\"\nrate = { by = \"level\", percent = [10, 5, 2.5] }\n\
+         [ladder.live]\nrule = \"thresholds\"\ntree = \"placement\"\nbasis = \"downline\"\n",
     );
     for rank in 1..=64_u32 {
-        text +=
-            &format!("[[rank]]\nname = \"{rank:0>60}\"\nminimum = {}\nreward = \"1.00\"\n", rank * rank * 8);
+        text += &format!(
+            "[[ladder.live.rank]]\nname = \"{rank:0>60}\"\nminimum = {}\nreward = \"1.00\"\n",
+            rank * rank * 8
+        );
     }
     text
 }

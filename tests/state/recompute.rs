@@ -8,7 +8,7 @@ use upline::{
         network_digest,
         plan::{Currency, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
         recomputed_ranks,
-        state::{CopyProgress, FrozenCopy, State},
+        state::{CopyProgress, FrozenCopy, Parts, State},
         state_digest,
         types::{MemberId, MemberIx, Role, Timestamp, Tree},
     },
@@ -111,14 +111,14 @@ fn a_frozen_view_stands_still_while_the_network_grows() {
     let mut maps = MemberDirectory::with_capacity(0, 0);
     grow(&mut state, &mut maps, 0, 30_000);
     let before = state_digest(&state);
-    state.freeze();
+    let frozen = state.freeze(Parts::ALL).expect("the only view");
     let mut copy = FrozenCopy::default();
     let mut grown = 30_000;
-    while state.copy_frozen(&mut copy) == CopyProgress::More {
+    while state.copy_frozen(frozen, &mut copy) == CopyProgress::More {
         grow(&mut state, &mut maps, grown, grown + 500);
         grown += 500;
     }
-    drop(state.thaw());
+    drop(state.thaw(frozen));
     let view = copy.into_state();
     assert!(50_000 < state.len(), "the network grew under the view");
     assert_eq!(view.len(), 30_000);

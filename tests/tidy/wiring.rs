@@ -4,9 +4,12 @@
 //! The compiler detects a `match` that lacks one. It does not detect a decoder, a list, a page, a random
 //! generator or a golden directory that does; each of those is a row here.
 
-use std::{fmt::Write, fs};
+use std::{collections::BTreeSet, fmt::Write, fs};
 
-use upline::{core::image::sections, durability::FORMAT_VERSION};
+use upline::{
+    core::{command::CommandKind, image::sections},
+    durability::FORMAT_VERSION,
+};
 
 use super::layers::{root, sources};
 
@@ -36,27 +39,49 @@ impl Kind {
 /// Where each variant must appear: the file, the item in it (none: anywhere), and in which form.
 type Place = (&'static str, &'static str, fn(&Kind) -> String);
 
+/// The compiler detects a command without rules, JSON or an arm of another `match`; its record in the log,
+/// the label of metrics and the printed name follow from the table of commands. These are the others.
 #[test]
 fn every_command_is_wired_everywhere() {
     let named: fn(&Kind) -> String = |kind| format!("Command::{}", kind.name);
+    let kinds: Vec<Kind> = CommandKind::ALL
+        .iter()
+        .map(|kind| Kind { name: format!("{kind:?}"), number: u32::from(*kind as u16) })
+        .collect();
     check(
-        &variants("src/core/requests/command.rs", "pub enum Command {"),
+        &kinds,
         &[
-            ("src/durability/codec/record.rs", "fn encode_record(", named),
-            ("src/durability/codec/record.rs", "fn decode_record(", |kind| {
-                format!("{} => Command::{}", kind.number, kind.name)
-            }),
             // The starting point of fuzzers and codec tests.
             ("src/durability/codec/arbitrary.rs", "fn command(", named),
-            ("src/command_json.rs", "pub fn command_json(", named),
-            ("src/metrics.rs", "fn command_position(", named),
-            ("src/engine/history/audit.rs", "fn kind_name(", named),
             ("tests/networks/naive.rs", "    fn execute(", named),
             ("tests/networks/random.rs", "    fn command(", named),
             ("tests/disk/format.rs", "fn command(", named),
-            ("snapshots/README.md", "| kind | command |", |kind| format!("\n| {} | ", kind.number)),
         ],
     );
+    let page = text_of("snapshots/README.md");
+    let rows: Vec<&str> = item(&page, "| kind | domain |").lines().skip(2).collect();
+    let described = rows.iter().zip(CommandKind::ALL).all(|(row, kind)| {
+        let begin = format!("| {} | {} | ", kind as u16, format!("{:?}", kind.domain()).to_lowercase());
+        let since = format!("(since version {})", kind.since());
+        row.starts_with(&begin) && row.contains(&since) == (1 < kind.since())
+    });
+    assert!(
+        described && rows.len() == CommandKind::ALL.len(),
+        "the page lacks a kind, or its version: {rows:?}"
+    );
+}
+
+/// Numbers, labels and printed names are those of the table, each once but for one name.
+#[test]
+fn kinds_of_commands_are_told_apart() {
+    assert!(CommandKind::ALL.is_sorted_by(|one, next| (*one as u16) < (*next as u16)));
+    let labels: BTreeSet<&str> = CommandKind::ALL.into_iter().map(CommandKind::name).collect();
+    assert_eq!(labels.len(), CommandKind::ALL.len());
+    assert_eq!(CommandKind::printed_names().len() + 1, CommandKind::ALL.len(), "two print `pay_all`");
+    for kind in CommandKind::ALL {
+        assert_eq!(CommandKind::from_code(kind as u16), Some(kind));
+        assert!((1..=FORMAT_VERSION).contains(&kind.since()), "{kind:?}: no format version {}", kind.since());
+    }
 }
 
 #[test]
@@ -112,8 +137,10 @@ fn every_section_of_a_snapshot_is_specified() {
         assert!((1..=FORMAT_VERSION).contains(since), "{name}: no format version {since}");
         let vectors: usize =
             columns.iter().map(|(_, stored)| 1 + usize::from(stored.starts_with("Text"))).sum();
+        // Tokens are printed with blanks around angle brackets.
+        let stored = |stored: &str| stored.replace(" < ", "<").replace(" >", ">");
         let columns: Vec<String> =
-            columns.iter().map(|(name, stored)| format!("`{name}` `{stored}`")).collect();
+            columns.iter().map(|(name, kind)| format!("`{name}` `{}`", stored(kind))).collect();
         let root = vectors * 8;
         write!(table, "\n| {number} | `{name}` | {since} | {root} | {} |", columns.join(" · ")).unwrap();
     }

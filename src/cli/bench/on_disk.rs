@@ -6,7 +6,7 @@ use super::stop_if_asked;
 use crate::{
     cli::{exit::Failure, interrupt::Interrupt},
     core::{CodeForm, CodeKey, Digest, plan::Plan, types::Timestamp},
-    durability::{DataDir, Genesis, InstanceId, LogOptions, storage::Disk},
+    durability::{DataDir, Genesis, InstanceId, Journal, LogOptions, storage::Disk},
     engine::{self, NETWORK_ID},
     shapes::Shape,
     workload::{Apply, Network, Signups},

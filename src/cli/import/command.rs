@@ -151,7 +151,7 @@ struct Tried {
 
 /// Reads all files into the network, reports the rows that need attention, and writes nothing.
 fn try_everything(args: &Args) -> Result<Tried, Failure> {
-    let config = args.data_dir.resolve(&args.plan, [].into())?;
+    let config = args.data_dir.resolve(args.plan.given.clone())?;
     if let Some(bonuses) = &args.bonuses {
         // One file for both would be refused row by row, or be a drained pipe.
         files::refuse_same(&[

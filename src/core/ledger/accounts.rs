@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 
 use crate::core::{
-    store::column::{Column, Freeze, Kept, Scalar},
+    store::column::{Column, Scalar, freeze_fields},
     words::types::{EntryStatus, Money, NONE},
 };
 
@@ -56,30 +56,11 @@ const _: () = assert!(size_of::<Account>() == 32);
 pub(crate) struct Accounts {
     rows: Column<Account>,
     round: Scalar<u32>,
-    /// Held amounts of the few accounts that have any. Not in copies: rebuilt from the entries.
+    /// Held amounts of the few accounts that have any. Not in copies: `FrozenCopy` adds them up from the entries.
     held: HashMap<u32, i128>,
 }
 
-impl Freeze for Accounts {
-    fn freeze(&mut self) {
-        self.rows.freeze();
-        self.round.freeze();
-    }
-
-    fn thaw(&mut self, kept: &mut Kept) {
-        self.rows.thaw(kept);
-        self.round.thaw(kept);
-    }
-
-    fn release(&mut self, kept: &mut Kept) {
-        self.rows.release(kept);
-        self.round.release(kept);
-    }
-
-    fn copy_step(&self, copy: &mut Self) -> bool {
-        self.rows.copy_step(&mut copy.rows) && self.round.copy_step(&mut copy.round)
-    }
-}
+freeze_fields!(Accounts { rows, round } cached { held });
 
 impl Accounts {
     pub fn new() -> Self {

@@ -30,7 +30,7 @@ use crate::core::{
 /// The most entries and triggers a ledger holds: indexes are 32 bits in memory, with `NONE` kept apart.
 pub(crate) const ENTRIES_MAX: u64 = u32::MAX as u64 - 1;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Line {
     amount: Money,
     receiver: u32,

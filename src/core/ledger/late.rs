@@ -8,7 +8,8 @@
 
 use crate::core::{
     store::{
-        column::{Freeze, Kept},
+        column::{Freeze, ViewId},
+        freeing::Freeing,
         order::Sequence,
     },
     words::types::Timestamp,
@@ -31,16 +32,20 @@ pub(crate) struct Late {
 
 /// Not copied.
 impl Freeze for Late {
-    fn freeze(&mut self) {}
+    fn freeze(&mut self, _view: ViewId) {}
 
-    fn thaw(&mut self, _kept: &mut Kept) {}
+    fn thaw(&mut self, _view: ViewId, _freeing: &mut Freeing) {}
 
-    fn release(&mut self, _kept: &mut Kept) {}
-
-    fn copy_step(&self, copy: &mut Self) -> bool {
+    fn copy_step(&self, _view: ViewId, copy: &mut Self) -> bool {
         copy.is_ordered = false;
         true
     }
+
+    fn skip(&self, _view: ViewId) {}
+
+    fn release(&mut self, _view: ViewId, _freeing: &mut Freeing) {}
+
+    fn share(&mut self, _other: &Self, _freeing: &mut Freeing) {}
 }
 
 impl Late {

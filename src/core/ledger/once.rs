@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use crate::core::{
     store::{
-        column::{Freeze, Kept},
+        column::freeze_fields,
         rows::{Rows, SoFar, require},
         settled::Settled,
     },
@@ -35,27 +35,7 @@ pub(crate) struct Once {
     paid: HashSet<OnceRow>,
 }
 
-impl Freeze for Once {
-    fn freeze(&mut self) {
-        self.rows.freeze();
-    }
-
-    fn thaw(&mut self, kept: &mut Kept) {
-        self.rows.thaw(kept);
-    }
-
-    fn release(&mut self, kept: &mut Kept) {
-        self.rows.release(kept);
-    }
-
-    fn copy_step(&self, copy: &mut Self) -> bool {
-        self.rows.copy_step(&mut copy.rows)
-    }
-
-    fn index_copy(&mut self) {
-        self.paid = self.rows.iter().copied().collect();
-    }
-}
+freeze_fields!(Once { rows } derived { paid });
 
 impl Rows for Once {
     type Row = OnceRow;
@@ -84,6 +64,10 @@ impl Once {
         Self { rows: Settled::new(), paid: HashSet::new() }
     }
 
+    fn index_derived(&mut self) {
+        self.paid = self.rows.iter().copied().collect();
+    }
+
     pub fn len(&self) -> usize {
         self.rows.len()
     }
@@ -109,16 +93,17 @@ impl Once {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::store::column::{Freeze, ViewId};
 
     #[test]
     fn they_are_found_in_copies_too() {
         let mut once = Once::new();
         assert_eq!(once.size_bytes(), 0);
         (0..100).for_each(|member| once.push(OnceRow { member, kind: 16 + u16::from(member % 2 == 0) }));
-        once.freeze();
+        once.freeze(ViewId::FIRST);
         once.push(OnceRow { member: 100, kind: 16 });
         let mut copy = Once::new();
-        while !once.copy_step(&mut copy) {}
+        while !once.copy_step(ViewId::FIRST, &mut copy) {}
         copy.index_copy();
         let paid = |once: &Once, member: u32| [16, 17].map(|kind| once.contains(MemberIx(member), kind));
         assert_eq!((copy.len(), paid(&copy, 100), paid(&once, 100)), (100, [false; 2], [true, false]));

@@ -6,7 +6,8 @@
 use crate::core::{
     ledger::rows::ReferenceRow,
     store::{
-        column::{Freeze, Kept},
+        column::{Freeze, ViewId},
+        freeing::Freeing,
         order::Sequence,
         rows::{Rows, SoFar, require},
         settled::Settled,
@@ -14,7 +15,7 @@ use crate::core::{
     words::types::{Reference, Timestamp},
 };
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Row {
     trigger: u32,
     bytes: u32,
@@ -31,24 +32,34 @@ pub(crate) struct References {
 }
 
 impl Freeze for References {
-    fn freeze(&mut self) {
-        self.rows.freeze();
-        self.text.freeze();
+    fn freeze(&mut self, view: ViewId) {
+        self.rows.freeze(view);
+        self.text.freeze(view);
     }
 
-    fn thaw(&mut self, kept: &mut Kept) {
-        self.rows.thaw(kept);
-        self.text.thaw(kept);
+    fn thaw(&mut self, view: ViewId, freeing: &mut Freeing) {
+        self.rows.thaw(view, freeing);
+        self.text.thaw(view, freeing);
     }
 
-    fn release(&mut self, kept: &mut Kept) {
-        self.rows.release(kept);
-        self.text.release(kept);
-    }
-
-    fn copy_step(&self, copy: &mut Self) -> bool {
+    fn copy_step(&self, view: ViewId, copy: &mut Self) -> bool {
         copy.is_ordered = false;
-        self.rows.copy_step(&mut copy.rows) && self.text.copy_step(&mut copy.text)
+        self.rows.copy_step(view, &mut copy.rows) && self.text.copy_step(view, &mut copy.text)
+    }
+
+    fn skip(&self, view: ViewId) {
+        self.rows.skip(view);
+        self.text.skip(view);
+    }
+
+    fn release(&mut self, view: ViewId, freeing: &mut Freeing) {
+        self.rows.release(view, freeing);
+        self.text.release(view, freeing);
+    }
+
+    fn share(&mut self, other: &Self, freeing: &mut Freeing) {
+        self.rows.share(&other.rows, freeing);
+        self.text.share(&other.text, freeing);
     }
 }
 
@@ -192,10 +203,10 @@ mod tests {
         for trigger in (0..2_000).step_by(2) {
             references.push(trigger, &reference(&format!("order {}", trigger % 30)), time_of);
         }
-        references.freeze();
+        references.freeze(ViewId::FIRST);
         let mut copy = References::new();
-        while !references.copy_step(&mut copy) {}
-        references.thaw(&mut Kept::new());
+        while !references.copy_step(ViewId::FIRST, &mut copy) {}
+        references.thaw(ViewId::FIRST, &mut Freeing::new());
         copy.order(time_of);
         for references in [&references, &copy] {
             assert_eq!((references.of(28), references.of(29)), (Some(reference("order 28")), None));

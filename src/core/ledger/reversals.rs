@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crate::core::{
     ledger::rows::ReversalRow,
     store::{
-        column::{Freeze, Kept},
+        column::freeze_fields,
         rows::{Rows, SoFar, require},
         settled::Settled,
     },
@@ -20,27 +20,7 @@ pub(crate) struct Reversals {
     reversal_of: HashMap<u32, u32>,
 }
 
-impl Freeze for Reversals {
-    fn freeze(&mut self) {
-        self.rows.freeze();
-    }
-
-    fn thaw(&mut self, kept: &mut Kept) {
-        self.rows.thaw(kept);
-    }
-
-    fn release(&mut self, kept: &mut Kept) {
-        self.rows.release(kept);
-    }
-
-    fn copy_step(&self, copy: &mut Self) -> bool {
-        self.rows.copy_step(&mut copy.rows)
-    }
-
-    fn index_copy(&mut self) {
-        self.reversal_of = self.rows.iter().map(|row| (row.reverses, row.entry)).collect();
-    }
-}
+freeze_fields!(Reversals { rows } derived { reversal_of });
 
 impl Rows for Reversals {
     type Row = ReversalRow;
@@ -90,6 +70,10 @@ impl Reversals {
         self.reversal_of.insert(row.reverses, row.entry);
     }
 
+    fn index_derived(&mut self) {
+        self.reversal_of = self.rows.iter().map(|row| (row.reverses, row.entry)).collect();
+    }
+
     /// The entry that reverses this one. O(1).
     pub fn reversal_of(&self, entry: u64) -> Option<u64> {
         self.reversal_of.get(&u32::try_from(entry).ok()?).map(|reversal| u64::from(*reversal))
@@ -119,6 +103,7 @@ impl Reversals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::store::column::{Freeze, ViewId};
 
     #[test]
     fn they_lead_both_ways_in_copies_too() {
@@ -128,10 +113,10 @@ mod tests {
             (None, None, 0)
         );
         (0..100).for_each(|number| reversals.push(ReversalRow { entry: 200 + number * 3, reverses: number }));
-        reversals.freeze();
+        reversals.freeze(ViewId::FIRST);
         reversals.push(ReversalRow { entry: 900, reverses: 150 });
         let mut copy = Reversals::new();
-        while !reversals.copy_step(&mut copy) {}
+        while !reversals.copy_step(ViewId::FIRST, &mut copy) {}
         copy.index_copy();
         assert_eq!((copy.len(), copy.reversal_of(150), reversals.reversal_of(150)), (100, None, Some(900)));
         for number in 0..100 {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use crate::core::{
     store::{
-        column::{Freeze, Kept},
+        column::freeze_fields,
         rows::{Rows, SoFar, require},
         settled::Settled,
     },
@@ -31,27 +31,7 @@ pub(crate) struct CarriedIds {
     place_of_row: HashMap<(RowKind, u32), u32>,
 }
 
-impl Freeze for CarriedIds {
-    fn freeze(&mut self) {
-        self.rows.freeze();
-    }
-
-    fn thaw(&mut self, kept: &mut Kept) {
-        self.rows.thaw(kept);
-    }
-
-    fn release(&mut self, kept: &mut Kept) {
-        self.rows.release(kept);
-    }
-
-    fn copy_step(&self, copy: &mut Self) -> bool {
-        self.rows.copy_step(&mut copy.rows)
-    }
-
-    fn index_copy(&mut self) {
-        (0..self.rows.len()).for_each(|place| self.index(place));
-    }
-}
+freeze_fields!(CarriedIds { rows } derived { place_of_id, place_of_row });
 
 impl Rows for CarriedIds {
     type Row = RowIdRow;
@@ -109,6 +89,10 @@ impl CarriedIds {
         self.index(self.rows.len() - 1);
     }
 
+    fn index_derived(&mut self) {
+        (0..self.rows.len()).for_each(|place| self.index(place));
+    }
+
     fn index(&mut self, place: usize) {
         let row = self.row(place);
         let place = u32::try_from(place).expect("fewer than members and entries");
@@ -126,6 +110,7 @@ impl CarriedIds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::store::column::{Freeze, ViewId};
 
     #[test]
     fn ids_lead_both_ways_in_copies_too() {
@@ -135,10 +120,10 @@ mod tests {
             let kind = if index % 3 == 0 { RowKind::Member } else { RowKind::Entry };
             ids.push(RowIdRow { id: u128::from(index).to_le_bytes(), kind, index: index * 7 });
         }
-        ids.freeze();
+        ids.freeze(ViewId::FIRST);
         ids.push(RowIdRow { id: [255; 16], kind: RowKind::Member, index: 5 });
         let mut copy = CarriedIds::new();
-        while !ids.copy_step(&mut copy) {}
+        while !ids.copy_step(ViewId::FIRST, &mut copy) {}
         copy.index_copy();
         assert_eq!((copy.len(), copy.row_of(&[255; 16])), (100, None));
         assert_eq!(ids.row_of(&[255; 16]), Some((RowKind::Member, 5)));

@@ -78,7 +78,7 @@ impl CodeForm {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::core) struct Ambiguous;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct StoredCode {
     member: u32,
     len: u32,

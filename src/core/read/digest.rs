@@ -36,7 +36,8 @@ impl fmt::Debug for Digest {
 
 /// Covers everything that a query could show, including LSN and order: the same log gives the same digest on
 /// every machine. O(members + entries). (A state restored from a snapshot of format 1 does not know which
-/// earlier commands changed nothing; the digest reflects that too.)
+/// earlier commands changed nothing, and one of a format before 4 not which plans were in force earlier; the
+/// digest reflects that too.)
 pub fn state_digest(state: &State) -> Digest {
     let mut whole = fields_of_format_1(state);
     // Later additions are hashed only where they hold something that could not be expressed before.
@@ -69,6 +70,14 @@ pub fn state_digest(state: &State) -> Digest {
         whole.text("breakage").number(lsn).number(state.breakage_by_reason().items().count() as u64);
         for (reason, sum) in state.breakage_by_reason().items() {
             whole.number(reason as u8).number(sum.entries).bytes(&sum.amount.to_le_bytes());
+        }
+    }
+    let plans = state.plan_versions().list();
+    if 1 < plans.len() {
+        whole.text("plan versions").number(plans.len() as u64);
+        for version in plans {
+            whole.number(version.version).number(version.lsn).signed(version.time.0);
+            whole.number(u8::from(version.is_exact)).plan(&version.plan);
         }
     }
     whole.finish()

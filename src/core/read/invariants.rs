@@ -4,6 +4,7 @@
 use crate::core::{
     ledger::{accounts::Balance, sum::Sum},
     state::{parts::State, recompute},
+    tree::order::{Order, below_themselves},
     words::types::{EntryStatus, MemberIx, NONE, Role, Timestamp, Tree},
 };
 
@@ -42,15 +43,15 @@ fn members(state: &State) -> impl Iterator<Item = MemberIx> {
     (0..state.len()).map(MemberIx)
 }
 
-/// Children lists agree with parents, slots ascend, levels are one below.
+/// Parents lead up to a root; children lists agree with parents and reach everybody; slots ascend, levels are
+/// one below.
 fn audit_links(state: &State, name: Tree, findings: &mut Findings) {
     let tree = state.tree(name);
     findings.require(tree.len() == state.len() as usize, || {
         format!("{name:?} tree has {} members of {}", tree.len(), state.len())
     });
-    let parent_of = |member| MemberIx::from_column(tree.link(member).parent);
-    for member in members(state).filter(|member| parent_of(*member).is_some_and(|parent| *member <= parent)) {
-        findings.require(false, || format!("{member:?} is before its {name:?} parent"));
+    if !audit_parents(state, name, findings) {
+        return;
     }
     let mut listed = 0;
     for member in members(state) {
@@ -83,6 +84,38 @@ fn audit_links(state: &State, name: Tree, findings: &mut Findings) {
     findings.require(listed as usize == below_somebody, || {
         format!("{name:?} tree lists {listed} children of {below_somebody}")
     });
+    // Implied where nothing was found: each child is listed once, under its parent, and no parent is below
+    // its child.
+    if let Err(lost) = Order::walked(&tree.links) {
+        findings.require(false, || format!("{lost:?} is not reached from a root of the {name:?} tree"));
+    }
+}
+
+/// Parents exist, nobody is below itself, and each parent joined first if the tree says so. Returns false
+/// when the links must not be followed.
+fn audit_parents(state: &State, name: Tree, findings: &mut Findings) -> bool {
+    let tree = state.tree(name);
+    let with_parent = || {
+        let with_parent =
+            |member| MemberIx::from_column(tree.link(member).parent).map(|above| (member, above));
+        members(state).filter_map(with_parent)
+    };
+    if with_parent().all(|(member, parent)| parent < member) {
+        return true;
+    }
+    let mut exist = true;
+    for (member, parent) in with_parent() {
+        let is_there = parent.0 < state.len();
+        exist &= is_there;
+        findings.require(is_there, || format!("{member:?} has a {name:?} parent that does not exist"));
+        findings.require(parent < member || !tree.is_in_join_order(), || {
+            format!("{member:?} is before its {name:?} parent")
+        });
+    }
+    for member in below_themselves(&tree.links) {
+        findings.require(false, || format!("{member:?} is below itself in the {name:?} tree"));
+    }
+    exist
 }
 
 /// Downlines and levels match a recount.
@@ -227,6 +260,9 @@ fn late_entries(state: &State) -> u64 {
     (0..state.entries()).filter(is_late).count() as u64
 }
 
+#[cfg(test)]
+#[path = "renumbered_test.rs"]
+mod renumbered;
 #[cfg(test)]
 #[path = "invariants_test.rs"]
 mod tests;

@@ -57,8 +57,22 @@ type Broken = (&'static str, fn(&mut State));
 
 #[test]
 fn whatever_is_broken_is_found() {
-    let broken: [Broken; 24] = [
+    let broken: [Broken; 28] = [
         ("is before its Placement parent", |state| state.placement.link_mut(SOMEBODY).parent = SOMEBODY.0),
+        ("MemberIx(3) is below itself in the Placement tree", |state| {
+            state.placement.link_mut(SOMEBODY).parent = SOMEBODY.0;
+        }),
+        ("MemberIx(3) is below itself in the Sponsor tree", |state| {
+            let below = state.sponsors.children(SOMEBODY).last().unwrap();
+            state.sponsors.link_mut(SOMEBODY).parent = below.0;
+        }),
+        ("MemberIx(3) has a Placement parent that does not exist", |state| {
+            state.placement.link_mut(SOMEBODY).parent = MEMBERS;
+        }),
+        ("is not reached from a root of the Sponsor tree", |state| {
+            state.sponsors.link_mut(LAST).parent = NONE;
+            state.sponsors.link_mut(LAST).level = 1;
+        }),
         ("names another Sponsor", |state| state.sponsors.link_mut(LAST).parent = MEMBERS - 2),
         ("level of MemberIx(3) in the Placement tree", |state| state.placement.link_mut(SOMEBODY).level += 1),
         ("level of root MemberIx(0)", |state| state.placement.link_mut(MemberIx(0)).level = 2),

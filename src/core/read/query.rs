@@ -11,6 +11,7 @@ use crate::core::{
     state::{
         bonus::{KIND_RANK, KIND_RANK_PREFIX, KIND_SIGNUP, Kind, kind_from_name},
         parts::State,
+        plans::PlanVersions,
     },
     tree::{placement::Spot, preorder::Preorder},
     words::{
@@ -97,6 +98,11 @@ impl State {
     /// Number of plans activated, the first included.
     pub fn plan_version(&self) -> u32 {
         self.scalars.plan_version
+    }
+
+    /// The plans that are known, with the LSNs from which they hold; the last is in force.
+    pub fn plan_versions(&self) -> &PlanVersions {
+        &self.scalars.plans
     }
 
     /// Deepest level of the placement tree; 0 when empty.

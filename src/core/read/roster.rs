@@ -41,7 +41,7 @@ impl Default for MemberFilter {
 /// The direction of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RosterOrder {
-    /// In registration order: sponsors and parents come before their downline.
+    /// In registration order.
     OldestFirst,
     NewestFirst,
 }

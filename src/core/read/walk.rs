@@ -62,8 +62,8 @@ impl Queue {
 
 const _: () = assert!(BLOCK.is_multiple_of(TOGETHER));
 
-/// A walk through a downline, level by level, whose queue holds the first child of each member found that has
-/// any. Children that later join before that one are left out anyway.
+/// A walk through a downline, level by level, whose queue holds the first child of each member passed that
+/// has any. Children that later join before that one are left out anyway.
 ///
 /// Linear: a step per member and per member with children. Memory: 4 bytes for each member *with children* of
 /// one level, which is half of a downline at most (20 MB at ten million members, where each of five million
@@ -160,10 +160,13 @@ impl Genealogy {
             if let Some(member) = MemberIx::from_column(walk.candidate) {
                 let link = self.link(member);
                 walk.candidate = link.next_sibling;
-                if member.0 < walk.before {
-                    if link.first_child != NONE && walk.depth < walk.deepest {
-                        walk.queue.push(MemberIx(link.first_child));
-                    }
+                let is_shown = member.0 < walk.before;
+                // Only in a tree in join order is nobody older below a newer member.
+                let descends = is_shown || !self.is_in_join_order();
+                if descends && link.first_child != NONE && walk.depth < walk.deepest {
+                    walk.queue.push(MemberIx(link.first_child));
+                }
+                if is_shown {
                     return Some((member, walk.depth));
                 }
                 continue;
@@ -226,8 +229,10 @@ impl Genealogy {
             };
             let Some(member) = MemberIx::from_column(next) else { continue };
             walk.at = member;
-            // Members that joined after the walk began are skipped: nobody below them was there before.
-            if walk.before <= member.0 {
+            // A member that joined after the walk began is left out, but in a tree that is not in join order
+            // there may be older ones below it.
+            let is_shown = member.0 < walk.before;
+            if !is_shown && self.is_in_join_order() {
                 continue;
             }
             if self.link(member).level < walk.level {
@@ -235,7 +240,9 @@ impl Genealogy {
                 continue;
             }
             self.note_inner(walk, member);
-            return Some(member);
+            if is_shown {
+                return Some(member);
+            }
         }
         None
     }

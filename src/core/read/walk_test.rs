@@ -51,19 +51,38 @@ impl Grown {
         (0..members).for_each(|_| self.join());
     }
 
+    /// Numbers the members in another order, so that parents may have larger indexes than children.
+    fn renumber(&mut self) {
+        let mut numbers: Vec<u32> = (0..self.len()).collect();
+        for at in (1..numbers.len()).rev() {
+            numbers.swap(at, below(&mut self.random, u32::try_from(at + 1).unwrap()) as usize);
+        }
+        let mut places = vec![None; numbers.len()];
+        for (member, number) in (0..).map(MemberIx).zip(&numbers) {
+            let link = self.tree.link(member);
+            let parent = MemberIx::from_column(link.parent);
+            places[*number as usize] = parent.map(|parent| (MemberIx(numbers[parent.at()]), link.slot));
+        }
+        let mut tree = Genealogy::new(self.tree.is_counted());
+        places.into_iter().for_each(|place| tree.attach_unlinked(place));
+        tree.link_rest(MemberIx(0), |_, _, slot| Some(slot)).unwrap();
+        tree.settle().unwrap();
+        if tree.is_counted() {
+            tree.count_anew(&Watch::default());
+        }
+        self.tree = tree;
+    }
+
     /// The plainest way: one level after the other, each in memory.
     fn naive(&self, top: MemberIx, first: u32, deepest: u32, before: u32) -> Vec<(MemberIx, u32)> {
         let (mut level, mut found) = (vec![top], Vec::new());
         for depth in 1..=deepest {
-            level = level
-                .iter()
-                .flat_map(|parent| self.tree.children(*parent))
-                .filter(|child| child.0 < before)
-                .collect();
+            level = level.iter().flat_map(|parent| self.tree.children(*parent)).collect();
             if level.is_empty() {
                 break;
             }
-            found.extend(level.iter().filter(|_| first <= depth).map(|member| (*member, depth)));
+            let shown = level.iter().filter(|member| first <= depth && member.0 < before);
+            found.extend(shown.map(|member| (*member, depth)));
         }
         found
     }
@@ -111,9 +130,14 @@ fn both_walks_show_what_the_plainest_way_shows() {
         let mut grown = Grown::new(seed, seed % 2 == 0);
         let members = 1 + below(&mut grown.random, 300);
         grown.grow(members);
-        for _ in 0..4 {
-            let before = grown.len();
-            let top = MemberIx(below(&mut grown.random, before));
+        for round in 0..4 {
+            if round == 2 {
+                grown.renumber();
+            }
+            let oldest = if grown.tree.is_in_join_order() { grown.len() } else { grown.len() / 2 };
+            let newer = grown.len() - oldest + 1;
+            let before = oldest + below(&mut grown.random, newer);
+            let top = MemberIx(below(&mut grown.random, before.max(1)));
             let deepest =
                 if below(&mut grown.random, 2) == 0 { u32::MAX } else { below(&mut grown.random, 8) };
             let first = 1 + below(&mut grown.random, 4);

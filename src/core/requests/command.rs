@@ -5,14 +5,18 @@
 //! or reused.
 
 use crate::core::{
-    plan::{PlacementRule, Plan},
+    plan::Plan,
     words::{
         actor::Actor,
         types::{
-            Code, EntryStatus, KINDS_MAX, KINDS_MAX_BEFORE_FORMAT_4, MemberId, MemberIx, Money, Reason,
-            Reference, Role, Status, Timestamp,
+            EntryStatus, KINDS_MAX, KINDS_MAX_BEFORE_FORMAT_4, MemberId, MemberIx, Role, Status, Timestamp,
         },
     },
+};
+
+pub use crate::core::requests::{
+    bonuses::{ChangeEntry, EntryChange, ImportEntry, PayFilter, TriggerBonus, WideMoney},
+    members::{Carried, CodeRules, Origin, PlacementRequest, Register, SponsorRef},
 };
 
 /// A command as admitted: everything that the state does not determine has been decided by now.
@@ -68,250 +72,144 @@ pub struct RequestKey {
     pub fingerprint: u64,
 }
 
-/// A write. The number in each comment is its kind on disk. 8 is reserved for anonymizing a member.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Command {
-    /// 1: a new member.
-    Register(Register),
-    /// 2: pay the bonus that the plan names for this trigger.
-    TriggerBonus(TriggerBonus),
-    /// 3: mark one ledger entry paid. Idempotent.
-    PayEntry { entry: u64 },
-    /// 4: mark every pending entry paid.
-    PayAll,
-    /// 5
-    SetStatus { member: MemberId, status: Status },
-    /// 6
-    SetRole { member: MemberId, role: Role },
-    /// 7: activate a plan. The full plan is in the log.
-    PutPlan(Box<Plan>),
-    /// 9: one imported ledger entry, unchanged.
-    ImportEntry(ImportEntry),
-    /// 10: reverse a ledger entry, by another of the negative amount.
-    ReverseEntry { entry: u64 },
-    /// 11: mark paid the pending entries that match a filter, or all of them if it is empty.
-    PayMatching(PayFilter),
-    /// 12: hold, release or void one ledger entry. Idempotent.
-    ChangeEntry(ChangeEntry),
-}
-
-impl Command {
-    /// The kind number of the command in the log.
-    pub fn kind(&self) -> u16 {
-        match self {
-            Command::Register(_) => 1,
-            Command::TriggerBonus(_) => 2,
-            Command::PayEntry { .. } => 3,
-            Command::PayAll => 4,
-            Command::SetStatus { .. } => 5,
-            Command::SetRole { .. } => 6,
-            Command::PutPlan(_) => 7,
-            Command::ImportEntry(_) => 9,
-            Command::ReverseEntry { .. } => 10,
-            Command::PayMatching(_) => 11,
-            Command::ChangeEntry(_) => 12,
+/// The commands, one line each. Calls the macro that it is given with this table:
+///
+/// - the number in the log, and the variant with its content
+/// - the domain whose rules judge it
+/// - the label of metrics, and the name that the feed, the audit and `inspect` print
+/// - the first format version whose log can have it
+///
+/// What was released never changes. 8 is reserved for anonymizing a member. The type [`Command`], its kinds,
+/// its records in the log and its places in metrics and API follow from the table; `snapshots/README.md`
+/// repeats it.
+///
+/// Beyond its line, a command needs an arm wherever the compiler asks: its rules (`judge` and `act` in
+/// `state/apply.rs`), its JSON (`command_json.rs`, with a schema in `http/v1/event_schema.rs`), and mostly an
+/// [`Outcome`] of its own.
+macro_rules! commands {
+    ($with:ident) => {
+        $with! {
+            /// A new member.
+            1 Register(register: Register) of Members, "register" as "register" since 1;
+            /// Pays the bonus that the plan names for this trigger.
+            2 TriggerBonus(trigger: TriggerBonus) of Bonuses, "trigger_bonus" as "trigger_bonus" since 1;
+            /// Marks one ledger entry paid. Idempotent.
+            3 PayEntry { entry: u64 } of Bonuses, "pay_entry" as "pay_bonus" since 1;
+            /// Marks every pending entry paid.
+            4 PayAll of Bonuses, "pay_all" as "pay_all" since 1;
+            /// Changes a member's status.
+            5 SetStatus { member: MemberId, status: Status } of Members, "set_status" as "set_status" since 1;
+            /// Changes a member's role.
+            6 SetRole { member: MemberId, role: Role } of Members, "set_role" as "set_role" since 1;
+            /// Activates a plan. The full plan is in the log.
+            7 PutPlan(plan: Box<Plan>) of Plans, "put_plan" as "put_plan" since 1;
+            /// Adds one imported ledger entry, unchanged.
+            9 ImportEntry(entry: ImportEntry) of Bonuses, "import_entry" as "import_bonus" since 1;
+            /// Reverses a ledger entry, by another of the negative amount.
+            10 ReverseEntry { entry: u64 } of Bonuses, "reverse_entry" as "reverse_bonus" since 3;
+            /// Marks paid the pending entries that match a filter, or all of them if it is empty.
+            11 PayMatching(filter: PayFilter) of Bonuses, "pay_matching" as "pay_all" since 3;
+            /// Holds, releases or voids one ledger entry. Idempotent.
+            12 ChangeEntry(change: ChangeEntry) of Bonuses, "change_entry" as "change_bonus" since 4;
         }
-    }
+    };
 }
+pub(crate) use commands;
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Register {
-    pub member: MemberId,
-    pub sponsor: SponsorRef,
-    pub placement: PlacementRequest,
-    /// The member's own referral code; one is generated when absent.
-    pub code: Option<Code>,
-    pub role: Role,
-    /// When the member joined, if not now.
-    pub joined_at: Option<Timestamp>,
-    pub origin: Origin,
-}
-
-/// The rules for codes in a registration. A log is replayed under those of the release that wrote it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CodeRules {
-    /// Before format 3 a sponsor's code had to match exactly except for case, and a chosen code was free if
-    /// no member had exactly that one.
-    Exact,
-    /// Codes are looked up as people write them ([`crate::core::state::parts::State::look_up_code`]), and a
-    /// chosen code must not be similar to another (an imported one only not equal), nor read as a UUID.
-    Alike,
-}
-
-/// How the sponsor was named.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum SponsorRef {
-    /// A new root.
-    None,
-    Member(MemberId),
-    Code(Code),
-}
-
-/// The requested position of the new member.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PlacementRequest {
-    /// By the plan's default rule, starting at the sponsor.
-    PlanDefault,
-    /// By another rule that the plan allows.
-    Rule(PlacementRule),
-    /// "Strategic": exactly there, or not at all. The parent must be the sponsor or in the sponsor's
-    /// placement subtree.
-    Slot { parent: MemberId, slot: u32 },
-}
-
-/// Whether the signup happens now or was imported.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Origin {
-    /// 0: pays registration bonuses and rank rewards.
-    Signup,
-    /// 1: pays nothing; earlier payments are imported as `ImportEntry`.
-    Import(Carried),
-}
-
-/// History carried over with an imported member, which cannot be computed.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Carried {
-    /// Its row id in the old system, by which other systems know it.
-    pub row_id: Option<[u8; 16]>,
-    /// The highest rank it ever had, by ordinal; 0 if its position here already implies it.
-    pub lifetime_rank: u16,
-    /// Round robin: the slot its next spill goes to.
-    pub turn: u16,
-    /// Its status in the old system.
-    pub status: Status,
-    /// Its sponsor was imported too, with its present status: it recruited while it was active, so its status
-    /// is not checked.
-    pub sponsor_too: bool,
-}
-
-impl Origin {
-    /// The carried history.
-    pub fn carried(&self) -> Carried {
-        match self {
-            Origin::Import(carried) => *carried,
-            Origin::Signup => Carried::default(),
+macro_rules! kinds_of_commands {
+    ($(
+        $(#[$about:meta])*
+        $number:literal $kind:ident $(($content:ident: $type:ty))? $({ $($field:ident: $field_type:ty),+ })?
+        of $domain:ident, $name:literal as $printed:literal since $since:literal;
+    )+) => {
+        /// A write.
+        #[derive(Clone, PartialEq, Debug)]
+        pub enum Command {
+            $($(#[$about])* $kind $(($type))? $({ $($field: $field_type),+ })?,)+
         }
-    }
-}
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TriggerBonus {
-    pub source: MemberId,
-    /// The trigger's name in the plan, e.g. `referral`.
-    pub trigger: Box<str>,
-    /// The base of percentage pay; without it only fixed amounts can be paid.
-    pub amount: Option<Money>,
-    /// Refuse if this source's trigger of this name was already paid with `once`.
-    pub once: bool,
-    /// The external name of its cause, e.g. an order.
-    pub reference: Option<Reference>,
-}
+        /// The kind of a command. The numbers are in the log.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u16)]
+        pub enum CommandKind {
+            $($(#[$about])* $kind = $number,)+
+        }
 
-/// Which pending entries to pay: those that match all fields.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct PayFilter {
-    /// Only entries made by commands up to this LSN: those that existed when a list was read.
-    pub up_to_lsn: Option<u64>,
-    /// Kind as printed.
-    pub kind: Option<Box<str>>,
-    pub receiver: Option<MemberId>,
-    /// Entries of this time or later.
-    pub from: Option<Timestamp>,
-    /// Entries from before this time.
-    pub until: Option<Timestamp>,
-}
+        impl Command {
+            pub fn kind(&self) -> CommandKind {
+                match self {
+                    $(Command::$kind { .. } => CommandKind::$kind,)+
+                }
+            }
+        }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ImportEntry {
-    pub receiver: MemberId,
-    pub source: MemberId,
-    /// Kind as printed: a trigger's name, `registration`, or `rank:<ordinal>`.
-    pub kind: Box<str>,
-    /// Distance of source and receiver; 0 for a rank reward.
-    pub level: u32,
-    pub amount: Money,
-    pub status: EntryStatus,
-    pub time: Timestamp,
-    /// Its row id in the old system, by which other systems know it.
-    pub row_id: Option<[u8; 16]>,
-    /// The external name of its cause.
-    pub reference: Option<Reference>,
-    /// The ledger entry that it reverses: one of the same receiver, source, level and kind, and of the
-    /// opposite amount. Negative amounts need one.
-    pub reverses: Option<u64>,
-}
+        impl CommandKind {
+            /// All kinds, ascending by number.
+            pub const ALL: [Self; [$($number),+].len()] = [$(Self::$kind),+];
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ChangeEntry {
-    pub entry: u64,
-    pub change: EntryChange,
-    pub reason: Reason,
-}
+            pub fn domain(self) -> Domain {
+                match self {
+                    $(Self::$kind => Domain::$domain,)+
+                }
+            }
 
-/// What happens to an entry that is not paid. Codes are on disk: never renumbered.
+            /// The label of metrics.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)+
+                }
+            }
+
+            /// The name that the feed, the audit and `inspect` print. Two kinds share one: all pending
+            /// bonuses, and those that a filter names.
+            pub fn printed(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $printed,)+
+                }
+            }
+
+            /// The first format version whose log can have it.
+            pub fn since(self) -> u32 {
+                match self {
+                    $(Self::$kind => $since,)+
+                }
+            }
+        }
+    };
+}
+commands!(kinds_of_commands);
+
+/// The rules that judge a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum EntryChange {
-    /// No payout takes it until it is released.
-    Hold = 1,
-    /// It is pending again.
-    Release = 2,
-    /// It is never paid.
-    Void = 3,
+pub enum Domain {
+    /// Members: their places, codes, statuses, roles.
+    Members,
+    /// The ledger.
+    Bonuses,
+    /// The plan.
+    Plans,
 }
 
-impl EntryChange {
-    pub const ALL: [EntryChange; 3] = [EntryChange::Hold, EntryChange::Release, EntryChange::Void];
+impl CommandKind {
+    /// The kind with this number in the log.
+    pub fn from_code(code: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u16 == code)
+    }
 
-    /// The state that it leads to.
-    pub fn status(self) -> EntryStatus {
-        match self {
-            EntryChange::Hold => EntryStatus::Held,
-            EntryChange::Release => EntryStatus::Pending,
-            EntryChange::Void => EntryStatus::Void,
+    /// The position in [`CommandKind::ALL`].
+    pub fn position(self) -> usize {
+        Self::ALL.iter().position(|kind| *kind == self).expect("ALL has every kind")
+    }
+
+    /// The printed names, each once, in the order of the kinds.
+    pub fn printed_names() -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for name in Self::ALL.map(Self::printed) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
         }
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            EntryChange::Hold => "hold",
-            EntryChange::Release => "release",
-            EntryChange::Void => "void",
-        }
-    }
-
-    pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|change| *change as u8 == code)
-    }
-}
-
-/// A sum of many amounts, in minor units: 96 bits hold the sum of a whole ledger.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct WideMoney {
-    high: i32,
-    low: u64,
-}
-
-impl WideMoney {
-    /// # Panics
-    /// When the sum exceeds what a full ledger can hold.
-    pub fn new(sum: i128) -> Self {
-        let low = u64::try_from(sum & i128::from(u64::MAX)).expect("masked");
-        Self { high: i32::try_from(sum >> 64).expect("2^32 amounts of 10^13"), low }
-    }
-
-    /// Reassembles [`WideMoney::parts`].
-    pub fn of_parts(high: i32, low: u64) -> Self {
-        Self { high, low }
-    }
-
-    /// The upper 32 bits, signed, and the lower 64.
-    pub fn parts(self) -> (i32, u64) {
-        (self.high, self.low)
-    }
-
-    pub fn sum(self) -> i128 {
-        i128::from(self.high) << 64 | i128::from(self.low)
+        names
     }
 }
 
@@ -359,27 +257,21 @@ impl Command {
 impl Command {
     /// Whether it has content that logs of formats 1 and 2 cannot express: such a command needs an actor.
     pub fn needs_format_3(&self) -> bool {
-        match self {
+        let has_content = match self {
             Command::TriggerBonus(trigger) => trigger.reference.is_some(),
             Command::ImportEntry(entry) => entry.reference.is_some() || entry.reverses.is_some(),
-            Command::ReverseEntry { .. } | Command::PayMatching(_) => true,
-            Command::Register(_)
-            | Command::PayEntry { .. }
-            | Command::PayAll
-            | Command::SetStatus { .. }
-            | Command::SetRole { .. }
-            | Command::PutPlan(_) => false,
-            Command::ChangeEntry(_) => true,
-        }
+            _ => false,
+        };
+        has_content || 3 <= self.kind().since()
     }
 
     /// Whether it has content that logs of earlier formats than 4 cannot express.
     pub fn needs_format_4(&self) -> bool {
-        match self {
-            Command::ChangeEntry(_) => true,
+        let has_content = match self {
             Command::ImportEntry(entry) => matches!(entry.status, EntryStatus::Held | EntryStatus::Void),
             _ => false,
-        }
+        };
+        has_content || 4 <= self.kind().since()
     }
 }
 
@@ -400,7 +292,8 @@ impl Outcome {
             Outcome::EntryImported { entry } => [9, entry, 0],
             Outcome::EntryChanged { entry, changed } => [12, entry, u64::from(changed)],
             Outcome::Reversed { entry, reversal } => [10, entry, reversal],
-            Outcome::MatchingPaid { entries, amount: WideMoney { high, low } } => {
+            Outcome::MatchingPaid { entries, amount } => {
+                let (high, low) = amount.parts();
                 [11, low, u64::from(high.cast_unsigned()) << 32 | u64::from(entries)]
             }
         }
@@ -554,22 +447,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-
-    #[test]
-    fn wide_sums_come_back() {
-        for sum in [
-            0,
-            1,
-            -1,
-            i128::from(u64::MAX),
-            -i128::from(u64::MAX) - 1,
-            (1 << 32) * i128::from(Money::MAX.0),
-            -(1 << 32) * i128::from(Money::MAX.0),
-        ] {
-            let wide = WideMoney::new(sum);
-            assert_eq!((wide.sum(), WideMoney::of_parts(wide.parts().0, wide.parts().1)), (sum, wide));
-        }
-    }
 
     #[test]
     fn rejections_have_one_number_and_one_name_each() {

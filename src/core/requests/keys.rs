@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::core::{
     requests::rows::KeyRow,
     store::{
-        column::{Column, Freeze, Kept, Scalar},
+        column::{Column, Scalar, freeze_fields},
         rows::{Rows, SoFar, require},
     },
     words::types::Timestamp,
@@ -64,31 +64,7 @@ struct Ends {
     len: usize,
 }
 
-impl Freeze for Keys {
-    fn freeze(&mut self) {
-        self.ring.freeze();
-        self.ends.freeze();
-    }
-
-    fn thaw(&mut self, kept: &mut Kept) {
-        self.ring.thaw(kept);
-        self.ends.thaw(kept);
-    }
-
-    fn release(&mut self, kept: &mut Kept) {
-        self.ring.release(kept);
-    }
-
-    fn copy_step(&self, copy: &mut Self) -> bool {
-        self.ends.copy_step(&mut copy.ends) && self.ring.copy_step(&mut copy.ring)
-    }
-
-    fn index_copy(&mut self) {
-        self.row_of = (0..self.len())
-            .map(|at| (self.row_at(at).key, u32::try_from(self.place(at)).expect("below KEYS_MAX")))
-            .collect();
-    }
-}
+freeze_fields!(Keys { ends, ring } derived { row_of });
 
 /// Oldest first.
 impl Rows for Keys {
@@ -115,6 +91,12 @@ impl Rows for Keys {
 impl Keys {
     pub fn new() -> Self {
         Self { ring: Column::new(), ends: Scalar::new(Ends { oldest: 0, len: 0 }), row_of: HashMap::new() }
+    }
+
+    fn index_derived(&mut self) {
+        self.row_of = (0..self.len())
+            .map(|at| (self.row_at(at).key, u32::try_from(self.place(at)).expect("below KEYS_MAX")))
+            .collect();
     }
 
     pub fn len(&self) -> usize {
@@ -181,7 +163,10 @@ fn is_expired(row: &KeyRow, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::requests::command::{Applied, Outcome, RequestKey};
+    use crate::core::{
+        requests::command::{Applied, Outcome, RequestKey},
+        store::column::Freeze,
+    };
 
     const NOW: Timestamp = Timestamp(9);
 

@@ -1,6 +1,9 @@
 //! Commands, their outcomes, and the record of past ones.
 
+pub(in crate::core) mod bonuses;
 pub mod command;
 pub(in crate::core) mod keys;
+pub(in crate::core) mod members;
 pub(in crate::core) mod rows;
+pub(in crate::core) mod rules;
 pub(in crate::core) mod unchanged;

@@ -175,7 +175,10 @@ impl UnchangedList {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::store::column::{Freeze, Kept};
+    use crate::core::store::{
+        column::{Freeze, ViewId},
+        freeing::Freeing,
+    };
 
     fn row(lsn: u64) -> UnchangedRow {
         UnchangedRow { lsn, reason: u16::from(lsn.is_multiple_of(2)) }
@@ -219,11 +222,11 @@ mod tests {
     fn a_frozen_copy_is_the_list_as_it_was() {
         let mut list = UnchangedList::new();
         (1..=10).for_each(|lsn| list.push(row(lsn)));
-        list.freeze();
+        list.freeze(ViewId::FIRST);
         (11..=20).for_each(|lsn| list.push(row(lsn)));
         let mut copy = UnchangedList::new();
-        while !list.copy_step(&mut copy) {}
-        list.thaw(&mut Kept::new());
+        while !list.copy_step(ViewId::FIRST, &mut copy) {}
+        list.thaw(ViewId::FIRST, &mut Freeing::new());
         assert_eq!((copy.len(), copy.find(10).is_some(), copy.find(11)), (10, true, None));
         assert_eq!(list.len(), 20);
     }

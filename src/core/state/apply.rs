@@ -51,12 +51,13 @@ impl State {
         stamped: &Stamped,
         prepared: Option<Preparation>,
     ) -> (Applied, KeptPages) {
-        let mut aside = Aside { prepared, ..Aside::default() };
+        let is_good =
+            prepared.as_ref().is_some_and(|prepared| prepared.is_good_for(self, directory, &stamped.command));
+        let mut work = prepared.map(Preparation::into_work);
+        let mut aside = Aside { prepared: work.take_if(|_| is_good), ..Aside::default() };
         let applied = self.advance(directory, stamped, &mut aside);
         let Aside { prepared: unused, replaced: mut pages } = aside;
-        if let Some(unused) = unused {
-            pages.push(Box::new(unused));
-        }
+        pages.extend(work.into_iter().chain(unused));
         (applied, KeptPages { pages })
     }
 

@@ -6,15 +6,17 @@ use crate::core::{
     plan::{Plan, RankRule},
     requests::command::{Outcome, Rejection},
     state::{
+        part::{Part, Parts},
         parts::{State, watches},
+        plans::PlanVersion,
         prepare::Aside,
         recompute,
     },
-    store::column::Kept,
+    store::freeing::Freeing,
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder, recount},
     words::{
         directory::Directory,
-        types::{ADMIN_LEVELS_MAX, ADMINS_MAX, MemberId, MemberIx, Role, Status, Tree, index},
+        types::{ADMIN_LEVELS_MAX, ADMINS_MAX, KINDS_MAX, MemberId, MemberIx, Role, Status, Tree, index},
     },
 };
 
@@ -71,18 +73,17 @@ impl State {
         let member = self.judge_role(directory, member, role)?;
         let changed = self.members.role(member) != role;
         if changed {
-            self.change_role(member, role, aside);
+            self.change_role(member, role, Self::take_prepared_levels(member, aside));
         }
         Ok(Outcome::RoleSet { member, changed })
     }
 
-    /// Sets a role that differs from the present one.
-    pub(in crate::core) fn change_role(&mut self, member: MemberIx, role: Role, aside: &mut Aside) {
+    /// Sets a role that differs from the present one. `deep` are the deep levels of a new admin, if known.
+    pub(in crate::core) fn change_role(&mut self, member: MemberIx, role: Role, deep: Option<[Vec<u32>; 2]>) {
         self.members.set_role(member, role);
         match role {
             Role::Admin => {
-                let deep =
-                    self.take_prepared_levels(member, aside).unwrap_or_else(|| self.deep_levels(member));
+                let deep = deep.unwrap_or_else(|| self.deep_levels(member));
                 self.admins.insert(member, deep);
             }
             Role::Member => {
@@ -138,15 +139,25 @@ impl State {
     ) -> Result<Outcome, Rejection> {
         self.judge_plan(plan, kinds_max)?;
         if self.is_empty() {
-            self.lose_view(&mut aside.replaced);
+            let replaced = Parts::of(&[Part::Placement, Part::Sponsors, Part::Slots]);
+            self.lose_views(replaced, &mut aside.replaced);
             self.placement = Genealogy::new(true);
             self.sponsors = Genealogy::new(plan.count_sponsor_tree);
             self.slots = SlotFinder::new(&plan.placement);
         }
-        let is_prepared = self.adopt_prepared_plan(plan, aside);
-        let before = std::mem::replace(&mut self.scalars.plan, plan.clone().into());
-        let watched_before = std::mem::replace(&mut self.scalars.watches, watches(plan));
+        let is_prepared = self.adopt_prepared_plan(aside);
+        let plan = Arc::new(plan.clone());
+        let before = std::mem::replace(&mut self.scalars.plan, Arc::clone(&plan));
+        let watched_before = std::mem::replace(&mut self.scalars.watches, watches(&plan));
         self.scalars.plan_version += 1;
+        let version = PlanVersion {
+            version: self.scalars.plan_version,
+            lsn: self.scalars.lsn,
+            time: self.scalars.time,
+            is_exact: true,
+            plan: Arc::clone(&plan),
+        };
+        self.scalars.plans.push(version);
         for rule in &plan.bonuses {
             self.intern_kind(&rule.trigger);
         }
@@ -160,6 +171,11 @@ impl State {
         Ok(Outcome::PlanActivated { version: self.scalars.plan_version })
     }
 
+    /// As `put_plan`, without a preparation, on a state that no lock protects.
+    pub(in crate::core) fn put_plan_computed(&mut self, plan: &Plan) -> Result<Outcome, Rejection> {
+        self.put_plan(plan, KINDS_MAX, &mut Aside::default())
+    }
+
     /// Whether changing to `plan` costs more than O(1).
     pub(in crate::core) fn touches_members(&self, plan: &Plan) -> bool {
         let counts_otherwise =
@@ -168,12 +184,12 @@ impl State {
     }
 
     /// Starts or stops counting the sponsor tree. O(members).
-    fn count_sponsor_tree_as_planned(&mut self, replaced: &mut Kept) {
+    fn count_sponsor_tree_as_planned(&mut self, replaced: &mut Freeing) {
         let planned = self.scalars.plan.count_sponsor_tree;
         if self.scalars.plan.placement.trees_coincide() || self.sponsors.is_counted() == planned {
             return;
         }
-        self.lose_view(replaced);
+        self.lose_views(Parts::of(&[Part::Counts]), replaced);
         let mut admins = std::mem::take(&mut *self.admins);
         if planned {
             self.sponsors.count_anew(&self.scalars.watches[Tree::Sponsor as usize]);
@@ -209,9 +225,9 @@ impl State {
         }
     }
 
-    /// Re-rates every member under the plan in force.
+    /// Re-rates every member under the plan in force, from the counts that are kept.
     fn rerate_all(&mut self) {
-        for (member, paid_as) in recompute::ranks(self).into_iter().enumerate() {
+        for (member, paid_as) in recompute::kept_ranks(self).into_iter().enumerate() {
             let member = index(member);
             if self.members.ranks(member).paid_as != paid_as {
                 self.rerate(member);

@@ -12,6 +12,7 @@ use crate::core::{
     network::codes::CodeKey,
     plan::Plan,
     requests::{keys::Keys, unchanged::UnchangedList},
+    state::plans::PlanVersions,
     store::column::freeze_fields,
     words::types::Timestamp,
 };
@@ -230,6 +231,8 @@ pub struct ImageHeader {
     pub plan: Plan,
     /// Number of plans activated, the first included.
     pub plan_version: u32,
+    /// The known plans with the LSNs from which they hold; the last is `plan`.
+    pub plans: PlanVersions,
     /// Names of entry kinds in order of first use; rows refer to positions here.
     pub kinds: Vec<Box<str>>,
     /// Levels not paid because their receiver may not earn, and their total amount.

@@ -10,8 +10,8 @@ use crate::core::{
         rank,
     },
     plan::Plan,
-    state::image::Tables,
-    store::column::{Freeze, Kept, Scalar, freeze_fields},
+    state::{image::Tables, part::Views, plans::PlanVersions},
+    store::column::Scalar,
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder},
     words::types::{MemberIx, Timestamp, Tree},
 };
@@ -30,43 +30,7 @@ pub struct State {
     /// Requests, row ids, references and others: each a list of rows.
     pub(in crate::core) tables: Tables,
     pub(in crate::core) admins: Scalar<Admins>,
-    pub(in crate::core) view: View,
-}
-
-freeze_fields!(State {
-    scalars,
-    members,
-    placement,
-    sponsors,
-    slots,
-    codes,
-    ledger,
-    accounts,
-    tables,
-    admins,
-    view
-});
-
-/// The state of the frozen view.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::core) enum View {
-    None,
-    Frozen,
-    /// A plan change rebuilt columns under it.
-    Lost,
-}
-
-impl Freeze for View {
-    fn freeze(&mut self) {
-        *self = View::Frozen;
-    }
-    fn thaw(&mut self, _kept: &mut Kept) {
-        *self = View::None;
-    }
-    fn release(&mut self, _kept: &mut Kept) {}
-    fn copy_step(&self, _copy: &mut Self) -> bool {
-        true
-    }
+    pub(in crate::core) views: Views,
 }
 
 /// Head-counts beyond `LEVELS_MAX` of each admin: by tree, then level.
@@ -83,6 +47,8 @@ pub(in crate::core) struct Scalars {
     pub code_key: CodeKey,
     pub plan: Arc<Plan>,
     pub plan_version: u32,
+    /// Known plans with the LSNs from which they hold; the last is `plan`.
+    pub plans: PlanVersions,
     /// Trigger names ever in a plan or imported.
     pub kinds: Arc<Kinds>,
     /// What was not paid because the receiver may not earn: levels and their amount.
@@ -119,6 +85,7 @@ impl State {
     /// Completely empty: the initial value of a frozen copy.
     pub(in crate::core) fn empty(plan: Plan, code_key: CodeKey) -> Self {
         let watches = watches(&plan);
+        let plan = Arc::new(plan);
         Self {
             slots: SlotFinder::new(&plan.placement),
             scalars: Scalar::new(Scalars {
@@ -127,7 +94,8 @@ impl State {
                 key_lag: 0,
                 outcome_hash: 0,
                 code_key,
-                plan: Arc::new(plan),
+                plans: PlanVersions::new(Arc::clone(&plan)),
+                plan,
                 plan_version: 1,
                 kinds: Arc::default(),
                 breakage_levels: 0,
@@ -146,7 +114,7 @@ impl State {
             accounts: Accounts::new(),
             tables: Tables::new(),
             admins: Scalar::new(Admins::new()),
-            view: View::None,
+            views: Views::default(),
         }
     }
 

@@ -1,302 +1,209 @@
-//! Preparations: work for a command whose effect grows with the network, done before the command is applied.
+//! Preparations: results that are computed ahead of their command.
 //!
 //! A plan change may re-rate all members or count a whole tree, and a new admin's downline has to be counted.
-//! Neither may stall signups and readers, so it is done ahead: a [`Preparation`] starts from the network at
-//! some moment and catches up with later changes in short steps ([`Preparation::advance`]);
-//! [`State::apply_prepared`] then swaps columns instead of computing them.
+//! Neither may stall signups and readers, so it is done ahead: a [`Preparation`] starts from a frozen view or
+//! from the network itself and catches up with later changes in short steps ([`Preparation::advance`]);
+//! [`State::apply_prepared`] then takes its result instead of computing it.
 //!
-//! A preparation is only a cache. It is used only when it is at exactly the LSN before the command, where it
-//! equals what computing would give; without it, in a replay for example, the command computes. Digests and
+//! A preparation is only a cache. Its result is identified by a digest of the command and of all that the
+//! computation read ([`ResultId`]). It is used only where the command that is applied would have the result
+//! with the same digest; otherwise, in a replay for example, the command computes. Digests of a state and
 //! images do not include it.
 //!
-//! For a plan there is a *shadow*: a copy of the frozen view under the new plan, which then adds each later
-//! member as the network did: at the same place, with the same counting, but rated by the new plan. Nothing
-//! else that happens to a network changes counts; besides counts only roles affect ranks, and these are
-//! compared.
+//! # Adding a kind
+//!
+//! [`Kind::of`] says for each command whether its result can be computed ahead, [`Work`] has the
+//! computations, and [`Ahead`] is what each of these must do. All matches over the three are exhaustive.
 
 use crate::core::{
-    network::{
-        members::Ranks,
-        rank::{self},
-    },
     plan::Plan,
     requests::command::Command,
     state::{
-        parts::{State, View},
-        signup::add_at,
-        view::{CopyProgress, FrozenCopy},
+        ahead::{Ahead, ResultId},
+        part::Parts,
+        parts::State,
+        prepare_admin::{self, DeepLevels},
+        prepare_plan::{self, Shadow},
     },
-    store::column::{Freeze, Kept},
-    tree::preorder::Preorder,
+    store::freeing::Freeing,
     words::{
         directory::Directory,
-        types::{ADMIN_LEVELS_MAX, KINDS_MAX, LEVELS_MAX, MemberIx, Role, Tree},
+        types::{MemberId, MemberIx, Role},
     },
 };
 
-/// The preparation that a command is worth.
+/// How the preparation that a command is worth begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Need {
-    /// A shadow under another plan: [`Preparation::of_plan`].
-    Plan,
-    /// The deep levels of this member: [`Preparation::of_admin`].
-    Admin(MemberIx),
+    /// On a copy of these parts of a frozen view: [`Preparation::on_copy`].
+    Copy(Parts),
+    /// On the network itself, in short steps: [`Preparation::on_network`].
+    Network,
 }
 
-/// Precomputed work for a command. See the module documentation.
+/// A result computed ahead for a command. See the module documentation.
 pub struct Preparation {
     work: Work,
-    /// The LSN at which it is complete.
-    ready_at: Option<u64>,
+    /// What its result is the result of, once complete.
+    complete: Option<ResultId>,
 }
 
-enum Work {
-    Shadow(Box<State>),
+/// A computation.
+pub(in crate::core) enum Work {
+    Plan(Box<Shadow>),
     Admin(Box<DeepLevels>),
 }
 
-/// The head-counts of a future admin beyond `LEVELS_MAX`, while being counted.
-struct DeepLevels {
-    member: MemberIx,
-    /// Counted trees, each with the walk through the members present when counting began.
-    walks: Vec<(Tree, Preorder)>,
-    deep: [Vec<u32>; 2],
-    /// Members below this index are covered by the walks or were added since.
-    seen: u32,
+/// What is passed to a command besides itself, and the memory that it leaves to be dropped.
+pub(in crate::core) struct Aside {
+    /// The result of this command, computed ahead.
+    pub prepared: Option<Work>,
+    /// Replaced columns: drop them outside the lock, since freeing so much memory takes time.
+    pub replaced: Freeing,
 }
 
-/// The preparation passed to a command, and the memory it leaves to be dropped.
-#[derive(Default)]
-pub(in crate::core) struct Aside {
-    pub prepared: Option<Preparation>,
-    /// Replaced columns: drop them outside the lock, since freeing so much memory takes time.
-    pub replaced: Kept,
+impl Default for Aside {
+    fn default() -> Self {
+        Self { prepared: None, replaced: Freeing::new() }
+    }
+}
+
+/// A command whose result can be computed ahead.
+enum Kind<'a> {
+    Plan(&'a Plan),
+    Admin(&'a MemberId),
+}
+
+impl<'a> Kind<'a> {
+    fn of(command: &'a Command) -> Option<Self> {
+        match command {
+            Command::PutPlan(plan) => Some(Self::Plan(plan)),
+            Command::SetRole { member, role: Role::Admin } => Some(Self::Admin(member)),
+            Command::SetRole { role: Role::Member, .. }
+            | Command::Register(_)
+            | Command::TriggerBonus(_)
+            | Command::PayEntry { .. }
+            | Command::PayAll
+            | Command::SetStatus { .. }
+            | Command::ImportEntry(_)
+            | Command::ReverseEntry { .. }
+            | Command::PayMatching(_)
+            | Command::ChangeEntry(_) => None,
+        }
+    }
+}
+
+impl Work {
+    fn ahead(&self) -> &dyn Ahead {
+        match self {
+            Work::Plan(shadow) => &**shadow,
+            Work::Admin(levels) => &**levels,
+        }
+    }
+
+    fn ahead_mut(&mut self) -> &mut dyn Ahead {
+        match self {
+            Work::Plan(shadow) => &mut **shadow,
+            Work::Admin(levels) => &mut **levels,
+        }
+    }
 }
 
 impl Preparation {
-    /// Applies `plan` to a copy of the network that [`State::copy_frozen_for_plan`] made. `None` if the plan
-    /// would be refused, or might be later: an empty network accepts a plan whose placement it refuses once a
-    /// member exists. O(members * log members) at most, in parallel.
-    pub fn of_plan(mut copy: State, plan: &Plan) -> Option<Self> {
-        if copy.is_empty() {
-            return None;
-        }
-        copy.put_plan(plan, KINDS_MAX, &mut Aside::default()).ok()?;
-        Some(Self { work: Work::Shadow(Box::new(copy)), ready_at: None })
+    /// Whether the result of `command` can be computed ahead, so that it may be long to compute. O(1).
+    pub fn is_possible(command: &Command) -> bool {
+        Kind::of(command).is_some()
     }
 
-    /// Starts counting the deep levels of `member`.
-    pub fn of_admin(state: &State, member: MemberIx) -> Self {
-        Self { work: Work::Admin(Box::new(DeepLevels::new(state, member))), ready_at: None }
+    /// Begins on a copy of the parts that [`Need::Copy`] named. `None` if the command needs none, would be
+    /// refused, or might be later. For a plan O(members * log members) at most, in parallel.
+    pub fn on_copy(copy: State, command: &Command) -> Option<Self> {
+        let work = match Kind::of(command)? {
+            Kind::Plan(plan) => Work::Plan(Box::new(Shadow::new(copy, plan)?)),
+            Kind::Admin(_) => return None,
+        };
+        Some(Self { work, complete: None })
+    }
+
+    /// Begins on the network itself. `None` if the command needs a copy, or its member does not exist. O(1).
+    pub fn on_network<D: Directory>(state: &State, directory: &D, command: &Command) -> Option<Self> {
+        let work = match Kind::of(command)? {
+            Kind::Admin(member) => {
+                Work::Admin(Box::new(DeepLevels::new(state, state.find(directory, member)?)))
+            }
+            Kind::Plan(_) => return None,
+        };
+        Some(Self { work, complete: None })
     }
 
     /// Catches up with the network by at most this many small steps. Returns whether nothing was left to do:
     /// then [`Preparation::complete`] may follow while the network stands still. O(steps), and O(downline)
     /// for each member that became an admin meanwhile.
     pub fn advance(&mut self, state: &State, steps: usize) -> bool {
-        match &mut self.work {
-            Work::Shadow(shadow) => shadow.follow(state, steps),
-            Work::Admin(levels) => levels.advance(state, steps),
-        }
+        self.work.ahead_mut().advance(state, steps)
     }
 
-    /// The final step: copies the best-ever ranks, which are history and cannot be computed, from the
-    /// network. From then on the preparation is valid for the next command only. A no-op if it has not caught
-    /// up. O(members), a few milliseconds per million.
+    /// The final step. From then on the preparation is valid while nothing changes that it read. A no-op if
+    /// it has not caught up. O(members) for a plan, a few milliseconds per million.
     pub fn complete(&mut self, state: &State) {
-        if !self.advance(state, 0) {
-            return;
+        if self.advance(state, 0) && self.work.ahead_mut().complete(state) {
+            self.complete = Some(self.work.ahead().id(state));
         }
-        match &mut self.work {
-            // Another plan came between: this preparation is stale.
-            Work::Shadow(shadow) if shadow.scalars.plan_version != state.scalars.plan_version + 1 => return,
-            Work::Shadow(shadow) => shadow.members.take_lifetimes(&state.members),
-            Work::Admin(_) => {}
-        }
-        self.ready_at = Some(state.scalars.lsn);
     }
 
-    /// Whether `command` would use it as the next command.
+    /// Whether `command` would use it as the next command. O(1).
     pub fn is_good_for<D: Directory>(&self, state: &State, directory: &D, command: &Command) -> bool {
-        let is_of = match command {
-            Command::PutPlan(plan) => self.is_of_plan(plan),
-            Command::SetRole { member, role: Role::Admin } => {
-                state.find(directory, member).is_some_and(|member| self.is_of_admin(member))
-            }
-            _ => false,
-        };
-        is_of && self.ready_at == Some(state.scalars.lsn)
+        self.complete.is_some() && self.complete == state.result_of(directory, command)
     }
 
-    fn is_of_plan(&self, plan: &Plan) -> bool {
-        matches!(&self.work, Work::Shadow(shadow) if *shadow.scalars.plan == *plan)
-    }
-
-    fn is_of_admin(&self, member: MemberIx) -> bool {
-        matches!(&self.work, Work::Admin(levels) if levels.member == member)
+    pub(in crate::core) fn into_work(self) -> Work {
+        self.work
     }
 }
 
 impl State {
     /// The preparation that `command` is worth: if it would touch `from` members or more.
     pub fn preparation_for<D: Directory>(&self, directory: &D, command: &Command, from: u32) -> Option<Need> {
-        match command {
-            Command::PutPlan(plan) if from <= self.len() && self.touches_members(plan) => Some(Need::Plan),
-            Command::SetRole { member, role: Role::Admin } => {
+        match Kind::of(command)? {
+            Kind::Plan(plan) => {
+                let is_worth_it = from <= self.len() && self.touches_members(plan);
+                is_worth_it.then_some(Need::Copy(Shadow::READS))
+            }
+            Kind::Admin(member) => {
                 let member = self.find(directory, member)?;
                 let is_new = self.members.role(member) != Role::Admin;
                 let large = |tree| self.tree(tree).downline(member).is_some_and(|downline| from <= downline);
-                (is_new && self.counted_trees().any(large)).then_some(Need::Admin(member))
+                (is_new && self.counted_trees().any(large)).then_some(Need::Network)
             }
-            _ => None,
         }
     }
 
-    /// As `State::copy_frozen`, for what [`Preparation::of_plan`] needs: without ledger, codes and keys.
-    pub fn copy_frozen_for_plan(&self, copy: &mut FrozenCopy) -> CopyProgress {
-        if self.view != View::Frozen {
-            return CopyProgress::Lost;
+    /// The result that `command` would have as the next command, if it can be computed ahead.
+    fn result_of<D: Directory>(&self, directory: &D, command: &Command) -> Option<ResultId> {
+        match Kind::of(command)? {
+            Kind::Plan(plan) => Some(prepare_plan::result(self, plan)),
+            Kind::Admin(member) => Some(prepare_admin::result(self, self.find(directory, member)?)),
         }
-        let copy =
-            copy.0.get_or_insert_with(|| Self::empty((*self.scalars.plan).clone(), self.scalars.code_key));
-        let complete = self.scalars.copy_step(&mut copy.scalars)
-            && self.members.copy_step(&mut copy.members)
-            && self.placement.copy_step(&mut copy.placement)
-            && self.sponsors.copy_step(&mut copy.sponsors)
-            && self.slots.copy_step(&mut copy.slots)
-            && self.admins.copy_step(&mut copy.admins);
-        if complete { CopyProgress::Complete } else { CopyProgress::More }
     }
 
-    /// Swaps in the prepared columns, if they were prepared for this plan and the state before it. O(1), plus
-    /// the pages of a frozen view.
-    pub(in crate::core) fn adopt_prepared_plan(&mut self, plan: &Plan, aside: &mut Aside) -> bool {
-        let before = self.scalars.lsn - 1;
-        let prepared =
-            aside.prepared.take_if(|prepared| prepared.ready_at == Some(before) && prepared.is_of_plan(plan));
-        let Some(Work::Shadow(mut shadow)) = prepared.map(|prepared| prepared.work) else { return false };
-        debug_assert_eq!(shadow.len(), self.len());
-        self.lose_view(&mut aside.replaced);
-        std::mem::swap(&mut self.placement, &mut shadow.placement);
-        std::mem::swap(&mut self.sponsors, &mut shadow.sponsors);
-        self.members.swap_ranks(&mut shadow.members);
-        std::mem::swap(&mut *self.admins, &mut *shadow.admins);
-        std::mem::swap(&mut self.scalars.rank_distribution, &mut shadow.scalars.rank_distribution);
-        aside.replaced.push(shadow);
+    /// Swaps in the prepared columns, if there are any. O(1), plus the pages of frozen views.
+    pub(in crate::core) fn adopt_prepared_plan(&mut self, aside: &mut Aside) -> bool {
+        let Some(Work::Plan(shadow)) = aside.prepared.take_if(|work| matches!(work, Work::Plan(_))) else {
+            return false;
+        };
+        shadow.swap_into(self, &mut aside.replaced);
         true
     }
 
-    /// The deep levels of a new admin, if they were prepared for the state before this command.
+    /// The deep levels of a new admin, if they were prepared.
     pub(in crate::core) fn take_prepared_levels(
-        &self,
         member: MemberIx,
         aside: &mut Aside,
     ) -> Option<[Vec<u32>; 2]> {
-        let before = self.scalars.lsn - 1;
-        let prepared = aside
-            .prepared
-            .take_if(|prepared| prepared.ready_at == Some(before) && prepared.is_of_admin(member));
-        match prepared?.work {
-            Work::Admin(levels) => Some(levels.deep),
-            Work::Shadow(_) => None,
+        let is_of = |work: &mut Work| matches!(work, Work::Admin(levels) if levels.is_of(member));
+        match aside.prepared.take_if(is_of)? {
+            Work::Admin(levels) => Some(levels.into_deep()),
+            Work::Plan(_) => None,
         }
-    }
-
-    /// Adds to a shadow the members that joined `network` since, at most `steps`, then its admins. Returns
-    /// whether the two now agree.
-    fn follow(&mut self, network: &State, steps: usize) -> bool {
-        for _ in 0..steps {
-            if self.len() == network.len() {
-                break;
-            }
-            self.take_in(network, MemberIx(self.len()));
-        }
-        if self.len() != network.len() {
-            return false;
-        }
-        let differing = |one: &State, other: &State| -> Vec<MemberIx> {
-            one.admins.keys().copied().filter(|admin| !other.admins.contains_key(admin)).collect()
-        };
-        for (members, role) in
-            [(differing(self, network), Role::Member), (differing(network, self), Role::Admin)]
-        {
-            members.into_iter().for_each(|member| self.change_role(member, role, &mut Aside::default()));
-        }
-        true
-    }
-
-    /// Like a registration that pays nothing, at the member's place in the network.
-    fn take_in(&mut self, network: &State, member: MemberIx) {
-        let first = rank::first_rank(&self.scalars.plan.ranks);
-        let members = &network.members;
-        self.enter(
-            members.flags(member),
-            *members.id(member),
-            members.joined_at(member),
-            Ranks { paid_as: first, lifetime: first },
-        );
-        let place = network.placement.link(member);
-        let spot = MemberIx::from_column(place.parent).map(|parent| (parent, place.slot));
-        let sponsor = MemberIx::from_column(network.tree(Tree::Sponsor).link(member).parent);
-        let mut reached = self.attach(member, sponsor, spot);
-        if members.role(member) == Role::Admin {
-            self.admins.insert(member, [Vec::new(), Vec::new()]);
-        }
-        self.count_for_admins(member, &mut reached);
-        for receiver in reached {
-            self.rerate(receiver);
-        }
-    }
-}
-
-impl DeepLevels {
-    fn new(state: &State, member: MemberIx) -> Self {
-        let seen = state.len();
-        let walks = state
-            .counted_trees()
-            .map(|tree| (tree, state.tree(tree).preorder(member, member, seen)))
-            .collect();
-        Self { member, walks, deep: [Vec::new(), Vec::new()], seen }
-    }
-
-    fn advance(&mut self, state: &State, mut steps: usize) -> bool {
-        if !self.walks.iter().map(|(tree, _)| *tree).eq(state.counted_trees()) {
-            // A plan change started or stopped counting a tree.
-            *self = Self::new(state, self.member);
-        }
-        let Self { member, walks, deep, seen } = self;
-        for (tree, walk) in walks.iter_mut() {
-            let genealogy = state.tree(*tree);
-            let top = genealogy.link(*member).level;
-            while let Some(below) = genealogy.preorder_next(walk, &mut steps) {
-                add_deep(&mut deep[*tree as usize], genealogy.link(below).level - top);
-            }
-            if !walk.is_over() {
-                return false;
-            }
-        }
-        while 0 < steps && *seen < state.len() {
-            for (tree, _) in walks.iter() {
-                let genealogy = state.tree(*tree);
-                let depth =
-                    genealogy.link(MemberIx(*seen)).level.saturating_sub(genealogy.link(*member).level);
-                if is_deep(depth) && genealogy.is_ancestor(*member, MemberIx(*seen)) {
-                    add_deep(&mut deep[*tree as usize], depth);
-                }
-            }
-            *seen += 1;
-            steps -= 1;
-        }
-        *seen == state.len()
-    }
-}
-
-fn is_deep(depth: u32) -> bool {
-    (LEVELS_MAX + 1..=ADMIN_LEVELS_MAX).contains(&(depth as usize))
-}
-
-fn add_deep(deep: &mut Vec<u32>, depth: u32) {
-    if is_deep(depth) {
-        add_at(deep, depth as usize - LEVELS_MAX - 1);
     }
 }

@@ -44,7 +44,17 @@ pub fn ranks_from(state: &State, rule: &RankRule, counts: &Counts) -> Vec<u16> {
         };
         rank::paid_as(rule, &standing)
     };
-    let mut ranks = region::filled(0, tree.len());
+    of_all(tree.len(), rank)
+}
+
+/// Every member's paid-as rank under the plan in force, from the counts that are kept: less work and memory
+/// than [`ranks`], and no check of these counts.
+pub(in crate::core) fn kept_ranks(state: &State) -> Vec<u16> {
+    of_all(state.members.len(), |member| rank::paid_as(&state.scalars.plan.ranks, &state.standing(member)))
+}
+
+fn of_all(members: usize, rank: impl Fn(MemberIx) -> u16 + Sync) -> Vec<u16> {
+    let mut ranks = region::filled(0, members);
     ranks.par_chunks_mut(BLOCK).enumerate().for_each(|(block, ranks)| {
         ranks.iter_mut().zip(block * BLOCK..).for_each(|(kept, member)| *kept = rank(index(member)));
     });

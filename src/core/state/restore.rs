@@ -2,7 +2,9 @@
 //!
 //! An image holds what cannot be computed. Building a state from it attaches members one by one through the
 //! same code that a signup uses, so links, counts and slots come out the same; ranks are taken from the rows
-//! (the best ever is history), and the digest stored alongside the image verifies the result.
+//! (the best ever is history), and the digest stored alongside the image verifies the result. Rows are in
+//! order of indexes, which need not be an order of the trees: from the first member on whose parent comes
+//! later, members are linked when all are there.
 
 use std::{hint::black_box, ops::Range, sync::Arc};
 
@@ -22,7 +24,9 @@ use crate::core::{
         bonus::KIND_SIGNUP,
         image::{self, ImageHeader, ImageRows, RowCounts, Section, sections},
         parts::State,
+        plans::PlanVersions,
         prefetch::TOGETHER,
+        view::KeptPages,
     },
     store::{
         column::Column,
@@ -212,6 +216,7 @@ impl State {
             code_key: self.scalars.code_key,
             plan: (*self.scalars.plan).clone(),
             plan_version: self.scalars.plan_version,
+            plans: self.scalars.plans.clone(),
             kinds: self.scalars.kinds.names().to_vec(),
             breakage_levels: self.scalars.breakage_levels,
             breakage_amount: self.scalars.breakage_amount,
@@ -243,6 +248,8 @@ pub struct Restore {
     rows: RowCounts,
     /// Turns other than 0: set once all members are placed.
     turns: Vec<(MemberIx, u16)>,
+    /// From these members on, the sponsor and the placement tree are linked at the end.
+    unlinked: [Option<MemberIx>; 2],
 }
 
 impl Restore {
@@ -253,6 +260,10 @@ impl Restore {
             .plan
             .validate()
             .map_err(|errors| format!("plan: {}: {}", errors[0].field, errors[0].reason))?;
+        PlanVersions::of_list(header.plans.list().to_vec(), header.lsn)?;
+        let last = header.plans.list().last();
+        let fits = last.is_some_and(|last| last.version == header.plan_version && *last.plan == header.plan);
+        require(fits, || "its plan is not the last of its plan versions".into())?;
         require(header.rows[Section::Members] <= MEMBERS_MAX, || "too many members".into())?;
         require(u64::from(header.rows[Section::Entries]) <= ENTRIES_MAX, || "too many entries".into())?;
         require(header.rows[Section::Triggers] <= header.rows[Section::Entries], || {
@@ -290,6 +301,7 @@ impl Restore {
             next_trigger: 0,
             rows: RowCounts::default(),
             turns: Vec::new(),
+            unlinked: [None; 2],
         })
     }
 
@@ -300,8 +312,8 @@ impl Restore {
     pub fn push<D: Directory + Send>(&mut self, directory: &mut D, rows: ImageRows) -> Result<(), String> {
         let expected = self.header.rows;
         let (section, count) = (rows.section(), rows.len());
-        let earlier = Section::IN_ORDER.into_iter().take_while(|earlier| *earlier < section);
-        let complete = earlier.into_iter().all(|earlier| self.rows[earlier] == expected[earlier]);
+        let mut earlier = Section::IN_ORDER.into_iter().take_while(|earlier| *earlier < section);
+        let complete = earlier.all(|earlier| self.rows[earlier] == expected[earlier]);
         require(complete, || format!("{} before their predecessors are complete", section.name()))?;
         let fits = count <= (expected[section] - self.rows[section]) as usize;
         require(fits, || format!("more {} than the header says", section.name()))?;
@@ -320,16 +332,25 @@ impl Restore {
         }
     }
 
+    /// See [`State::share`].
+    pub fn share(&mut self, other: &State) -> KeptPages {
+        self.state.share(other)
+    }
+
     /// Returns the complete state: derived data is counted here, in passes over all members, the trees in
     /// parallel.
     ///
     /// # Errors
-    /// When rows are missing; when a member is not in its sponsor's placement subtree.
+    /// When rows are missing; when a member is not below a root, or not in its sponsor's placement subtree;
+    /// when two members are in one slot.
     pub fn finish(self) -> Result<State, String> {
-        let Self { mut state, header, triggers, next_trigger, rows, turns } = self;
+        let Self { mut state, header, triggers, next_trigger, rows, turns, unlinked } = self;
         let expected = header.rows;
         require(rows == expected, || format!("rows by section {rows:?}, expected {expected:?}"))?;
         require(next_trigger == triggers.len(), || "a trigger without entries".into())?;
+        // Linking and counting need memory.
+        drop(triggers);
+        link_rest(&mut state, unlinked)?;
         let State { scalars, placement, sponsors, slots, .. } = &mut state;
         let [sponsor_watch, placement_watch] = &scalars.watches;
         let counted = sponsors.is_counted() && sponsors.len() != 0;
@@ -358,6 +379,7 @@ impl Restore {
         state.scalars.key_lag = header.key_lag;
         state.scalars.outcome_hash = header.outcome_hash;
         state.scalars.plan_version = header.plan_version;
+        state.scalars.plans = header.plans;
         state.scalars.breakage_levels = header.breakage_levels;
         state.scalars.breakage_amount = header.breakage_amount;
         state.scalars.itemized_from = header.itemized_from;
@@ -374,7 +396,9 @@ impl Restore {
     ) -> Result<(), String> {
         let first = self.state.len();
         let numbered = || (first..).map(MemberIx).zip(rows);
-        numbered().try_for_each(|(member, row)| check_row(&self.state, member, row))?;
+        let total = self.header.rows[Section::Members];
+        numbered().try_for_each(|(member, row)| check_row(&self.state, total, member, row))?;
+        let [sponsors_unlinked, placement_unlinked] = &mut self.unlinked;
         let State { members, placement, sponsors, scalars, .. } = &mut self.state;
         let scalars = &mut **scalars;
         let coincide = scalars.plan.placement.trees_coincide();
@@ -396,16 +420,21 @@ impl Restore {
                 .map_or(Ok(()), |(member, _)| Err(format!("member {}: its id is there twice", member.0)))
         };
         let in_trees = || {
-            let mut members = (first..).map(MemberIx);
+            let mut next = first;
             rows.chunks(TOGETHER).try_for_each(|rows| {
+                let members = (next..).map(MemberIx);
+                next += u32::try_from(rows.len()).expect("a few");
                 if !coincide {
                     black_box(sponsors.prefetch_uncounted(rows.iter().map(|row| row.sponsor)));
-                    rows.iter().for_each(|row| recruit(sponsors, row));
+                    members
+                        .clone()
+                        .zip(rows)
+                        .for_each(|(member, row)| recruit(sponsors, sponsors_unlinked, member, row));
                 }
                 black_box(placement.prefetch_uncounted(rows.iter().map(|row| row.parent)));
-                rows.iter()
-                    .zip(&mut members)
-                    .try_for_each(|(row, member)| place(placement, width, member, row))
+                members
+                    .zip(rows)
+                    .try_for_each(|(member, row)| place(placement, placement_unlinked, width, member, row))
             })
         };
         let (added, placed) = both(in_directory, in_trees);
@@ -470,12 +499,12 @@ impl State {
     }
 }
 
-/// Checks a member's row on its own.
-fn check_row(state: &State, member: MemberIx, row: &MemberRow) -> Result<(), String> {
+/// Checks a member's row on its own; `total` is the number of members that the image has.
+fn check_row(state: &State, total: u32, member: MemberIx, row: &MemberRow) -> Result<(), String> {
     let wrong = |what: &str| format!("member {}: {what}", member.0);
-    let is_earlier = |index: u32| MemberIx::from_column(index).is_none_or(|other| other < member);
-    require(is_earlier(row.sponsor), || wrong("its sponsor comes later"))?;
-    require(is_earlier(row.parent), || wrong("its parent comes later"))?;
+    let is_there = |index: u32| MemberIx::from_column(index).is_none_or(|other| other.0 < total);
+    require(is_there(row.sponsor), || wrong("no such sponsor"))?;
+    require(is_there(row.parent), || wrong("no such parent"))?;
     let (sponsor, parent) = (MemberIx::from_column(row.sponsor), MemberIx::from_column(row.parent));
     require(sponsor.is_some() == parent.is_some(), || wrong("sponsor without parent, or the reverse"))?;
     require(!state.plan().placement.trees_coincide() || sponsor == parent, || {
@@ -490,23 +519,76 @@ fn check_row(state: &State, member: MemberIx, row: &MemberRow) -> Result<(), Str
     })
 }
 
-/// Attaches a member to the sponsor tree, after earlier recruits.
-fn recruit(tree: &mut Genealogy, row: &MemberRow) {
+/// Attaches a member to the sponsor tree, after earlier recruits. It is left unlinked if its sponsor comes
+/// later, or if members before it are unlinked.
+fn recruit(tree: &mut Genealogy, unlinked: &mut Option<MemberIx>, member: MemberIx, row: &MemberRow) {
     let sponsor = MemberIx::from_column(row.sponsor);
-    tree.attach_uncounted(sponsor.map(|sponsor| (sponsor, tree.link(sponsor).children)));
+    if unlinked.is_some() || sponsor.is_some_and(|sponsor| member <= sponsor) {
+        unlinked.get_or_insert(member);
+        tree.attach_unlinked(sponsor.map(|sponsor| (sponsor, 0)));
+    } else {
+        tree.attach_uncounted(sponsor.map(|sponsor| (sponsor, tree.link(sponsor).children)));
+    }
 }
 
-/// Attaches a member to the placement tree, if its slot is free.
-fn place(tree: &mut Genealogy, width: Option<u16>, member: MemberIx, row: &MemberRow) -> Result<(), String> {
-    let parent = MemberIx::from_column(row.parent);
-    let is_free = |parent: MemberIx| match width {
-        Some(width) => row.slot < u32::from(width) && !tree.is_taken(parent, row.slot),
-        None => row.slot == tree.link(parent).children,
+/// Attaches a member to the placement tree, if its slot is free. It is left unlinked if its parent or,
+/// without a width, a sibling before it comes later, or if members before it are unlinked.
+fn place(
+    tree: &mut Genealogy,
+    unlinked: &mut Option<MemberIx>,
+    width: Option<u16>,
+    member: MemberIx,
+    row: &MemberRow,
+) -> Result<(), String> {
+    let spot = MemberIx::from_column(row.parent).map(|parent| (parent, row.slot));
+    let comes_later = |(parent, slot): (MemberIx, u32)| {
+        member <= parent || width.is_none() && slot != tree.link(parent).children
     };
-    require(parent.is_none_or(is_free), || {
-        format!("member {}: its slot is taken or out of range", member.0)
-    })?;
-    tree.attach_uncounted(parent.map(|parent| (parent, row.slot)));
+    if unlinked.is_some() || spot.is_some_and(comes_later) {
+        unlinked.get_or_insert(member);
+        tree.attach_unlinked(spot);
+        return Ok(());
+    }
+    let is_free = |(parent, slot)| width.is_none() || free_slot(tree, width, parent, slot).is_some();
+    require(spot.is_none_or(is_free), || slot_refused(member))?;
+    tree.attach_uncounted(spot);
+    Ok(())
+}
+
+/// A slot, if it is within the width and free. Without a width no slot is beyond the number of members.
+fn free_slot(tree: &Genealogy, width: Option<u16>, parent: MemberIx, slot: u32) -> Option<u32> {
+    let is_within = width.map_or((slot as usize) < tree.len(), |width| slot < u32::from(width));
+    (is_within && !tree.is_taken(parent, slot)).then_some(slot)
+}
+
+fn slot_refused(member: MemberIx) -> String {
+    format!("member {}: its slot is taken or out of range", member.0)
+}
+
+/// Links the members that were left unlinked, from these on in the sponsor and the placement tree.
+fn link_rest(state: &mut State, unlinked: [Option<MemberIx>; 2]) -> Result<(), String> {
+    let [sponsors_from, placement_from] = unlinked;
+    let rootless = |member: MemberIx| format!("member {}: not below any root", member.0);
+    if let Some(first) = sponsors_from {
+        let next_slot = |tree: &Genealogy, sponsor, _| Some(tree.link(sponsor).children);
+        state
+            .sponsors
+            .link_rest(first, next_slot)
+            .and_then(|()| state.sponsors.settle())
+            .map_err(rootless)?;
+    }
+    let Some(first) = placement_from else { return Ok(()) };
+    let State { scalars, placement, .. } = state;
+    let width = scalars.plan.placement.width;
+    placement
+        .link_rest(first, |tree, parent, slot| free_slot(tree, width, parent, slot))
+        .map_err(slot_refused)?;
+    if let (None, Some(parent)) = (width, placement.with_gap()) {
+        return Err(format!("member {}: a slot between its children is free", parent.0));
+    }
+    placement.settle().map_err(rootless)?;
+    let levels = (0..placement.len()).map(|member| placement.link(index(member)).level);
+    scalars.depth = levels.max().unwrap_or(0);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Columns: long arrays that grow without moving, with a copy-on-write frozen view that costs the writer only
+//! Columns: long arrays that grow without moving, with copy-on-write frozen views that cost the writer only
 //! the pages it touches.
 //!
 //! Growing a `Vec` of ten million rows stops the world while it is copied; a column adds a region instead.
@@ -8,100 +8,196 @@
 //! (`Arc`), reads and writes stay plain array accesses, without reference counting. (Rows that never change
 //! are handled in `settled.rs`.)
 //!
-//! # What a frozen view costs
+//! # What frozen views cost
 //!
-//! A page is kept only until it is copied, and the pages kept before are freed region by region (`release`)
-//! as the copy advances. So pages and copy together take at most one copy of the columns and a region,
+//! Several views can be frozen at different moments. A page is kept once for all views that need it
+//! (`pages.rs`), so between two freezes the writer copies each page at most once, however many views there
+//! are. A page is kept only until all of these have copied it, and the pages kept before are freed region by
+//! region (`release`) as the copies advance. So a view takes at most one copy of the columns and a region,
 //! however much is written meanwhile. All of it is in mappings of its own (`region.rs`) and goes back to the
 //! system when dropped.
 
-use std::{
-    any::Any,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::core::{store::region, words::types::NONE};
+use crate::core::store::{freeing::Freeing, pages::RegionPages, region};
 
 /// Bytes copied per step: under one hold of the lock.
 const STEP_BYTES: usize = 64 * 1024;
 /// Bytes of a page, the unit of copy-on-write.
 const PAGE_BYTES: usize = 4 * 1024;
 
-/// A part of a state that can be frozen and copied as it was. Composite parts forward to their fields
-/// (`freeze_fields!`).
+/// Names a frozen view.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ViewId {
+    /// Ascends from freeze to freeze, and is never used again.
+    pub(in crate::core) number: u64,
+    /// Leaves out what trees count, which the links of a tree determine.
+    pub(in crate::core) lean: bool,
+}
+
+#[cfg(test)]
+impl ViewId {
+    /// The first view of a part, in its tests.
+    pub const FIRST: Self = Self { number: 1, lean: false };
+}
+
+/// A part of a state that can be frozen and copied as it was, for several views at once. Composite parts
+/// forward to their fields (`freeze_fields!`).
 pub(crate) trait Freeze {
-    /// Marks this moment. Only one frozen view exists at a time.
-    fn freeze(&mut self);
-    /// Ends the frozen view. Its pages go to `kept`: freeing them takes time, and should not happen under a
-    /// lock.
-    fn thaw(&mut self, kept: &mut Kept);
-    /// Copies the next bounded part of the frozen view into `copy`, which starts out empty. Returns true when
-    /// `copy` is complete; further calls then change nothing.
-    fn copy_step(&self, copy: &mut Self) -> bool;
-    /// Moves to `kept` the pages of parts already copied. Valid for one copy only: a view is copied once.
-    fn release(&mut self, kept: &mut Kept);
+    /// Marks this moment for a view, which is newer than all others here.
+    fn freeze(&mut self, view: ViewId);
+    /// Ends a view, if it has this part. Drop what `freeing` gathered after releasing the lock. O(columns and
+    /// regions); also O(pages) if the view needed pages that older ones need.
+    fn thaw(&mut self, view: ViewId, freeing: &mut Freeing);
+    /// Copies the next bounded part of a view that has this part into `copy`, which starts out empty. Returns
+    /// true when `copy` is complete; further calls then change nothing.
+    fn copy_step(&self, view: ViewId, copy: &mut Self) -> bool;
+    /// Declares that the rest of the view is not going to be copied. The writer keeps no page for it any
+    /// more.
+    fn skip(&self, view: ViewId);
+    /// Frees pages of what the view has copied or skipped. Each view can be copied once only. Ends early when
+    /// `freeing` has no step left.
+    fn release(&mut self, view: ViewId, freeing: &mut Freeing);
+    /// Replaces full regions of immutable rows that `other` has too by the other's. What was replaced goes to
+    /// `freeing`, which has a step for each region that may still be compared.
+    fn share(&mut self, other: &Self, freeing: &mut Freeing);
     /// Called on a complete copy: builds the indexes that copies omit.
     fn index_copy(&mut self) {}
 }
 
-/// Pages of a frozen view, to be dropped.
-pub(crate) type Kept = Vec<Box<dyn Any + Send + Sync>>;
-
-/// Implements [`Freeze`] field by field. The destructuring fails to compile when a field is missing.
+/// Implements [`Freeze`] field by field. The destructuring fails to compile when a field is missing. Fields
+/// named after `derived` follow from the others: they are not copied, and the type's `index_derived` builds
+/// them. Fields after `cached` are not copied either, and fill by themselves when they are needed.
 macro_rules! freeze_fields {
-    ($type:ty { $($field:ident),+ $(,)? }) => {
+    ($type:ty { $($field:ident),* $(,)? } $(derived { $($derived:ident),+ $(,)? })?
+     $(cached { $($cached:ident),+ $(,)? })?) => {
         impl $crate::core::store::column::Freeze for $type {
-            fn freeze(&mut self) {
-                let Self { $($field),+ } = self;
-                $($field.freeze();)+
+            #[allow(unused_variables, reason = "a type may have nothing to be frozen")]
+            fn freeze(&mut self, view: $crate::core::store::column::ViewId) {
+                let Self { $($field,)* $($($derived: _,)+)? $($($cached: _),+)? } = self;
+                $($field.freeze(view);)*
             }
-            fn thaw(&mut self, kept: &mut $crate::core::store::column::Kept) {
-                let Self { $($field),+ } = self;
-                $($field.thaw(kept);)+
+            #[allow(unused_variables, reason = "as above")]
+            fn thaw(
+                &mut self,
+                view: $crate::core::store::column::ViewId,
+                freeing: &mut $crate::core::store::freeing::Freeing,
+            ) {
+                let Self { $($field,)* $($($derived: _,)+)? $($($cached: _),+)? } = self;
+                $($field.thaw(view, freeing);)*
             }
-            fn copy_step(&self, copy: &mut Self) -> bool {
-                let Self { $($field),+ } = self;
-                $($field.copy_step(&mut copy.$field) &&)+ true
+            #[allow(unused_variables, reason = "as above")]
+            fn copy_step(&self, view: $crate::core::store::column::ViewId, copy: &mut Self) -> bool {
+                let Self { $($field,)* $($($derived: _,)+)? $($($cached: _),+)? } = self;
+                $($field.copy_step(view, &mut copy.$field) &&)* true
             }
-            fn release(&mut self, kept: &mut $crate::core::store::column::Kept) {
-                let Self { $($field),+ } = self;
-                $($field.release(kept);)+
+            #[allow(unused_variables, reason = "as above")]
+            fn skip(&self, view: $crate::core::store::column::ViewId) {
+                let Self { $($field,)* $($($derived: _,)+)? $($($cached: _),+)? } = self;
+                $($field.skip(view);)*
+            }
+            #[allow(unused_variables, reason = "as above")]
+            fn release(
+                &mut self,
+                view: $crate::core::store::column::ViewId,
+                freeing: &mut $crate::core::store::freeing::Freeing,
+            ) {
+                let Self { $($field,)* $($($derived: _,)+)? $($($cached: _),+)? } = self;
+                $($field.release(view, freeing);)*
+            }
+            #[allow(unused_variables, reason = "as above")]
+            fn share(&mut self, other: &Self, freeing: &mut $crate::core::store::freeing::Freeing) {
+                let Self { $($field,)* $($($derived: _,)+)? $($($cached: _),+)? } = self;
+                $($field.share(&other.$field, freeing);)*
             }
             fn index_copy(&mut self) {
-                let Self { $($field),+ } = self;
-                $($field.index_copy();)+
+                let Self { $($field,)* $($($derived: _,)+)? $($($cached: _),+)? } = self;
+                $($field.index_copy();)*
+                $(
+                    $(let _ = &self.$derived;)+
+                    self.index_derived();
+                )?
             }
         }
     };
 }
 pub(crate) use freeze_fields;
 
+/// Implements [`Freeze`] for a part that a plan may not need. Whether there is one must not change while a
+/// view that has it is frozen: see `State::lose_views`.
+macro_rules! freeze_optional {
+    ([$($generics:tt)*] $type:ty, $empty:expr) => {
+        impl<$($generics)*> $crate::core::store::column::Freeze for Option<$type> {
+            fn freeze(&mut self, view: $crate::core::store::column::ViewId) {
+                self.iter_mut().for_each(|part| part.freeze(view));
+            }
+            fn thaw(
+                &mut self,
+                view: $crate::core::store::column::ViewId,
+                freeing: &mut $crate::core::store::freeing::Freeing,
+            ) {
+                self.iter_mut().for_each(|part| part.thaw(view, freeing));
+            }
+            fn copy_step(&self, view: $crate::core::store::column::ViewId, copy: &mut Self) -> bool {
+                self.as_ref().is_none_or(|part| part.copy_step(view, copy.get_or_insert_with(|| $empty)))
+            }
+            fn skip(&self, view: $crate::core::store::column::ViewId) {
+                self.iter().for_each(|part| part.skip(view));
+            }
+            fn release(
+                &mut self,
+                view: $crate::core::store::column::ViewId,
+                freeing: &mut $crate::core::store::freeing::Freeing,
+            ) {
+                self.iter_mut().for_each(|part| part.release(view, freeing));
+            }
+            fn share(&mut self, other: &Self, freeing: &mut $crate::core::store::freeing::Freeing) {
+                if let (Some(part), Some(other)) = (self, other) {
+                    part.share(other, freeing);
+                }
+            }
+        }
+    };
+}
+pub(crate) use freeze_optional;
+
 /// An array of mutable rows that grows without moving.
 pub(crate) struct Column<T> {
     /// All but the last are full. The first starts small.
     regions: Vec<Vec<T>>,
     len: usize,
-    frozen: Option<Box<Frozen<T>>>,
+    views: Option<Box<Views<T>>>,
 }
 
-struct Frozen<T> {
+/// The frozen views of a column.
+struct Views<T> {
+    /// Oldest first, at least one.
+    live: Vec<Live>,
+    /// The pages kept of each region, up to the end of the newest view.
+    kept: Vec<RegionPages<T>>,
+}
+
+/// A frozen view of a column.
+struct Live {
+    view: u64,
     len: usize,
     /// Rows already copied: they no longer need a page. Written alongside other readers, read by the writer
     /// under its lock.
     copied: AtomicUsize,
-    /// The kept pages of each region.
-    regions: Vec<KeptRegion<T>>,
 }
 
-/// Pages kept of a region.
-struct KeptRegion<T> {
-    /// By page, its index in `pages`; `NONE` while it is unchanged. Empty until the first is kept.
-    place_of: Vec<u32>,
-    pages: Vec<T>,
+impl Live {
+    /// Whether it still needs some of these rows.
+    fn needs(&self, rows: std::ops::Range<usize>) -> bool {
+        let end = self.len.min(rows.end);
+        rows.start < end && self.copied.load(Ordering::Relaxed) < end
+    }
 }
 
-impl<T> KeptRegion<T> {
-    const NONE: Self = Self { place_of: Vec::new(), pages: Vec::new() };
+impl<T> Views<T> {
+    fn find(&self, view: ViewId) -> Option<&Live> {
+        self.live.iter().find(|live| live.view == view.number)
+    }
 }
 
 impl<T: Copy> Column<T> {
@@ -112,7 +208,7 @@ impl<T: Copy> Column<T> {
     const PAGE_ROWS: usize = 1 << Self::PAGE_SHIFT;
 
     pub fn new() -> Self {
-        Self { regions: Vec::new(), len: 0, frozen: None }
+        Self { regions: Vec::new(), len: 0, views: None }
     }
 
     /// A column of `len` rows that all hold `fill`.
@@ -148,7 +244,7 @@ impl<T: Copy> Column<T> {
     #[inline]
     pub fn get_mut(&mut self, index: usize) -> &mut T {
         debug_assert!(index < self.len);
-        if self.frozen.is_some() {
+        if self.views.is_some() {
             self.keep_page(index);
         }
         &mut self.regions[index >> Self::REGION_SHIFT][index & (Self::REGION_ROWS - 1)]
@@ -183,46 +279,60 @@ impl<T: Copy> Column<T> {
 
     #[cold]
     fn keep_page(&mut self, index: usize) {
-        let Some(frozen) = &mut self.frozen else { return };
+        let Some(views) = &mut self.views else { return };
         let first = index >> Self::PAGE_SHIFT << Self::PAGE_SHIFT;
         // Copies end with a whole page, or with the view.
-        if frozen.len <= first || first < frozen.copied.load(Ordering::Relaxed) {
-            return;
-        }
+        let needs = |live: &&Live| first < live.len && live.copied.load(Ordering::Relaxed) <= first;
+        let Some(newest) = views.live.iter().rev().find(needs) else { return };
         let (region, start) = (first >> Self::REGION_SHIFT, first & (Self::REGION_ROWS - 1));
-        let (rows, kept) = (&self.regions[region], &mut frozen.regions[region]);
-        if kept.place_of.is_empty() {
-            let rows = Self::REGION_ROWS.min(frozen.len - (first - start));
-            kept.place_of = vec![NONE; rows.div_ceil(Self::PAGE_ROWS)];
-            kept.pages = region::with_room(rows);
-        }
-        let place = &mut kept.place_of[start >> Self::PAGE_SHIFT];
-        if *place != NONE {
+        let rows = &self.regions[region];
+        let rows = &rows[start..rows.len().min(start + Self::PAGE_ROWS)];
+        let rows_of_view = Self::REGION_ROWS.min(newest.len - (first - start));
+        let place = (start >> Self::PAGE_SHIFT, rows_of_view.div_ceil(Self::PAGE_ROWS));
+        views.kept[region].keep(newest.view, place, rows, Self::PAGE_ROWS);
+    }
+}
+
+impl<T: Copy + Send + Sync + 'static> Column<T> {
+    /// Frees the pages of a region that only this view needed, the `at`-th.
+    fn forget(views: &mut Views<T>, at: usize, region: usize, freeing: &mut Freeing) {
+        let kept = &mut views.kept[region];
+        if kept.is_empty() {
             return;
         }
-        *place = u32::try_from(kept.pages.len()).expect("fewer rows than a region has bytes");
-        // The view may end within its last page; later rows are not part of it.
-        let rows_kept = Self::PAGE_ROWS.min(frozen.len - first);
-        kept.pages.extend_from_slice(&rows[start..start + rows_kept]);
+        let first = region << Self::REGION_SHIFT;
+        let heirs =
+            |older: &&Live| older.needs(first..first + Self::REGION_ROWS) || kept.has_table(older.view);
+        let heir = views.live[..at].iter().rev().find(heirs).map(|heir| heir.view);
+        kept.forget(views.live[at].view, heir, freeing);
     }
 }
 
 impl<T: Copy + Send + Sync + 'static> Freeze for Column<T> {
-    fn freeze(&mut self) {
-        assert!(self.frozen.is_none(), "one frozen view at a time");
-        let regions = self.regions.iter().map(|_| KeptRegion::NONE).collect();
-        self.frozen = Some(Box::new(Frozen { len: self.len, copied: AtomicUsize::new(0), regions }));
+    fn freeze(&mut self, view: ViewId) {
+        let views = self.views.get_or_insert_with(|| Box::new(Views { live: Vec::new(), kept: Vec::new() }));
+        debug_assert!(views.live.last().is_none_or(|last| last.view < view.number));
+        views.live.push(Live { view: view.number, len: self.len, copied: AtomicUsize::new(0) });
+        views.kept.resize_with(self.regions.len(), RegionPages::default);
     }
 
-    fn thaw(&mut self, kept: &mut Kept) {
-        if let Some(frozen) = self.frozen.take() {
-            kept.push(frozen);
+    fn thaw(&mut self, view: ViewId, freeing: &mut Freeing) {
+        let Some(views) = &mut self.views else { return };
+        let Some(at) = views.live.iter().position(|live| live.view == view.number) else { return };
+        if views.live.len() == 1 {
+            freeing.extend(self.views.take());
+            return;
         }
+        for region in 0..views.kept.len() {
+            Self::forget(views, at, region, freeing);
+        }
+        views.live.remove(at);
     }
 
     /// Copies 64 KiB.
-    fn copy_step(&self, copy: &mut Self) -> bool {
-        let frozen = self.frozen.as_ref().expect("copy_step follows freeze");
+    fn copy_step(&self, view: ViewId, copy: &mut Self) -> bool {
+        let views = self.views.as_ref().expect("copy_step follows freeze");
+        let frozen = views.find(view).expect("copy_step follows freeze");
         if copy.len == frozen.len {
             return true;
         }
@@ -234,13 +344,12 @@ impl<T: Copy + Send + Sync + 'static> Freeze for Column<T> {
         let target = &mut copy.regions[first >> Self::REGION_SHIFT];
         let begin = target.len();
         target.extend_from_slice(&self.regions[first >> Self::REGION_SHIFT][begin..begin + (end - first)]);
-        let kept = &frozen.regions[first >> Self::REGION_SHIFT];
+        let kept = &views.kept[first >> Self::REGION_SHIFT];
         for start in (begin..target.len()).step_by(Self::PAGE_ROWS) {
-            let place = kept.place_of.get(start >> Self::PAGE_SHIFT).copied().unwrap_or(NONE);
-            if place != NONE {
+            let page = kept.page(frozen.view, start >> Self::PAGE_SHIFT, Self::PAGE_ROWS);
+            if let Some(page) = page {
                 let rows = Self::PAGE_ROWS.min(target.len() - start);
-                target[start..start + rows]
-                    .copy_from_slice(&kept.pages[place as usize..place as usize + rows]);
+                target[start..start + rows].copy_from_slice(&page[..rows]);
             }
         }
         copy.len = end;
@@ -249,34 +358,52 @@ impl<T: Copy + Send + Sync + 'static> Freeze for Column<T> {
         false
     }
 
-    fn release(&mut self, kept: &mut Kept) {
-        let Some(frozen) = &mut self.frozen else { return };
-        let copied = *frozen.copied.get_mut();
-        let whole = if copied == frozen.len { frozen.regions.len() } else { copied >> Self::REGION_SHIFT };
-        for region in &mut frozen.regions[..whole] {
-            if !region.place_of.is_empty() {
-                kept.push(Box::new(std::mem::replace(region, KeptRegion::NONE)));
-            }
+    fn skip(&self, view: ViewId) {
+        if let Some(frozen) = self.views.as_ref().and_then(|views| views.find(view)) {
+            frozen.copied.store(frozen.len, Ordering::Relaxed);
         }
+    }
+
+    fn release(&mut self, view: ViewId, freeing: &mut Freeing) {
+        let Some(views) = &mut self.views else { return };
+        let Some(at) = views.live.iter().position(|live| live.view == view.number) else { return };
+        let frozen = &mut views.live[at];
+        let copied = *frozen.copied.get_mut();
+        let whole = if copied == frozen.len { views.kept.len() } else { copied >> Self::REGION_SHIFT };
+        for region in 0..whole {
+            Self::forget(views, at, region, freeing);
+        }
+    }
+
+    /// Its rows may change.
+    fn share(&mut self, _other: &Self, _freeing: &mut Freeing) {}
+}
+
+freeze_optional!([T: Copy + Send + Sync + 'static] Column<T>, Column::new());
+
+/// What was true at the freeze of each view: a few words each.
+pub(crate) struct Moments<M>(Vec<(u64, M)>);
+
+impl<M> Default for Moments<M> {
+    fn default() -> Self {
+        Self(Vec::new())
     }
 }
 
-/// A column that a plan may not need.
-impl<T: Copy + Send + Sync + 'static> Freeze for Option<Column<T>> {
-    fn freeze(&mut self) {
-        self.iter_mut().for_each(Freeze::freeze);
+impl<M> Moments<M> {
+    pub fn begin(&mut self, view: ViewId, moment: M) {
+        self.0.push((view.number, moment));
     }
 
-    fn thaw(&mut self, kept: &mut Kept) {
-        self.iter_mut().for_each(|column| column.thaw(kept));
+    /// # Panics
+    /// When the view was not frozen here: a bug.
+    pub fn of(&self, view: ViewId) -> &M {
+        let found = self.0.iter().find(|(number, _)| *number == view.number);
+        found.map(|(_, moment)| moment).expect("copy_step follows freeze")
     }
 
-    fn copy_step(&self, copy: &mut Self) -> bool {
-        self.as_ref().is_none_or(|column| column.copy_step(copy.get_or_insert_with(Column::new)))
-    }
-
-    fn release(&mut self, kept: &mut Kept) {
-        self.iter_mut().for_each(|column| column.release(kept));
+    pub fn end(&mut self, view: ViewId) {
+        self.0.retain(|(number, _)| *number != view.number);
     }
 }
 
@@ -284,12 +411,12 @@ impl<T: Copy + Send + Sync + 'static> Freeze for Option<Column<T>> {
 #[derive(Default)]
 pub(crate) struct Scalar<T> {
     now: T,
-    frozen: Option<T>,
+    frozen: Moments<T>,
 }
 
 impl<T: Clone> Scalar<T> {
     pub fn new(value: T) -> Self {
-        Self { now: value, frozen: None }
+        Self { now: value, frozen: Moments::default() }
     }
 }
 
@@ -307,97 +434,26 @@ impl<T> std::ops::DerefMut for Scalar<T> {
 }
 
 impl<T: Clone> Freeze for Scalar<T> {
-    fn freeze(&mut self) {
-        self.frozen = Some(self.now.clone());
+    fn freeze(&mut self, view: ViewId) {
+        self.frozen.begin(view, self.now.clone());
     }
 
-    fn thaw(&mut self, _kept: &mut Kept) {
-        self.frozen = None;
+    fn thaw(&mut self, view: ViewId, _freeing: &mut Freeing) {
+        self.frozen.end(view);
     }
 
-    fn release(&mut self, _kept: &mut Kept) {}
-
-    fn copy_step(&self, copy: &mut Self) -> bool {
-        copy.now.clone_from(self.frozen.as_ref().expect("copy_step follows freeze"));
+    fn copy_step(&self, view: ViewId, copy: &mut Self) -> bool {
+        copy.now.clone_from(self.frozen.of(view));
         true
     }
+
+    fn skip(&self, _view: ViewId) {}
+
+    fn release(&mut self, _view: ViewId, _freeing: &mut Freeing) {}
+
+    fn share(&mut self, _other: &Self, _freeing: &mut Freeing) {}
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn copied(column: &Column<u64>) -> Vec<u64> {
-        let mut copy = Column::new();
-        while !column.copy_step(&mut copy) {}
-        assert!(column.copy_step(&mut copy));
-        copy.iter().copied().collect()
-    }
-
-    #[test]
-    fn a_frozen_view_is_the_column_as_it_was() {
-        for len in [0_u64, 1, 511, 512, 8_191, 8_192, 8_193, 30_000] {
-            let mut column = Column::new();
-            (0..len).for_each(|value| column.push(value));
-            column.freeze();
-            for index in (0..len).step_by(97) {
-                *column.get_mut(usize::try_from(index).unwrap()) += 1_000_000;
-                column.push(index);
-            }
-            (len..2 * len)
-                .for_each(|index| *column.get_mut(usize::try_from(index % (len.max(1))).unwrap()) += 1);
-            assert_eq!(copied(&column), (0..len).collect::<Vec<_>>(), "{len}");
-            column.thaw(&mut Kept::new());
-            column.freeze();
-            assert_eq!(copied(&column), column.iter().copied().collect::<Vec<_>>(), "{len}");
-        }
-    }
-
-    /// Bytes of the pages kept for the view.
-    fn kept_bytes<T>(column: &Column<T>) -> usize {
-        let frozen = column.frozen.as_ref().expect("it is frozen");
-        frozen.regions.iter().map(|region| region.pages.len() * size_of::<T>()).sum()
-    }
-
-    #[test]
-    fn writes_between_the_steps_of_a_copy_do_not_show_and_what_was_copied_is_not_kept() {
-        // Three regions, the last one not full, of rows of half a kilobyte.
-        const LEN: usize = 150_000;
-        const ROW_BYTES: usize = 512;
-        let rows = || (0_u64..).map(|value| [value; ROW_BYTES / 8]).take(LEN);
-        let mut column = Column::new();
-        rows().for_each(|row| column.push(row));
-        column.freeze();
-        let (mut copy, mut round, mut most) = (Column::new(), 0, 0);
-        loop {
-            // All pages: the worst case for copy-on-write.
-            for index in (round % 8..LEN).step_by(8).take(if round < 8 { LEN } else { 100 }) {
-                column.get_mut(index)[0] = u64::MAX;
-            }
-            round += 1;
-            if column.copy_step(&mut copy) {
-                break;
-            }
-            column.release(&mut Kept::new());
-            most = most.max(kept_bytes(&column) + copy.len() * ROW_BYTES);
-        }
-        assert!(copy.iter().copied().eq(rows()));
-        assert!(LEN * ROW_BYTES < most, "{most}: all pages were kept before they were copied");
-        assert!(most <= LEN * ROW_BYTES + region::REGION_BYTES, "{most}");
-        column.release(&mut Kept::new());
-        assert_eq!(kept_bytes(&column), 0);
-        column.get_mut(0)[0] = 8;
-        assert_eq!(kept_bytes(&column), 0, "nobody asks for it any more");
-    }
-
-    #[test]
-    fn rows_larger_than_a_page_work() {
-        let mut column = Column::new();
-        (0_u8..20).for_each(|value| column.push([value; 8_192]));
-        column.freeze();
-        column.get_mut(3)[0] = 99;
-        let mut copy = Column::new();
-        while !column.copy_step(&mut copy) {}
-        assert_eq!(copy.get(3)[0], 3);
-    }
-}
+#[path = "column_test.rs"]
+mod tests;

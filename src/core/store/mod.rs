@@ -1,7 +1,9 @@
 //! Columns that can be frozen and copied, their memory, and parallel work. Knows nothing of members.
 
 pub(in crate::core) mod column;
+pub(in crate::core) mod freeing;
 pub(in crate::core) mod order;
+pub(in crate::core) mod pages;
 pub(in crate::core) mod parallel;
 pub(crate) mod region;
 pub(in crate::core) mod rows;

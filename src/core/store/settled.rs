@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use crate::core::store::{
-    column::{Freeze, Kept},
+    column::{Freeze, Moments, ViewId},
+    freeing::Freeing,
     region,
 };
 
@@ -21,8 +22,10 @@ pub(crate) struct Settled<T> {
     full: Vec<Arc<Vec<T>>>,
     /// The region that is being filled.
     last: Vec<T>,
-    /// The length at the freeze.
-    frozen: Option<usize>,
+    /// The length at the freeze of each view.
+    frozen: Moments<usize>,
+    /// Full regions that were compared with those of another state (`share`).
+    compared: usize,
 }
 
 impl<T: Copy> Settled<T> {
@@ -30,7 +33,7 @@ impl<T: Copy> Settled<T> {
     const REGION_ROWS: usize = 1 << Self::REGION_SHIFT;
 
     pub fn new() -> Self {
-        Self { full: Vec::new(), last: Vec::new(), frozen: None }
+        Self { full: Vec::new(), last: Vec::new(), frozen: Moments::default(), compared: 0 }
     }
 
     pub fn len(&self) -> usize {
@@ -85,22 +88,23 @@ impl<T: Copy> Settled<T> {
     }
 }
 
-impl<T: Copy + Send + Sync + 'static> Freeze for Settled<T> {
-    fn freeze(&mut self) {
-        assert!(self.frozen.is_none(), "one frozen view at a time");
-        self.frozen = Some(self.len());
+impl<T: Copy + PartialEq + Send + Sync + 'static> Freeze for Settled<T> {
+    fn freeze(&mut self, view: ViewId) {
+        self.frozen.begin(view, self.len());
     }
 
-    fn thaw(&mut self, _kept: &mut Kept) {
-        self.frozen = None;
+    fn thaw(&mut self, view: ViewId, _freeing: &mut Freeing) {
+        self.frozen.end(view);
     }
+
+    fn skip(&self, _view: ViewId) {}
 
     /// A view holds nothing.
-    fn release(&mut self, _kept: &mut Kept) {}
+    fn release(&mut self, _view: ViewId, _freeing: &mut Freeing) {}
 
     /// Shares some full regions, or copies 64 KiB of the rows that were in none.
-    fn copy_step(&self, copy: &mut Self) -> bool {
-        let frozen = self.frozen.expect("copy_step follows freeze");
+    fn copy_step(&self, view: ViewId, copy: &mut Self) -> bool {
+        let frozen = *self.frozen.of(view);
         let (from, full) = (copy.full.len(), frozen >> Self::REGION_SHIFT);
         if from < full {
             copy.full.extend_from_slice(&self.full[from..full.min(from + REGIONS_STEP)]);
@@ -116,15 +120,32 @@ impl<T: Copy + Send + Sync + 'static> Freeze for Settled<T> {
         }
         true
     }
+
+    /// Comparing a region takes about as long as a slice of commands. Each is compared once.
+    fn share(&mut self, other: &Self, freeing: &mut Freeing) {
+        let both = self.full.len().min(other.full.len());
+        while self.compared < both && freeing.may_go_on() {
+            let (own, others) = (&mut self.full[self.compared], &other.full[self.compared]);
+            if !Arc::ptr_eq(own, others) {
+                freeing.took(1);
+                if own == others {
+                    freeing.push(Box::new(std::mem::replace(own, Arc::clone(others))));
+                }
+            }
+            self.compared += 1;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const VIEW: ViewId = ViewId::FIRST;
+
     fn copied(rows: &Settled<u64>) -> Settled<u64> {
         let mut copy = Settled::new();
-        while !rows.copy_step(&mut copy) {}
+        while !rows.copy_step(VIEW, &mut copy) {}
         copy
     }
 
@@ -133,12 +154,12 @@ mod tests {
         for len in [0_u64, 1, 8_191, 8_193, 524_287, 524_288, 524_289, 524_288 * 3 + 5] {
             let mut rows = Settled::new();
             (0..len).for_each(|value| rows.push(value));
-            rows.freeze();
+            rows.freeze(VIEW);
             (0..20_000).for_each(|_| rows.push(7));
             let mut copy = copied(&rows);
             assert!(copy.iter().copied().eq(0..len), "{len}");
             assert_eq!(u64::try_from(copy.len()).unwrap(), len);
-            rows.thaw(&mut Kept::new());
+            rows.thaw(VIEW, &mut Freeing::new());
             (0..20_000).for_each(|_| copy.push(9));
             let at = usize::try_from(len).unwrap();
             assert_eq!((*rows.get(at), *copy.get(at), *copy.get(at + 19_999)), (7, 9, 9), "{len}");
@@ -152,10 +173,28 @@ mod tests {
     fn full_regions_are_shared() {
         let mut rows = Settled::new();
         (0..2_000_000_u64).for_each(|value| rows.push(value));
-        rows.freeze();
+        rows.freeze(VIEW);
         let copy = copied(&rows);
         assert_eq!(copy.full.len(), 3);
         assert!(rows.full.iter().zip(&copy.full).all(|(one, other)| Arc::ptr_eq(one, other)));
+    }
+
+    #[test]
+    fn equal_regions_of_two_arrays_become_one_and_others_do_not() {
+        let grown = |differs_at: u64| {
+            let mut rows = Settled::new();
+            (0..2_000_000_u64).for_each(|value| rows.push(value + u64::from(value == differs_at)));
+            rows
+        };
+        let (present, mut past) = (grown(u64::MAX), grown(600_000));
+        let mut freeing = Freeing::within(2);
+        past.share(&present, &mut freeing);
+        assert!(!freeing.may_go_on() && !Arc::ptr_eq(&past.full[2], &present.full[2]), "a step for each");
+        past.share(&present, &mut Freeing::new());
+        let shared: Vec<bool> =
+            past.full.iter().zip(&present.full).map(|(one, other)| Arc::ptr_eq(one, other)).collect();
+        assert_eq!(shared, [true, false, true]);
+        assert!(past.iter().copied().eq((0..2_000_000).map(|value| value + u64::from(value == 600_000))));
     }
 
     #[test]

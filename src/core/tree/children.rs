@@ -82,7 +82,7 @@ impl Genealogy {
     }
 
     /// Whether the children occupy the lowest slots without gaps.
-    fn has_no_gap(&self, parent: MemberIx) -> bool {
+    pub(super) fn has_no_gap(&self, parent: MemberIx) -> bool {
         let link = self.link(parent);
         link.last_child == NONE || self.links.get(link.last_child as usize).slot + 1 == link.children
     }

@@ -7,11 +7,11 @@
 
 use crate::core::{
     store::{
-        column::{Column, Freeze, Kept, freeze_fields},
+        column::{Column, freeze_fields, freeze_optional},
         settled::Settled,
     },
-    tree::{link::Link, tour::Tour},
-    words::types::{LEVELS_MAX, MemberIx, NONE, index},
+    tree::{link::Link, order::Order, tour::Tour},
+    words::types::{LEVELS_MAX, MemberIx, NONE},
 };
 
 /// Ancestors in a chain: one more than the levels counted, so that a walk beyond them can continue from the
@@ -48,22 +48,7 @@ pub(in crate::core) struct Counts {
 
 freeze_fields!(Counts { tour, chains, tallies, owners });
 
-impl Freeze for Option<Counts> {
-    fn freeze(&mut self) {
-        self.iter_mut().for_each(Freeze::freeze);
-    }
-    fn thaw(&mut self, kept: &mut Kept) {
-        self.iter_mut().for_each(|counts| counts.thaw(kept));
-    }
-    fn copy_step(&self, copy: &mut Self) -> bool {
-        self.as_ref().is_none_or(|counts| {
-            counts.copy_step(copy.get_or_insert_with(|| Counts::with_tour(Tour::empty_copy())))
-        })
-    }
-    fn release(&mut self, kept: &mut Kept) {
-        self.iter_mut().for_each(|counts| counts.release(kept));
-    }
-}
+freeze_optional!([] Counts, Counts::with_tour(Tour::empty_copy()));
 
 /// Up to sixteen ancestors, parent first.
 pub(crate) struct NearUpline {
@@ -110,14 +95,17 @@ impl Counts {
         links.get_mut(parent.at()).family = family;
     }
 
-    /// Gives every member with children a family, and no other member.
-    pub fn found_families(&mut self, links: &mut Column<Link>) {
-        for member in 0..links.len() {
-            if links.get(member).family != NONE {
-                links.get_mut(member).family = NONE;
+    /// Gives every member with children a family, and no other member. `order` is that of the tree: a chain
+    /// follows from the parent's.
+    pub fn found_families(&mut self, links: &mut Column<Link>, order: &Order) {
+        for member in order.parents_first() {
+            let link = links.get(member.at());
+            let has_children = link.first_child != NONE;
+            if link.family != NONE {
+                links.get_mut(member.at()).family = NONE;
             }
-            if links.get(member).first_child != NONE {
-                self.found_family(links, index(member));
+            if has_children {
+                self.found_family(links, member);
             }
         }
     }

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use crate::core::{
-    store::column::{Column, Freeze, Kept},
+    store::column::{Column, freeze_fields},
     tree::link::Link,
     words::types::NONE,
 };
@@ -41,14 +41,7 @@ pub(in crate::core) struct Run {
     pub children: u32,
 }
 
-impl Freeze for Siblings {
-    fn freeze(&mut self) {}
-    fn thaw(&mut self, _kept: &mut Kept) {}
-    fn release(&mut self, _kept: &mut Kept) {}
-    fn copy_step(&self, _copy: &mut Self) -> bool {
-        true
-    }
-}
+freeze_fields!(Siblings {} cached { families });
 
 /// The sibling in the next taken slot.
 pub(in crate::core) fn next_of(links: &Column<Link>, child: u32) -> Option<(u32, u32)> {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::core::{
-    store::column::{Column, Freeze, Kept},
+    store::column::{Column, freeze_fields},
     tree::{families::WIDE, genealogy::Genealogy, open_key::OpenKey},
     words::types::MemberIx,
 };
@@ -25,14 +25,7 @@ struct Block {
     least: OpenKey,
 }
 
-impl Freeze for FullFamilies {
-    fn freeze(&mut self) {}
-    fn thaw(&mut self, _kept: &mut Kept) {}
-    fn release(&mut self, _kept: &mut Kept) {}
-    fn copy_step(&self, _copy: &mut Self) -> bool {
-        true
-    }
-}
+freeze_fields!(FullFamilies {} cached { families });
 
 fn in_block(tree: &Genealogy, first: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
     tree.siblings_from(first).take(BLOCK as usize)

@@ -1,18 +1,21 @@
 //! One tree over the arena: links between members, and counts along them.
 //!
-//! The same structure serves the sponsor tree and the placement tree. Members are attached in join order
-//! below existing members, and never move. Counting is optional, since a plan may not need it for the sponsor
-//! tree.
+//! The same structure serves the sponsor tree and the placement tree. New members are attached below existing
+//! ones, so a tree that only grows is in join order: each parent joined before its children. A tree may also
+//! be restored that is not (`settle.rs`); [`Genealogy::order`] gives an order of its members in either case.
+//! Counting is optional, since a plan may not need it for the sponsor tree.
 
 use crate::core::{
     store::{
-        column::{Column, freeze_fields},
+        column::{Column, Freeze, Scalar, ViewId},
+        freeing::Freeing,
         region, steps,
     },
     tree::{
         counting::{CHAIN, Counts, NEAR, NearUpline, Watch},
         families::Siblings,
         link::{Link, NO_LINK},
+        order::Order,
         tour::{Spans, Tour},
     },
     words::types::{LEVELS_MAX, MemberIx, NONE, index},
@@ -22,9 +25,63 @@ pub(crate) struct Genealogy {
     pub(in crate::core) links: Column<Link>,
     counts: Option<Counts>,
     pub(in crate::core) siblings: Siblings,
+    /// Whether each parent has a smaller index than its children.
+    pub(super) in_join_order: Scalar<bool>,
 }
 
-freeze_fields!(Genealogy { links, counts, siblings });
+impl Freeze for Genealogy {
+    fn freeze(&mut self, view: ViewId) {
+        let Self { links, counts, siblings, in_join_order } = self;
+        links.freeze(view);
+        if !view.lean {
+            counts.freeze(view);
+        }
+        siblings.freeze(view);
+        in_join_order.freeze(view);
+    }
+
+    fn thaw(&mut self, view: ViewId, freeing: &mut Freeing) {
+        let Self { links, counts, siblings, in_join_order } = self;
+        links.thaw(view, freeing);
+        counts.thaw(view, freeing);
+        siblings.thaw(view, freeing);
+        in_join_order.thaw(view, freeing);
+    }
+
+    /// A copy without the counts is not complete before `set_jumps`.
+    fn copy_step(&self, view: ViewId, copy: &mut Self) -> bool {
+        let Self { links, counts, siblings, in_join_order } = self;
+        links.copy_step(view, &mut copy.links)
+            && (view.lean || counts.copy_step(view, &mut copy.counts))
+            && siblings.copy_step(view, &mut copy.siblings)
+            && in_join_order.copy_step(view, &mut copy.in_join_order)
+    }
+
+    fn skip(&self, view: ViewId) {
+        let Self { links, counts, siblings, in_join_order } = self;
+        links.skip(view);
+        counts.skip(view);
+        siblings.skip(view);
+        in_join_order.skip(view);
+    }
+
+    fn release(&mut self, view: ViewId, freeing: &mut Freeing) {
+        let Self { links, counts, siblings, in_join_order } = self;
+        links.release(view, freeing);
+        counts.release(view, freeing);
+        siblings.release(view, freeing);
+        in_join_order.release(view, freeing);
+    }
+
+    fn share(&mut self, other: &Self, freeing: &mut Freeing) {
+        let Self { links, counts, siblings, in_join_order } = self;
+        links.share(&other.links, freeing);
+        counts.share(&other.counts, freeing);
+        siblings.share(&other.siblings, freeing);
+        in_join_order.share(&other.in_join_order, freeing);
+    }
+}
+
 impl Genealogy {
     pub fn new(counted: bool) -> Self {
         Self { counts: counted.then(|| Counts::with_tour(Tour::new())), ..Self::empty_copy() }
@@ -32,7 +89,12 @@ impl Genealogy {
 
     /// The initial value of a frozen copy.
     pub fn empty_copy() -> Self {
-        Self { links: Column::new(), counts: None, siblings: Siblings::default() }
+        Self {
+            links: Column::new(),
+            counts: None,
+            siblings: Siblings::default(),
+            in_join_order: Scalar::new(true),
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -59,6 +121,21 @@ impl Genealogy {
 
     pub fn is_counted(&self) -> bool {
         self.counts.is_some()
+    }
+
+    /// Whether each parent joined before its children. Then members that joined after another one are never
+    /// above it.
+    #[inline]
+    pub fn is_in_join_order(&self) -> bool {
+        *self.in_join_order
+    }
+
+    /// An order of all members, parents first. O(1) in a tree in join order, else O(members).
+    pub fn order(&self) -> Order {
+        if self.is_in_join_order() {
+            return Order::joined(self.links.len());
+        }
+        Order::walked(&self.links).expect("a tree that is not in join order was walked when it was settled")
     }
 
     /// Prefetches what attaching below each of `parents` will touch, step by step for all of them: see
@@ -213,7 +290,7 @@ impl Genealogy {
     /// level above a member can be reached in O(log depth) jumps and steps up (Myers, "An applicative
     /// random-access stack", 1983). It reuses the family's word, which only counted trees need, so it costs
     /// no memory. A root jumps to itself. O(1).
-    fn jump_below(&self, parent: Option<MemberIx>, member: MemberIx) -> u32 {
+    pub(super) fn jump_below(&self, parent: Option<MemberIx>, member: MemberIx) -> u32 {
         let Some(parent) = parent else { return member.0 };
         let near = self.links.get(self.link(parent).family as usize);
         let far = self.links.get(near.family as usize);
@@ -263,12 +340,17 @@ impl Genealogy {
     /// Stops counting this tree. Returns the counts, if any. O(n): family words become jumps.
     pub fn stop_counting(&mut self) -> Option<Box<dyn std::any::Any + Send + Sync>> {
         let counts = self.counts.take()?;
-        // Parents come first, so a jump's inputs are known.
-        for member in (0..self.links.len()).map(index) {
+        self.set_jumps();
+        Some(Box::new(counts))
+    }
+
+    /// Sets the jumps of a tree without counts, whatever the words hold. O(n).
+    pub fn set_jumps(&mut self) {
+        // A jump follows from those of the parent.
+        for member in self.order().parents_first() {
             let jump = self.jump_below(MemberIx::from_column(self.link(member).parent), member);
             self.links.get_mut(member.at()).family = jump;
         }
-        Some(Box::new(counts))
     }
 
     /// Counts this tree from its links, replacing any counts. Returns the positions of each member's tokens
@@ -276,14 +358,15 @@ impl Genealogy {
     /// those of up to fifteen ancestors each.
     pub fn count_anew(&mut self, watch: &Watch) -> Spans {
         let mut counts = Counts::with_tour(Tour::empty_copy());
-        counts.found_families(&mut self.links);
+        let order = self.order();
+        counts.found_families(&mut self.links, &order);
         let mut sizes = region::filled(0_u32, self.links.len());
-        for member in (0..sizes.len()).rev() {
-            let link = *self.links.get(member);
+        for member in order.children_first() {
+            let link = *self.link(member);
             if link.parent == NONE {
                 continue;
             }
-            sizes[link.parent as usize] += sizes[member] + 1;
+            sizes[link.parent as usize] += sizes[member.at()] + 1;
             let below = counts.tally(&link).copied().unwrap_or([0; CHAIN]);
             let above = counts.tallies.get_mut(self.links.get(link.parent as usize).family as usize);
             above[1] += 1;
@@ -291,7 +374,7 @@ impl Genealogy {
                 above[level] += below[level - 1];
             }
         }
-        let spans = Spans::new(self.links.iter().map(|link| link.parent), sizes);
+        let spans = Spans::new(order.parents_first().map(|member| (member, self.link(member).parent)), sizes);
         counts.tour = Tour::whole(&spans);
         self.counts = Some(counts);
         self.rewatch(watch, spans.sizes());

@@ -18,6 +18,8 @@ pub(crate) type Spot = (MemberIx, u32);
 /// Prefetched children of a full member: as many as the usual widths have.
 const PREFETCHED_CHILDREN: usize = 16;
 
+/// The default has no data for any rule, as a shadow needs none.
+#[derive(Default)]
 pub(crate) struct SlotFinder {
     open: Option<Column<OpenKey>>,
     power: Option<Spines>,
@@ -130,8 +132,8 @@ impl SlotFinder {
         }
         let Some(width) = placement.width.map(u32::from) else { return };
         let by_slot = placement.any_rule(|rule| rule == PlacementRule::BreadthFirstBySlot);
-        // Children come after their parents, so going backwards a key's inputs are known.
-        for member in (0..members).rev().map(index) {
+        // A key follows from those of the children.
+        for member in tree.order().children_first() {
             let link = tree.link(member);
             if let Some(open) = &mut self.open
                 && link.first_child != NONE

@@ -13,7 +13,7 @@ pub struct Preorder {
     /// Members from this index on are left out: with the length when the walk began, it sees the downline as
     /// it was then.
     before: u32,
-    /// The member found last, or one that the walk has climbed to from there.
+    /// The member found or passed last, or one that the walk has climbed to from there.
     at: MemberIx,
     /// The next child of `at` to visit; `NONE` when `at` has no more.
     candidate: u32,
@@ -44,8 +44,10 @@ impl Genealogy {
                     (walk.at, walk.candidate) = (member, self.link(member).first_child);
                     return Some(member);
                 }
-                // Members that joined after the walk began are skipped: nobody below them was there before.
-                Some(newer) => walk.candidate = self.link(newer).next_sibling,
+                // A member that joined after the walk began is left out, but in a tree that is not in join
+                // order there may be older ones below it.
+                Some(newer) if self.is_in_join_order() => walk.candidate = self.link(newer).next_sibling,
+                Some(newer) => (walk.at, walk.candidate) = (newer, self.link(newer).first_child),
                 None => {
                     let Link { parent, next_sibling, .. } = *self.link(walk.at);
                     (walk.at, walk.candidate) = (MemberIx(parent), next_sibling);

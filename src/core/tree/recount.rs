@@ -1,17 +1,17 @@
 //! All counts of a tree from scratch, on all cores: each member's downline and head-counts of levels 1 to 15.
 //!
-//! Parents come before their children, so one backward pass suffices: a member's counts are complete when the
-//! pass reaches it, and are then added to its parent, one level further down. Only members with children have
-//! a row; most have none. The pass goes block by block. Within a block one thread does it; what a block adds
-//! to earlier rows is partitioned by row, so that no two threads ever touch the same one, and the sums are
-//! the same for any number of threads.
+//! One pass over the tree's order, children first, suffices: a member's counts are complete when the pass
+//! reaches it, and are then added to its parent, one level further down. Only members with children have a
+//! row; most have none. Rows are numbered in the order of the tree, parents first, and the pass goes block by
+//! block. Within a block one thread does it; what a block adds to earlier rows is partitioned by row, so that
+//! no two threads ever touch the same one, and the sums are the same for any number of threads.
 
 use rayon::prelude::*;
 
 use crate::core::{
     store::region,
-    tree::genealogy::Genealogy,
-    words::types::{LEVELS_MAX, MemberIx, NONE, index},
+    tree::{genealogy::Genealogy, order::Order},
+    words::types::{LEVELS_MAX, MemberIx, NONE},
 };
 
 /// Members of a block. Work is dispatched once per block, and a sleeping thread may take milliseconds to
@@ -47,45 +47,62 @@ impl Counts {
     }
 }
 
-/// Every member's whole downline. Children have larger indexes than parents, so one backward pass suffices.
+/// Every member's whole downline. O(members).
 pub(in crate::core) fn downlines(tree: &Genealogy) -> Vec<u32> {
     let mut sizes = region::filled(0_u32, tree.len());
-    for member in (0..sizes.len()).rev() {
-        let parent = tree.link(index(member)).parent;
+    for member in tree.order().children_first() {
+        let parent = tree.link(member).parent;
         if parent != NONE {
-            sizes[parent as usize] += sizes[member] + 1;
+            sizes[parent as usize] += sizes[member.at()] + 1;
         }
     }
     sizes
 }
 
-/// Counts a tree. O(members), some 70 bytes for each member with children and 8 for each other one.
+/// Counts a tree. O(members), some 70 bytes for each member with children and 8 for each other one; 12 more
+/// for each member if the tree is not in join order.
 pub(in crate::core) fn count(tree: &Genealogy) -> Counts {
-    let (place, inner_before) = places(tree);
+    let order = tree.order();
+    let positions = order.positions();
+    let position_of = |member: u32| match &positions {
+        None => member as usize,
+        Some(positions) => positions[member as usize] as usize,
+    };
+    // By position, as all that follows, up to the result.
+    let (place, inner_before) = places(tree, &order);
     let mut parents: Vec<u32> = region::filled(NONE, tree.len());
     parents.par_chunks_mut(BLOCK).enumerate().for_each(|(block, parents)| {
-        for (offset, row) in parents.iter_mut().enumerate() {
-            let parent = tree.link(index(block * BLOCK + offset)).parent;
+        for (row, position) in parents.iter_mut().zip(block * BLOCK..) {
+            let parent = tree.link(order.member_at(position)).parent;
             if parent != NONE {
-                *row = place[parent as usize];
+                *row = place[position_of(parent)];
             }
         }
     });
     let mut rows: Vec<Row> =
         region::filled([0; LEVELS_MAX + 1], inner_before.last().copied().unwrap_or(0) as usize);
     for (block, first) in inner_before.iter().enumerate().rev().skip(1) {
-        let members = block * BLOCK..tree.len().min((block + 1) * BLOCK);
+        let block = block * BLOCK..order.len().min((block + 1) * BLOCK);
         let (before, own) = rows.split_at_mut(*first as usize);
-        add_within(&place[members.clone()], &parents[members.clone()], own, *first);
-        add_before(&place[members.clone()], &parents[members], own, *first, before);
+        add_within(&place[block.clone()], &parents[block.clone()], own, *first);
+        add_before(&place[block.clone()], &parents[block], own, *first, before);
     }
+    let place = match &positions {
+        None => place,
+        Some(positions) => {
+            let mut by_member = region::filled(NONE, order.len());
+            by_member.iter_mut().zip(positions).for_each(|(own, position)| *own = place[*position as usize]);
+            by_member
+        }
+    };
     Counts { place, rows }
 }
 
-/// Numbers the members with children; returns how many precede each block, and the total.
-fn places(tree: &Genealogy) -> (Vec<u32>, Vec<u32>) {
+/// Numbers the members with children by position, in their order; returns how many precede each block, and
+/// the total.
+fn places(tree: &Genealogy, order: &Order) -> (Vec<u32>, Vec<u32>) {
     let mut place = region::filled(NONE, tree.len());
-    let has_children = |member: usize| tree.link(index(member)).first_child != NONE;
+    let has_children = |position: usize| tree.link(order.member_at(position)).first_child != NONE;
     let number = |(block, place): (usize, &mut [u32])| {
         let mut inner = 0;
         for (offset, place) in place.iter_mut().enumerate() {

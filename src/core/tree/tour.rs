@@ -1,9 +1,10 @@
 //! A counted Euler tour: the exact downline of any member in O(log n), whatever the depth.
 //!
 //! Every member has two tokens, *enter* and *exit*; its downline is between them. A new member's pair goes
-//! right before its parent's exit token, so siblings are in join order. The sequence is the leaves of a
-//! B+-tree whose inner nodes count tokens, and each token knows its leaf, so a token's position is found
-//! bottom-up. Then `downline(v) = (position(exit v) - position(enter v) - 1) / 2`.
+//! right before its parent's exit token, so siblings are in the order in which they were attached. The
+//! sequence is the leaves of a B+-tree whose inner nodes count tokens, and each token knows its leaf, so a
+//! token's position is found bottom-up. Then `downline(v) = (position(exit v) - position(enter v) - 1) / 2`.
+//! A subtree is a range of the sequence, so it can be cut out and put elsewhere (`splice.rs`).
 //!
 //! Incrementing every ancestor's count instead would cost O(depth) per signup, and binary plans with an
 //! outside leg are 10^5 deep.
@@ -18,29 +19,28 @@ use crate::core::{
     words::types::{MemberIx, NONE},
 };
 
-/// Tokens per leaf. With its three other words a leaf is 512 bytes.
-const LEAF_TOKENS: usize = 125;
+/// Tokens per leaf. With its two other words a leaf is 512 bytes.
+pub(super) const LEAF_TOKENS: usize = 126;
 /// Children per inner node. With its other words an inner node is 512 bytes.
-const FAN_OUT: usize = 62;
+pub(super) const FAN_OUT: usize = 62;
 
 #[derive(Clone, Copy)]
-struct Leaf {
-    tokens: [u32; LEAF_TOKENS],
-    len: u32,
-    parent: u32,
-    next: u32,
+pub(super) struct Leaf {
+    pub tokens: [u32; LEAF_TOKENS],
+    pub len: u32,
+    pub parent: u32,
 }
 
 #[derive(Clone, Copy)]
-struct Inner {
-    children: [u32; FAN_OUT],
+pub(super) struct Inner {
+    pub children: [u32; FAN_OUT],
     /// Tokens below each child.
-    counts: [u32; FAN_OUT],
-    len: u32,
-    parent: u32,
+    pub counts: [u32; FAN_OUT],
+    pub len: u32,
+    pub parent: u32,
     /// 1: children are leaves; above: inner nodes.
-    height: u32,
-    _unused: u32,
+    pub height: u32,
+    pub _unused: u32,
 }
 
 const _: () = assert!(size_of::<Leaf>() == 512);
@@ -50,8 +50,8 @@ const _: () = assert!(size_of::<Inner>() == 512);
 const LEAF_TOKENS_FIRST: usize = 100;
 const FAN_OUT_FIRST: usize = 50;
 
-const EMPTY_LEAF: Leaf = Leaf { tokens: [NONE; LEAF_TOKENS], len: 0, parent: NONE, next: NONE };
-const EMPTY_INNER: Inner =
+pub(super) const EMPTY_LEAF: Leaf = Leaf { tokens: [NONE; LEAF_TOKENS], len: 0, parent: NONE };
+pub(super) const EMPTY_INNER: Inner =
     Inner { children: [NONE; FAN_OUT], counts: [0; FAN_OUT], len: 0, parent: NONE, height: 0, _unused: 0 };
 
 /// One of a member's two tokens.
@@ -62,7 +62,7 @@ pub(crate) enum Token {
 }
 
 impl Token {
-    fn to_word(self) -> u32 {
+    pub(super) fn to_word(self) -> u32 {
         match self {
             Token::Enter(member) => member.0 << 1,
             Token::Exit(member) => member.0 << 1 | 1,
@@ -72,15 +72,26 @@ impl Token {
 
 /// The tour of a forest.
 pub(crate) struct Tour {
-    leaves: Column<Leaf>,
-    inners: Column<Inner>,
+    pub(super) leaves: Column<Leaf>,
+    pub(super) inners: Column<Inner>,
     /// Leaf of each token, by its word.
-    leaf_of: Column<u32>,
+    pub(super) leaf_of: Column<u32>,
     /// Where new roots go.
-    last_leaf: Scalar<u32>,
+    pub(super) last_leaf: Scalar<u32>,
+    /// Nodes that a cut or a splice emptied, for reuse.
+    pub(super) unused: Scalar<Unused>,
 }
 
-freeze_fields!(Tour { leaves, inners, leaf_of, last_leaf });
+freeze_fields!(Tour { leaves, inners, leaf_of, last_leaf, unused });
+
+/// The first unused leaf and inner node; each names the next one as its parent.
+#[derive(Clone, Copy)]
+pub(super) struct Unused {
+    pub leaf: u32,
+    pub inner: u32,
+}
+
+const NOTHING_UNUSED: Unused = Unused { leaf: NONE, inner: NONE };
 
 /// The token positions of each member of a forest in its tour.
 pub(crate) struct Spans {
@@ -90,17 +101,18 @@ pub(crate) struct Spans {
 }
 
 impl Spans {
-    /// Computes the spans from the parent and the downline of each member; parents come first. O(n): the pair
-    /// of a member comes after the downlines of its earlier siblings.
-    pub fn new(parents: impl Iterator<Item = u32>, sizes: Vec<u32>) -> Self {
+    /// Computes the spans from each member with its parent, in an order in which parents come first, and from
+    /// the downline of each member. O(n): the pair of a member comes after the downlines of its siblings that
+    /// come earlier in that order.
+    pub fn new(parents_first: impl Iterator<Item = (MemberIx, u32)>, sizes: Vec<u32>) -> Self {
         let mut last_root = 0;
         // Until its last child is entered, this is where the next child's pair begins.
         let mut exits: Vec<u32> = region::filled(0, sizes.len());
-        for (member, parent) in parents.enumerate() {
+        for (member, parent) in parents_first {
             let next = if parent == NONE { &mut last_root } else { &mut exits[parent as usize] };
             let enter = *next;
-            *next += sizes[member] * 2 + 2;
-            exits[member] = enter + 1;
+            *next += sizes[member.at()] * 2 + 2;
+            exits[member.at()] = enter + 1;
         }
         Self { exits, sizes }
     }
@@ -130,16 +142,41 @@ impl Spans {
 impl Tour {
     pub fn new() -> Self {
         let mut tour = Self::empty_copy();
-        tour.leaves.push(Leaf { parent: 0, ..EMPTY_LEAF });
+        let leaf = tour.add_leaf(&EMPTY_LEAF);
         let mut root = Inner { len: 1, height: 1, ..EMPTY_INNER };
-        root.children[0] = 0;
-        tour.inners.push(root);
+        root.children[0] = leaf;
+        let root = tour.add_inner(&root);
+        tour.set_parent(1, leaf, root);
         tour
     }
 
+    /// Stores a leaf; returns its number.
+    pub(super) fn add_leaf(&mut self, leaf: &Leaf) -> u32 {
+        let number = self.unused.leaf;
+        if number == NONE {
+            self.leaves.push(*leaf);
+            return narrow(self.leaves.len() - 1);
+        }
+        self.unused.leaf = self.leaves.get(number as usize).parent;
+        *self.leaves.get_mut(number as usize) = *leaf;
+        number
+    }
+
+    /// Stores an inner node; returns its number.
+    pub(super) fn add_inner(&mut self, inner: &Inner) -> u32 {
+        let number = self.unused.inner;
+        if number == NONE {
+            self.inners.push(*inner);
+            return narrow(self.inners.len() - 1);
+        }
+        self.unused.inner = self.inners.get(number as usize).parent;
+        *self.inners.get_mut(number as usize) = *inner;
+        number
+    }
+
     /// The tour of a whole forest, where each member's exit token is at its position in `exits`, and its
-    /// enter token twice its downline plus one before that: the same as pushing the members one by one, in
-    /// O(n).
+    /// enter token twice its downline plus one before that: the same as pushing the members one by one in the
+    /// order of the spans, in O(n).
     pub fn whole(spans: &Spans) -> Self {
         let members = spans.exits.len();
         if members == 0 {
@@ -163,7 +200,6 @@ impl Tour {
         for leaf in 0..leaves {
             let row = tour.leaves.get_mut(leaf);
             row.len = narrow((members * 2 - leaf * LEAF_TOKENS_FIRST).min(LEAF_TOKENS_FIRST));
-            row.next = if leaf + 1 < leaves { narrow(leaf + 1) } else { NONE };
         }
         tour.last_leaf = Scalar::new(narrow(leaves - 1));
         tour.build_inners();
@@ -201,6 +237,7 @@ impl Tour {
             inners: Column::new(),
             leaf_of: Column::new(),
             last_leaf: Scalar::new(0),
+            unused: Scalar::new(NOTHING_UNUSED),
         }
     }
 
@@ -264,7 +301,7 @@ impl Tour {
     }
 
     /// Tokens before `token` in the tour.
-    fn position(&self, token: Token) -> u32 {
+    pub(super) fn position(&self, token: Token) -> u32 {
         let word = token.to_word();
         let leaf = *self.leaf_of.get(word as usize);
         let mut position = narrow(self.position_in_leaf(leaf, word));
@@ -298,7 +335,7 @@ impl Tour {
         position
     }
 
-    fn position_in_leaf(&self, leaf: u32, word: u32) -> usize {
+    pub(super) fn position_in_leaf(&self, leaf: u32, word: u32) -> usize {
         let row = self.leaves.get(leaf as usize);
         let tokens = &row.tokens[..row.len as usize];
         tokens.iter().position(|token| *token == word).expect("a token is in the leaf that leaf_of names")
@@ -327,16 +364,14 @@ impl Tour {
         // Growth at the end (a star, a chain, new roots) would leave every leaf half empty if leaves were
         // split in the middle.
         let cut = if len * 3 / 4 <= position { position.min(len - 1) } else { len / 2 };
-        let new_leaf = narrow(self.leaves.len());
-        let mut right = Leaf { len: narrow(len - cut), parent: left.parent, next: left.next, ..EMPTY_LEAF };
+        let mut right = Leaf { len: narrow(len - cut), parent: left.parent, ..EMPTY_LEAF };
         right.tokens[..len - cut].copy_from_slice(&left.tokens[cut..len]);
+        left.len = narrow(cut);
+        *self.leaves.get_mut(leaf as usize) = left;
+        let new_leaf = self.add_leaf(&right);
         for word in &right.tokens[..len - cut] {
             *self.leaf_of.get_mut(*word as usize) = new_leaf;
         }
-        left.len = narrow(cut);
-        left.next = new_leaf;
-        *self.leaves.get_mut(leaf as usize) = left;
-        self.leaves.push(right);
         if *self.last_leaf == leaf {
             *self.last_leaf = new_leaf;
         }
@@ -374,7 +409,6 @@ impl Tour {
     /// `place`. Returns the new node's number.
     fn split_inner(&mut self, left: &mut Inner, node: u32, place: usize, new_child: u32, tokens: u32) -> u32 {
         let cut = if FAN_OUT * 3 / 4 <= place { (place + 1).min(FAN_OUT - 1) } else { FAN_OUT / 2 };
-        let number = narrow(self.inners.len());
         let mut right =
             Inner { len: narrow(FAN_OUT - cut), parent: left.parent, height: left.height, ..EMPTY_INNER };
         right.children[..FAN_OUT - cut].copy_from_slice(&left.children[cut..]);
@@ -386,26 +420,26 @@ impl Tour {
         } else {
             insert_at(&mut right, place + 1 - cut, new_child, tokens);
         }
+        let number = self.add_inner(&right);
         for child in &right.children[..right.len as usize] {
             self.set_parent(right.height, *child, number);
         }
-        self.inners.push(right);
         number
     }
 
-    /// Adds a new root over the old one and the sibling split off it.
-    fn push_root(&mut self, old: u32, sibling: u32, tokens: u32) {
-        let number = narrow(self.inners.len());
+    /// Adds a new root over the old one and a sibling that follows it. Returns its number.
+    pub(super) fn push_root(&mut self, old: u32, sibling: u32, tokens: u32) -> u32 {
         let below = self.inners.get(old as usize);
         let mut root = Inner { len: 2, height: below.height + 1, ..EMPTY_INNER };
         root.children[..2].copy_from_slice(&[old, sibling]);
         root.counts[..2].copy_from_slice(&[below.tokens(), tokens]);
-        self.inners.push(root);
+        let number = self.add_inner(&root);
         self.inners.get_mut(old as usize).parent = number;
         self.inners.get_mut(sibling as usize).parent = number;
+        number
     }
 
-    fn set_parent(&mut self, height: u32, child: u32, parent: u32) {
+    pub(super) fn set_parent(&mut self, height: u32, child: u32, parent: u32) {
         if height == 1 {
             self.leaves.get_mut(child as usize).parent = parent;
         } else {
@@ -438,7 +472,7 @@ fn sum_before(counts: &[u32; FAN_OUT], place: u32) -> u32 {
     sum
 }
 
-fn place_in(inner: &Inner, child: u32) -> usize {
+pub(super) fn place_in(inner: &Inner, child: u32) -> usize {
     inner.children[..inner.len as usize]
         .iter()
         .position(|entry| *entry == child)
@@ -456,168 +490,16 @@ fn insert_at(inner: &mut Inner, place: usize, child: u32, tokens: u32) {
 
 impl Inner {
     /// Tokens below.
-    fn tokens(&self) -> u32 {
+    pub(super) fn tokens(&self) -> u32 {
         self.counts[..self.len as usize].iter().sum()
     }
 }
 
 /// Nodes and places are bounded by tokens, which fit 32 bits (`MEMBERS_MAX`).
-fn narrow(number: usize) -> u32 {
+pub(super) fn narrow(number: usize) -> u32 {
     u32::try_from(number).expect("at most as many as tokens")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::store::steps::steps_of;
-
-    /// Parents of a forest by shape; `parents[i] < i`.
-    fn forest(shape: &str, members: u32) -> Vec<Option<MemberIx>> {
-        let mut random = 42_u64;
-        (0..members)
-            .map(|member| {
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                let any = MemberIx(u32::try_from((random >> 33) % u64::from(member.max(1))).unwrap());
-                let parent = match shape {
-                    "chain" => MemberIx(member.saturating_sub(1)),
-                    "star" => MemberIx(0),
-                    "ternary" => MemberIx(member.saturating_sub(1) / 3),
-                    _ => any,
-                };
-                (member != 0 && (shape != "forest" || member % 50 != 7)).then_some(parent)
-            })
-            .collect()
-    }
-
-    #[test]
-    fn counts_are_those_of_a_recount_for_every_shape() {
-        for shape in ["chain", "star", "ternary", "uniform", "forest"] {
-            let parents = forest(shape, 40_000);
-            let mut tour = Tour::new();
-            for (member, parent) in parents.iter().enumerate() {
-                tour.push(MemberIx(narrow(member)), *parent);
-            }
-            let mut sizes = vec![0_u32; parents.len()];
-            for member in (0..parents.len()).rev() {
-                if let Some(parent) = parents[member] {
-                    sizes[parent.at()] += sizes[member] + 1;
-                }
-            }
-            for (member, size) in sizes.iter().enumerate() {
-                assert_eq!(tour.downline(MemberIx(narrow(member))), *size, "{shape} {member}");
-            }
-            // Memory and depth. In a chain, which grows in the middle, leaves are little more than a quarter
-            // full.
-            let (leaves, inners) = (tour.leaves.len(), tour.inners.len());
-            assert!(leaves * LEAF_TOKENS <= 4 * 2 * parents.len(), "{shape}: {leaves} leaves");
-            assert!(
-                inners * FAN_OUT <= 4 * (leaves + inners),
-                "{shape}: {inners} inner nodes over {leaves} leaves"
-            );
-        }
-    }
-
-    #[test]
-    fn a_tour_made_whole_is_the_one_made_step_by_step_and_goes_on_as_that() {
-        for (shape, members) in ["chain", "star", "ternary", "uniform", "forest"]
-            .into_iter()
-            .flat_map(|shape| [0, 1, 51, 20_000].map(|n| (shape, n)))
-        {
-            let parents = forest(shape, members + 3_000);
-            let mut steps = Tour::new();
-            let push = |tour: &mut Tour, range: std::ops::Range<u32>| {
-                range.for_each(|member| tour.push(MemberIx(member), parents[member as usize]));
-            };
-            push(&mut steps, 0..members);
-            let sizes: Vec<u32> = (0..members).map(|member| steps.downline(MemberIx(member))).collect();
-            let columns = parents[..members as usize].iter().map(|parent| MemberIx::to_column(*parent));
-            let spans = Spans::new(columns, sizes);
-            let mut whole = Tour::whole(&spans);
-            let positions = |tour: &Tour, member| {
-                [Token::Enter(MemberIx(member)), Token::Exit(MemberIx(member))]
-                    .map(|token| tour.position(token))
-            };
-            for member in 0..members {
-                assert_eq!(positions(&whole, member), positions(&steps, member), "{shape} {member}");
-                assert_eq!(
-                    positions(&whole, member),
-                    [spans.of(MemberIx(member)).start, spans.of(MemberIx(member)).end]
-                );
-                let other = MemberIx(member / 3);
-                assert_eq!(
-                    spans.is_ancestor(other, MemberIx(member)),
-                    steps.is_ancestor(other, MemberIx(member)),
-                    "{shape} {member}"
-                );
-            }
-            push(&mut whole, members..members + 3_000);
-            push(&mut steps, members..members + 3_000);
-            for member in 0..members + 3_000 {
-                assert_eq!(
-                    positions(&whole, member),
-                    positions(&steps, member),
-                    "{shape} {member} of {members}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn ancestors_are_those_on_the_path() {
-        let parents = forest("forest", 3_000);
-        let mut tour = Tour::new();
-        for (member, parent) in parents.iter().enumerate() {
-            tour.push(MemberIx(narrow(member)), *parent);
-        }
-        for member in (0..3_000).step_by(13) {
-            let path: Vec<MemberIx> =
-                std::iter::successors(parents[member], |above| parents[above.at()]).collect();
-            for other in (0..3_000).step_by(7) {
-                let expected = path.contains(&MemberIx(other));
-                assert_eq!(
-                    tour.is_ancestor(MemberIx(other), MemberIx(narrow(member))),
-                    expected,
-                    "{other} above {member}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn who_contains_whom_takes_the_same_steps_for_every_pair() {
-        for shape in ["chain", "star", "ternary", "uniform", "forest"] {
-            let parents = forest(shape, 20_000);
-            let mut tour = Tour::new();
-            for (member, parent) in parents.iter().enumerate() {
-                tour.push(MemberIx(narrow(member)), *parent);
-            }
-            let (_, expected) = steps_of(|| tour.contains(MemberIx(0), MemberIx(0)));
-            // Three tokens, each with a leaf and at most `height` nodes above it.
-            assert!((375..3 * 1_000).contains(&expected), "{shape}: {expected}");
-            for (top, member) in (0..20_000)
-                .step_by(37)
-                .flat_map(|member| [(member / 2, member), (member, member), (19_999 - member, member)])
-            {
-                let (contains, steps) = steps_of(|| tour.contains(MemberIx(top), MemberIx(member)));
-                assert_eq!(steps, expected, "{shape}: {top} and {member}");
-                assert_eq!(
-                    contains,
-                    top == member || tour.is_ancestor(MemberIx(top), MemberIx(member)),
-                    "{shape}: {top} and {member}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn the_tour_is_preorder_with_siblings_in_join_order() {
-        let mut tour = Tour::new();
-        for (member, parent) in [(0, None), (1, Some(0)), (2, Some(0)), (3, Some(1)), (4, None), (5, Some(1))]
-        {
-            tour.push(MemberIx(member), parent.map(MemberIx));
-        }
-        let mut seen: Vec<u32> = (0..6).collect();
-        seen.sort_by_key(|member| tour.position(Token::Enter(MemberIx(*member))));
-        assert_eq!(seen, [0, 1, 3, 5, 2, 4]);
-    }
-}
+#[path = "tour_test.rs"]
+mod tests;

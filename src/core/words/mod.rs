@@ -2,5 +2,6 @@
 
 pub mod actor;
 pub(in crate::core) mod directory;
+pub(in crate::core) mod row_ids;
 pub(in crate::core) mod row_kind;
 pub mod types;

@@ -22,8 +22,8 @@ pub const ADMIN_LEVELS_MAX: usize = 1_024;
 /// Admins in one network.
 pub const ADMINS_MAX: usize = 64;
 
-/// A member's index in the arena. Join order: a member's sponsor and parent always have smaller indexes (no
-/// moves exist yet).
+/// A member's index in the arena: members are numbered as they join. It says nothing of their places: a tree
+/// is asked for its order (`tree::order`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MemberIx(pub u32);
 

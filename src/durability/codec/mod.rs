@@ -10,7 +10,9 @@
 //! multiple of its own size.
 
 mod bytes;
+mod contents;
 mod error;
+mod fields;
 mod outcome;
 mod plan;
 mod record;
@@ -25,5 +27,5 @@ pub use self::{
     error::{DecodeError, EncodeError, TEXT_BYTES_MAX},
     outcome::{OUTCOME_BYTES, decode_outcome, encode_outcome},
     plan::{decode_plan, encode_plan},
-    record::{RECORD_BYTES_MAX, decode_group, encode_group, record_bytes},
+    record::{RECORD_BYTES_MAX, decode_group, encode_group, longest_text, record_bytes, record_bytes_bound},
 };

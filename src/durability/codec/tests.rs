@@ -35,6 +35,10 @@ proptest! {
         let bytes = encode(&group);
         let count = u32::try_from(group.len()).unwrap();
         prop_assert!(bytes.len() <= group.len() * RECORD_BYTES_MAX);
+        for stamped in &group {
+            let actor = stamped.actor.as_ref().map_or(0, |actor| 3 + actor.id().len());
+            prop_assert!(record_bytes(stamped).unwrap() <= record_bytes_bound(&stamped.command) + actor);
+        }
         prop_assert_eq!(bytes.len(), group.iter().map(|stamped| record_bytes(stamped).unwrap()).sum::<usize>());
         prop_assert_eq!(decode(&bytes, 9, count).unwrap(), group);
         prop_assert!(decode(&bytes, 9, count + 1).is_err());

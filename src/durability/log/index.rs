@@ -87,9 +87,9 @@ impl Drop for ReaderPermit {
     }
 }
 
-/// Reads the log concurrently with the writer: cheap to clone, usable from any thread.
+/// The reader's end of the log in a local directory. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct LogView {
+pub(crate) struct FileLog {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) paths: Paths,
     pub(crate) instance: [u8; 16],
@@ -97,22 +97,7 @@ pub struct LogView {
     pub(crate) readers: Readers,
 }
 
-impl LogView {
-    /// Returns the first LSN that can be read: what came before is not retained.
-    pub fn oldest_lsn(&self) -> u64 {
-        self.index.lock().oldest_lsn()
-    }
-
-    /// Returns the last LSN that can be read.
-    pub fn durable_lsn(&self) -> u64 {
-        self.index.lock().durable_lsn
-    }
-
-    /// Returns whether the log is retained from the first command ever logged in this directory on.
-    pub fn is_whole(&self) -> bool {
-        self.index.lock().segments.first().is_some_and(|segment| segment.number == 1)
-    }
-
+impl FileLog {
     /// Returns the first LSN of the segment in which log time passes `time`; `None` when that is before the
     /// retained log.
     pub(super) fn segment_at(&self, time: Timestamp) -> Option<u64> {

@@ -1,15 +1,14 @@
-//! The log writer, and the trait through which the engine uses it.
+//! The writer of the log in a local directory.
 
-use std::{fmt::Debug, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     LogOptions, Retention, chain,
     evidence::Evidence,
     frame::{self, Form, Header, Kind},
-    index::{LogIndex, LogView},
-    next::{LogHealth, Next},
+    index::{FileLog, LogIndex},
+    next::Next,
     position::Position,
-    reader::GroupReader,
     rewrite::{self, Intent, Purpose},
     segment::{self, SegmentEntry, SegmentHeader},
 };
@@ -18,6 +17,8 @@ use crate::{
     durability::{
         FORMAT_VERSION, codec,
         error::{Error, Result},
+        health::LogHealth,
+        journal::{Figures, HardState, Journal, LogReader, Purged},
         lock::lock_if_possible,
         paths::rename_to_free,
         snapshot::drop_bases_below,
@@ -27,120 +28,10 @@ use crate::{
 
 const DAY_MICROSECONDS: i64 = 24 * 3_600 * 1_000_000;
 
-/// A log of groups of commands. Code above this layer must not assume that it is local.
-///
-/// There is one writer; any number of [`LogView`]s may read concurrently.
-pub trait Journal: Send + Debug {
-    /// Writes a group, whose LSNs are consecutive and continue the log. It is not durable yet: several groups
-    /// may be appended before one `sync`. `outcome_hash_before` is the rolling hash over the outcomes of all
-    /// commands before the group, as far as the caller has applied them: replay must reproduce it.
-    ///
-    /// An empty group writes a mark that records how far the log is durable. Call it (and `sync`) after an
-    /// idle moment, since the log itself cannot otherwise know that its last group was acknowledged. It
-    /// writes nothing if the log already says so.
-    ///
-    /// # Errors
-    /// `OutOfOrder`, `GroupTooLarge`, `Unstorable`, `NoNextSegment`: nothing was written; after
-    /// `NoNextSegment` the call may be retried. `Io`: it is unknown what was written, and every later call
-    /// but `read_from` fails with `PreviousIo`. `ReadOnly`.
-    fn append(&mut self, group: &[Stamped], outcome_hash_before: u64) -> Result<Appended>;
-
-    /// Makes everything appended durable; returns the last durable LSN.
-    ///
-    /// # Errors
-    /// `Io` and `PreviousIo` as `append`: a failed sync is never retried.
-    fn sync(&mut self) -> Result<u64>;
-
-    /// Returns the groups from `lsn` on, as far as they are durable.
-    ///
-    /// # Errors
-    /// `BelowRetained`.
-    fn read_from(&self, lsn: u64) -> Result<GroupReader>;
-
-    /// Returns a reader for other threads.
-    fn view(&self) -> LogView;
-
-    /// Drops all commands after `after`, including durable ones: for a replica whose leader has a different
-    /// log.
-    ///
-    /// # Errors
-    /// `BelowSnapshot` if a snapshot holds later commands, `OutOfOrder` if `after` is not in the live log;
-    /// nothing was changed in either case. `Io`, `PreviousIo`, `ReadOnly`.
-    fn cut_suffix(&mut self, after: u64) -> Result<()>;
-
-    /// Makes everything appended from here on atomic: an opening drops it unless [`Journal::commit_batch`]
-    /// returned.
-    ///
-    /// # Errors
-    /// `Io`, `PreviousIo` as `append`; `ReadOnly`.
-    fn begin_batch(&mut self) -> Result<()>;
-
-    /// Makes everything since [`Journal::begin_batch`] durable, then commits it. After an error, only the
-    /// next opening can tell whether it was committed.
-    ///
-    /// # Errors
-    /// `Io`, `PreviousIo` as `append`; `ReadOnly`.
-    fn commit_batch(&mut self) -> Result<()>;
-
-    /// Retires segments that hold nothing after `up_to`: to the archive, from which the retention policy
-    /// deletes them.
-    ///
-    /// # Errors
-    /// `Io`; the log remains usable. `ReadOnly`.
-    fn purge_prefix(&mut self, up_to: u64) -> Result<Purged>;
-
-    /// Sizes, for status and metrics.
-    fn figures(&self) -> Figures;
-
-    /// Returns how preparing the next segment is going; may be read from any thread.
-    fn health(&self) -> LogHealth;
-
-    /// Returns the most bytes of a group's records (`codec::record_bytes`) that `append` accepts.
-    fn group_bytes_max(&self) -> usize;
-}
-
-/// The result of an append.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Appended {
-    /// Bytes of the frame; 0 if no mark was needed.
-    pub bytes: u64,
-    /// Whether the log switched to a new segment, which syncs what was appended before.
-    pub rotated: bool,
-}
-
-/// The result of a purge.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Purged {
-    /// Segments moved to the archive.
-    pub archived: u64,
-    /// Segments deleted from the archive.
-    pub deleted: u64,
-}
-
-/// Sizes of a log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Figures {
-    /// First LSN that can be read.
-    pub oldest_lsn: u64,
-    /// Last LSN appended.
-    pub written_lsn: u64,
-    pub durable_lsn: u64,
-    /// Log time of the newest command.
-    pub time: Timestamp,
-    pub live_segments: u64,
-    /// Bytes of the live segments' files.
-    pub live_bytes: u64,
-    pub archived_segments: u64,
-    pub archived_bytes: u64,
-    /// Number of the segment being written, and bytes used of it.
-    pub segment: u64,
-    pub segment_used_bytes: u64,
-}
-
 /// The log in a local directory.
 #[derive(Debug)]
-pub(crate) struct FileJournal {
-    view: LogView,
+pub struct FileJournal {
+    view: FileLog,
     network: u32,
     options: LogOptions,
     access: Writer,
@@ -164,8 +55,6 @@ pub(crate) struct FileJournal {
     evidence: Option<Evidence>,
     /// Within an atomic batch: none of it is acknowledged before its end, so the evidence is not advanced.
     in_batch: bool,
-    /// LSN up to which a snapshot covers everything.
-    floor: u64,
     buffer: Vec<u8>,
 }
 
@@ -181,7 +70,7 @@ enum Writer {
 /// Where recovery left the log.
 #[derive(Debug)]
 pub(crate) struct JournalStart {
-    pub view: LogView,
+    pub view: FileLog,
     pub network: u32,
     pub options: LogOptions,
     /// Segment to write to, with its size and format version.
@@ -189,7 +78,6 @@ pub(crate) struct JournalStart {
     pub segment_bytes: u64,
     pub version: u32,
     pub at: Position,
-    pub floor: u64,
     /// `None` for a log opened read-only.
     pub file: Option<Box<dyn StorageFile>>,
     pub segment_lock: Option<Box<dyn StorageLock>>,
@@ -218,9 +106,43 @@ impl FileJournal {
             version: start.version,
             at: start.at,
             durable_lsn: start.at.next_lsn - 1,
-            floor: start.floor,
             buffer: Vec::new(),
         }
+    }
+
+    /// Makes everything appended from here on atomic: an opening drops it unless
+    /// [`FileJournal::commit_batch`] returned.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn begin_batch(&mut self) -> Result<()> {
+        self.guarded(|journal| {
+            let after = journal.sync_file()?;
+            // While the cut file exists, the evidence holds exactly the cut's LSN: that tells the cut from a
+            // stale one.
+            journal.sync_evidence()?;
+            let chain = journal.at.chain.unwrap_or(0);
+            let FileLog { storage, paths, instance, .. } = &journal.view;
+            let cut = Intent { after, chain, purpose: Purpose::Batch };
+            rewrite::intend_cut(&**storage, paths, instance, cut)?;
+            journal.in_batch = true;
+            Ok(())
+        })
+    }
+
+    /// Makes everything since [`FileJournal::begin_batch`] durable, then commits it. After an error, only the
+    /// next opening can tell whether it was committed.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn commit_batch(&mut self) -> Result<()> {
+        self.guarded(|journal| {
+            journal.sync_file()?;
+            rewrite::withdraw_cut(&*journal.view.storage, &journal.view.paths)?;
+            journal.in_batch = false;
+            journal.sync_file()?;
+            journal.sync_evidence()
+        })
     }
 
     /// Runs an action on the active segment; a failure closes the journal for writing.
@@ -299,10 +221,10 @@ impl FileJournal {
 
     /// Two marks, so that no single sector holds both the end of the last group and the only mark that covers
     /// it: the first ends with its sector, the second begins the next one.
-    fn append_mark(&mut self, outcome_hash: u64) -> Result<Appended> {
+    fn append_mark(&mut self, outcome_hash: u64) -> Result<bool> {
         self.guarded(Self::sync_evidence)?;
         if self.at.durable_lsn == self.durable_lsn {
-            return Ok(Appended { bytes: 0, rotated: false });
+            return Ok(false);
         }
         let rotated = !self.has_room(frame::SECTOR_BYTES + 2 * frame::EMPTY_FRAME_BYTES);
         if rotated {
@@ -312,14 +234,14 @@ impl FileJournal {
             if rotated {
                 // The header of a new segment says the same.
                 journal.rotate(outcome_hash)?;
-                return Ok(Appended { bytes: 0, rotated });
+                return Ok(false);
             }
             let start = journal.at.offset;
             for padding in [journal.form().mark_padding(start), 0] {
                 journal.clear_buffer(padding);
                 journal.write_frame(Kind::Mark, 0, outcome_hash, journal.at.time)?;
             }
-            Ok(Appended { bytes: journal.at.offset - start, rotated })
+            Ok(true)
         })
     }
 
@@ -450,10 +372,10 @@ fn archived_bytes(index: &LogIndex) -> u64 {
 }
 
 impl Journal for FileJournal {
-    fn append(&mut self, group: &[Stamped], outcome_hash_before: u64) -> Result<Appended> {
+    fn append(&mut self, group: &[Stamped], outcome_hash_before: u64) -> Result<()> {
         self.check_open()?;
         if group.is_empty() {
-            return self.append_mark(outcome_hash_before);
+            return Ok(());
         }
         self.check_order(group)?;
         let limit = self.group_bytes_max();
@@ -479,8 +401,7 @@ impl Journal for FileJournal {
                 journal.rotate(outcome_hash_before)?;
                 journal.buffer = body;
             }
-            journal.write_frame(Kind::Group, count, outcome_hash_before, time)?;
-            Ok(Appended { bytes: journal.buffer.len() as u64, rotated })
+            journal.write_frame(Kind::Group, count, outcome_hash_before, time)
         })
     }
 
@@ -488,90 +409,26 @@ impl Journal for FileJournal {
         self.guarded(Self::sync_file)
     }
 
-    fn read_from(&self, lsn: u64) -> Result<GroupReader> {
-        self.view.read_from(lsn)
-    }
-
-    fn view(&self) -> LogView {
-        self.view.clone()
-    }
-
-    fn cut_suffix(&mut self, after: u64) -> Result<()> {
+    fn mark(&mut self, outcome_hash: u64) -> Result<bool> {
         self.check_open()?;
-        if after < self.floor {
-            return Err(Error::BelowSnapshot { after, floor: self.floor });
-        }
-        if after + 1 == self.at.next_lsn {
-            return Ok(());
-        }
-        let live_from = self
-            .view
-            .index
-            .lock()
-            .segments
-            .iter()
-            .find(|segment| !segment.archived)
-            .map_or(u64::MAX, |segment| segment.first_lsn);
-        if self.at.next_lsn <= after || after + 1 < live_from {
-            return Err(Error::OutOfOrder { expected: self.at.next_lsn - 1, found: after });
-        }
-        self.guarded(|journal| {
-            journal.sync_file()?;
-            // A segment being prepared would belong after the cut.
-            journal.next = Next::Later;
-            let cut = rewrite::cut(&journal.view, after)?;
-            journal.evidence = Some(Evidence::open(
-                &*journal.view.storage,
-                &journal.view.paths,
-                journal.view.instance,
-                after,
-            )?);
-            {
-                let mut index = journal.view.index.lock();
-                index.segments.retain(|segment| segment.number <= cut.number);
-                index.durable_lsn = after;
-            }
-            journal.number = cut.number;
-            journal.segment_bytes = cut.segment_bytes;
-            journal.version = cut.version;
-            journal.at = cut.at;
-            journal.durable_lsn = after;
-            journal.file = Some(cut.file);
-            // The segment that is kept is a different file now.
-            journal.segment_lock = None;
-            journal.lock_segment(cut.number)
-        })
+        self.append_mark(outcome_hash)
     }
 
-    fn begin_batch(&mut self) -> Result<()> {
-        self.guarded(|journal| {
-            let after = journal.sync_file()?;
-            // While the cut file exists, the evidence holds exactly the cut's LSN: that tells the cut from a
-            // stale one.
-            journal.sync_evidence()?;
-            let chain = journal.at.chain.unwrap_or(0);
-            rewrite::intend_cut(&journal.view, Intent { after, chain, purpose: Purpose::Batch })?;
-            journal.in_batch = true;
-            Ok(())
-        })
+    fn hard_state(&self) -> HardState {
+        HardState { term: 0, durable_lsn: self.durable_lsn }
     }
 
-    fn commit_batch(&mut self) -> Result<()> {
-        self.guarded(|journal| {
-            journal.sync_file()?;
-            rewrite::withdraw_cut(&*journal.view.storage, &journal.view.paths)?;
-            journal.in_batch = false;
-            journal.sync_file()?;
-            journal.sync_evidence()
-        })
+    fn reader(&self) -> Arc<dyn LogReader> {
+        Arc::new(self.view.clone())
     }
 
+    /// Retires segments that hold nothing after `up_to`: to the archive, from which the retention policy
+    /// deletes them.
     fn purge_prefix(&mut self, up_to: u64) -> Result<Purged> {
         if matches!(self.access, Writer::ReadOnly) {
             return Err(Error::ReadOnly);
         }
         let mut purged = Purged::default();
-        self.floor = self.floor.max(up_to);
         loop {
             let retired = {
                 let index = self.view.index.lock();
@@ -608,18 +465,7 @@ impl Journal for FileJournal {
     fn figures(&self) -> Figures {
         let (live_segments, live_bytes) = self.segments(false);
         let (archived_segments, archived_bytes) = self.segments(true);
-        Figures {
-            oldest_lsn: self.view.oldest_lsn(),
-            written_lsn: self.at.next_lsn - 1,
-            durable_lsn: self.durable_lsn,
-            time: self.at.time,
-            live_segments,
-            live_bytes,
-            archived_segments,
-            archived_bytes,
-            segment: self.number,
-            segment_used_bytes: self.at.offset,
-        }
+        Figures { live_segments, live_bytes, archived_segments, archived_bytes }
     }
 
     fn health(&self) -> LogHealth {

@@ -27,16 +27,13 @@ mod tests;
 
 pub(crate) use self::{
     frame::frame_bytes,
-    index::{LogIndex, Readers, SharedIndex},
-    journal::{FileJournal, JournalStart},
+    index::{FileLog, LogIndex, Readers, SharedIndex},
+    journal::JournalStart,
     next::Next,
-    reader::ChainAt,
     segment::{SegmentEntry, fill_with_zeros},
 };
 pub use self::{
-    index::{LOG_READERS_MAX, LogView},
-    journal::{Appended, Figures, Journal, Purged},
-    next::{LogHealth, LogTrouble},
+    index::LOG_READERS_MAX,
+    journal::FileJournal,
     options::{LogOptions, Retention, SEGMENT_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN},
-    reader::{Group, GroupReader},
 };

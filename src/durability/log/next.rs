@@ -13,6 +13,7 @@ use std::{
 use super::segment;
 use crate::durability::{
     error::{Error, Result},
+    health::LogHealth,
     paths::Paths,
     storage::{Storage, StorageFile},
 };
@@ -21,66 +22,6 @@ use crate::durability::{
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// The longest delay, and so the longest time until the log resumes after space was freed.
 const RETRY_LAST: Duration = Duration::from_secs(8);
-
-/// Health of the log short of failure. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct LogHealth(Arc<Mutex<Health>>);
-
-#[derive(Debug, Default)]
-struct Health {
-    trouble: Option<LogTrouble>,
-    failures: u64,
-}
-
-/// The next segment cannot be prepared at present.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LogTrouble {
-    /// What failed in the last try, with its file.
-    pub why: Arc<str>,
-    /// The operating system's error.
-    pub cause: Arc<str>,
-    /// The active segment is full: writes are refused until the next one exists. (A small group may still fit
-    /// where a larger one did not.)
-    pub refuses_writes: bool,
-}
-
-impl LogHealth {
-    /// Returns what keeps the next segment from being prepared, if anything does.
-    pub fn trouble(&self) -> Option<LogTrouble> {
-        self.lock().trouble.clone()
-    }
-
-    /// Returns how often preparing a segment has failed since the start.
-    pub fn failures(&self) -> u64 {
-        self.lock().failures
-    }
-
-    fn failed(&self, error: &Error) -> Arc<str> {
-        let why: Arc<str> = error.to_string().into();
-        let cause =
-            if let Error::Io { source, .. } = error { source.to_string().into() } else { Arc::clone(&why) };
-        let mut health = self.lock();
-        health.failures += 1;
-        let refuses_writes = health.trouble.as_ref().is_some_and(|trouble| trouble.refuses_writes);
-        health.trouble = Some(LogTrouble { why: Arc::clone(&why), cause, refuses_writes });
-        why
-    }
-
-    fn refuses_writes(&self) {
-        if let Some(trouble) = &mut self.lock().trouble {
-            trouble.refuses_writes = true;
-        }
-    }
-
-    fn healed(&self) {
-        self.lock().trouble = None;
-    }
-
-    /// No invariant is ever broken under this lock, so poisoning is ignored.
-    fn lock(&self) -> MutexGuard<'_, Health> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The segment after the active one: ready, being prepared, or to be prepared on demand.
 #[derive(Debug)]
@@ -115,7 +56,7 @@ impl Next {
     /// Waits until segment `number` exists, or until a try to prepare it has failed.
     ///
     /// # Errors
-    /// `NoNextSegment`; the call may be repeated.
+    /// `NoRoom`; the call may be repeated.
     pub(crate) fn be_ready(
         &mut self,
         storage: &dyn Storage,
@@ -138,7 +79,7 @@ impl Next {
             }
             Err(why) => {
                 health.refuses_writes();
-                Err(Error::NoNextSegment { number, why })
+                Err(Error::NoRoom { needs: format!("segment {number}").into(), why })
             }
         }
     }

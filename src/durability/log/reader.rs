@@ -5,16 +5,17 @@ use std::{io::ErrorKind, path::PathBuf};
 use super::{
     chain,
     frame::{self, End, Form, Kind},
-    index::{LogView, ReaderPermit},
+    index::{FileLog, ReaderPermit},
     position::Position,
     scan::check_chain,
     segment::{HEADER_BYTES, Parsed, SegmentHeader},
 };
 use crate::{
-    core::{command::Stamped, types::Timestamp},
+    core::types::Timestamp,
     durability::{
         codec,
         error::{Error, Result},
+        journal::{ChainAt, Group, GroupReader, LogReader},
         storage::{Access, StorageFile},
     },
 };
@@ -23,20 +24,10 @@ use crate::{
 /// log is cheap.
 const READ_BYTES: usize = 256 * 1_024;
 
-/// One group, as appended.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Group {
-    /// Rolling hash over the outcomes of all commands before the group. `None` if the reader was asked to
-    /// begin inside it.
-    pub outcome_hash_before: Option<u64>,
-    /// Never empty; the LSNs are consecutive.
-    pub commands: Vec<Stamped>,
-}
-
-/// Groups in LSN order. Ends after an error.
+/// Reads groups from the segments of a log.
 #[derive(Debug)]
-pub struct GroupReader {
-    log: LogView,
+pub(crate) struct FileGroups {
+    log: FileLog,
     /// Next segment to open.
     segment: u64,
     /// First LSN requested.
@@ -63,8 +54,8 @@ struct OpenSegment {
     window_offset: u64,
 }
 
-impl GroupReader {
-    pub(crate) fn new(log: LogView, permit: ReaderPermit, segment: u64, (from, until): (u64, u64)) -> Self {
+impl FileGroups {
+    pub(crate) fn new(log: FileLog, permit: ReaderPermit, segment: u64, (from, until): (u64, u64)) -> Self {
         Self {
             log,
             segment,
@@ -75,31 +66,6 @@ impl GroupReader {
             body: Vec::new(),
             failed: false,
             _permit: permit,
-        }
-    }
-
-    /// Reads the next group into `group`, reusing its memory. Returns false at the end.
-    ///
-    /// # Errors
-    /// `Damaged` if the log differs from what was written, `BelowRetained` if a segment was deleted
-    /// meanwhile, `Io`.
-    pub fn next_into(&mut self, group: &mut Group) -> Result<bool> {
-        group.commands.clear();
-        if self.failed {
-            return Ok(false);
-        }
-        let result = self.advance(group);
-        self.failed = result.is_err();
-        result
-    }
-
-    /// Lets a reader that reached its end continue up to what is durable now: for followers of the log.
-    pub fn extend(&mut self) {
-        self.until = self.log.durable_lsn();
-        if let Some(segment) = &mut self.open {
-            // What lay past the durable end when the window was filled may be stale.
-            segment.window.clear();
-            segment.window_offset = segment.at.offset;
         }
     }
 
@@ -147,49 +113,52 @@ impl GroupReader {
     }
 }
 
-impl LogView {
-    /// Returns the groups from the one that holds `lsn` up to what is durable now, through archived and live
-    /// segments. If the first group begins before `lsn`, its beginning is left out.
-    ///
-    /// # Errors
-    /// `BelowRetained` if the log does not reach back to `lsn`.
-    pub fn read_from(&self, lsn: u64) -> Result<GroupReader> {
-        self.read_range(lsn, u64::MAX)
+impl GroupReader for FileGroups {
+    fn next_into(&mut self, group: &mut Group) -> Result<bool> {
+        group.commands.clear();
+        if self.failed {
+            return Ok(false);
+        }
+        let result = self.advance(group);
+        self.failed = result.is_err();
+        result
     }
 
-    /// As [`LogView::read_from`], but only up to `last`, if that is durable now. If the last group ends after
-    /// `last`, its end is left out.
-    ///
-    /// # Errors
-    /// `BelowRetained` if the log does not reach back to `first`; `TooManyReaders`.
-    pub fn read_range(&self, first: u64, last: u64) -> Result<GroupReader> {
+    fn extend(&mut self) {
+        self.until = self.log.durable_lsn();
+        if let Some(segment) = &mut self.open {
+            // What lay past the durable end when the window was filled may be stale.
+            segment.window.clear();
+            segment.window_offset = segment.at.offset;
+        }
+    }
+}
+
+impl LogReader for FileLog {
+    fn oldest_lsn(&self) -> u64 {
+        self.index.lock().oldest_lsn()
+    }
+
+    fn durable_lsn(&self) -> u64 {
+        self.index.lock().durable_lsn
+    }
+
+    fn is_whole(&self) -> bool {
+        self.index.lock().segments.first().is_some_and(|segment| segment.number == 1)
+    }
+
+    /// Reads through archived and live segments.
+    fn read_range(&self, first: u64, last: u64) -> Result<Box<dyn GroupReader>> {
         let (segment, until) = {
             let index = self.index.lock();
             let segment = index.holding(first).ok_or(Error::BelowRetained { oldest: index.oldest_lsn() })?;
             (segment.number, index.durable_lsn.min(last))
         };
-        Ok(GroupReader::new(self.clone(), self.readers.permit()?, segment, (first, until)))
+        Ok(Box::new(FileGroups::new(self.clone(), self.readers.permit()?, segment, (first, until))))
     }
 
-    /// Returns the chain after the durable command `lsn`, which tells apart two histories of one directory.
-    /// Reads a part of one segment.
-    ///
-    /// # Errors
-    /// `BelowRetained` if the log does not continue from `lsn`; `Damaged`, `Io`.
-    pub(crate) fn chain_at(&self, lsn: u64) -> Result<ChainAt> {
-        let segment = {
-            let index = self.index.lock();
-            index.holding(lsn + 1).ok_or(Error::BelowRetained { oldest: index.oldest_lsn() })?.number
-        };
-        chain_at(self, segment, lsn)
-    }
-
-    /// Returns the last durable LSN whose log time is `time` or earlier. O(log segments), and reads a part of
-    /// one segment.
-    ///
-    /// # Errors
-    /// `BelowRetained` if that is before the retained log; `Damaged`, `Io`.
-    pub fn lsn_at(&self, time: Timestamp) -> Result<u64> {
+    /// O(log segments), and reads a part of one segment.
+    fn lsn_at(&self, time: Timestamp) -> Result<u64> {
         let first =
             self.segment_at(time).ok_or_else(|| Error::BelowRetained { oldest: self.oldest_lsn() })?;
         let mut lsn = first - 1;
@@ -206,15 +175,15 @@ impl LogView {
         }
         Ok(lsn)
     }
-}
 
-/// The chain after a command.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct ChainAt {
-    /// `None` if the log there is older than format 3.
-    pub chain: Option<u64>,
-    /// Whether the chain begins right here: files that an older release wrote about this LSN have none.
-    pub begins: bool,
+    /// Reads a part of one segment.
+    fn chain_at(&self, lsn: u64) -> Result<ChainAt> {
+        let segment = {
+            let index = self.index.lock();
+            index.holding(lsn + 1).ok_or(Error::BelowRetained { oldest: index.oldest_lsn() })?.number
+        };
+        chain_at(self, segment, lsn)
+    }
 }
 
 /// Returns the chain after the command `lsn` in an in-memory segment whose frames begin at `start` and verify
@@ -241,8 +210,9 @@ pub(crate) fn chain_in(content: &[u8], header: &SegmentHeader, lsn: u64) -> Opti
     Some(ChainAt { chain, begins: false })
 }
 
-/// See `LogView::chain_at`. `segment` is the number of the one that holds the command after `lsn`, or would.
-pub(super) fn chain_at(log: &LogView, segment: u64, lsn: u64) -> Result<ChainAt> {
+/// See `LogReader::chain_at`. `segment` is the number of the one that holds the command after `lsn`, or would
+/// hold it.
+pub(super) fn chain_at(log: &FileLog, segment: u64, lsn: u64) -> Result<ChainAt> {
     let (mut segment, header) = OpenSegment::open(log, segment, None)?;
     if segment.at.next_lsn == lsn + 1 {
         return Ok(ChainAt { chain: segment.at.chain, begins: header.begins_chain() });
@@ -268,7 +238,7 @@ pub(super) fn chain_at(log: &LogView, segment: u64, lsn: u64) -> Result<ChainAt>
 impl OpenSegment {
     /// Opens a segment of the index, and returns its header too. `end` is where the previous segment ended,
     /// if that was read.
-    fn open(log: &LogView, number: u64, end: Option<&Position>) -> Result<(Self, SegmentHeader)> {
+    fn open(log: &FileLog, number: u64, end: Option<&Position>) -> Result<(Self, SegmentHeader)> {
         let (entry, oldest) = {
             let index = log.index.lock();
             (index.numbered(number), index.oldest_lsn())
@@ -371,7 +341,7 @@ impl OpenSegment {
     }
 }
 
-impl Iterator for GroupReader {
+impl Iterator for FileGroups {
     type Item = Result<Group>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -6,7 +6,6 @@ use std::path::Path;
 use super::{
     chain, evidence,
     frame::{self, End, Header, Kind},
-    index::LogView,
     position::Position,
     segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
     whole::read_whole,
@@ -44,7 +43,7 @@ pub(crate) enum Purpose {
     Unknown = 0,
     /// An atomic batch that was not committed: none of it was ever acknowledged.
     Batch = 1,
-    /// Durable commands are dropped on purpose.
+    /// Durable commands are dropped on purpose. Openings obey it; nothing writes it today.
     Suffix = 2,
 }
 
@@ -74,36 +73,20 @@ pub(crate) fn write_again(file: &dyn StorageFile, path: &Path, bytes: &[u8], fro
     file.sync_data().map_err(Error::io("sync", path))
 }
 
-/// The log's new end after a cut.
-pub(crate) struct Cut {
-    pub number: u64,
-    pub segment_bytes: u64,
-    pub version: u32,
-    pub at: Position,
-    pub file: Box<dyn StorageFile>,
-}
-
-/// Drops all commands after `after`. Records this in a file first, so that the next opening finishes an
-/// interrupted cut.
-pub(crate) fn cut(view: &LogView, after: u64) -> Result<Cut> {
-    let chain = view.chain_at(after)?.chain.unwrap_or(0);
-    // Lower the evidence before the cut file exists: a cut below what was acknowledged is then known to be
-    // stale.
-    evidence::reset(&*view.storage, &view.paths, &view.instance, after)?;
-    intend_cut(view, Intent { after, chain, purpose: Purpose::Suffix })?;
-    carry_out_cut(&*view.storage, &view.paths, &view.instance, after)
-}
-
 /// Durably records that all commands after those to keep are to be dropped by the next opening, unless
 /// withdrawn.
-pub(crate) fn intend_cut(view: &LogView, cut: Intent) -> Result<()> {
-    let (storage, paths) = (&*view.storage, &view.paths);
+pub(crate) fn intend_cut(
+    storage: &dyn Storage,
+    paths: &Paths,
+    instance: &[u8; 16],
+    cut: Intent,
+) -> Result<()> {
     let path = paths.cut();
     let temporary = Paths::temporary(&path);
     let mut intent = Vec::with_capacity(CUT_BYTES);
     intent.extend_from_slice(&CUT_MAGIC);
     intent.extend_from_slice(&cut.after.to_le_bytes());
-    intent.extend_from_slice(&view.instance);
+    intent.extend_from_slice(instance);
     intent.extend_from_slice(&cut.chain.to_le_bytes());
     intent.extend_from_slice(&(cut.purpose as u32).to_le_bytes());
     intent.extend_from_slice(&crc32c::crc32c(&intent).to_le_bytes());
@@ -170,7 +153,7 @@ pub(crate) fn carry_out_cut(
     paths: &Paths,
     instance: &[u8; 16],
     after: u64,
-) -> Result<Cut> {
+) -> Result<()> {
     let mut numbers: Vec<u64> = storage
         .list(&paths.log())
         .map_err(Error::io("list", &paths.log()))?
@@ -200,7 +183,7 @@ pub(crate) fn carry_out_cut(
         ));
     };
     // Verify what is to be kept before anything is removed.
-    let (content, at) =
+    let (content, _) =
         content_until(&paths.segment(header.number), &header, header.start(crc), &bytes, after)?;
     // Newest first, so that what is left never has a gap.
     for number in numbers.iter().rev().filter(|number| header.number < **number) {
@@ -208,11 +191,10 @@ pub(crate) fn carry_out_cut(
         storage.remove(&path).map_err(Error::io("remove", &path))?;
     }
     storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
-    let file = replace_segment(storage, &paths.segment(header.number), &content, header.bytes)?;
+    replace_segment(storage, &paths.segment(header.number), &content, header.bytes)?;
     // The log ends earlier now, which is not a loss.
     evidence::reset(storage, paths, instance, after)?;
-    withdraw_cut(storage, paths)?;
-    Ok(Cut { number: header.number, segment_bytes: header.bytes, version: header.version, at, file })
+    withdraw_cut(storage, paths)
 }
 
 /// Returns the segment's bytes up to the cut. A group that the cut goes through is rewritten without its end.

@@ -1,4 +1,4 @@
-//! Looks at a directory: what is whole, what is not, and what a repair would do.
+//! Examines a directory: what is intact, what is not, and what a repair would do.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +15,7 @@ use crate::durability::{
     data_dir::DataDir,
     error::{Damage, Error, Result},
     instance::Instance,
-    leftovers,
+    leftovers::{self, Told},
     log::{
         evidence,
         frame::{self, Form, Kind},
@@ -29,7 +29,7 @@ use crate::durability::{
     storage::{Access, Storage},
 };
 
-/// A directory that was looked at, and is locked for as long as this lives.
+/// A directory that was examined; locked until this is dropped.
 #[derive(Debug)]
 pub struct Repair {
     pub(super) storage: Arc<dyn Storage>,
@@ -37,47 +37,47 @@ pub struct Repair {
     pub(super) instance: Instance,
     pub(super) survey: Survey,
     pub(super) base: Base,
-    /// Which stretch of the log goes on from the base; none if there is nothing to go on with.
+    /// The stretch of the log that continues from the base; `None` if there is none.
     pub(super) stretch: Option<usize>,
     pub(super) steps: Vec<Step>,
     pub(super) look: Look,
-    /// Its lock, held until this is dropped.
+    /// Holds its locks until dropped.
     _directory: DataDir,
 }
 
-/// What a look came to.
+/// The result of a look.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Look {
     pub verdict: Verdict,
-    /// Everything that is not as it should be, snapshots first, then the log in order.
+    /// Everything that is wrong, snapshots first, then the log in order.
     pub problems: Vec<Damage>,
     /// The newest snapshot that verifies.
     pub snapshot_lsn: u64,
-    /// Everything up to here is whole; a repair keeps it.
+    /// Everything up to here is intact; a repair keeps it.
     pub last_good_lsn: u64,
-    /// The highest LSN that anything in the directory tells of.
+    /// The highest LSN that anything in the directory mentions.
     pub known_lsn: u64,
-    /// Commands after the last good LSN that can still be read, and would be dropped.
+    /// Readable commands after the last good LSN, which would be dropped.
     pub dropped: Dropped,
-    /// What a repair would do, in its order.
+    /// What a repair would do, in order.
     pub steps: Vec<String>,
 }
 
-/// Commands that can be read and would be dropped.
+/// Readable commands that would be dropped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Dropped {
     pub commands: u64,
-    /// The lowest and the highest of their LSNs; there may be gaps between.
+    /// The lowest and the highest LSN; there may be gaps between.
     pub first_lsn: u64,
     pub last_lsn: u64,
 }
 
-/// What can be done.
+/// Whether a repair is needed, and whether it loses anything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// Nothing needs to be done.
     Healthy,
-    /// Everything that was ever acknowledged is there; only files that are not needed go.
+    /// Everything ever acknowledged is there; only files that are not needed are removed.
     WithoutLoss,
     /// Commands that may have been acknowledged would be dropped.
     WouldLose,
@@ -91,12 +91,11 @@ pub(super) struct Base {
 }
 
 impl Repair {
-    /// Looks at a directory, which is locked and not changed.
+    /// Examines a directory, which is locked and not changed.
     ///
     /// # Errors
-    /// `Locked`, `NotADataDirectory`, `Unfinished`, `NewerFormat`, `Io`; `Damaged` for what cannot be
-    /// repaired from what is in the directory: its file `instance`, all of its snapshots, a cut of the log
-    /// that was interrupted.
+    /// `Locked`, `NotADataDirectory`, `Unfinished`, `NewerFormat`, `Io`; `Damaged` for what the directory's
+    /// content cannot repair: its `instance` file, all of its snapshots, an interrupted cut of the log.
     pub fn look(storage: &Arc<dyn Storage>, path: &Path) -> Result<Self> {
         let (directory, instance) = DataDir::lock(storage, path, Access::Read)?;
         let paths = Paths::new(path);
@@ -126,7 +125,7 @@ impl Repair {
         };
         known = known.max(evidence);
         let unfinished = leftovers::told(&**storage, &paths, &instance)?;
-        known = unfinished.iter().filter_map(|(_, lsn)| *lsn).fold(known, u64::max);
+        known = unfinished.iter().filter_map(|file| file.lsn).fold(known, u64::max);
         let next = base.manifest.lsn + 1;
         let candidates = survey
             .stretches
@@ -162,7 +161,7 @@ impl Repair {
         };
         repair.look_at_dropped()?;
         repair.look_at_coverage();
-        // What a snapshot of another history holds is in no other file.
+        // A snapshot of another history holds commands that are in no other file.
         let lossless = is_last && repair.look.known_lsn == last_good_lsn && is_one_history;
         repair.plan(&damaged, is_spoilt || last_good_lsn < evidence);
         repair.set_unfinished_aside(&unfinished);
@@ -175,18 +174,18 @@ impl Repair {
         Ok(repair)
     }
 
-    /// What the look came to.
+    /// Returns the result of the look.
     pub fn found(&self) -> &Look {
         &self.look
     }
 
-    /// Who the directory is.
+    /// Returns the identity of the directory.
     pub fn instance(&self) -> &Instance {
         &self.instance
     }
 
-    /// The commands that a repair would drop, as far as they can be read, once each, in the order of the
-    /// segments.
+    /// Passes the commands that a repair would drop to `see`, as far as they are readable, once each, in the
+    /// order of the segments.
     ///
     /// # Errors
     /// `Io`, and those of `see`.
@@ -197,7 +196,7 @@ impl Repair {
             if header.kind != Kind::Group || header.next_lsn() <= after + 1 {
                 return Ok(());
             }
-            // A segment may be there twice.
+            // A segment may exist twice.
             if seen.iter().any(|(first, last)| (*first..=*last).contains(&header.first_lsn)) {
                 return Ok(());
             }
@@ -207,7 +206,7 @@ impl Repair {
             }
             let (mut body, mut commands) = (Vec::new(), Vec::new());
             frame::plain_body(header, whole, &mut body);
-            // What does not decode although it verifies cannot be shown. The file that holds it is kept.
+            // What verifies but does not decode cannot be shown. The file that holds it is kept.
             if codec::decode_group(&body, header.first_lsn, header.count, &mut commands).is_ok() {
                 commands.iter().filter(|stamped| after < stamped.lsn).try_for_each(&mut *see)?;
             }
@@ -215,7 +214,7 @@ impl Repair {
         })
     }
 
-    /// Every frame that verifies in what a repair takes away.
+    /// Passes on every verified frame in what a repair drops.
     pub(super) fn each_dropped_frame(
         &self,
         see: &mut dyn FnMut(&frame::Header, &[u8]) -> Result<()>,
@@ -257,7 +256,8 @@ impl Repair {
         Ok(())
     }
 
-    /// What each file by itself does not show: that snapshot and log do not make everything that is known of.
+    /// Finds what no single file shows: that snapshot and log do not add up to everything that is known to
+    /// exist.
     fn look_at_coverage(&mut self) {
         let (base, last, known) = (self.look.snapshot_lsn, self.look.last_good_lsn, self.look.known_lsn);
         let reason = match self.stretch {
@@ -284,16 +284,18 @@ impl Repair {
         self.stretch.map(|at| &self.survey.stretches[at])
     }
 
-    /// What opening would remove is kept whole by a repair, and so is what it would refuse to remove.
-    fn set_unfinished_aside(&mut self, unfinished: &[(PathBuf, Option<u64>)]) {
+    /// A repair keeps all unfinished files aside, both those that opening would remove and those it would
+    /// refuse.
+    fn set_unfinished_aside(&mut self, unfinished: &[Told]) {
         let last = self.look.last_good_lsn;
-        let holds_more = unfinished.iter().any(|(_, lsn)| lsn.is_some_and(|lsn| last < lsn));
-        if holds_more || !self.steps.is_empty() {
-            self.steps.splice(0..0, unfinished.iter().map(|(path, _)| Step::Aside(path.clone())));
+        let holds_more = |file: &Told| file.differs || file.lsn.is_some_and(|lsn| last < lsn);
+        if unfinished.iter().any(holds_more) || !self.steps.is_empty() {
+            self.steps.splice(0..0, unfinished.iter().map(|file| Step::Aside(file.path.clone())));
         }
     }
 
-    /// The steps, in an order in which each of them leaves a directory that is refused as before, or opens.
+    /// Plans the steps, in an order in which each of them leaves a directory that is refused as before, or
+    /// opens.
     fn plan(&mut self, damaged_snapshots: &[PathBuf], renews_evidence: bool) {
         let (mut steps, paths, base) = (Vec::new(), &self.paths, &self.base);
         let places = &self.survey.places;
@@ -306,7 +308,7 @@ impl Repair {
         let is_below = |place: &&Place| numbers.is_none_or(|(first, _)| place.number < first);
         steps.extend(places.iter().filter(is_below).map(aside));
         if let Some(first) = kept.first().filter(|_| !steps.is_empty()) {
-            // Snapshots of the past that need those segments go with them.
+            // Snapshots of past states that need those segments are moved aside with them.
             let names = self.storage.list(&paths.archive()).unwrap_or_default();
             let lsns = names
                 .iter()
@@ -317,7 +319,7 @@ impl Repair {
                 .filter(|path| *path != base.path && !damaged_snapshots.contains(path));
             steps.extend(needing.map(Step::Aside));
         }
-        // The segments that go on from the base have to be live ones.
+        // The segments that continue from the base have to be live ones.
         let needed = kept.iter().rposition(|link| link.first_lsn <= base.manifest.lsn + 1).unwrap_or(0);
         for (at, link) in kept.iter().enumerate().rev() {
             let place = &places[link.place];
@@ -363,8 +365,8 @@ impl Repair {
     }
 }
 
-/// The newest of the snapshots that verify (ascending) that is of the history that the log has, and what is
-/// wrong with those that are not.
+/// Returns the newest of the verified snapshots (ascending) that belongs to the log's history, and what is
+/// wrong with those that do not.
 fn choose(storage: &dyn Storage, survey: &Survey, good: Vec<Base>) -> Result<(Base, Vec<Damage>)> {
     let (mut chosen, mut foreign) = (None, Vec::new());
     for base in good {
@@ -390,14 +392,14 @@ fn choose(storage: &dyn Storage, survey: &Survey, good: Vec<Base>) -> Result<(Ba
     }
 }
 
-/// Everything that was seen of the snapshots.
+/// The findings about all snapshots.
 struct Snapshots {
-    /// Those that verify, ascending; of one that is in both places the live one last.
+    /// Those that verify, ascending; if one is in both places, the live one comes last.
     good: Vec<Base>,
     /// Those that do not.
     damaged: Vec<PathBuf>,
     problems: Vec<Damage>,
-    /// The highest LSN that any of them tells of.
+    /// The highest LSN that any of them mentions.
     known: u64,
 }
 
@@ -422,7 +424,7 @@ fn snapshots(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> 
                 good.push(Base { manifest, path, is_archived });
             }
             Err(Error::Damaged(damage)) => {
-                // Where its manifest verifies, it still tells how far the log went.
+                // If its manifest verifies, it still tells how far the log reached.
                 let manifest = inspect_snapshot(&**storage, &path)?
                     .manifest
                     .filter(|manifest| manifest.instance == instance.id.0);

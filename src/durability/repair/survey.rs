@@ -9,8 +9,8 @@ use crate::{
         FORMAT_VERSION,
         error::{Damage, Error, Result},
         instance::Instance,
+        journal::ChainAt,
         log::{
-            ChainAt,
             frame::{self, End, Form, Header, SECTOR_BYTES},
             position::Position,
             reader::chain_in,

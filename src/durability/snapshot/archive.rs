@@ -14,7 +14,6 @@ use std::{
 use super::{SnapshotReader, SnapshotStore};
 use crate::durability::{
     error::{Damage, Error, Result},
-    log::LogView,
     names,
     paths::{Paths, rename_to_free},
     storage::Storage,
@@ -53,7 +52,7 @@ impl SnapshotStore {
     /// # Errors
     /// `Io`.
     pub fn bases(&self) -> Result<Vec<u64>> {
-        let oldest = self.log.as_ref().map_or_else(|| self.oldest_log_lsn(), LogView::oldest_lsn);
+        let oldest = self.log.as_ref().map_or_else(|| self.oldest_log_lsn(), |log| log.oldest_lsn());
         let mut lsns = self.list_archived()?;
         lsns.extend(self.list()?);
         lsns.sort_unstable();
@@ -171,7 +170,7 @@ impl SnapshotStore {
 
     /// Returns the first LSN of the retained log; 0 if unknown, so that nothing counts as useless.
     fn oldest_log_lsn(&self) -> u64 {
-        self.retained.as_ref().map_or(0, |index| index.lock().oldest_lsn())
+        self.retained.as_ref().map_or(0, |log| log.oldest_lsn())
     }
 }
 

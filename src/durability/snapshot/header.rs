@@ -2,13 +2,16 @@
 //!
 //! As in `rows.rs`: these types never change.
 
+use std::sync::Arc;
+
 use rkyv::{Archive, Serialize, api::high, rancor};
 
 use super::rows::{Bytes, lengths, texts};
 use crate::{
     core::{
-        Breakage, BreakageReason, CodeForm, CodeKey, Sum,
+        Breakage, BreakageReason, CodeForm, CodeKey, PlanVersion, PlanVersions, Sum,
         image::{ImageHeader, RowCounts, Section},
+        plan::Plan,
         types::Timestamp,
     },
     durability::codec,
@@ -101,7 +104,6 @@ pub(super) struct HeaderV4 {
     plan_version: u32,
     kind_length: Vec<u16>,
     kind_text: Vec<u8>,
-    /// Uses former padding.
     code_form: u8,
     breakage_levels: u64,
     breakage_amount: i64,
@@ -116,6 +118,14 @@ pub(super) struct HeaderV4 {
     key_lag: i64,
     references: u32,
     reversals: u32,
+    /// Of each known plan version, oldest first; the last is that of `plan`. The versions have no gap.
+    version_lsn: Vec<u64>,
+    version_time: Vec<i64>,
+    /// Bytes of each known plan but the last; the plans are concatenated in `earlier_plans`.
+    earlier_length: Vec<u32>,
+    earlier_plans: Vec<u8>,
+    /// Whether the oldest known version began at its LSN, 1, or there or before, 0.
+    oldest_is_exact: u8,
     /// 0: breakage is not itemized.
     itemized_from: u64,
     /// By code of the reason.
@@ -132,6 +142,14 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
     let mut plan = Vec::new();
     codec::encode_plan(&header.plan, &mut plan).map_err(|error| error.to_string())?;
     let parts = || BreakageReason::ALL.into_iter().map(|reason| header.breakage.of(reason));
+    let (mut earlier_length, mut earlier_plans) = (Vec::new(), Vec::new());
+    let versions = header.plans.list();
+    for version in versions.iter().rev().skip(1).rev() {
+        let before = earlier_plans.len();
+        codec::encode_plan(&version.plan, &mut earlier_plans).map_err(|error| error.to_string())?;
+        let length = u32::try_from(earlier_plans.len() - before).map_err(|_| "a plan is too long")?;
+        earlier_length.push(length);
+    }
     let version = HeaderV4 {
         lsn: header.lsn,
         time: header.time.0,
@@ -155,6 +173,11 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
         key_lag: header.key_lag,
         references: header.rows[Section::References],
         reversals: header.rows[Section::Reversals],
+        version_lsn: versions.iter().map(|version| version.lsn).collect(),
+        version_time: versions.iter().map(|version| version.time.0).collect(),
+        earlier_length,
+        earlier_plans,
+        oldest_is_exact: u8::from(versions.first().is_some_and(|oldest| oldest.is_exact)),
         itemized_from: header.itemized_from.unwrap_or(0),
         breakage_by_levels: parts().map(|sum| sum.entries).collect(),
         breakage_by_amount: parts().flat_map(|sum| halves(sum.amount)).collect(),
@@ -182,15 +205,18 @@ pub(super) fn header_of(version: u16, archive: &Bytes, manifest: &RowCounts) -> 
     macro_rules! common {
         ($archived:expr) => {{
             let archived = $archived;
-            let mut plan = codec::Reader::new(&archived.plan);
-            let decoded = codec::decode_plan(&mut plan).and_then(|decoded| plan.finish().map(|()| decoded));
+            let plan = plan_of(&archived.plan)?;
+            let (lsn, time) = (archived.lsn.to_native(), Timestamp(archived.time.to_native()));
+            let plan_version = archived.plan_version.to_native();
             ImageHeader {
-                lsn: archived.lsn.to_native(),
-                time: Timestamp(archived.time.to_native()),
+                lsn,
+                time,
                 outcome_hash: archived.outcome_hash.to_native(),
                 code_key: CodeKey { key: archived.code_key.to_native(), form: CodeForm::Any },
-                plan: decoded.map_err(|error| error.to_string())?,
-                plan_version: archived.plan_version.to_native(),
+                // Formats before 4 kept the plan in force alone.
+                plans: PlanVersions::of_one(plan_version, plan.clone(), lsn, time),
+                plan,
+                plan_version,
                 kinds: texts(
                     archived.kind_length.iter().map(|length| usize::from(length.to_native())),
                     &archived.kind_text,
@@ -201,7 +227,7 @@ pub(super) fn header_of(version: u16, archive: &Bytes, manifest: &RowCounts) -> 
                     later, archived,
                     Members: members, Codes: codes, Triggers: triggers, Entries: entries, Keys: keys
                 ),
-                unchanged_after: archived.lsn.to_native(),
+                unchanged_after: lsn,
                 key_lag: 0,
                 itemized_from: None,
                 breakage: Breakage::default(),
@@ -255,11 +281,13 @@ pub(super) fn header_of(version: u16, archive: &Bytes, manifest: &RowCounts) -> 
                 .map_err(|error| error.to_string())?;
             let levels: Vec<u64> = archived.breakage_by_levels.iter().map(|part| part.to_native()).collect();
             let amounts: Vec<u64> = archived.breakage_by_amount.iter().map(|part| part.to_native()).collect();
-            Ok(ImageHeader {
+            let header = ImageHeader {
                 itemized_from: Some(archived.itemized_from.to_native()).filter(|lsn| *lsn != 0),
                 breakage: breakage_of(&levels, &amounts).ok_or("breakage by unknown reasons")?,
                 ..since_3!(archived)
-            })
+            };
+            let plans = versions_of(archived, &header)?;
+            Ok(ImageHeader { plans, ..header })
         }
     }
 }
@@ -280,4 +308,44 @@ fn breakage_of(levels: &[u64], amounts: &[u64]) -> Option<Breakage> {
         amount: i128::from(high.cast_signed()) << 64 | i128::from(*low),
     });
     sums.collect::<Vec<_>>().try_into().ok().map(Breakage::of_parts)
+}
+
+/// Reads a plan that fills `bytes`.
+fn plan_of(bytes: &[u8]) -> Result<Plan, String> {
+    let mut plan = codec::Reader::new(bytes);
+    let decoded = codec::decode_plan(&mut plan).and_then(|decoded| plan.finish().map(|()| decoded));
+    decoded.map_err(|error| error.to_string())
+}
+
+/// Reads the plan versions.
+fn versions_of(archived: &ArchivedHeaderV4, header: &ImageHeader) -> Result<PlanVersions, String> {
+    let count = archived.version_lsn.len();
+    let in_step = archived.version_time.len() == count && archived.earlier_length.len() + 1 == count;
+    let first =
+        u32::try_from(count).ok().and_then(|count| header.plan_version.checked_add(1)?.checked_sub(count));
+    let first = first.filter(|_| in_step).ok_or("plan versions in columns of different lengths")?;
+    let mut rest: &[u8] = &archived.earlier_plans;
+    let mut versions = Vec::with_capacity(count);
+    for (number, at) in (first..).zip(0..count) {
+        let plan = match archived.earlier_length.get(at) {
+            Some(length) => {
+                let length = length.to_native() as usize;
+                let (plan, after) = rest.split_at_checked(length).ok_or("the earlier plans are cut off")?;
+                rest = after;
+                plan_of(plan)?
+            }
+            None => header.plan.clone(),
+        };
+        versions.push(PlanVersion {
+            version: number,
+            lsn: archived.version_lsn[at].to_native(),
+            time: Timestamp(archived.version_time[at].to_native()),
+            is_exact: at != 0 || archived.oldest_is_exact != 0,
+            plan: Arc::new(plan),
+        });
+    }
+    if !rest.is_empty() {
+        return Err("the earlier plans are too long".into());
+    }
+    PlanVersions::of_list(versions, header.lsn)
 }

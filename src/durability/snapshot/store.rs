@@ -9,9 +9,8 @@ use std::{
 use super::{container::Manifest, read::SnapshotReader};
 use crate::durability::{
     error::{Damage, Error, Result},
-    leftovers,
-    log::{ChainAt, LogView, SharedIndex},
-    names,
+    journal::{ChainAt, LogReader},
+    leftovers, names,
     paths::{Paths, rename_to_free},
     storage::{Access, Storage},
 };
@@ -28,10 +27,10 @@ pub struct SnapshotStore {
     pub(crate) instance: [u8; 16],
     /// The log, from which a snapshot's manifest gets its chain; `None` for the first snapshot of a
     /// directory, whose log begins after it, and where no snapshot is written.
-    pub(crate) log: Option<LogView>,
+    pub(crate) log: Option<Arc<dyn LogReader>>,
     /// The log, to know from which archived snapshots it continues; `None` if that is unknown: then none
     /// counts as useless.
-    pub(crate) retained: Option<SharedIndex>,
+    pub(crate) retained: Option<Arc<dyn LogReader>>,
 }
 
 /// A snapshot that was just published.
@@ -95,7 +94,7 @@ impl SnapshotStore {
     ///
     /// # Errors
     /// `Damaged` for a snapshot of another history of the same directory, such as that of a copy that
-    /// diverged; as [`LogView::chain_at`].
+    /// diverged; as [`LogReader::chain_at`].
     pub(crate) fn check_history(&self, manifest: &Manifest, path: &Path) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         let lsn = manifest.lsn;
@@ -154,7 +153,14 @@ impl SnapshotStore {
 
     /// Moves a damaged snapshot aside, so that it does not count as one of those kept. One that was set aside
     /// before stays.
-    pub(crate) fn set_aside(&self, damaged: &Path) -> Result<()> {
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn set_aside(&self, lsn: u64) -> Result<()> {
+        self.set_aside_file(&self.paths.snapshot(lsn))
+    }
+
+    pub(crate) fn set_aside_file(&self, damaged: &Path) -> Result<()> {
         let named = |number: u32| {
             let mut name = damaged.as_os_str().to_os_string();
             name.push(if number == 1 { ".damaged".to_owned() } else { format!(".damaged-{number}") });

@@ -60,7 +60,7 @@ fn a_batch_is_there_as_a_whole_or_not_at_all() {
                 open(&memory.shared(), Path::new(ROOT)).unwrap_or_else(|error| panic!("{place}: {error}"));
             assert_eq!(opened.report.log_last_lsn, last, "{place}");
             assert_tail(&mut opened, 1, last);
-            append(&mut *opened.journal, last + 1, 2).unwrap();
+            append(&mut opened.journal, last + 1, 2).unwrap();
             drop(opened);
             assert_tail(&mut open(&memory.shared(), Path::new(ROOT)).unwrap(), 1, last + 2);
             assert_eq!(
@@ -93,7 +93,7 @@ fn dropping_a_batch_may_be_cut_short_as_well() {
                 .unwrap_or_else(|error| panic!("call {at}, {survival:?}: {error}"));
             assert_eq!(opened.report.log_last_lsn, BEFORE);
             assert_tail(&mut opened, 1, BEFORE);
-            append(&mut *opened.journal, BEFORE + 1, 2).unwrap();
+            append(&mut opened.journal, BEFORE + 1, 2).unwrap();
         }
         if is_done {
             break;
@@ -147,7 +147,7 @@ fn a_cut_of_an_older_copy_takes_nothing_away() {
         let newer = older.copy();
         let mut opened = open(&newer.shared(), Path::new(ROOT)).unwrap();
         for lsn in BEFORE + 1..=BEFORE + signups {
-            append(&mut *opened.journal, lsn, 1).unwrap();
+            append(&mut opened.journal, lsn, 1).unwrap();
         }
         drop(opened);
         assert!(newer.content(&cut()).is_none());
@@ -165,7 +165,7 @@ fn a_cut_of_an_older_copy_takes_nothing_away() {
         // Without the record of how far the log was acknowledged, the frames tell: each of the later ones,
         // and each mark.
         let mut opened = open(&newer.shared(), Path::new(ROOT)).unwrap();
-        opened.journal.append(&[], outcome_hash(BEFORE + signups + 1)).unwrap();
+        opened.journal.mark(outcome_hash(BEFORE + signups + 1)).unwrap();
         drop(opened);
         let log = older.copy();
         let of_log =
@@ -179,7 +179,7 @@ fn a_cut_of_an_older_copy_takes_nothing_away() {
 fn a_cut_of_another_history_takes_nothing_away() {
     let base = with_groups(BEFORE / 3 - 1);
     let (here, there) = (base.copy(), base.copy());
-    append(&mut *open(&here.shared(), Path::new(ROOT)).unwrap().journal, BEFORE - 2, 3).unwrap();
+    append(&mut open(&here.shared(), Path::new(ROOT)).unwrap().journal, BEFORE - 2, 3).unwrap();
     let mut other = group(BEFORE - 2, 3);
     other[0].time = Timestamp(other[0].time.0 - 1);
     let mut opened = open(&there.shared(), Path::new(ROOT)).unwrap();

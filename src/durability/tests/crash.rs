@@ -34,7 +34,7 @@ fn script(memory: &Memory, progress: &mut Progress) -> Result<()> {
         progress.acknowledged = opened.journal.sync()?;
         assert_eq!(progress.acknowledged, progress.attempted);
         if step % 11 == 10 {
-            opened.journal.append(&[], 0)?;
+            opened.journal.mark(0)?;
             opened.journal.sync()?;
         }
         if step % 17 == 16 {
@@ -60,7 +60,7 @@ fn check(memory: &Memory, progress: Progress, place: &str) {
     assert_eq!(opened.report.archived_snapshot_damage, [], "{place}");
     let first = opened.report.snapshot_lsn + 1;
     assert_tail(&mut opened, first, last);
-    append(&mut *opened.journal, last + 1, 2).unwrap();
+    append(&mut opened.journal, last + 1, 2).unwrap();
     drop(opened);
     let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     assert_eq!((opened.report.torn.clone(), opened.report.history_damage.clone()), (None, None), "{place}");
@@ -154,7 +154,7 @@ fn a_name_that_a_killed_process_left_is_durable_before_anything_is_served() {
         let mut opened =
             open(&memory.shared(), Path::new(ROOT)).unwrap_or_else(|error| panic!("{place}: {error}"));
         let last = opened.report.log_last_lsn;
-        append(&mut *opened.journal, last + 1, 2).unwrap();
+        append(&mut opened.journal, last + 1, 2).unwrap();
         Progress { acknowledged: last + 2, attempted: last + 2 }
     };
     let path = Path::new(ROOT);
@@ -197,39 +197,6 @@ fn a_name_that_a_killed_process_left_is_durable_before_anything_is_served() {
 }
 
 #[test]
-fn a_cut_is_finished_or_never_began() {
-    let original = with_groups(150);
-    let prepare = |memory: &Memory| open(&memory.shared(), Path::new(ROOT)).unwrap();
-    let whole = original.copy();
-    let mut opened = prepare(&whole);
-    whole.set_fault(None);
-    opened.journal.cut_suffix(100).unwrap();
-    let calls = whole.calls();
-    let mut finished = 0;
-    for at in 1..=calls {
-        for survival in SURVIVALS {
-            let memory = original.copy();
-            let mut opened = prepare(&memory);
-            memory.set_fault(Some(Fault::PowerLoss { at }));
-            opened.journal.cut_suffix(100).unwrap_err();
-            assert!(matches!(opened.journal.sync(), Err(Error::PreviousIo { .. })));
-            let memory = memory.crash(survival);
-            let mut opened = prepare(&memory);
-            let last = opened.report.log_last_lsn;
-            finished += u64::from(opened.report.finished_cut.is_some());
-            assert!(last == 450 || last == 100, "call {at}, {survival:?}: {last}");
-            assert_tail(&mut opened, 1, last);
-            append(&mut *opened.journal, last + 1, 2).unwrap();
-            drop(opened);
-            let mut opened = prepare(&memory);
-            assert_eq!(opened.report.finished_cut, None);
-            assert_tail(&mut opened, 1, last + 2);
-        }
-    }
-    assert!(0 < finished);
-}
-
-#[test]
 fn the_first_failure_closes_the_log_for_writing() {
     for kind in [ErrorKind::StorageFull, ErrorKind::Other] {
         let original = with_groups(0);
@@ -258,22 +225,22 @@ fn a_failed_sync_or_write_is_never_tried_again() {
         let memory = with_groups(1);
         let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
         memory.set_fault(Some(Fault::Fail { at: failing, kind: ErrorKind::StorageFull }));
-        let result = append(&mut *opened.journal, 4, 3);
+        let result = append(&mut opened.journal, 4, 3);
         assert!(
             matches!(result, Err(Error::Io { ref source, .. }) if source.kind() == ErrorKind::StorageFull),
             "{result:?}"
         );
         let calls = memory.calls();
         assert!(matches!(opened.journal.sync(), Err(Error::PreviousIo { .. })));
-        assert!(matches!(append(&mut *opened.journal, 4, 3), Err(Error::PreviousIo { .. })));
-        assert!(matches!(opened.journal.append(&[], 0), Err(Error::PreviousIo { .. })));
-        assert!(matches!(opened.journal.cut_suffix(1), Err(Error::PreviousIo { .. })));
+        assert!(matches!(append(&mut opened.journal, 4, 3), Err(Error::PreviousIo { .. })));
+        assert!(matches!(opened.journal.mark(0), Err(Error::PreviousIo { .. })));
+        assert!(matches!(opened.journal.begin_batch(), Err(Error::PreviousIo { .. })));
         assert_eq!(memory.calls(), calls, "nothing was even tried");
         // Reading still works, up to what is durable.
         let read: Vec<_> =
-            opened.journal.read_from(1).unwrap().flat_map(|group| group.unwrap().commands).collect();
+            opened.journal.reader().read_from(1).unwrap().flat_map(|group| group.unwrap().commands).collect();
         assert_eq!(read, group(1, 3));
-        assert_eq!(opened.journal.figures().durable_lsn, 3);
+        assert_eq!(opened.journal.hard_state().durable_lsn, 3);
     }
 }
 
@@ -282,7 +249,7 @@ fn what_a_failed_sync_left_in_memory_is_written_again_on_opening() {
     let memory = with_groups(1);
     let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     memory.set_fault(Some(Fault::Fail { at: 2, kind: ErrorKind::Other }));
-    append(&mut *opened.journal, 4, 3).unwrap_err();
+    append(&mut opened.journal, 4, 3).unwrap_err();
     drop(opened);
     memory.set_fault(None);
     let opened = open(&memory.shared(), Path::new(ROOT)).unwrap();

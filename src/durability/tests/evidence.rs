@@ -104,10 +104,10 @@ fn the_file_itself_is_missed_and_one_of_its_slots_is_not() {
     assert_refused(&with(&foreign), "another directory's");
     // After a mark both slots are in use: either alone is enough to open.
     let mut opened = open(&whole.shared(), root()).unwrap();
-    append(&mut *opened.journal, 91, 1).unwrap();
-    opened.journal.append(&[], 0).unwrap();
+    append(&mut opened.journal, 91, 1).unwrap();
+    opened.journal.mark(0).unwrap();
     opened.journal.sync().unwrap();
-    append(&mut *opened.journal, 92, 1).unwrap();
+    append(&mut opened.journal, 92, 1).unwrap();
     drop(opened);
     let content = whole.content(&paths().durable()).unwrap();
     for slot in [0, 4_096] {
@@ -128,9 +128,9 @@ fn it_never_says_more_than_was_synced() {
     let script = |memory: &Memory| -> Result<u64> {
         let mut opened = open(&memory.shared(), root())?;
         for number in 2..40 {
-            append(&mut *opened.journal, number * 3 + 1, 3)?;
+            append(&mut opened.journal, number * 3 + 1, 3)?;
             if number % 7 == 0 {
-                opened.journal.append(&[], 0)?;
+                opened.journal.mark(0)?;
                 opened.journal.sync()?;
             }
         }
@@ -168,7 +168,7 @@ fn what_a_power_loss_leaves_unsaid_is_bounded() {
     let memory = with_groups(0);
     let mut opened = open(&memory.shared(), root()).unwrap();
     for number in 0..u64::from(evidence::SYNC_EVERY) * 2 + 40 {
-        let durable = append(&mut *opened.journal, number + 1, 1).unwrap();
+        let durable = append(&mut opened.journal, number + 1, 1).unwrap();
         let said = |memory: &Memory| evidence::durable_lsn(memory, &paths(), &[5; 16]).unwrap().unwrap();
         assert_eq!(said(&memory), durable, "after a kill");
         assert!(
@@ -176,7 +176,7 @@ fn what_a_power_loss_leaves_unsaid_is_bounded() {
             "after a power loss"
         );
         if number % 100 == 99 {
-            opened.journal.append(&[], 0).unwrap();
+            opened.journal.mark(0).unwrap();
             assert_eq!(said(&memory.crash(Survival::Synced)), durable, "after an idle moment");
         }
     }
@@ -210,7 +210,7 @@ fn a_repair_that_drops_commands_says_so_there() {
     assert!(memory.content(&root().join("damaged-1/durable")).is_some(), "the old one is kept");
     let mut opened = open(&memory.shared(), root()).unwrap();
     assert_tail(&mut opened, 1, 87);
-    append(&mut *opened.journal, 88, 2).unwrap();
+    append(&mut opened.journal, 88, 2).unwrap();
     drop(opened);
     assert_eq!(Repair::look(&memory.shared(), root()).unwrap().found().verdict, Verdict::Healthy);
 }

@@ -3,14 +3,14 @@
 use super::*;
 use crate::durability::{ARCHIVED_SNAPSHOTS_MAX, Group, GroupReader};
 
-fn commands(reader: GroupReader) -> Vec<Stamped> {
+fn commands(reader: Box<dyn GroupReader>) -> Vec<Stamped> {
     reader.flat_map(|group| group.unwrap().commands).collect()
 }
 
 /// Writes groups of three, a snapshot after every `every` of them, and retires what it can.
 fn fill(opened: &mut Opened, groups: u64, every: u64) {
     for number in 0..groups {
-        let last = append(&mut *opened.journal, number * 3 + 1, 3).unwrap();
+        let last = append(&mut opened.journal, number * 3 + 1, 3).unwrap();
         if number % every == every - 1 {
             let until = snapshot(opened, last, last).unwrap();
             opened.journal.purge_prefix(until).unwrap();
@@ -36,11 +36,11 @@ fn the_first_snapshot_stays_as_the_base_of_the_whole_log() {
     drop(opened);
     let opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     assert_eq!(opened.snapshots.bases().unwrap(), bases);
-    assert!(opened.journal.view().is_whole());
+    assert!(opened.journal.reader().is_whole());
     for lsn in [0, 1, 29, 30, 31, 500, 1_169, 1_170, 1_200] {
         let base = opened.snapshots.base_of(lsn).unwrap().manifest().lsn;
         assert_eq!(Some(&base), bases.iter().rfind(|base| **base <= lsn), "{lsn}");
-        let replayed = commands(opened.journal.view().read_range(base + 1, lsn).unwrap());
+        let replayed = commands(opened.journal.reader().read_range(base + 1, lsn).unwrap());
         assert_eq!(replayed, group(base + 1, lsn - base), "{lsn}");
     }
 }
@@ -52,8 +52,8 @@ fn what_the_log_does_not_reach_any_more_goes_and_the_error_names_the_oldest() {
     let mut opened = DataDir::open(&memory.shared(), Path::new(ROOT), keep_little).unwrap();
     fill(&mut opened, 600, 10);
     // Useless ones are deleted with the next snapshot after the log was.
-    let oldest = opened.journal.view().oldest_lsn();
-    assert!(1 < oldest && !opened.journal.view().is_whole());
+    let oldest = opened.journal.reader().oldest_lsn();
+    assert!(1 < oldest && !opened.journal.reader().is_whole());
     let bases = opened.snapshots.bases().unwrap();
     assert!(oldest <= bases[0] + 1 && 3 < bases.len(), "{oldest} {bases:?}");
     let archived = opened.snapshots.list_archived().unwrap();
@@ -150,7 +150,7 @@ fn beside_a_damaged_archive_no_base_is_thrown_away() {
     memory.forget(&Path::new(ROOT).join("archive/00000000000000000002.log"));
     let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     assert!(opened.report.history_damage.is_some());
-    let last = append(&mut *opened.journal, 901, 3).unwrap();
+    let last = append(&mut opened.journal, 901, 3).unwrap();
     snapshot(&opened, last, last).unwrap();
     assert_eq!(opened.snapshots.list_archived().unwrap(), [0, 225, 450, 675]);
 }
@@ -213,7 +213,7 @@ fn archived_files_that_are_gone_or_renamed_are_missed_and_no_base_is_thrown_away
         drop(reading);
         let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
         assert_eq!(opened.report.history_damage, Some(damage), "{what}");
-        let last = append(&mut *opened.journal, 901, 3).unwrap();
+        let last = append(&mut opened.journal, 901, 3).unwrap();
         let until = snapshot(&opened, last, last).unwrap();
         opened.journal.purge_prefix(until).unwrap();
         let after = memory.all();
@@ -267,7 +267,7 @@ fn an_lsn_is_found_by_its_time() {
     let memory = with_groups(0);
     let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     fill(&mut opened, 300, 100);
-    let view = opened.journal.view();
+    let view = opened.journal.reader();
     assert!(4 < opened.journal.figures().live_segments + opened.journal.figures().archived_segments);
     let all = group(1, 900);
     for stamped in &all {
@@ -291,15 +291,15 @@ fn many_commands_of_one_moment_are_found_by_the_last() {
         opened.journal.sync().unwrap();
     }
     assert!(2 < opened.journal.figures().live_segments);
-    assert_eq!(opened.journal.view().lsn_at(moment).unwrap(), 900);
-    assert_eq!(opened.journal.view().lsn_at(Timestamp(moment.0 - 1)).unwrap(), 0);
+    assert_eq!(opened.journal.reader().lsn_at(moment).unwrap(), 900);
+    assert_eq!(opened.journal.reader().lsn_at(Timestamp(moment.0 - 1)).unwrap(), 0);
 }
 
 #[test]
 fn a_reader_goes_on_when_more_is_durable() {
     let memory = with_groups(2);
     let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
-    let mut reader = opened.journal.read_from(1).unwrap();
+    let mut reader = opened.journal.reader().read_from(1).unwrap();
     let mut found = Vec::new();
     let mut next = Group::default();
     for number in 2..250 {
@@ -307,7 +307,7 @@ fn a_reader_goes_on_when_more_is_durable() {
             found.extend(next.commands.clone());
         }
         assert_eq!(found.len() as u64, number * 3);
-        append(&mut *opened.journal, number * 3 + 1, 3).unwrap();
+        append(&mut opened.journal, number * 3 + 1, 3).unwrap();
         assert!(!reader.next_into(&mut next).unwrap(), "only after it was told to look");
         reader.extend();
     }

@@ -17,7 +17,7 @@ fn whole() -> Memory {
     let memory = with_groups(0);
     let mut opened = open(&memory.shared(), root()).unwrap();
     for number in 0..300 {
-        append(&mut *opened.journal, number * 3 + 1, 3).unwrap();
+        append(&mut opened.journal, number * 3 + 1, 3).unwrap();
         if [99, 199].contains(&number) {
             snapshot(&opened, number * 3 + 3, number * 3 + 3).unwrap();
         }
@@ -31,6 +31,13 @@ fn move_to(memory: &Memory, from: &Path, to: &Path) {
     let content = memory.content(from).unwrap();
     memory.forget(from);
     memory.set_content(to, &content);
+}
+
+/// Returns commands with these LSNs that differ from those of `group`.
+fn other_group(first: u64, count: u64) -> Vec<crate::core::command::Stamped> {
+    let mut commands = group(first + 1, count);
+    commands.iter_mut().for_each(|stamped| stamped.lsn -= 1);
+    commands
 }
 
 fn cut_file(after: u64, instance: [u8; 16]) -> Vec<u8> {
@@ -199,14 +206,14 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
     let longer = {
         let memory = whole.copy();
         let mut opened = open(&memory.shared(), root()).unwrap();
-        append(&mut *opened.journal, 901, 3).unwrap();
+        append(&mut opened.journal, 901, 3).unwrap();
         drop(opened);
         memory.content(&paths().segment(last)).unwrap()
     };
     let beyond = {
         let memory = whole.copy();
         let mut opened = open(&memory.shared(), root()).unwrap();
-        append(&mut *opened.journal, 901, 3).unwrap();
+        append(&mut opened.journal, 901, 3).unwrap();
         snapshot(&opened, 903, 903).unwrap();
         memory.content(&paths().snapshot(903)).unwrap()
     };
@@ -223,6 +230,56 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
         let name = path.file_name().unwrap().to_str().unwrap();
         assert_refused(&memory, name, name);
     }
+    // No longer than the log, but of another history: from a copy of the directory that diverged.
+    let diverged = {
+        let memory = whole.copy();
+        let mut opened = open(&memory.shared(), root()).unwrap();
+        opened.journal.append(&other_group(901, 2), outcome_hash(901)).unwrap();
+        opened.journal.append(&other_group(903, 2), outcome_hash(903)).unwrap();
+        opened.journal.sync().unwrap();
+        drop(opened);
+        memory.content(&paths().segment(last)).unwrap()
+    };
+    let further = whole.copy();
+    let mut opened = open(&further.shared(), root()).unwrap();
+    append(&mut opened.journal, 901, 4).unwrap();
+    append(&mut opened.journal, 905, 4).unwrap();
+    drop(opened);
+    let spoilt_body = {
+        let mut content = diverged.clone();
+        let end = content.iter().rposition(|byte| *byte != 0).unwrap();
+        content[end - 40] ^= 1;
+        content
+    };
+    for content in [&diverged, &[vec![0; 512], diverged[512..].to_vec()].concat(), &spoilt_body] {
+        let memory = further.copy();
+        memory.set_content(&temporary(paths().segment(last)), content);
+        assert_refused(&memory, "holds other commands from LSN 901 on", "another history");
+    }
+    // A cut through a group leaves the same group without its end.
+    let before = further.content(&paths().segment(last)).unwrap();
+    let cut = further.copy();
+    crate::durability::log::rewrite::carry_out_cut(&cut, &paths(), &[5; 16], 906).unwrap();
+    let shorter = cut.content(&paths().segment(last)).unwrap();
+    assert_ne!(shorter, before);
+    further.set_content(&temporary(paths().segment(last)), &shorter);
+    assert_eq!(open(&further.shared(), root()).unwrap().report.unfinished_files, 1);
+    assert!(further.content(&temporary(paths().segment(last))).is_none());
+    // A power failure took the mark after the last group, but not that of a copy.
+    let marked = further.copy();
+    let mut opened = open(&marked.shared(), root()).unwrap();
+    assert!(opened.journal.mark(outcome_hash(909)).unwrap());
+    opened.journal.sync().unwrap();
+    drop(opened);
+    let mut opened = open(&further.shared(), root()).unwrap();
+    append(&mut opened.journal, 909, 4).unwrap();
+    drop(opened);
+    let with_mark = marked.content(&paths().segment(last)).unwrap();
+    let frames = with_mark.iter().rposition(|byte| *byte != 0).unwrap();
+    assert!(!further.content(&paths().segment(last)).unwrap().starts_with(&with_mark[..=frames]));
+    further.set_content(&temporary(paths().segment(last)), &with_mark);
+    assert_eq!(open(&further.shared(), root()).unwrap().report.unfinished_files, 1);
+    assert!(further.content(&temporary(paths().segment(last))).is_none());
     // Files that are not ours.
     for path in
         [paths().log().join("notes.tmp"), paths().snapshots().join("mine.snap.tmp"), root().join("x.tmp")]
@@ -313,7 +370,10 @@ fn nothing_is_renamed_over_something_else() {
     memory.set_content(&paths().archived(number), b"an operator's");
     assert!(opened.journal.purge_prefix(900).is_err());
     assert_eq!(memory.content(&paths().archived(number)).as_deref(), Some(&b"an operator's"[..]));
-    assert_eq!(opened.journal.read_from(first).unwrap().next().unwrap().unwrap().commands[0].lsn, first);
+    assert_eq!(
+        opened.journal.reader().read_from(first).unwrap().next().unwrap().unwrap().commands[0].lsn,
+        first
+    );
     memory.set_content(&paths().snapshot(700), b"an operator's");
     assert!(snapshot(&opened, 700, 900).is_err());
     assert_eq!(memory.content(&paths().snapshot(700)).as_deref(), Some(&b"an operator's"[..]));

@@ -73,7 +73,7 @@ fn a_copy_that_shares_the_log_is_not_served_at_the_same_time() {
         assert!(
             matches!(open(&storage, &other), Err(Error::Locked { .. })),
             "round {round}, segment {}",
-            opened.journal.figures().segment
+            opened.journal.figures().live_segments
         );
         assert!(
             matches!(DataDir::open_read_only(&storage, &other), Err(Error::Locked { .. })),
@@ -91,9 +91,9 @@ fn a_copy_that_shares_the_log_is_not_served_at_the_same_time() {
             assert!(opened.report.torn.is_some());
             continue;
         }
-        let segment = opened.journal.figures().segment;
-        while opened.journal.figures().segment == segment {
-            append(&mut *opened.journal, next, 3).unwrap();
+        let segment = opened.journal.figures().live_segments;
+        while opened.journal.figures().live_segments == segment {
+            append(&mut opened.journal, next, 3).unwrap();
             next += 3;
         }
     }

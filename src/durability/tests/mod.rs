@@ -57,7 +57,7 @@ pub(super) fn with_groups(groups: u64) -> Memory {
     create(&memory.shared(), Path::new(ROOT), 0, 5).unwrap();
     let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     for number in 0..groups {
-        append(&mut *opened.journal, number * 3 + 1, 3).unwrap();
+        append(&mut opened.journal, number * 3 + 1, 3).unwrap();
     }
     drop(opened);
     memory

@@ -84,7 +84,7 @@ fn repaired(memory: &Memory, from: u64) -> Noted {
     assert_eq!(opened.report.log_last_lsn, last);
     assert_tail(&mut opened, from, last);
     // The log continues after it.
-    append(&mut *opened.journal, last + 1, 3).unwrap();
+    append(&mut opened.journal, last + 1, 3).unwrap();
     drop(opened);
     assert_tail(&mut open(&memory.shared(), root()).unwrap(), from, last + 3);
     noted

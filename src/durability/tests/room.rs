@@ -75,16 +75,16 @@ fn a_segment_that_cannot_be_made_is_reported_tried_again_and_poisons_nothing() {
         let health = opened.journal.health();
         // The one being prepared at opening is used up; the next fails.
         let mut next = 10;
-        while opened.journal.figures().segment < 2 {
-            append(&mut *opened.journal, next, 3).unwrap();
+        while opened.journal.figures().live_segments < 2 {
+            append(&mut opened.journal, next, 3).unwrap();
             next += 3;
         }
         wait_until("the next one is there", || {
             !in_background || memory.content(&Path::new(ROOT).join("log/00000000000000000003.log")).is_some()
         });
         short.set(Some(ErrorKind::StorageFull));
-        while opened.journal.figures().segment < if in_background { 3 } else { 2 } {
-            append(&mut *opened.journal, next, 3).unwrap();
+        while opened.journal.figures().live_segments < if in_background { 3 } else { 2 } {
+            append(&mut opened.journal, next, 3).unwrap();
             next += 3;
         }
         if in_background {
@@ -95,15 +95,15 @@ fn a_segment_that_cannot_be_made_is_reported_tried_again_and_poisons_nothing() {
         }
         // Fill the active one to its end.
         let refused = loop {
-            match append(&mut *opened.journal, next, 3) {
+            match append(&mut opened.journal, next, 3) {
                 Ok(_) => next += 3,
                 Err(error) => break error,
             }
         };
-        assert!(matches!(refused, Error::NoNextSegment { .. }), "{refused}");
+        assert!(matches!(refused, Error::NoRoom { .. }), "{refused}");
         assert!(health.trouble().unwrap().refuses_writes);
         for _ in 0..3 {
-            assert!(matches!(append(&mut *opened.journal, next, 3), Err(Error::NoNextSegment { .. })));
+            assert!(matches!(append(&mut opened.journal, next, 3), Err(Error::NoRoom { .. })));
         }
         assert_eq!(opened.journal.sync().unwrap(), next - 1, "the log is not poisoned");
         // No unfinished file is left to fill the disk.
@@ -112,7 +112,7 @@ fn a_segment_that_cannot_be_made_is_reported_tried_again_and_poisons_nothing() {
         if in_background {
             wait_until("it heals by itself", || health.trouble().is_none());
         }
-        append(&mut *opened.journal, next, 3).unwrap();
+        append(&mut opened.journal, next, 3).unwrap();
         assert_eq!(health.trouble(), None);
         drop(opened);
         assert_tail(&mut open(&memory.shared(), Path::new(ROOT)).unwrap(), 1, next + 2);
@@ -141,7 +141,7 @@ fn readers_are_bounded_and_come_back() {
     use crate::durability::LOG_READERS_MAX;
     let memory = with_groups(3);
     let opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
-    let view = opened.journal.view();
+    let view = opened.journal.reader();
     // One of them reads the tail.
     let mut readers: Vec<_> = (1..LOG_READERS_MAX).map(|_| view.read_from(1).unwrap()).collect();
     assert!(matches!(view.read_from(1), Err(Error::TooManyReaders { most: LOG_READERS_MAX })));

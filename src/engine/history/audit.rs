@@ -4,11 +4,7 @@ use std::collections::VecDeque;
 
 use super::{effort::Effort, error::HistoryError, explain::scan, feed::Fate};
 use crate::{
-    core::{
-        Actor, ActorKind,
-        command::{Command, Stamped},
-        types::Timestamp,
-    },
+    core::{Actor, ActorKind, command::Stamped, types::Timestamp},
     durability::Error as DurabilityError,
     engine::{limits::AUDIT_SCAN_COMMANDS, shared::Shared},
 };
@@ -20,7 +16,7 @@ pub struct AuditFilter {
     pub actor_kind: Option<ActorKind>,
     /// Id of the actor.
     pub actor_id: Option<String>,
-    /// Kind of the command, one of [`COMMAND_KINDS`].
+    /// Kind of the command, one of [`crate::core::command::CommandKind::printed_names`].
     pub command_kind: Option<&'static str>,
     /// Log time of the command, at least.
     pub from: Option<Timestamp>,
@@ -34,7 +30,7 @@ impl AuditFilter {
         let kind = actor.map_or(ActorKind::Unknown, Actor::kind);
         self.actor_kind.is_none_or(|wanted| wanted == kind)
             && self.actor_id.as_ref().is_none_or(|wanted| actor.is_some_and(|actor| actor.id() == wanted))
-            && self.command_kind.is_none_or(|wanted| wanted == kind_name(&stamped.command))
+            && self.command_kind.is_none_or(|wanted| wanted == stamped.command.kind().printed())
             && self.from.is_none_or(|from| from <= stamped.time)
             && self.to.is_none_or(|to| stamped.time < to)
     }
@@ -115,36 +111,4 @@ pub(in super::super) fn audit(
         fated.collect()
     });
     Ok(AuditPage { commands, below: (!is_end).then_some(next) })
-}
-
-/// The kinds of commands by the names that `crate::command_json` prints.
-pub const COMMAND_KINDS: [&str; 10] = [
-    "register",
-    "trigger_bonus",
-    "pay_bonus",
-    "pay_all",
-    "set_status",
-    "set_role",
-    "put_plan",
-    "import_bonus",
-    "reverse_bonus",
-    "change_bonus",
-];
-
-/// The printed name of a command's kind. Two logged kinds share one: all pending bonuses, and those that a
-/// filter names.
-fn kind_name(command: &Command) -> &'static str {
-    let position = match command {
-        Command::Register(_) => 0,
-        Command::TriggerBonus(_) => 1,
-        Command::PayEntry { .. } => 2,
-        Command::PayAll | Command::PayMatching(_) => 3,
-        Command::SetStatus { .. } => 4,
-        Command::SetRole { .. } => 5,
-        Command::PutPlan(_) => 6,
-        Command::ImportEntry(_) => 7,
-        Command::ReverseEntry { .. } => 8,
-        Command::ChangeEntry(_) => 9,
-    };
-    COMMAND_KINDS[position]
 }

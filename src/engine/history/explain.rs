@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{effort::Effort, error::HistoryError};
 use crate::{
     core::{
-        Actor, Entry, EntryKind, RankReached, Walk,
+        Actor, Entry, EntryKind, PlanVersion, RankReached, Walk,
         command::{Command, PayFilter, Stamped},
         plan::Plan,
         state::State,
@@ -28,6 +28,8 @@ pub struct Explanation {
     pub reversed_by: Option<u64>,
     /// Its printed kind.
     pub kind: String,
+    /// The plan version in force at its LSN, where that is known.
+    pub plan_version: Option<PlanVersion>,
     pub cause: Cause,
     /// What marked it paid; `None` while it is not.
     pub paid: Option<PaidBy>,
@@ -95,12 +97,15 @@ pub(in super::super) fn explain(
                 now,
                 entry,
                 state.kind_name(entry.kind).into_owned(),
+                state.plan_versions().at(entry.lsn).cloned(),
                 joined(entry.source),
                 joined(entry.receiver),
             )
         })
     });
-    let Some(((lsn, plan, reversed_by), entry, kind, source, receiver)) = found else { return Ok(None) };
+    let Some(((lsn, plan, reversed_by), entry, kind, plan_version, source, receiver)) = found else {
+        return Ok(None);
+    };
     let cause = cause_of(shared, &entry, effort)?;
     let (mut paid, mut set_aside) = (None, None);
     match entry.status {
@@ -116,6 +121,7 @@ pub(in super::super) fn explain(
         entry,
         reversed_by,
         kind,
+        plan_version,
         cause,
         paid,
         set_aside,

@@ -71,7 +71,7 @@ pub struct Feed {
     /// First LSN not handed out yet.
     next: u64,
     /// `None` until the first batch, and while one is being read.
-    reader: Option<GroupReader>,
+    reader: Option<Box<dyn GroupReader>>,
 }
 
 impl Feed {
@@ -142,9 +142,9 @@ impl Feed {
 /// Reads whole groups until there are enough commands.
 fn read_batch(
     shared: &Shared,
-    reader: Option<GroupReader>,
+    reader: Option<Box<dyn GroupReader>>,
     next: u64,
-) -> Result<(GroupReader, Vec<Stamped>), HistoryError> {
+) -> Result<(Box<dyn GroupReader>, Vec<Stamped>), HistoryError> {
     let log = &shared.history.log;
     let failed = |error: DurabilityError| match error {
         DurabilityError::BelowRetained { .. } => HistoryError::BelowRetained { oldest: log.oldest_lsn() },

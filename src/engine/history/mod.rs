@@ -1,9 +1,10 @@
 //! The past: the state at an earlier LSN, the commands since then, and why a member was paid.
 //!
-//! Memory holds at most one past state in addition to the present one. It is rebuilt the way opening does it,
-//! from the newest snapshot at or below the LSN and the log after it, with the same checks: the digest of the
-//! snapshot, and the outcome hash before each group. Members are never removed and never change their index,
-//! so the present directory serves the past too: a past state does not know members at or beyond its length.
+//! Memory holds at most one past state in addition to the present one, with which it shares the rows that
+//! never change. It is rebuilt the way opening does it, from the newest snapshot at or below the LSN and the
+//! log after it, with the same checks: the digest of the snapshot, and the outcome hash before each group.
+//! Members are never removed and never change their index, so the present directory serves the past too: a
+//! past state does not know members at or beyond its length.
 
 mod audit;
 mod directory;
@@ -19,7 +20,7 @@ pub(super) use self::{
     past::{History, Present},
 };
 pub use self::{
-    audit::{AuditFilter, AuditPage, COMMAND_KINDS},
+    audit::{AuditFilter, AuditPage},
     effort::Effort,
     error::HistoryError,
     explain::{Cause, Explanation, PaidBy, SetAside},

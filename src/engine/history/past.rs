@@ -4,30 +4,49 @@ use std::{sync::Arc, time::Instant};
 
 use super::{directory::PastDirectory, effort::Effort, error::HistoryError};
 use crate::{
-    core::state::State,
-    durability::{Error as DurabilityError, Group, LogView, SnapshotStore},
+    core::{
+        Restore,
+        state::{KeptPages, State},
+    },
+    durability::{Error as DurabilityError, Group, LogReader, SnapshotStore},
     engine::{
         MemberDirectory, OpenError, limits,
         marks::Marks,
         replay::{apply, check_outcomes, restore_into},
-        sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, sleep},
+        sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, RwLock, sleep},
     },
 };
 
 /// The part of the present that a rebuild uses.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Present<'a> {
+    pub state: &'a RwLock<State>,
     pub directory: &'a MemberDirectory,
     pub marks: &'a Marks,
     pub stopping: &'a AtomicBool,
 }
 
+impl Present<'_> {
+    /// Lets a past state share the immutable rows that the present has too, so that only what can change
+    /// takes memory twice. `share` is called with the present until nothing remains to be compared.
+    fn share(self, mut share: impl FnMut(&State) -> KeptPages) {
+        loop {
+            let kept = share(&self.state.read());
+            let is_all = kept.is_all();
+            drop(kept);
+            if is_all {
+                return;
+            }
+        }
+    }
+}
+
 /// What past states are rebuilt from, and the last one rebuilt.
 pub(in crate::engine) struct History {
-    pub log: LogView,
+    pub log: Arc<dyn LogReader>,
     snapshots: SnapshotStore,
-    /// Held while a state is rebuilt: one at a time, so that memory holds one past network in addition to the
-    /// present one.
+    /// Held while a state is rebuilt: one at a time, so that memory holds what can change of one past network
+    /// in addition to the present one.
     last: Mutex<Option<Past>>,
     waiting: AtomicUsize,
 }
@@ -38,7 +57,7 @@ struct Past {
 }
 
 impl History {
-    pub fn new(log: LogView, snapshots: SnapshotStore) -> Self {
+    pub fn new(log: Arc<dyn LogReader>, snapshots: SnapshotStore) -> Self {
         Self { log, snapshots, last: Mutex::default(), waiting: AtomicUsize::new(0) }
     }
 
@@ -122,8 +141,10 @@ impl History {
                 let snapshot = self.snapshots.base_of(lsn).map_err(|error| self.unreadable(error.into()))?;
                 let mut past = PastDirectory::of(directory, 0);
                 let mut rest = |_| effort.give_way(present.marks);
-                let state =
-                    restore_into(snapshot, &mut past, &mut rest).map_err(|error| self.unreadable(error))?;
+                let mut share = |restore: &mut Restore| present.share(|other| restore.share(other));
+                let mut state = restore_into(snapshot, &mut past, &mut rest, &mut share)
+                    .map_err(|error| self.unreadable(error))?;
+                present.share(|other| state.share(other));
                 effort.rebuilt += u64::from(state.len()) + state.entries();
                 (state, past)
             }
@@ -156,6 +177,7 @@ impl History {
             for stamped in &group.commands {
                 apply(state, past, stamped).map_err(|error| self.unreadable(error))?;
             }
+            present.share(|other| state.share(other));
         }
         if state.lsn() != lsn {
             return Err(HistoryError::Unreadable(format!(

@@ -1,9 +1,13 @@
-//! The engine's threads against a scripted journal and snapshot sink. Tests that need real files are in
-//! `tests/engine`.
+//! The engine's threads against a scripted journal and snapshot sink; `logs.rs` runs it on whole logs. Tests
+//! that need real files are in `tests/engine`.
 
+mod logs;
 #[cfg(feature = "shuttle")]
 mod models;
+mod replica;
 mod rig;
+#[cfg(not(feature = "shuttle"))]
+mod views;
 
 use std::{
     sync::{
@@ -148,7 +152,7 @@ fn a_record_is_never_larger_than_its_bound() {
         Command::PutPlan(Box::new(plan())),
         Command::ImportEntry(import),
     ] {
-        let bound = writer::record_bytes_bound(&command);
+        let bound = crate::durability::record_bytes_bound(&command);
         let stamped =
             Stamped { lsn: u64::MAX, time: Timestamp(i64::MAX), key, actor: None, format: 1, command };
         let bytes = crate::durability::record_bytes(&stamped).unwrap();

@@ -31,10 +31,7 @@ use super::{
     rig::{Rig, ScriptInner},
     *,
 };
-use crate::{
-    durability::{SEGMENT_BYTES_MIN, memory::Memory},
-    metrics::Metrics,
-};
+use crate::durability::{SEGMENT_BYTES_MIN, memory::Memory};
 
 const ITERATIONS: u64 = 200;
 /// Thread switches that a bug may need: three find most.
@@ -169,6 +166,42 @@ fn a_frozen_view_is_of_one_moment_whatever_is_written_meanwhile() {
         for (lsn, digest) in viewers.into_iter().flat_map(|viewer| viewer.join().unwrap()) {
             assert_eq!(digest, digests[&lsn], "the view of LSN {lsn}");
         }
+    });
+}
+
+#[test]
+fn views_of_different_parts_are_made_at_once_and_survive_a_plan_that_takes_their_columns() {
+    explore("views", || {
+        let rig = begun(|_| {});
+        let clients = [signs_up(&rig, 1..3)];
+        let changes = {
+            let engine = rig.engine.clone();
+            let counting = Plan { count_sponsor_tree: true, ..plan() };
+            thread::spawn(move || engine.submit_blocking(Command::PutPlan(Box::new(counting)), None).unwrap())
+        };
+        let views = |parts: Parts| {
+            let engine = rig.engine.clone();
+            thread::spawn(move || {
+                let before = engine.inner.shared.marks.applied();
+                let view = engine.frozen_view_of(parts);
+                assert!(before <= view.lsn(), "a view of LSN {} after {before}", view.lsn());
+                (view.lsn(), view.len(), (parts == Parts::ALL).then(|| state_digest(&view)))
+            })
+        };
+        let viewers = [Parts::ALL, Parts::RANKED, Parts::of(&[Part::Members, Part::Placement])].map(views);
+        assert!(rig.engine.snapshot_now_blocking().unwrap().lsn <= rig.engine.status().lsn.snapshot);
+        for client in clients {
+            client.join().unwrap().into_iter().for_each(|result| _ = result.unwrap());
+        }
+        let changed = changes.join().unwrap().applied.lsn;
+        let digests = digests(&rig);
+        for viewer in viewers {
+            let (lsn, members, digest) = viewer.join().unwrap();
+            assert_eq!(u64::from(members), lsn - u64::from(changed <= lsn), "the view of LSN {lsn}");
+            assert!(digest.is_none_or(|digest| digest == digests[&lsn]), "the view of LSN {lsn}");
+        }
+        assert_eq!(rig.engine.inner.shared.views.making(), 0);
+        assert_eq!(rig.engine.read(|state, _| state.views()), 0, "the writer pays for no view any more");
     });
 }
 

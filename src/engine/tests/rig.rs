@@ -17,7 +17,7 @@ use super::super::{
     *,
 };
 use crate::durability::{
-    Appended, DataDir, Error, Figures, Genesis, GroupReader, InstanceId, Journal, LogHealth, LogView, Purged,
+    DataDir, Error, Figures, Genesis, HardState, InstanceId, Journal, LogHealth, LogReader, Purged,
     SEGMENT_BYTES_MIN, memory::Memory,
 };
 use crate::metrics::Metrics;
@@ -80,7 +80,7 @@ pub(super) fn disk_error() -> Error {
 }
 
 impl Journal for ScriptedJournal {
-    fn append(&mut self, group: &[Stamped], outcome_hash_before: u64) -> Result<Appended, Error> {
+    fn append(&mut self, group: &[Stamped], outcome_hash_before: u64) -> Result<(), Error> {
         let mut script = self.0.inner.lock().unwrap();
         assert!(!script.panic, "scripted panic");
         script.groups.push((group.to_vec(), outcome_hash_before));
@@ -92,7 +92,7 @@ impl Journal for ScriptedJournal {
             script.failures += 1;
             return Err(disk_error());
         }
-        Ok(Appended { bytes: 64, rotated: false })
+        Ok(())
     }
 
     fn sync(&mut self) -> Result<u64, Error> {
@@ -116,24 +116,16 @@ impl Journal for ScriptedJournal {
         Ok(last)
     }
 
-    fn read_from(&self, _lsn: u64) -> Result<GroupReader, Error> {
+    fn mark(&mut self, outcome_hash: u64) -> Result<bool, Error> {
+        self.append(&[], outcome_hash).map(|()| true)
+    }
+
+    fn hard_state(&self) -> HardState {
+        HardState { term: 0, durable_lsn: self.0.get(ScriptInner::durable_lsn) }
+    }
+
+    fn reader(&self) -> Arc<dyn LogReader> {
         unreachable!("the engine's threads do not read the log")
-    }
-
-    fn view(&self) -> LogView {
-        unreachable!("the engine's threads do not read the log")
-    }
-
-    fn cut_suffix(&mut self, _after: u64) -> Result<(), Error> {
-        unreachable!("the engine does not cut")
-    }
-
-    fn begin_batch(&mut self) -> Result<(), Error> {
-        unreachable!("the engine writes no batches")
-    }
-
-    fn commit_batch(&mut self) -> Result<(), Error> {
-        unreachable!("the engine writes no batches")
     }
 
     fn health(&self) -> LogHealth {
@@ -146,18 +138,7 @@ impl Journal for ScriptedJournal {
     }
 
     fn figures(&self) -> Figures {
-        Figures {
-            oldest_lsn: 1,
-            written_lsn: 0,
-            durable_lsn: 0,
-            time: Timestamp(0),
-            live_segments: 3,
-            live_bytes: 300,
-            archived_segments: 0,
-            archived_bytes: 0,
-            segment: 3,
-            segment_used_bytes: 30,
-        }
+        Figures { live_segments: 3, live_bytes: 300, ..Figures::default() }
     }
 
     fn group_bytes_max(&self) -> usize {
@@ -238,24 +219,52 @@ pub(super) fn plan() -> Plan {
     }
 }
 
+/// The identity of every directory here.
+pub(super) fn genesis() -> Genesis {
+    let (id, code_key) = (InstanceId([9; 16]), 5.into());
+    Genesis { id, network_id: 1, row_key: 4, code_key, created: Timestamp(0) }
+}
+
+/// Small segments, and nothing in the background.
+pub(super) fn log_options() -> LogOptions {
+    LogOptions { segment_bytes: SEGMENT_BYTES_MIN, prepare_in_background: false, ..LogOptions::default() }
+}
+
+/// Options of an engine in `data_dir`: snapshots only on demand, and a clock of its own.
+pub(super) fn fresh_options(data_dir: PathBuf) -> EngineOptions {
+    let choice = PlanChoice { plan: plan(), plan_is_explicit: false, width_is_explicit: false };
+    let mut options = EngineOptions::new(data_dir, choice, Metrics::new(&[]));
+    options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
+    let now = AtomicU64::new(1_000);
+    options.clock = Arc::new(move || Timestamp(now.fetch_add(1, Ordering::Relaxed).cast_signed()));
+    options
+}
+
+/// The report of opening a new, empty network.
+pub(super) fn new_report() -> OpenReport {
+    OpenReport {
+        created: true,
+        members: 0,
+        lsn: 0,
+        snapshot_lsn: 0,
+        replayed: 0,
+        duration: Duration::ZERO,
+        cuts: vec![],
+        fallbacks: vec![],
+        notes: vec![],
+        time: None,
+        clock_ahead: Duration::ZERO,
+        clock_behind: Duration::ZERO,
+        clock_jumped: false,
+    }
+}
+
 /// The history of an in-memory directory to which nothing was written: the tests here look at the present.
 pub(in crate::engine) fn empty_history() -> history::History {
     let (storage, path) = (Memory::new().shared(), Path::new("/d"));
-    let genesis = Genesis {
-        id: InstanceId([9; 16]),
-        network_id: 1,
-        row_key: 4,
-        code_key: 5.into(),
-        created: Timestamp(0),
-    };
-    let options = LogOptions {
-        segment_bytes: SEGMENT_BYTES_MIN,
-        prepare_in_background: false,
-        ..LogOptions::default()
-    };
-    create(&storage, path, &genesis, options, &State::new(plan(), 5), &mut |_| {}).unwrap();
+    create(&storage, path, &genesis(), log_options(), &State::new(plan(), 5), &mut |_| {}).unwrap();
     let opened = DataDir::open_read_only(&storage, path).unwrap();
-    history::History::new(opened.journal.view(), opened.snapshots)
+    history::History::new(opened.journal.reader(), opened.snapshots)
 }
 
 pub(super) struct Rig {
@@ -268,11 +277,7 @@ pub(super) struct Rig {
 pub(super) fn rig(change: impl FnOnce(&mut EngineOptions, &Script, &ScriptedSink)) -> Rig {
     let script = Arc::new(Script::default());
     let sink = ScriptedSink::default();
-    let choice = PlanChoice { plan: plan(), plan_is_explicit: false, width_is_explicit: false };
-    let mut options = EngineOptions::new(PathBuf::from("unused"), choice, Metrics::new(&[]));
-    options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
-    let now = AtomicU64::new(1_000);
-    options.clock = Arc::new(move || Timestamp(now.fetch_add(1, Ordering::Relaxed).cast_signed()));
+    let mut options = fresh_options(PathBuf::from("unused"));
     change(&mut options, &script, &sink);
     let parts = Parts {
         history: empty_history(),
@@ -286,21 +291,7 @@ pub(super) fn rig(change: impl FnOnce(&mut EngineOptions, &Script, &ScriptedSink
         network_id: 1,
         row_key: 4,
         lock: Box::new(()),
-        report: OpenReport {
-            created: true,
-            members: 0,
-            lsn: 0,
-            snapshot_lsn: 0,
-            replayed: 0,
-            duration: Duration::ZERO,
-            cuts: vec![],
-            fallbacks: vec![],
-            notes: vec![],
-            time: None,
-            clock_ahead: Duration::ZERO,
-            clock_behind: Duration::ZERO,
-            clock_jumped: false,
-        },
+        report: new_report(),
     };
     let inner = Inner::start(parts, options).unwrap();
     Rig { engine: Engine { inner }, script, sink }

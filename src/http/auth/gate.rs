@@ -34,6 +34,10 @@ use super::{
 use crate::{
     access::{KeyFile, KeyFileError, KeyRefusal, KeyRing, Role, Scopes, Stamp},
     config::{AuthConfig, AuthMode, JwtKeys},
+    http::{
+        route_table::Access,
+        routing::{access_of, is_unlimited},
+    },
     metrics::{AccessMetrics, AuthOutcome, LimitedBy, Loaded, Metrics},
 };
 
@@ -44,18 +48,6 @@ const KEYS_LOOK: Duration = Duration::from_secs(1);
 const JWKS_RETRY: Duration = Duration::from_secs(5);
 /// How often limits drop idle keys.
 const RATES_CLEAN: Duration = Duration::from_secs(5);
-
-/// Paths that need no credentials, compared as written in the request: other spellings do not match.
-const OPEN: [&str; 6] = ["/", "/livez", "/readyz", "/version", "/health", "/status"];
-/// Paths of the documentation, and everything below the last one: open where `docs_open` says so.
-const DOCS: [&str; 3] = ["/openapi.json", "/redoc", "/docs"];
-/// Probes, which must be answered under any load.
-const UNLIMITED: [&str; 2] = ["/livez", "/readyz"];
-
-/// Whether a path is exempt from rate limits.
-pub fn is_unlimited(path: &str) -> bool {
-    UNLIMITED.contains(&path)
-}
 
 /// Why the server may not start with its configuration.
 #[derive(Debug, thiserror::Error)]
@@ -210,10 +202,14 @@ impl Gate {
         self.is_on.load(Ordering::Relaxed)
     }
 
-    /// Whether a path is answered without credentials.
+    /// Whether a path, as written in a request, is answered without credentials.
     pub fn is_open(&self, path: &str) -> bool {
-        let is_of_docs = || DOCS.contains(&path) || path.starts_with("/docs/");
-        OPEN.contains(&path) || (self.docs_open && is_of_docs()) || (self.metrics_open && path == "/metrics")
+        match access_of(path) {
+            Some(Access::Open) => true,
+            Some(Access::Docs) => self.docs_open,
+            Some(Access::Metrics(_)) => self.metrics_open,
+            _ => false,
+        }
     }
 
     /// Returns the sender of a request, counted against all limits.

@@ -28,7 +28,6 @@ mod tokens;
 pub(super) use self::{
     answers::{TurnedAway, turned_away, whole_seconds},
     costs::Payer,
-    gate::is_unlimited,
     policy::Verdict,
     rates::client_of,
     refusals::{Refusal, is_told},

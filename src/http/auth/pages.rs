@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, Uri, header, request::Parts, uri::Authority};
 
 use super::answers::TurnedAway;
-use crate::{config::ANY_HOST, http::route_table::may_change};
+use crate::{config::ANY_HOST, http::routing::may_change};
 
 /// The names of this server.
 pub struct Names {

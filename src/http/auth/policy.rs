@@ -42,6 +42,8 @@ pub struct Principal {
     address: Option<IpAddr>,
     /// Who pays for its work.
     pub payer: Payer,
+    /// The only actions that the route's handler may ask for, by the route table; `None` where the edge asks.
+    asked: Option<&'static [Action]>,
     /// The table's last verdict on this request. An answer without a verdict is a hole, which the service
     /// closes.
     verdict: Arc<AtomicU8>,
@@ -58,7 +60,7 @@ impl Principal {
         };
         let (actor, payer) = (Actor::shared(kind, &name), Payer::default());
         let verdict = Arc::new(AtomicU8::new(Verdict::NotAsked as u8));
-        Self { role, subject, actor, name, scopes, address: None, payer, verdict }
+        Self { role, subject, actor, name, scopes, address: None, payer, asked: None, verdict }
     }
 
     /// Everybody, where authorization is off.
@@ -110,6 +112,12 @@ impl Principal {
     pub fn paid_by(mut self, payer: Payer) -> Self {
         self.payer = payer;
         self
+    }
+
+    /// The same principal, on a route whose handler asks for these actions and no others.
+    #[must_use]
+    pub fn asked_for(self, asked: Option<&'static [Action]>) -> Self {
+        Self { asked, ..self }
     }
 
     /// The table's last verdict on this request.
@@ -360,6 +368,10 @@ pub fn permit(principal: &Principal, action: Action) -> Result<(), Denied> {
 }
 
 fn may(principal: &Principal, action: Action) -> Result<(), Denied> {
+    if principal.asked.is_some_and(|asked| !asked.contains(&action)) {
+        tracing::error!(?action, "a route asks for an action that its row in the table does not name");
+        return Err(Denied::Forbidden);
+    }
     let rule = action.rule();
     let may = match principal.role {
         Role::Member => rule.member && principal.subject.is_some(),

@@ -5,15 +5,16 @@ use serde_json::{Map, Value, json};
 use super::examples::{self, Example};
 use crate::http::{
     limits::IDEMPOTENCY_KEY_BYTES_MAX,
-    route_table::{DROPIN, Operation},
+    route_table::{Access, Api, Operation, Route, dropin_routes},
 };
 
 /// Paths of the drop-in, with their operations.
 pub fn paths() -> Map<String, Value> {
     let mut paths = Map::new();
-    for route in &DROPIN {
+    for route in dropin_routes() {
+        let Api::Dropin(operation) = route.api else { continue };
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
-        path[route.method.to_ascii_lowercase()] = describe_operation(route.operation, route.path);
+        path[route.method.to_ascii_lowercase()] = describe_operation(operation, route);
     }
     paths
 }
@@ -33,7 +34,8 @@ pub fn content(schema: &Value, examples: Vec<Example>) -> Value {
     json!({ "application/json": { "schema": schema, "examples": examples } })
 }
 
-fn describe_operation(operation: Operation, path: &str) -> Value {
+fn describe_operation(operation: Operation, route: &Route) -> Value {
+    let path = route.path;
     let message = |name: &str| json!({ "type": "object", "properties": { name: { "type": "string" } }, "required": [name] });
     let list_of = |schema: &str| json!({ "type": "array", "items": reference(schema) });
     let success = match operation {
@@ -122,8 +124,7 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
             !is_known(status)
         },
     ));
-    let is_open = matches!(operation, Operation::Welcome | Operation::Health | Operation::Status);
-    if is_open {
+    if route.access == Access::Open {
         described["security"] = json!([]);
     } else {
         errors.push(("401", "Credentials are missing or not valid", "Error"));

@@ -14,24 +14,25 @@ use crate::http::{
     context::Shared,
     host::Forwarded,
     reply::{self, Refused, Reply},
-    route_table::{self, Match, Operation, RouteIndex},
+    route_table::Operation,
+    routing::{Found, Match, find_dropin},
 };
 
 /// Answers all paths other than `/v1` and operations: all of the drop-in, and everything unknown. Also
 /// returns which route answered.
-pub async fn answer(shared: &Shared, request: Request) -> (Reply, Option<RouteIndex>) {
+pub async fn answer(shared: &Shared, request: Request) -> (Reply, Option<Found>) {
     let (mut parts, _) = request.into_parts();
     let Content(body) = parts.extensions.remove().unwrap_or_default();
     let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy();
-    match route_table::find(&parts.method, &path) {
-        Match::Found { operation, route, parameter } => {
-            let reply = match rights::check(shared, operation, parameter, &parts) {
+    match find_dropin(&parts.method, &path) {
+        Match::Found { operation, found, parameter } => {
+            let reply = match rights::check(shared, found.route.access, parameter, &parts) {
                 Ok(principal) => perform(shared, operation, principal, parameter, &parts, &body)
                     .await
                     .unwrap_or_else(Reply::from),
                 Err(refused) => refused.into(),
             };
-            (reply, Some(route))
+            (reply, Some(found))
         }
         Match::WrongMethod { allow } => {
             let reply = reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     command_json::stamped_json,
-    engine::{ACTOR_ID_BYTES_MAX, ActorKind, AuditFilter, COMMAND_KINDS, Engine, Fate, RowKind, Stamped},
+    engine::{ACTOR_ID_BYTES_MAX, ActorKind, AuditFilter, CommandKind, Engine, Fate, RowKind, Stamped},
     http::{auth::Action, context::Shared, reply::Reply},
 };
 
@@ -130,7 +130,7 @@ fn filter_of(query: &AuditQuery) -> Result<AuditFilter, Problem> {
         .as_deref()
         .map(|name| ActorKind::from_name(name).ok_or_else(|| invalid("actor_kind")));
     let command_kind = query.kind.as_deref().map(|name| {
-        let found = COMMAND_KINDS.into_iter().find(|known| *known == name);
+        let found = CommandKind::printed_names().into_iter().find(|known| *known == name);
         found.ok_or_else(|| invalid("kind"))
     });
     if query.actor_id.as_ref().is_some_and(|id| ACTOR_ID_BYTES_MAX < id.chars().count()) {

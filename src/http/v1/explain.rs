@@ -20,16 +20,17 @@ use super::{
     types::{Amount, Bonus, Status, Time, TreeName, user_id},
 };
 use crate::{
-    command_json::{actor_json, bonus_rule_json, stamped_json},
+    command_json::{actor_json, stamped_json},
     engine::{
         Cause, Engine, Explanation, PaidBy, Plan, RankBasis, RankReached, Rejection, SetAside, ShareFate,
-        Stamped, Tree, Walk,
+        Stamped, Walk,
     },
     http::{
         auth::{Action, Principal, Sight},
         context::Shared,
         reply::Reply,
     },
+    plan_document::TriggerDocument,
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
@@ -50,9 +51,12 @@ struct Explained {
     command: Option<Value>,
     /// Name of the plan that was in force.
     plan: Option<String>,
+    /// LSN from which that plan holds, 0 for the one that the network began with. Null without a plan, and
+    /// where it is not known exactly (`GET /v1/plan/versions`).
+    plan_from_lsn: Option<u64>,
     /// The rules of that plan that were applied.
-    #[schema(value_type = Vec<Object>, example = json!([{"trigger": "referral", "tree": "placement", "amounts_minor": [1_000, 500], "on_registration": false, "admins_beyond": false}]))]
-    rules: Vec<Value>,
+    #[schema(value_type = Vec<TriggerDocument>)]
+    rules: Vec<TriggerDocument>,
     /// Everybody who was looked at on the way up from the source, nearest first.
     walk: Vec<Step>,
     /// Those of them who are not shown, since the caller may not see them.
@@ -214,6 +218,7 @@ fn explained(reader: &Reader<'_>, sight: Sight, told: &Explanation) -> Explained
         rule: rules[share.rule].trigger.to_string(),
     });
     let entry = sight.of_entry(reader.state, &told.entry);
+    let from_lsn = told.plan_version.as_ref().filter(|known| known.is_exact).map(|known| known.lsn);
     Explained {
         bonus: Bonus {
             amount: Amount::new(entry.amount, plan_now),
@@ -225,7 +230,11 @@ fn explained(reader: &Reader<'_>, sight: Sight, told: &Explanation) -> Explained
             .filter(|_| sight == Sight::All)
             .map(|command| stamped_json(command, &|entry| reader.entry_id(entry))),
         plan: plan.map(|plan| plan.name.to_string()),
-        rules: used.iter().map(|rule| bonus_rule_json(&rules[*rule])).collect(),
+        plan_from_lsn: plan.and(from_lsn),
+        rules: used
+            .iter()
+            .map(|rule| TriggerDocument::new(&rules[*rule], plan.unwrap_or(plan_now).currency))
+            .collect(),
         hidden: u32::try_from(shares.len() - seen().count()).expect("a trigger has few entries"),
         walk: steps.collect(),
         beyond: walk.map_or(0, |walk| walk.beyond),
@@ -261,10 +270,7 @@ fn reached_of(reached: &RankReached) -> Reached {
     Reached {
         ordinal: reached.rank,
         name: reached.name.clone(),
-        tree: match reached.tree {
-            Tree::Placement => TreeName::Placement,
-            Tree::Sponsor => TreeName::Sponsor,
-        },
+        tree: reached.tree.into(),
         basis: match reached.basis {
             Some(RankBasis::Direct) => "direct",
             Some(RankBasis::Downline) => "downline",

@@ -38,7 +38,8 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-fn is_json_type(essence: &str) -> bool {
+/// Whether a media type is JSON.
+pub fn is_json_type(essence: &str) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 

@@ -5,12 +5,9 @@
 //! The check is derived from the description itself and runs before every route, so no route can forget it,
 //! and the description cannot omit a parameter that works.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::sync::LazyLock;
 
-use axum::{
-    extract::Request,
-    http::{Method, Uri},
-};
+use axum::{extract::Request, http::Uri};
 use percent_encoding::percent_decode_str;
 use utoipa::openapi::{
     OpenApi, RefOr,
@@ -19,16 +16,18 @@ use utoipa::openapi::{
 };
 
 use super::problem::{Code, Problem};
-use crate::http::content::Content;
+use crate::http::{
+    content::Content,
+    route_table::{Route, v1_routes},
+};
 
 /// The error for a number with a sign.
 const UNSIGNED: &str = "must be a whole number without a sign";
 
-/// One operation: its name, and its input.
+/// The input of one route.
 pub struct Known {
-    pub method: &'static str,
     /// Template.
-    pub path: String,
+    path: &'static str,
     /// Names of the query's parameters.
     parameters: Vec<String>,
     /// Parameters of the query and of the path that are whole numbers.
@@ -36,20 +35,20 @@ pub struct Known {
     takes_body: bool,
 }
 
-/// Every operation, in the order of the description.
-pub fn operations() -> &'static [Known] {
-    static OPERATIONS: LazyLock<Vec<Known>> = LazyLock::new(|| all(&super::description()));
-    &OPERATIONS
+/// The input of every route, in the order of the table.
+///
+/// # Panics
+/// When a row of the table has no handler: its test names it.
+pub fn inputs() -> &'static [Known] {
+    static INPUTS: LazyLock<Vec<Known>> = LazyLock::new(|| {
+        let description = super::description();
+        v1_routes().iter().map(|route| known(&description, route)).collect()
+    });
+    &INPUTS
 }
 
-fn all(description: &OpenApi) -> Vec<Known> {
-    let items = description.paths.paths.iter();
-    items
-        .flat_map(|(path, item)| of_item(item).map(|(method, operation)| known(method, path, operation)))
-        .collect()
-}
-
-fn of_item(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> {
+/// The operations of a path, by method, in the order of the description.
+pub fn operations_of(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> {
     let methods = [
         ("GET", &item.get),
         ("POST", &item.post),
@@ -60,7 +59,10 @@ fn of_item(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> 
     methods.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
 }
 
-fn known(method: &'static str, path: &str, operation: &Operation) -> Known {
+fn known(description: &OpenApi, route: &'static Route) -> Known {
+    let item = description.paths.paths.get(route.path);
+    let operation = item.and_then(|item| operations_of(item).find(|(method, _)| *method == route.method));
+    let (_, operation) = operation.expect("each row of the table has its handler");
     let named = |is_meant: &dyn Fn(&Parameter) -> bool| {
         let parameters = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
             RefOr::T(parameter) => Some(parameter),
@@ -69,8 +71,7 @@ fn known(method: &'static str, path: &str, operation: &Operation) -> Known {
         parameters.filter(|parameter| is_meant(parameter)).map(|parameter| parameter.name.clone()).collect()
     };
     Known {
-        method,
-        path: path.to_owned(),
+        path: route.path,
         parameters: named(&|parameter| parameter.parameter_in == ParameterIn::Query),
         numbers: named(&is_number),
         takes_body: operation.request_body.is_some(),
@@ -84,29 +85,6 @@ fn is_number(parameter: &Parameter) -> bool {
         SchemaType::Array(several) => several.contains(&Type::Integer),
         SchemaType::AnyValue => false,
     }
-}
-
-/// Position of the operation of a request. Paths are matched by the same crate as in axum's router, so both
-/// agree.
-pub fn find(method: &Method, path: &str) -> Option<usize> {
-    static POSITIONS: LazyLock<matchit::Router<Vec<usize>>> = LazyLock::new(by_path);
-    // Axum answers HEAD by the route's GET.
-    let method = if method == Method::HEAD { Method::GET.as_str() } else { method.as_str() };
-    let positions = POSITIONS.at(path).ok()?.value;
-    positions.iter().copied().find(|position| operations()[*position].method == method)
-}
-
-/// Positions of the operations of each path.
-fn by_path() -> matchit::Router<Vec<usize>> {
-    let mut positions: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (position, known) in operations().iter().enumerate() {
-        positions.entry(&known.path).or_default().push(position);
-    }
-    let mut router = matchit::Router::new();
-    for (path, positions) in positions {
-        router.insert(path, positions).expect("axum's router takes the same paths");
-    }
-    router
 }
 
 impl Known {
@@ -165,7 +143,10 @@ fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Method;
+
     use super::*;
+    use crate::http::routing::find;
 
     #[test]
     fn parameters_of_a_query_are_decoded() {
@@ -185,28 +166,20 @@ mod tests {
         }
     }
 
+    fn input(path: &str) -> &'static Known {
+        &inputs()[find(&Method::GET, path).unwrap().position]
+    }
+
     #[test]
     fn numbers_are_known_by_their_description() {
-        let numbers = |path: &str| &operations()[find(&Method::GET, path).unwrap()].numbers[..];
+        let numbers = |path: &str| &input(path).numbers[..];
         assert_eq!(numbers("/v1/members/x/downline"), ["depth", "limit"].map(String::from));
         assert_eq!(numbers("/v1/members/x/levels/3"), ["level", "limit"].map(String::from));
     }
 
     #[test]
-    fn each_operation_is_found() {
-        for (position, known) in operations().iter().enumerate() {
-            let path = known.path.replace(['{', '}'], "");
-            assert_eq!(
-                find(&known.method.parse().unwrap(), &path),
-                Some(position),
-                "{} {path}",
-                known.method
-            );
-        }
-        assert_eq!(find(&Method::HEAD, "/v1/plan"), find(&Method::GET, "/v1/plan"));
-        assert_eq!(find(&Method::DELETE, "/v1/plan"), None);
-        assert_eq!(find(&Method::GET, "/v1/plan/"), None);
-        let known = &operations()[find(&Method::GET, "/v1/members/x/downline").unwrap()];
+    fn the_input_of_a_route_is_known_by_its_description() {
+        let known = input("/v1/members/x/downline");
         assert_eq!(
             (&known.parameters[..], known.takes_body),
             (&["tree", "depth", "limit", "cursor"].map(String::from)[..], false)

@@ -1,12 +1,13 @@
 //! Our own API, under `/v1`.
 //!
 //! One module per resource; each declares its routes with their description, and the router and
-//! `/openapi.json` are built from the same declarations. Shared modules: failures (`problem`), input
-//! (`extract`), lists (`page`), common types (`types`).
+//! `/openapi.json` are built from the same declarations. A route has its row in `route_table` as well. Shared
+//! modules: failures (`problem`), input (`extract`), lists (`page`), common types (`types`).
 //!
 //! Rules for a route: describe its input (`known` refuses anything else) and read it through `extract`; ask
-//! `authorize` under the same read lock that looks the target up, so that nothing hidden leaks; answer with
-//! [`answer`], which names the LSN of the state that was read or written.
+//! `authorize`, for an action that the route's row names, under the same read lock that looks the target up,
+//! so that nothing hidden leaks; answer with [`answer`], which names the LSN of the state that was read or
+//! written.
 
 mod answer;
 pub mod as_of;
@@ -40,8 +41,7 @@ mod unfinished;
 
 pub mod examples;
 pub mod page;
-mod paths;
-mod plan_document;
+mod plan_body;
 pub mod problem;
 
 mod caller;
@@ -56,11 +56,11 @@ mod types;
 pub use self::{
     answer::{X_LSN, answer},
     declared::description,
-    known::operations,
-    paths::{is_endless, is_ours, takes_long, takes_stream},
     router::Routes,
 };
 
+#[cfg(test)]
+pub use self::known::operations_of;
 #[cfg(test)]
 #[path = "tests/reads/mod.rs"]
 mod reads_tests;

@@ -32,8 +32,6 @@ use crate::{
 
 /// Maximum bytes of the name of a bonus; those of plans are no longer.
 pub(super) const KIND_BYTES_MAX: usize = 64;
-/// Triggers that happen once per member, so that a repeat is an error unless requested.
-const PAID_ONCE: &str = "referral";
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new()
@@ -321,7 +319,7 @@ async fn trigger(
     let (outcome, lsn) = match known {
         Some(known) => concluded(known, "source")?,
         None => {
-            let once = body.once.unwrap_or(body.kind == PAID_ONCE);
+            let once = body.once.unwrap_or_else(|| TriggerBonus::is_once_by_default(&body.kind));
             let bonus = TriggerBonus {
                 source: member_id(body.source),
                 trigger: body.kind.as_str().into(),

@@ -6,31 +6,39 @@ use axum::{
     extract::State as Extract,
     http::{HeaderMap, HeaderValue, StatusCode, header},
 };
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     X_LSN, answer,
     caller::Caller,
     desk,
-    extract::{IdempotencyKey, Json},
+    extract::{IdempotencyKey, Query},
     media::accepts,
-    plan_document::PlanDocument,
+    plan_body::PlanBody,
     problem::{Code, Problem, problems},
     register::NOT_WRITTEN,
+    types::Time,
 };
 use crate::{
-    engine::{Applied, Command, Engine, Outcome, Plan, PlanTrial, Rejection, Sent, Verdict},
+    engine::{
+        Applied, Command, Engine, HistoryError, Outcome, Plan, PlanTrial, PlanVersion, Rejection, Sent,
+        Verdict,
+    },
     http::{
         auth::Action,
         context::Shared,
         reply::{self, Reply},
     },
+    plan_document::{PlanDocument, print_percent},
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
-    OpenApiRouter::new().routes(routes!(plan, put_plan)).routes(routes!(check_plan))
+    OpenApiRouter::new()
+        .routes(routes!(plan, put_plan))
+        .routes(routes!(check_plan))
+        .routes(routes!(plan_versions))
 }
 
 /// The plan in force.
@@ -38,8 +46,47 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 struct PlanInForce {
     /// How often a plan was activated, the first included. Also the `ETag`.
     version: u32,
+    /// LSN of the command that activated it; 0 for the plan that the network began with.
+    from_lsn: u64,
+    /// Log time of that command; null for the plan that the network began with.
+    from_time: Option<Time>,
+    /// False where it is known only that it held at `from_lsn` at the latest: the network was kept by a
+    /// release that did not note it.
+    exact: bool,
     #[schema(value_type = PlanDocument)]
     plan: PlanDocument,
+}
+
+/// The known versions of the plan.
+#[derive(Serialize, ToSchema)]
+struct KnownVersions {
+    /// Newest first: the first one is in force. The newest 1,024 are kept.
+    #[schema(max_items = 1024)]
+    versions: Vec<KnownVersion>,
+}
+
+/// A version of the plan. `GET /v1/plan?at=<from_lsn>` has the plan itself.
+#[derive(Serialize, ToSchema)]
+struct KnownVersion {
+    version: u32,
+    /// Of the plan.
+    #[schema(max_length = 64)]
+    name: String,
+    /// LSN of the command that activated it; 0 for the plan that the network began with.
+    from_lsn: u64,
+    /// Log time of that command; null for the plan that the network began with.
+    from_time: Option<Time>,
+    /// False where it is known only that it held at `from_lsn` at the latest: the network was kept by a
+    /// release that did not note it.
+    exact: bool,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct PlanQuery {
+    /// The plan that was in force right after the command with this LSN.
+    at: Option<u64>,
 }
 
 /// What a change came to; the same for a repeat with the same key.
@@ -77,12 +124,14 @@ struct PlanChecked {
 
 /// A trigger that pays more than the whole of its amount.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({ "trigger": "purchase", "basis_points": 10_500, "detail": "`purchase` pays 105.00% of its amount over all levels" }))]
+#[schema(example = json!({ "trigger": "purchase", "percent": "105", "detail": "`purchase` pays 105.00% of its amount over all levels" }))]
 struct PlanWarning {
+    /// Its `id`.
     #[schema(max_length = 64)]
     trigger: String,
-    /// The sum of its rates over all levels, in hundredths of a percent: 10,000 is the whole.
-    basis_points: u64,
+    /// The sum of its rates over all levels.
+    #[schema(max_length = 32)]
+    percent: String,
     /// In words.
     detail: String,
 }
@@ -109,6 +158,9 @@ const BODY: [Code; 7] = [
 
 problems!(GetProblems: [Code::FieldUnknown]);
 problems!(
+    AtProblems: [Code::FieldUnknown, Code::ParameterInvalid, Code::AsOfInvalid, Code::HistoryNotRetained]
+);
+problems!(
     PutProblems: [
         Code::Rejected(Rejection::PlanPlacementFixed),
         Code::Rejected(Rejection::PlanCurrencyFixed),
@@ -131,38 +183,87 @@ fn etag(version: u32) -> HeaderValue {
 /// The plan in force
 ///
 /// As JSON with its version, or with `Accept: application/toml` as a plan file. The version is also the
-/// `ETag`.
+/// `ETag`. With `at` the plan that was in force then: this needs no log, but a network knows its newest 1,024
+/// plans alone, and one that was kept by a release before data format 4 those since then (410 before).
 #[utoipa::path(
     get,
     path = "/v1/plan",
     tag = "plan",
+    params(PlanQuery),
     responses(
         (status = 200, description = "The plan in force", headers(("ETag" = String, description = "The version, in quotes"), ("x-lsn" = u64)), content(
             (PlanInForce = "application/json"),
             (String = "application/toml"),
         )),
-        GetProblems,
+        AtProblems,
     ),
 )]
 async fn plan(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
     headers: HeaderMap,
+    Query(query): Query<PlanQuery>,
 ) -> Result<Reply, Problem> {
     caller.may(Action::ReadPlan)?;
     let engine = shared.v1_engine()?;
-    let (plan, version, lsn) =
-        engine.read(|state, _| (Arc::clone(state.plan()), state.plan_version(), state.lsn()));
+    let (known, oldest, lsn) = engine.read(|state, _| {
+        let (versions, lsn) = (state.plan_versions(), state.lsn());
+        (versions.at(query.at.unwrap_or(lsn)).cloned(), versions.list()[0].lsn, lsn)
+    });
+    if query.at.is_some_and(|at| lsn < at) {
+        return Err(HistoryError::Ahead { applied: lsn }.into());
+    }
+    let Some(known) = known else { return Err(HistoryError::BelowRetained { oldest }.into()) };
+    let (version, plan) = (known.version, &known.plan);
     let mut reply = match shared.options.plan_text {
         Some(text) if accepts(&headers, TOML) => {
-            let reply = reply::with_type(StatusCode::OK, TOML, text(&plan));
+            let reply = reply::with_type(StatusCode::OK, TOML, text(plan));
             reply::with_header(reply, X_LSN, HeaderValue::from(lsn))
         }
-        _ => answer(StatusCode::OK, lsn, &PlanInForce { version, plan: PlanDocument::new(&plan) }),
+        _ => answer(
+            StatusCode::OK,
+            lsn,
+            &PlanInForce {
+                version,
+                from_lsn: known.lsn,
+                from_time: from_time(&known),
+                exact: known.is_exact,
+                plan: PlanDocument::new(plan),
+            },
+        ),
     };
     reply.headers_mut().insert(header::ETAG, etag(version));
     reply.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     Ok(reply)
+}
+
+/// The versions of the plan
+///
+/// Every plan that was activated, with the LSN from which it holds: the newest 1,024, and those since the
+/// network is kept in data format 4.
+#[utoipa::path(
+    get,
+    path = "/v1/plan/versions",
+    tag = "plan",
+    responses((status = 200, body = KnownVersions, description = "The versions", headers(("x-lsn" = u64))), GetProblems),
+)]
+async fn plan_versions(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
+    caller.may(Action::ReadPlan)?;
+    let engine = shared.v1_engine()?;
+    let (known, lsn) = engine.read(|state, _| (state.plan_versions().clone(), state.lsn()));
+    let version = |known: &PlanVersion| KnownVersion {
+        version: known.version,
+        name: known.plan.name.to_string(),
+        from_lsn: known.lsn,
+        from_time: from_time(known),
+        exact: known.is_exact,
+    };
+    let versions = known.list().iter().rev().map(version).collect();
+    Ok(answer(StatusCode::OK, lsn, &KnownVersions { versions }))
+}
+
+fn from_time(known: &PlanVersion) -> Option<Time> {
+    (known.lsn != 0).then_some(Time(known.time))
 }
 
 /// Change the plan
@@ -186,11 +287,10 @@ async fn put_plan(
     caller: Caller,
     headers: HeaderMap,
     key: IdempotencyKey,
-    Json(body): Json<PlanDocument>,
+    PlanBody(wanted): PlanBody,
 ) -> Result<Reply, Problem> {
     caller.may(Action::ChangePlan)?;
     let engine = shared.v1_engine()?;
-    let wanted = body.plan()?;
     // Equal plans have the same fingerprint, however their defaults were written.
     let sent = caller.sends(key.for_request(&caller.0.name, "PUT /v1/plan", &PlanDocument::new(&wanted)));
     let command = Command::PutPlan(Box::new(wanted));
@@ -245,8 +345,8 @@ fn rejected(rejection: Rejection, lsn: u64) -> Problem {
     match rejection {
         Rejection::PlanPlacementFixed => problem.with("field", "placement"),
         Rejection::PlanCurrencyFixed => problem.with("field", "currency"),
-        Rejection::PlanRanksRemoved => problem.with("field", "rank"),
-        Rejection::PlanKindsFull => problem.with("field", "bonus"),
+        Rejection::PlanRanksRemoved => problem.with("field", "ladder.live"),
+        Rejection::PlanKindsFull => problem.with("field", "trigger"),
         _ => problem,
     }
 }
@@ -293,12 +393,11 @@ fn match_version(headers: &HeaderMap, version: u32) -> Result<(), Problem> {
 async fn check_plan(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
-    Json(body): Json<PlanDocument>,
+    PlanBody(wanted): PlanBody,
 ) -> Result<Reply, Problem> {
     caller.may(Action::ChangePlan)?;
     let engine = shared.v1_engine()?.clone();
-    let plan = body.plan()?;
-    let (trial, plan) = shared.desk.alone(move || (engine.try_plan(&plan), plan)).await?;
+    let (trial, plan) = shared.desk.alone(move || (engine.try_plan(&wanted), wanted)).await?;
     Ok(answer(StatusCode::OK, trial.lsn, &checked(&trial, &plan)))
 }
 
@@ -309,7 +408,7 @@ fn checked(trial: &PlanTrial, plan: &Plan) -> PlanChecked {
     let counts = trial.before.iter().zip(&trial.after).enumerate();
     let warnings = plan.above_whole().map(|warning| PlanWarning {
         trigger: warning.trigger.into(),
-        basis_points: warning.basis_points,
+        percent: print_percent(warning.basis_points),
         detail: warning.to_string(),
     });
     let change = |(rank, (before, after)): (usize, (&u64, &u64))| RankChange {

@@ -16,7 +16,6 @@ use super::{
     caller::Caller,
     extract::{IdempotencyKey, Json},
     members::{self, Counts, Member},
-    plan_document::RuleName,
     problem::{Code, Problem, problems},
     types::{Role, Status, Time, member_id},
 };
@@ -30,6 +29,7 @@ use crate::{
         context::Shared,
         reply::{self, Reply},
     },
+    plan_document::RuleName,
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {

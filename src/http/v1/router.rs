@@ -12,13 +12,13 @@ use tower::ServiceExt;
 use super::{
     declared::declared,
     known,
-    paths::STREAMED,
     problem::{Code, Problem},
 };
 use crate::http::{
     context::Shared,
     reply::{self, Reply},
-    route_table::RouteIndex,
+    route_table::Work,
+    routing::Found,
 };
 
 /// The routes, with the check that runs before each of them. Cheap to clone.
@@ -33,24 +33,19 @@ impl Routes {
         )
     }
 
-    /// Answers a request, and returns which route did, for metrics; `None` where the path or its method is
-    /// unknown.
+    /// Answers a request for the route that was found; `None` where the path or its method is unknown.
     ///
     /// The check is not a layer of the router: that costs each request a few boxes.
-    pub async fn answer(&self, request: Request<Body>) -> (Reply, Option<RouteIndex>) {
-        let Some(position) = known::find(request.method(), request.uri().path()) else {
-            return (self.routed(request).await, None);
-        };
-        let route = RouteIndex::of_v1(position, request.method());
-        let reply = match known::operations()[position].check(&request) {
+    pub async fn answer(&self, request: Request<Body>, found: Option<Found>) -> Reply {
+        let Some(Found { route, position }) = found else { return self.routed(request).await };
+        match known::inputs()[position].check(&request) {
             Ok(()) => self.routed(request).await,
             // A stream's body is not read.
-            Err(problem) if request.uri().path() == STREAMED => {
+            Err(problem) if route.work == Work::StreamedBody => {
                 reply::with_header(problem.into(), header::CONNECTION, HeaderValue::from_static("close"))
             }
             Err(problem) => problem.into(),
-        };
-        (reply, Some(route))
+        }
     }
 
     async fn routed(&self, request: Request<Body>) -> Reply {

@@ -4,37 +4,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+pub use crate::plan_document::TreeName;
 use crate::{
-    engine::{EntryStatus, MemberId, MemberIx, Money, Plan, State, Timestamp, Tree},
+    engine::{EntryStatus, MemberId, MemberIx, Money, Plan, State, Timestamp},
     time_text::{self, TimeFault},
 };
-
-/// Which genealogy.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum TreeName {
-    #[default]
-    Placement,
-    Sponsor,
-}
-
-impl From<TreeName> for Tree {
-    fn from(name: TreeName) -> Self {
-        match name {
-            TreeName::Placement => Tree::Placement,
-            TreeName::Sponsor => Tree::Sponsor,
-        }
-    }
-}
-
-impl TreeName {
-    pub fn name(self) -> &'static str {
-        match self {
-            TreeName::Placement => "placement",
-            TreeName::Sponsor => "sponsor",
-        }
-    }
-}
 
 /// `tree` of a query that has nothing else.
 #[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]

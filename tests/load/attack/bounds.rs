@@ -1,7 +1,12 @@
 //! Connections and responses that try to exhaust resources: idle ones, busy ones, readers that request
 //! anything and read nothing, and clients with expensive queries.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{ErrorKind, Write},
+    net::{SocketAddr, TcpStream},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
@@ -17,6 +22,9 @@ const BYTES_PER_CONNECTION: u64 = 64 << 10;
 const HELD_BYTES_BEYOND: u64 = 64 << 20;
 /// Allowed growth for other reasons: allocator, threads.
 const SLACK_BYTES: u64 = 24 << 20;
+/// Connections of a crowd that connects again and again, and probes sent meanwhile.
+const CROWD: usize = 600;
+const PROBES: usize = 50;
 /// Members, kept few so that a page of a thousand is small.
 const MEMBERS: u64 = 3_000;
 
@@ -42,8 +50,7 @@ fn recruit(server: &Server, members: u64) {
         lines.len()
     );
     let mut sender = client.sender();
-    let sending =
-        std::thread::spawn(move || std::io::Write::write_all(&mut sender, (head + &lines).as_bytes()));
+    let sending = std::thread::spawn(move || sender.write_all((head + &lines).as_bytes()));
     assert_eq!(client.read_reply(false).expect("an answer").status, 200);
     sending.join().expect("it ends in peace").expect("all was taken");
 }
@@ -219,6 +226,58 @@ fn when_all_connections_are_busy_operators_still_get_answers() {
     assert_eq!(operator.request("GET", "/v1/stats", &[], b"").status, 200);
     assert_eq!(operator.request("POST", "/v1/snapshots", &[], b"").status, 200);
     drop(busy);
+}
+
+/// Keeps this many connections with unfinished requests, and replaces each that the server ends, until told to
+/// stop. Counts the connections.
+fn reconnecting_crowd(address: SocketAddr, count: usize, connected: &AtomicUsize, stop: &AtomicBool) {
+    let begun = || {
+        let mut stream = TcpStream::connect(address).ok()?;
+        stream.set_nonblocking(true).ok()?;
+        let head = b"POST /user/register HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 50\r\n\r\n{";
+        stream.write_all(head).ok().map(|()| stream)
+    };
+    let is_waiting = |stream: &TcpStream| {
+        let mut answer = [0];
+        matches!(stream.peek(&mut answer), Err(error) if error.kind() == ErrorKind::WouldBlock)
+    };
+    let mut streams: Vec<Option<TcpStream>> = (0..count).map(|_| None).collect();
+    while !stop.load(Ordering::Relaxed) {
+        for stream in &mut streams {
+            if !stream.as_ref().is_some_and(is_waiting) {
+                *stream = begun();
+                connected.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn probes_are_answered_while_a_crowd_connects_again_and_again() {
+    let _turn = turn();
+    let (server, _directory) = started(&["--connections-max", "64"]);
+    let (address, connected, stop) = (server.address, AtomicUsize::new(0), AtomicBool::new(false));
+    let answered = std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| reconnecting_crowd(address, CROWD / 4, &connected, &stop));
+        }
+        let begin = Instant::now();
+        while connected.load(Ordering::Relaxed) < 2 * CROWD && begin.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let is_answered = |_: &usize| {
+            let mut client = Client::connect(address);
+            client.try_request("GET", "/livez", &[], b"").is_ok_and(|reply| reply.status == 200)
+        };
+        let answered = (0..PROBES).filter(is_answered).count();
+        stop.store(true, Ordering::Relaxed);
+        answered
+    });
+    let connected = connected.into_inner();
+    proof::summary(&format!("reconnecting_crowd: connected={connected} probes={PROBES} answered={answered}"));
+    assert!(2 * CROWD <= connected, "there was no crowd");
+    assert_eq!(answered, PROBES);
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl World {
         let result = engine.snapshot(&mut |writing, step| {
             let is_copying = step == SnapshotStep::Copy;
             if self.chance.percent(if is_copying { COPY_PERCENT } else { 40 }) {
-                let groups = self.tally.groups;
+                let (groups, lsn) = (self.tally.groups, writing.engine().read(|state, _| state.lsn()));
                 self.submit_some(writing, &mut queued);
                 self.turn(writing, &mut queued);
                 let groups = self.tally.groups - groups;
@@ -60,6 +60,7 @@ impl World {
                     self.tally.copying += groups;
                     // A plan change may drop the view, which is then restarted here.
                     self.remember_digest(writing.engine());
+                    self.check_view(writing.engine(), lsn);
                 } else {
                     self.tally.between += groups;
                 }
@@ -89,6 +90,16 @@ impl World {
         // The log that its predecessors needed is retired.
         self.turn(engine.writing(), &mut queued);
         self.compare(engine.engine());
+    }
+
+    /// A view of a later moment than `after`, made while that of a snapshot is being copied.
+    fn check_view(&self, engine: &Engine, after: u64) {
+        if engine.read(|state, _| state.lsn()) == after {
+            // It would be shared, and this thread would wait for itself.
+            return;
+        }
+        let view = engine.frozen_view();
+        assert_eq!(state_digest(&view), self.digests[&view.lsn()], "a view beside that of a snapshot");
     }
 
     /// D5: retries get the same response.

@@ -9,7 +9,7 @@ use upline::core::{
     network_digest,
     plan::{PlacementRule, Plan},
     recomputed_ranks,
-    state::{CopyProgress, FrozenCopy, Verdict},
+    state::{CopyProgress, FrozenCopy, Parts, Verdict, ViewId},
     state_digest,
     types::{Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Role, Timestamp, Tree},
 };
@@ -40,7 +40,8 @@ pub struct Pair {
     naive: Naive,
     /// Restored from an image of `real` midway; applies everything that `real` does from then on.
     twin: Option<Real>,
-    frozen: Option<Frozen>,
+    /// Views of different moments.
+    frozen: Vec<Frozen>,
     /// Commands and their outcomes; repeats count as refused.
     log: Vec<(Stamped, Outcome)>,
     plan: Plan,
@@ -53,7 +54,12 @@ pub struct Pair {
     pace: Pace,
 }
 
+/// Views frozen at once, at most.
+const VIEWS_MAX: usize = 4;
+
 struct Frozen {
+    view: ViewId,
+    parts: Parts,
     copy: FrozenCopy,
     digest: Digest,
     picture: Picture,
@@ -71,7 +77,7 @@ impl Pair {
             real: Real::new(plan.clone()),
             naive: Naive::new(plan.clone()),
             twin: None,
-            frozen: None,
+            frozen: Vec::new(),
             log: Vec::new(),
             plan,
             chance,
@@ -116,7 +122,9 @@ impl Pair {
             Outcome::Rejected(Rejection::KeyReused)
         };
         self.log.push((stamped, done));
-        self.go_on_copying(&picture);
+        if !self.begins_view(&picture) {
+            self.go_on_copying(&picture);
+        }
         if self.chance.below(self.pace.walks) == 0 {
             self.check_walks(&picture);
         }
@@ -131,7 +139,7 @@ impl Pair {
         let picture = self.naive.picture();
         self.check_walks(&picture);
         self.check_whole(&picture);
-        while self.frozen.is_some() {
+        while !self.frozen.is_empty() {
             self.go_on_copying(&picture);
         }
         let mut again = Real::new(self.plan.clone());
@@ -182,36 +190,51 @@ impl Pair {
         }
     }
 
-    /// Occasionally freezes a view and copies it in parts while the network continues; it must then match the
-    /// state at the freeze.
+    /// Occasionally freezes a view.
+    fn begins_view(&mut self, picture: &Picture) -> bool {
+        let begins = self.frozen.len() < VIEWS_MAX && self.chance.below(self.pace.freeze) == 0;
+        if begins {
+            let parts = if self.chance.percent(70) { Parts::ALL } else { Parts::RANKED };
+            let view = self.real.state.freeze(parts).expect("few views");
+            let digest = state_digest(&self.real.state);
+            self.frozen.push(Frozen {
+                view,
+                parts,
+                copy: FrozenCopy::default(),
+                digest,
+                picture: picture.clone(),
+            });
+        }
+        begins
+    }
+
+    /// Copies the views in parts while the network continues; each must then match the state at its freeze.
     fn go_on_copying(&mut self, picture: &Picture) {
-        let Some(frozen) = &mut self.frozen else {
-            if self.chance.below(self.pace.freeze) == 0 {
-                self.real.state.freeze();
-                let digest = state_digest(&self.real.state);
-                self.frozen = Some(Frozen { copy: FrozenCopy::default(), digest, picture: picture.clone() });
-            }
-            return;
-        };
-        if self.chance.percent(40) {
+        if self.frozen.is_empty() || self.chance.percent(40) {
             return;
         }
-        match self.real.state.copy_frozen(&mut frozen.copy) {
+        let at = usize::try_from(self.chance.below(self.frozen.len() as u64)).expect("few views");
+        let frozen = &mut self.frozen[at];
+        let progress = self.real.state.copy_frozen(frozen.view, &mut frozen.copy);
+        if progress == CopyProgress::More {
             // The original must not be needed any more.
-            CopyProgress::More => return drop(self.real.state.release()),
-            CopyProgress::Complete => drop(self.real.state.thaw()),
-            CopyProgress::Lost => {
-                assert_ne!(
-                    frozen.picture.plan_version, picture.plan_version,
-                    "a view is lost by a plan change alone"
-                );
-                drop(self.real.state.thaw());
-                self.frozen = None;
-                return;
-            }
+            return drop(self.real.state.release(frozen.view));
         }
-        let frozen = self.frozen.take().expect("it was there above");
+        let frozen = self.frozen.swap_remove(at);
+        drop(self.real.state.thaw(frozen.view));
+        if progress == CopyProgress::Lost {
+            assert_ne!(
+                frozen.picture.plan_version, picture.plan_version,
+                "a view is lost by a plan change alone"
+            );
+            return;
+        }
         let state = frozen.copy.into_state();
+        if frozen.parts != Parts::ALL {
+            let ranks: Vec<u16> = frozen.picture.members.iter().map(|member| member.paid_as).collect();
+            assert_eq!(recomputed_ranks(&state), ranks, "ranks of a view of what they follow from");
+            return;
+        }
         assert_eq!(state_digest(&state), frozen.digest, "digest of the frozen view");
         let view = Real { state, directory: self.real.directory.clone() };
         if let Some(difference) = view.picture().difference(&frozen.picture) {

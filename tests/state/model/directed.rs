@@ -13,7 +13,7 @@ use upline::core::{
     network_digest,
     plan::PlacementRule,
     recomputed_ranks,
-    state::{CopyProgress, FrozenCopy},
+    state::{CopyProgress, FrozenCopy, Parts},
     state_digest,
     types::{
         Code, EntryStatus, KINDS_MAX, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree,
@@ -214,14 +214,14 @@ fn a_chain_of_a_million_needs_no_stack() {
         for number in 0..LENGTH {
             network.join(number.checked_sub(1));
             if number == LENGTH / 2 {
-                frozen = Some((network.real.state.lsn(), state_digest(&network.real.state)));
-                network.real.state.freeze();
+                let view = network.real.state.freeze(Parts::ALL).expect("the only view");
+                frozen = Some((view, network.real.state.lsn(), state_digest(&network.real.state)));
             }
         }
-        let (lsn, digest) = frozen.expect("frozen half way");
+        let (view, lsn, digest) = frozen.expect("frozen half way");
         let mut copy = FrozenCopy::default();
-        while network.real.state.copy_frozen(&mut copy) == CopyProgress::More {}
-        drop(network.real.state.thaw());
+        while network.real.state.copy_frozen(view, &mut copy) == CopyProgress::More {}
+        drop(network.real.state.thaw(view));
         let half = copy.into_state();
         assert_eq!((half.lsn(), state_digest(&half)), (lsn, digest));
 

@@ -8,7 +8,7 @@
 use upline::core::{
     Need, Preparation, audit,
     command::{Command, Outcome, Stamped},
-    state::{CopyProgress, FrozenCopy},
+    state::{CopyProgress, FrozenCopy, ViewId},
     state_digest,
     types::{MemberIx, Role, Timestamp, Tree},
 };
@@ -36,7 +36,7 @@ struct Ahead {
 
 #[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Stage {
-    Copying(FrozenCopy, Command),
+    Copying(ViewId, FrozenCopy, Command),
     CatchingUp(Preparation),
 }
 
@@ -68,11 +68,11 @@ fn a_preparation_for_one_admin_is_of_no_use_to_another() {
     for signup in Signups::new(Shape::Chain, 60, 1).batch() {
         real.apply(&signup);
     }
-    let mut preparation = Preparation::of_admin(&real.state, MemberIx(5));
-    while !preparation.advance(&real.state, 3) {}
-    preparation.complete(&real.state);
     let (lsn, command) =
         (real.state.lsn() + 1, |member| Command::SetRole { member: member_id(1, member), role: Role::Admin });
+    let mut preparation = Preparation::on_network(&real.state, &real.directory, &command(5)).unwrap();
+    while !preparation.advance(&real.state, 3) {}
+    preparation.complete(&real.state);
     assert!(preparation.is_good_for(&real.state, &real.directory, &command(5)));
     assert!(!preparation.is_good_for(&real.state, &real.directory, &command(1)));
     let stamped =
@@ -81,6 +81,35 @@ fn a_preparation_for_one_admin_is_of_no_use_to_another() {
     assert_eq!(audit(&real.state, 3), Vec::<String>::new());
     // A chain of 60: 58 below it, 43 of them beyond the fifteenth level.
     assert_eq!(real.state.deep_levels_of(Tree::Placement, MemberIx(1)).map(<[u32]>::len), Some(43));
+}
+
+/// A result is of one command and of what its computation read, which for an admin is the whole network.
+#[test]
+fn a_result_computed_ahead_is_good_while_nothing_that_it_read_changed() {
+    let mut real = Real::new(upline::plan_file::default_plan());
+    let signups = Signups::new(Shape::Chain, 60, 1).batch();
+    for signup in &signups[..59] {
+        real.apply(signup);
+    }
+    let command = Command::SetRole { member: member_id(1, 3), role: Role::Admin };
+    let mut preparation = Preparation::on_network(&real.state, &real.directory, &command).unwrap();
+    let is_good = |real: &Real, preparation: &Preparation, command: &Command| {
+        preparation.is_good_for(&real.state, &real.directory, command)
+    };
+    preparation.complete(&real.state);
+    assert!(!is_good(&real, &preparation, &command), "it has not caught up");
+    while !preparation.advance(&real.state, 3) {}
+    preparation.complete(&real.state);
+    assert!(is_good(&real, &preparation, &command));
+    real.apply(&signups[59]);
+    assert!(!is_good(&real, &preparation, &command), "a member joined");
+    while !preparation.advance(&real.state, 3) {}
+    preparation.complete(&real.state);
+    assert!(is_good(&real, &preparation, &command));
+    assert!(!is_good(&real, &preparation, &Command::SetRole { member: member_id(1, 4), role: Role::Admin }));
+    let back = Command::SetRole { member: member_id(1, 3), role: Role::Member };
+    assert!(!is_good(&real, &preparation, &back) && !Preparation::is_possible(&back));
+    assert!(Preparation::on_network(&real.state, &real.directory, &Command::PayAll).is_none());
 }
 
 fn run(seed: u64, Scenario { plan, steps }: Scenario, used: &mut Used) {
@@ -131,11 +160,13 @@ fn begin(real: &mut Real, chance: &mut Chance, steps: &[Step], at: usize) -> Opt
         .find(|due| real.state.preparation_for(&real.directory, &steps[*due].command, 0).is_some())?;
     let began_with = real.state.len();
     let stage = match real.state.preparation_for(&real.directory, &steps[due].command, 0)? {
-        Need::Plan => {
-            real.state.freeze();
-            Stage::Copying(FrozenCopy::default(), steps[due].command.clone())
+        Need::Copy(parts) => {
+            let view = real.state.freeze(parts).expect("the only view");
+            Stage::Copying(view, FrozenCopy::default(), steps[due].command.clone())
         }
-        Need::Admin(member) => Stage::CatchingUp(Preparation::of_admin(&real.state, member)),
+        Need::Network => {
+            Stage::CatchingUp(Preparation::on_network(&real.state, &real.directory, &steps[due].command)?)
+        }
     };
     Some(Ahead { due, began_with, stage })
 }
@@ -143,15 +174,14 @@ fn begin(real: &mut Real, chance: &mut Chance, steps: &[Step], at: usize) -> Opt
 /// Runs the next piece of a preparation.
 fn go_on(real: &mut Real, chance: &mut Chance, mut ahead: Ahead) -> Option<Ahead> {
     ahead.stage = match ahead.stage {
-        Stage::Copying(mut copy, command) => match real.state.copy_frozen_for_plan(&mut copy) {
-            CopyProgress::More => Stage::Copying(copy, command),
+        Stage::Copying(view, mut copy, command) => match real.state.copy_frozen(view, &mut copy) {
+            CopyProgress::More => Stage::Copying(view, copy, command),
             CopyProgress::Complete => {
-                drop(real.state.thaw());
-                let Command::PutPlan(plan) = command else { panic!("a copy is made for a plan") };
-                Stage::CatchingUp(Preparation::of_plan(copy.into_state(), &plan)?)
+                drop(real.state.thaw(view));
+                Stage::CatchingUp(Preparation::on_copy(copy.into_state(), &command)?)
             }
             CopyProgress::Lost => {
-                drop(real.state.thaw());
+                drop(real.state.thaw(view));
                 return None;
             }
         },
@@ -165,11 +195,14 @@ fn go_on(real: &mut Real, chance: &mut Chance, mut ahead: Ahead) -> Option<Ahead
 
 /// Finishes the preparation and applies any command with it.
 fn apply(real: &mut Real, stamped: &Stamped, ahead: Ahead, used: &mut Used) -> Outcome {
-    let Stage::CatchingUp(mut preparation) = ahead.stage else {
-        // Too late: the command comes first, and drops the view if it must.
-        let outcome = real.state.apply(&mut real.directory, stamped).outcome;
-        drop(real.state.thaw());
-        return outcome;
+    let mut preparation = match ahead.stage {
+        Stage::CatchingUp(preparation) => preparation,
+        Stage::Copying(view, ..) => {
+            // Too late: the command comes first, and drops the view if it must.
+            let outcome = real.state.apply(&mut real.directory, stamped).outcome;
+            drop(real.state.thaw(view));
+            return outcome;
+        }
     };
     while !preparation.advance(&real.state, 3) {}
     preparation.complete(&real.state);

@@ -29,6 +29,7 @@ use crate::{
         auth::{Gate, Principal},
         context::Shared,
         reply::Reply,
+        routing,
     },
     metrics::Metrics,
 };
@@ -195,8 +196,10 @@ impl Network {
     /// An answer whose body has not been read.
     pub async fn begin(&self, principal: Principal, path: &str, accept: &str) -> Reply {
         let mut request = Request::builder().uri(path).header("accept", accept).body(Body::empty()).unwrap();
-        request.extensions_mut().insert(principal);
-        self.routes.answer(request).await.0
+        let found = routing::find(request.method(), request.uri().path());
+        let asked = found.and_then(|found| found.route.access.asked());
+        request.extensions_mut().insert(principal.asked_for(asked));
+        self.routes.answer(request, found).await
     }
 
     /// Asks as a principal.

@@ -7,11 +7,11 @@
 //! number of rows from outsiders; it is not cryptography, and knowing a row id authorizes nothing.
 //!
 //! Imported rows may carry the ids that other systems know them by; those are in the state
-//! (`core/ledger/row_ids.rs`) and take precedence. An id that this instance computes cannot be imported.
+//! (`ledger/row_ids.rs`) and take precedence. An id that this instance computes cannot be imported.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-pub use crate::core::RowKind;
+use super::row_kind::RowKind;
 
 /// Bits of one Feistel half.
 const HALF_BITS: u32 = 61;
@@ -48,8 +48,8 @@ impl RowIds {
 
     /// What the UUID names, or `None` if this instance did not make it (up to one chance in 2^57). The index
     /// may be beyond the rows that exist. O(1).
-    pub fn decode(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
-        let shuffled = from_uuid(uuid)?;
+    pub fn decode(&self, id: [u8; 16]) -> Option<(RowKind, u64)> {
+        let shuffled = from_uuid(id)?;
         let mut left = half(shuffled >> HALF_BITS);
         let mut right = half(shuffled);
         for round in (0..ROUNDS).rev() {
@@ -84,8 +84,8 @@ fn into_uuid(value: u128) -> [u8; 16] {
     (high << 80 | 0x4 << 76 | middle << 64 | 0b10 << 62 | low).to_be_bytes()
 }
 
-fn from_uuid(uuid: [u8; 16]) -> Option<u128> {
-    let bits = u128::from_be_bytes(uuid);
+fn from_uuid(id: [u8; 16]) -> Option<u128> {
+    let bits = u128::from_be_bytes(id);
     let is_ours = bits >> 76 & 0xf == 0x4 && bits >> 62 & 0b11 == 0b10;
     is_ours.then(|| (bits >> 80) << 74 | (bits >> 64 & mask(12)) << 62 | bits & mask(62))
 }

@@ -1,0 +1,152 @@
+//! Which plan was in force when: known without the log.
+
+use std::sync::Arc;
+
+use crate::core::{plan::Plan, words::types::Timestamp};
+
+/// Versions that a state knows: the newest ones. Older ones are in the log alone.
+pub const PLAN_VERSIONS_MAX: usize = 1_024;
+
+/// A plan that was activated.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlanVersion {
+    /// Counted from 1, the plan that the network began with.
+    pub version: u32,
+    /// LSN of the command that activated it: it is in force from the state right after that command on. 0 for
+    /// version 1, which no command activated.
+    pub lsn: u64,
+    /// Log time of that command; 0 for version 1.
+    pub time: Timestamp,
+    /// False for the oldest version known to a state that came from a snapshot of a format before 4, unless
+    /// it is version 1: it was activated at `lsn`, the snapshot's, or before.
+    pub is_exact: bool,
+    pub plan: Arc<Plan>,
+}
+
+/// The versions known to a state: without a gap, the last one in force. Shared by frozen copies.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlanVersions(Arc<Vec<PlanVersion>>);
+
+impl PlanVersions {
+    /// The versions of a network that begins with `plan`.
+    pub(in crate::core) fn new(plan: Arc<Plan>) -> Self {
+        let first = PlanVersion { version: 1, lsn: 0, time: Timestamp(0), is_exact: true, plan };
+        Self(Arc::new(vec![first]))
+    }
+
+    /// What is known where only the plan in force at `lsn` was kept.
+    pub fn of_one(version: u32, plan: Plan, lsn: u64, time: Timestamp) -> Self {
+        let plan = Arc::new(plan);
+        if version == 1 {
+            return Self::new(plan);
+        }
+        Self(Arc::new(vec![PlanVersion { version, lsn, time, is_exact: false, plan }]))
+    }
+
+    /// The versions of an image at `lsn`.
+    ///
+    /// # Errors
+    /// Why they cannot be the versions of a state.
+    pub fn of_list(versions: Vec<PlanVersion>, lsn: u64) -> Result<Self, String> {
+        let wrong =
+            |version: &PlanVersion, what: &str| Err(format!("plan version {}: {what}", version.version));
+        if !(1..=PLAN_VERSIONS_MAX).contains(&versions.len()) {
+            return Err(format!("{} plan versions", versions.len()));
+        }
+        for (position, version) in versions.iter().enumerate() {
+            let is_first_ever = version.version == 1;
+            let is_in_order = match position.checked_sub(1).map(|before| &versions[before]) {
+                Some(before) => {
+                    before.version.checked_add(1) == Some(version.version)
+                        && before.lsn < version.lsn
+                        && before.time <= version.time
+                        && version.is_exact
+                }
+                None => version.version != 0 && (!is_first_ever || version.is_exact),
+            };
+            if !is_in_order || version.lsn > lsn || is_first_ever != (version.lsn == 0) {
+                return wrong(version, "out of order");
+            }
+            if version.plan.validate().is_err() {
+                return wrong(version, "not a valid plan");
+            }
+        }
+        Ok(Self(Arc::new(versions)))
+    }
+
+    /// Adds the version that a command activates. O(1) unless a frozen copy shares the list; O(versions)
+    /// then, and when the oldest is dropped.
+    pub(in crate::core) fn push(&mut self, version: PlanVersion) {
+        let versions = Arc::make_mut(&mut self.0);
+        if PLAN_VERSIONS_MAX <= versions.len() {
+            versions.remove(0);
+        }
+        versions.push(version);
+    }
+
+    /// All that are known, oldest first; never empty.
+    pub fn list(&self) -> &[PlanVersion] {
+        &self.0
+    }
+
+    /// The version in force right after the command `lsn`. `None` before the oldest known. O(log versions).
+    pub fn at(&self, lsn: u64) -> Option<&PlanVersion> {
+        let after = self.0.partition_point(|version| version.lsn <= lsn);
+        self.0.get(after.checked_sub(1)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(version: u32, lsn: u64) -> PlanVersion {
+        let plan = Arc::new(crate::plan_file::default_plan());
+        PlanVersion { version, lsn, time: Timestamp(lsn.cast_signed()), is_exact: true, plan }
+    }
+
+    #[test]
+    fn the_version_of_an_lsn_is_the_last_one_activated_by_then() {
+        let mut versions = PlanVersions::new(Arc::new(crate::plan_file::default_plan()));
+        versions.push(version(2, 5));
+        versions.push(version(3, 9));
+        let found: Vec<u32> = [0, 4, 5, 8, 9, 100].map(|lsn| versions.at(lsn).unwrap().version).to_vec();
+        assert_eq!(found, [1, 1, 2, 2, 3, 3]);
+        let one = PlanVersions::of_one(7, crate::plan_file::default_plan(), 20, Timestamp(3));
+        assert_eq!((one.at(19), one.at(20).map(|version| version.is_exact)), (None, Some(false)));
+    }
+
+    #[test]
+    fn the_oldest_versions_are_dropped() {
+        let mut versions = PlanVersions::new(Arc::new(crate::plan_file::default_plan()));
+        let all = PLAN_VERSIONS_MAX as u64 + 10;
+        (2..=all).for_each(|at| versions.push(version(u32::try_from(at).unwrap(), at)));
+        assert_eq!((versions.list().len(), versions.list()[0].version), (PLAN_VERSIONS_MAX, 11));
+        assert_eq!((versions.at(10), versions.at(11).map(|found| found.version)), (None, Some(11)));
+        assert_eq!(PlanVersions::of_list(versions.list().to_vec(), all).as_ref(), Ok(&versions));
+    }
+
+    #[test]
+    fn impossible_lists_are_refused() {
+        let first = || version(1, 0);
+        let inexact = |number, lsn| PlanVersion { is_exact: false, ..version(number, lsn) };
+        // versions, whether they can be those of a state at LSN 10
+        let table = [
+            (vec![first()], true),
+            (vec![first(), version(2, 10)], true),
+            (vec![inexact(4, 8), version(5, 9)], true),
+            (vec![version(4, 8)], true),
+            (vec![], false),
+            (vec![first(), version(3, 4)], false),
+            (vec![first(), version(2, 11)], false),
+            (vec![first(), version(2, 0)], false),
+            (vec![version(1, 3)], false),
+            (vec![version(0, 3)], false),
+            (vec![first(), inexact(2, 4)], false),
+            (vec![version(2, 4), version(3, 4)], false),
+        ];
+        for (versions, good) in table {
+            assert_eq!(PlanVersions::of_list(versions.clone(), 10).is_ok(), good, "{versions:?}");
+        }
+    }
+}

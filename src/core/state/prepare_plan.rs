@@ -1,0 +1,128 @@
+//! The preparation of a plan change: a shadow of the network under the new plan.
+//!
+//! A *shadow* is a copy of a frozen view, without what ranks do not follow from, to which the new plan was
+//! applied. It then adds each later member as the network did: at the same place, with the same counting, but
+//! rated by the new plan. Nothing else that happens to a network changes counts; besides counts only roles
+//! affect ranks, and these are compared.
+
+use crate::core::{
+    network::{members::Ranks, rank},
+    plan::Plan,
+    state::{
+        ahead::{Ahead, ResultId},
+        part::{Part, Parts},
+        parts::State,
+    },
+    store::freeing::Freeing,
+    words::types::{MemberIx, Role, Tree},
+};
+
+/// The columns that replace those of the network.
+const REPLACED: Parts = Parts::of(&[Part::Members, Part::Placement, Part::Sponsors, Part::Admins]);
+
+/// The network under another plan.
+pub(in crate::core) struct Shadow(State);
+
+/// Identifies the result of activating `plan` as the next command.
+pub(in crate::core) fn result(state: &State, plan: &Plan) -> ResultId {
+    // This text has all fields of a plan, and never leaves the process.
+    ResultId::of_network("plan", format!("{plan:?}").as_bytes(), state)
+}
+
+impl Shadow {
+    /// The parts of a frozen view that it is made of.
+    pub const READS: Parts = Parts::RANKED;
+
+    /// Applies `plan` to a copy. `None` if the plan would be refused, or might be later: an empty network
+    /// accepts a plan whose placement it refuses once a member exists.
+    pub fn new(mut copy: State, plan: &Plan) -> Option<Self> {
+        if copy.is_empty() {
+            return None;
+        }
+        copy.put_plan_computed(plan).ok()?;
+        Some(Self(copy))
+    }
+
+    /// Exchanges columns with the network, which it equals but for the plan. What it got goes to `replaced`.
+    /// O(1), plus the pages of frozen views.
+    pub fn swap_into(mut self: Box<Self>, state: &mut State, replaced: &mut Freeing) {
+        let Self(shadow) = &mut *self;
+        debug_assert_eq!(shadow.len(), state.len());
+        state.lose_views(REPLACED, replaced);
+        std::mem::swap(&mut state.placement, &mut shadow.placement);
+        std::mem::swap(&mut state.sponsors, &mut shadow.sponsors);
+        state.members.swap_ranks(&mut shadow.members);
+        std::mem::swap(&mut *state.admins, &mut *shadow.admins);
+        std::mem::swap(&mut state.scalars.rank_distribution, &mut shadow.scalars.rank_distribution);
+        replaced.push(self);
+    }
+}
+
+impl Ahead for Shadow {
+    fn id(&self, state: &State) -> ResultId {
+        result(state, &self.0.scalars.plan)
+    }
+
+    fn advance(&mut self, state: &State, steps: usize) -> bool {
+        self.0.follow(state, steps)
+    }
+
+    /// Copies the best-ever ranks, which are history and cannot be computed, from the network. Stale when
+    /// another plan came between. O(members).
+    fn complete(&mut self, state: &State) -> bool {
+        let Self(shadow) = self;
+        if shadow.scalars.plan_version != state.scalars.plan_version + 1 {
+            return false;
+        }
+        shadow.members.take_lifetimes(&state.members);
+        true
+    }
+}
+
+impl State {
+    /// Adds to a shadow the members that joined `network` since, at most `steps`, then its admins. Returns
+    /// whether the two now agree.
+    fn follow(&mut self, network: &State, steps: usize) -> bool {
+        for _ in 0..steps {
+            if self.len() == network.len() {
+                break;
+            }
+            self.take_in(network, MemberIx(self.len()));
+        }
+        if self.len() != network.len() {
+            return false;
+        }
+        let differing = |one: &State, other: &State| -> Vec<MemberIx> {
+            one.admins.keys().copied().filter(|admin| !other.admins.contains_key(admin)).collect()
+        };
+        for (members, role) in
+            [(differing(self, network), Role::Member), (differing(network, self), Role::Admin)]
+        {
+            members.into_iter().for_each(|member| self.change_role(member, role, None));
+        }
+        true
+    }
+
+    /// Like a registration that pays nothing, at the member's place in the network.
+    fn take_in(&mut self, network: &State, member: MemberIx) {
+        let first = rank::first_rank(&self.scalars.plan.ranks);
+        let members = &network.members;
+        self.enter(
+            members.flags(member),
+            *members.id(member),
+            members.joined_at(member),
+            Ranks { paid_as: first, lifetime: first },
+        );
+        let place = network.placement.link(member);
+        let spot = MemberIx::from_column(place.parent).map(|parent| (parent, place.slot));
+        let sponsor = MemberIx::from_column(network.tree(Tree::Sponsor).link(member).parent);
+        let mut reached = self.attach(member, sponsor, spot);
+        if members.role(member) == Role::Admin {
+            self.admins.insert(member, [Vec::new(), Vec::new()]);
+        }
+        self.count_for_admins(member, &mut reached);
+        for receiver in reached {
+            self.rerate(receiver);
+        }
+    }
+}

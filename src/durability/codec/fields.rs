@@ -1,0 +1,151 @@
+//! Fields of a record: values that follow one another.
+
+use super::{
+    bytes::{Reader, put_text},
+    error::{DecodeError, EncodeError},
+    plan::{decode_plan, encode_plan},
+};
+use crate::core::{
+    command::EntryChange,
+    plan::{PlacementRule, Plan},
+    types::{Code, EntryStatus, MemberId, Money, Reason, Reference, Role, Status, Timestamp},
+};
+
+/// Version of records of formats 1 and 2 that carry nothing over.
+pub(super) const RECORD_V1: u16 = 1;
+/// Version of registrations and imported entries of format 2 that carry something over: the fields of version
+/// 1, followed by that. Those that carry nothing over are of version 1, so that each command has one form.
+pub(super) const RECORD_V2: u16 = 2;
+/// Version of all records of format 3: the actor precedes the fields, and carried-over values are always
+/// included. Commands without an actor come from a log of an older format, and keep their form: older
+/// releases can read that log as long as nothing of format 3 is in it.
+pub(super) const RECORD_V3: u16 = 3;
+/// Version of all records of format 4: the fields of version 3, with more states of an imported entry and one
+/// more kind. It tells commands that are replayed under the rules of format 4 from those before.
+pub(super) const RECORD_V4: u16 = 4;
+
+/// A value with one form in records of a version.
+pub(super) trait Field: Sized {
+    /// Appends it to a record.
+    fn put(&self, version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+
+    /// Takes it off the front of a record.
+    fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError>;
+}
+
+/// Fields of a fixed size: how their bytes are put, and how they are taken.
+macro_rules! plain {
+    ($($type:ty: |$value:ident, $out:ident| $put:expr, |$body:ident| $take:expr;)+) => {
+        $(
+            impl Field for $type {
+                fn put(&self, _version: u16, $out: &mut Vec<u8>) -> Result<(), EncodeError> {
+                    let $value = self;
+                    $put;
+                    Ok(())
+                }
+
+                fn take($body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
+                    $take
+                }
+            }
+        )+
+    };
+}
+plain! {
+    bool: |value, out| out.push(u8::from(*value)), |body| body.flag();
+    u16: |value, out| out.extend_from_slice(&value.to_le_bytes()), |body| body.u16();
+    u32: |value, out| out.extend_from_slice(&value.to_le_bytes()), |body| body.u32();
+    u64: |value, out| out.extend_from_slice(&value.to_le_bytes()), |body| body.u64();
+    [u8; 16]: |value, out| out.extend_from_slice(value), |body| body.array();
+    MemberId: |value, out| out.extend_from_slice(&value.0), |body| Ok(MemberId(body.array()?));
+    Money: |value, out| out.extend_from_slice(&value.0.to_le_bytes()), |body| Ok(Money(body.i64()?));
+    Timestamp: |value, out| out.extend_from_slice(&value.0.to_le_bytes()), |body| Ok(Timestamp(body.i64()?));
+    Status: |value, out| out.push(*value as u8), |body| body.code(Status::from_code, "an unknown status");
+    Role: |value, out| out.push(*value as u8), |body| body.code(Role::from_code, "an unknown role");
+    EntryChange: |value, out| out.push(*value as u8),
+        |body| body.code(EntryChange::from_code, "an unknown change of an entry");
+    PlacementRule: |value, out| out.push(*value as u8),
+        |body| body.code(PlacementRule::from_code, "an unknown placement rule");
+}
+
+/// Held and void came with version 4.
+impl Field for EntryStatus {
+    fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        out.push(*self as u8);
+        Ok(())
+    }
+
+    fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError> {
+        let status_of = |code| {
+            let is_known =
+                |status: &EntryStatus| RECORD_V4 <= version || matches!(status, Self::Pending | Self::Paid);
+            Self::from_code(code).filter(is_known)
+        };
+        body.code(status_of, "an unknown entry status")
+    }
+}
+
+/// A flag, and the value if it is 1.
+impl<T: Field> Field for Option<T> {
+    fn put(&self, version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.is_some().put(version, out)?;
+        self.as_ref().map_or(Ok(()), |value| value.put(version, out))
+    }
+
+    fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError> {
+        Ok(if body.flag()? { Some(T::take(body, version)?) } else { None })
+    }
+}
+
+impl Field for Box<str> {
+    fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        put_text(self, out)
+    }
+
+    fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
+        Ok(body.text()?.into())
+    }
+}
+
+impl Field for Code {
+    fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        put_text(self.as_str(), out)
+    }
+
+    fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
+        let error = body.error("no referral code");
+        Code::parse(body.text()?).ok_or(error)
+    }
+}
+
+impl Field for Reference {
+    fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        put_text(self.as_str(), out)
+    }
+
+    fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
+        let error = body.error("no reference");
+        Reference::parse(body.text()?).ok_or(error)
+    }
+}
+
+impl Field for Reason {
+    fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        put_text(self.as_str(), out)
+    }
+
+    fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
+        let error = body.error("no reason");
+        Reason::parse(body.text()?).ok_or(error)
+    }
+}
+
+impl Field for Box<Plan> {
+    fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        encode_plan(self, out)
+    }
+
+    fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
+        Ok(Box::new(decode_plan(body)?))
+    }
+}
