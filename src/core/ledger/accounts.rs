@@ -56,7 +56,8 @@ const _: () = assert!(size_of::<Account>() == 32);
 pub(crate) struct Accounts {
     rows: Column<Account>,
     round: Scalar<u32>,
-    /// Held amounts of the few accounts that have any. Not in copies: `FrozenCopy` adds them up from the entries.
+    /// Held amounts of the few accounts that have any. Not in copies: `FrozenCopy::into_state` adds them up
+    /// from the entries.
     held: HashMap<u32, i128>,
 }
 

@@ -23,7 +23,8 @@ pub const VIEWS_MAX: usize = 8;
 /// Kept pages that one release gives up at most, and those of a region: some 100 us.
 const RELEASE_STEPS: usize = 16 * 1_024;
 
-/// Connects the parts to the fields of a state, one or several. A field that is missing fails to compile, and so does a part.
+/// Connects the parts to the fields of a state, one or several. A field that is missing fails to compile, and
+/// so does a part.
 macro_rules! parts {
     ($($part:ident: $($field:ident),+;)+) => {
         /// Each part has a field.
