@@ -40,8 +40,8 @@ fn of_file(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
 fn of_system() -> Result<Vec<Certificate<'static>>, String> {
     let found = rustls_native_certs::load_native_certs();
     if found.certs.is_empty() {
-        let reasons: String = found.errors.iter().map(|error| format!(": {error}")).collect();
-        return Err(format!("the system has no certificates to trust; name some{reasons}"));
+        let reason = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+        return Err(format!("the system has no certificates to trust; name some{reason}"));
     }
     Ok(found.certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect())
 }

@@ -504,13 +504,14 @@ fn manifest_json(manifest: &Manifest) -> Value {
 
 fn manifest_text(manifest: &Manifest) -> String {
     // Sections that were added later are named if they hold anything.
-    let rows: String = Section::IN_ORDER
+    let rows: Vec<String> = Section::IN_ORDER
         .into_iter()
         .filter(|section| section.since() == 1 || manifest.rows[*section] != 0)
-        .map(|section| format!(", {} {}", manifest.rows[section], section.name().replace('_', " ")))
+        .map(|section| format!("{} {}", manifest.rows[section], section.name().replace('_', " ")))
         .collect();
+    let rows = rows.join(", ");
     format!(
-        "LSN {}, durable {}{rows}\n  state digest   {}\n  network digest {}",
+        "LSN {}, durable {}, {rows}\n  state digest   {}\n  network digest {}",
         manifest.lsn,
         manifest.durable_lsn,
         hex(&manifest.state_digest),

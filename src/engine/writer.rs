@@ -174,7 +174,7 @@ impl Writer {
         }
         self.shared.marks.admit(self.lsn);
         let appended = Instant::now();
-        let durable = match result.and_then(|_| self.journal.sync()) {
+        let durable = match result.and_then(|()| self.journal.sync()) {
             Ok(durable) => durable,
             Err(error) => return self.poison(&error.to_string()),
         };

@@ -195,7 +195,7 @@ impl<'de> Deserializer<'de> for Place<'_> {
             table: &self,
             is_there: entries.is_some(),
             entries: entries.unwrap_or_default().iter(),
-            fields,
+            known: fields,
             seen: Vec::new(),
             next: None,
         })
@@ -247,7 +247,7 @@ struct Fields<'p, 'a> {
     /// False for a table that is not there, whose fields are not missed.
     is_there: bool,
     entries: std::slice::Iter<'a, (String, Node)>,
-    fields: &'static [&'static str],
+    known: &'static [&'static str],
     seen: Vec<&'static str>,
     next: Option<Place<'a>>,
 }
@@ -257,10 +257,10 @@ impl<'a> Fields<'_, 'a> {
         let faults = &self.table.reading.faults;
         for (key, node) in self.entries.by_ref() {
             let path = self.table.part(None, key).path;
-            let Some(known) = self.fields.iter().find(|field| *field == key) else {
+            let Some(known) = self.known.iter().find(|field| *field == key) else {
                 let reason = match former::hint(key) {
                     Some(hint) => hint.to_owned(),
-                    None => format!("is not known here (known: {})", self.fields.join(", ")),
+                    None => format!("is not known here (known: {})", self.known.join(", ")),
                 };
                 faults.borrow_mut().add_unknown(&path, reason);
                 continue;
@@ -272,7 +272,7 @@ impl<'a> Fields<'_, 'a> {
             return Some((known, Some(node)));
         }
         let missing =
-            self.fields.iter().find(|field| !OPTIONAL.contains(field) && !self.seen.contains(field));
+            self.known.iter().find(|field| !OPTIONAL.contains(field) && !self.seen.contains(field));
         let missing = *missing?;
         if self.is_there {
             faults.borrow_mut().add(&self.table.part(None, missing).path, "is missing");

@@ -228,8 +228,8 @@ fn when_all_connections_are_busy_operators_still_get_answers() {
     drop(busy);
 }
 
-/// Keeps this many connections with unfinished requests, and replaces each that the server ends, until told to
-/// stop. Counts the connections.
+/// Keeps this many connections with unfinished requests, and replaces each that the server ends, until told
+/// to stop. Counts the connections.
 fn reconnecting_crowd(address: SocketAddr, count: usize, connected: &AtomicUsize, stop: &AtomicBool) {
     let begun = || {
         let mut stream = TcpStream::connect(address).ok()?;
