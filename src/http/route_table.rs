@@ -169,7 +169,7 @@ const fn v1(method: &'static str, path: &'static str, asks: &'static [Action]) -
 
 const OPS: usize = 7;
 const DROPIN: usize = 19;
-const V1: usize = 40;
+const V1: usize = 41;
 
 /// All routes. Those of operators come first, then the drop-in's in matching order (the last four are those
 /// named in the original's README), then our own in the order of the description.
@@ -249,6 +249,7 @@ pub static ROUTES: [Route; OPS + DROPIN + V1] = [
     v1("GET", "/v1/plan", &[Action::ReadPlan]),
     v1("PUT", "/v1/plan", &[Action::ChangePlan]),
     v1("POST", "/v1/plan/check", &[Action::ChangePlan]).takes(Work::Long),
+    v1("GET", "/v1/plan/versions", &[Action::ReadPlan]),
     v1("GET", "/v1/ranks", &[Action::ReadNetwork]),
     v1("POST", "/v1/ranks/recompute", &[Action::Operate]).takes(Work::Long),
     v1("GET", "/v1/search", &[Action::ReadNetwork]),

@@ -271,8 +271,7 @@ impl<'a> Fields<'_, 'a> {
             }
             return Some((known, Some(node)));
         }
-        let missing =
-            self.known.iter().find(|field| !OPTIONAL.contains(field) && !self.seen.contains(field));
+        let missing = self.known.iter().find(|field| !OPTIONAL.contains(field) && !self.seen.contains(field));
         let missing = *missing?;
         if self.is_there {
             faults.borrow_mut().add(&self.table.part(None, missing).path, "is missing");
