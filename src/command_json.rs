@@ -19,6 +19,7 @@
 //! | `trigger_bonus` | `source`, `trigger`, `amount_minor`: minor units or `null`, `once`, `reference`: the outside system's name for its origin, or `null` |
 //! | `pay_bonus` | `bonus`: the row id, `entry`: the position in the ledger |
 //! | `pay_all` | which pending ones, each `null` if unrestricted: `up_to_lsn`: made by commands up to this one, `bonus_kind`, `receiver`, `from` and `to`: times, the first included, the second not |
+//! | `change_bonus` | `bonus`: the row id, `entry`: its position in the ledger, `change`: `hold`, `release` or `void`, `reason`: why, in a person's words |
 //! | `reverse_bonus` | `bonus`: the row id of the one taken back, `entry`: its position in the ledger |
 //! | `set_status` | `user_id`, `status` |
 //! | `set_role` | `user_id`, `role` |
@@ -33,7 +34,7 @@ use uuid::Uuid;
 
 use crate::{
     engine::{
-        Actor, ActorKind, Carried, Code, Command, EntryStatus, ImportEntry, MemberId, Origin, PayFilter,
+        Actor, ActorKind, Carried, ChangeEntry, Code, Command, ImportEntry, MemberId, Origin, PayFilter,
         PlacementRequest, Reference, Register, Role, SponsorRef, Stamped, Status, Timestamp,
     },
     plan_document::PlanDocument,
@@ -74,6 +75,12 @@ pub fn command_json(command: &Command, bonus_id: &dyn Fn(u64) -> Uuid) -> Value 
         Command::PayEntry { entry } | Command::ReverseEntry { entry } => {
             json!({"bonus": bonus_id(*entry), "entry": entry})
         }
+        Command::ChangeEntry(ChangeEntry { entry, change, reason }) => json!({
+            "bonus": bonus_id(*entry),
+            "entry": entry,
+            "change": change.name(),
+            "reason": reason.as_str(),
+        }),
         Command::PayAll => filter_json(&PayFilter::default()),
         Command::PayMatching(filter) => filter_json(filter),
         Command::SetStatus { member, status } => {
@@ -147,10 +154,7 @@ fn import_json(entry: &ImportEntry, bonus_id: &dyn Fn(u64) -> Uuid) -> Value {
         "bonus_kind": entry.kind,
         "level": entry.level,
         "amount_minor": entry.amount.0,
-        "status": match entry.status {
-            EntryStatus::Pending => "pending",
-            EntryStatus::Paid => "paid",
-        },
+        "status": entry.status.name(),
         "time": time_text(entry.time),
         "id": entry.row_id.map(Uuid::from_bytes),
         "reference": entry.reference.as_ref().map(Reference::as_str),
@@ -185,7 +189,7 @@ fn role_name(role: Role) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Money, PlacementRule, RequestKey, TriggerBonus};
+    use crate::engine::{EntryChange, Money, PlacementRule, Reason, RequestKey, TriggerBonus};
 
     fn id(number: u8) -> MemberId {
         MemberId([number; 16])
@@ -263,6 +267,14 @@ mod tests {
                 }),
             ),
             (
+                Command::ChangeEntry(ChangeEntry {
+                    entry: 7,
+                    change: EntryChange::Hold,
+                    reason: Reason::parse("under review").unwrap(),
+                }),
+                json!({"kind": "change_bonus", "bonus": "00000000-0000-0000-0000-000000000007", "entry": 7, "change": "hold", "reason": "under review"}),
+            ),
+            (
                 Command::ReverseEntry { entry: 7 },
                 json!({"kind": "reverse_bonus", "bonus": "00000000-0000-0000-0000-000000000007", "entry": 7}),
             ),
@@ -304,6 +316,7 @@ mod tests {
             time: Timestamp(1_500_000),
             key: Some(key),
             actor: None,
+            format: 1,
             command: Command::PayAll,
         };
         let shown = stamped_json(&stamped, &|_| Uuid::nil());

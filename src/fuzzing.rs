@@ -155,7 +155,7 @@ pub fn plan_file(bytes: &[u8]) -> bool {
             let printed = plan_file::to_text(&plan);
             assert_eq!(plan_file::parse(&printed).as_ref(), Ok(&plan), "{printed}");
             let command = Command::PutPlan(Box::new(plan));
-            let group = [Stamped { lsn: 1, time: Timestamp(0), key: None, actor: None, command }];
+            let group = [Stamped { lsn: 1, time: Timestamp(0), key: None, actor: None, format: 1, command }];
             let (mut body, mut again) = (Vec::new(), Vec::new());
             encode_group(&group, &mut body).expect("a valid plan has a form on disk");
             decode_group(&body, 1, 1, &mut again).expect("what was written is read");

@@ -366,6 +366,7 @@ fn group(number: u8) -> Vec<u8> {
         time: Timestamp(1_700_000_000_000_000),
         key: None,
         actor: None,
+        format: 1,
         command,
     };
     let group: Vec<Stamped> = commands.into_iter().enumerate().map(stamp).collect();

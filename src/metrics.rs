@@ -12,6 +12,7 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, R
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::core::{
+    Breakage, BreakageReason,
     command::{Command, CommandKind, Rejection},
     plan::RANKS_MAX,
 };
@@ -236,6 +237,10 @@ pub struct NetworkMetrics {
     ranks: Vec<Gauge>,
     pub ledger_entries: Gauge,
     pub ledger_pending: Gauge,
+    pub ledger_held: Gauge,
+    pub ledger_void: Gauge,
+    /// Levels and minor units, by reason.
+    breakage: Vec<[Gauge; 2]>,
     pub plan_version: Gauge,
 }
 
@@ -254,7 +259,23 @@ impl NetworkMetrics {
             ranks,
             ledger_entries: gauge_of(recorder, &table::LEDGER_ENTRIES, &[]),
             ledger_pending: gauge_of(recorder, &table::LEDGER_PENDING, &[]),
+            ledger_held: gauge_of(recorder, &table::LEDGER_HELD, &[]),
+            ledger_void: gauge_of(recorder, &table::LEDGER_VOID, &[]),
+            breakage: BreakageReason::ALL
+                .map(|reason| {
+                    [&table::BREAKAGE_LEVELS, &table::BREAKAGE_AMOUNT]
+                        .map(|gauge| gauge_of(recorder, gauge, &[reason.name()]))
+                })
+                .into(),
             plan_version: gauge_of(recorder, &table::PLAN_VERSION, &[]),
+        }
+    }
+
+    pub fn set_breakage(&self, breakage: &Breakage) {
+        for (reason, [levels, amount]) in BreakageReason::ALL.into_iter().zip(&self.breakage) {
+            let sum = breakage.of(reason);
+            levels.set(sum.entries as f64);
+            amount.set(sum.amount as f64);
         }
     }
 

@@ -103,6 +103,7 @@ fn stamped(lsn: u64, command: Command) -> Stamped {
         time: Timestamp(i64::try_from(lsn).expect("fewer than 2^63 commands")),
         key: None,
         actor: None,
+        format: 1,
         command,
     }
 }

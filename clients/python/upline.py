@@ -260,6 +260,21 @@ class Client:
         """Takes a bonus back, once: a pending one of the negative amount."""
         return cast(Bonus, self._call("POST", f"/v1/bonuses/{bonus_id}/reverse", key=key or new_key())["reversal"])
 
+    def hold(self, bonus_id: str, reason: str, key: Optional[str] = None) -> Bonus:
+        """Keeps payouts from taking a bonus until it is released."""
+        return self._change(bonus_id, "hold", reason, key)
+
+    def release(self, bonus_id: str, reason: str, key: Optional[str] = None) -> Bonus:
+        """Makes a held bonus pending again."""
+        return self._change(bonus_id, "release", reason, key)
+
+    def void(self, bonus_id: str, reason: str, key: Optional[str] = None) -> Bonus:
+        """A pending or held bonus is never paid. This is final."""
+        return self._change(bonus_id, "void", reason, key)
+
+    def _change(self, bonus_id: str, change: str, reason: str, key: Optional[str]) -> Bonus:
+        return cast(Bonus, self._call("POST", f"/v1/bonuses/{bonus_id}/{change}", body={"reason": reason}, key=key or new_key()))
+
     def pay_all(
         self,
         *,

@@ -69,7 +69,7 @@ impl Network {
         self.judge_row_id(command.carried_row_id())?;
         let outcome_hash_before = self.state.outcome_hash();
         let (lsn, actor) = (self.state.lsn() + 1, Some(self.actor.clone()));
-        let stamped = Stamped { lsn, time: self.time, key: None, actor, command };
+        let stamped = Stamped { lsn, time: self.time, key: None, actor, format: Stamped::FORMAT, command };
         let applied = self.state.apply_unless_rejected(&mut self.directory, &stamped)?;
         if let Some(groups) = &mut self.record {
             match groups.last_mut().filter(|group| group.commands.len() < GROUP_COMMANDS) {

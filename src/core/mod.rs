@@ -28,7 +28,14 @@ mod read;
 
 pub(crate) use self::store::region;
 pub use self::{
-    ledger::{entries::Entry, filter::EntryFilter},
+    ledger::{
+        accounts::Balance,
+        breakage::{Breakage, BreakageReason},
+        entries::Entry,
+        filter::EntryFilter,
+        statuses::Statuses,
+        sum::Sum,
+    },
     network::{
         codes::{CodeForm, CodeKey},
         rank::NextRank,
@@ -40,7 +47,7 @@ pub use self::{
         invariants::audit,
         listed::{Listed, ReceivedWalk},
         query::{Member, MemoryUse, RankView},
-        received::{Brought, ReceivedSums, SUM_LEVELS_MAX, Sum},
+        received::{Brought, ReceivedSums, SUM_LEVELS_MAX},
         roster::{MemberFilter, Roster, RosterOrder},
         walk::{BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder},
         window::{EMPTY_SLOTS_NAMED_MAX, WindowMember, WindowSize},

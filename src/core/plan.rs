@@ -13,7 +13,7 @@ use crate::core::words::types::{BasisPoints, LEVELS_MAX, Money, Tree};
 pub const WIDTH_MAX: u16 = 1_000;
 /// Ranks of a threshold ladder.
 pub const RANKS_MAX: usize = 64;
-/// Trigger names a plan may have; each has a bit per member for "paid once".
+/// Triggers that a plan may have at a time; a network may have more over its life (`KINDS_MAX`).
 pub const TRIGGERS_MAX: usize = 12;
 /// Bytes of a plan, rank or trigger name.
 pub const NAME_BYTES_MAX: usize = 64;

@@ -2,5 +2,8 @@
 
 /// Version of everything on disk that this release writes, and the newest that it reads. 2: commands that
 /// changed nothing, and what imports carry over. 3: who sent a command, the chain over all records, and
-/// idempotency keys that no clock jump expires. 4: plan versions in snapshots.
+/// idempotency keys that no clock jump expires. 4: held and void bonuses, breakage by reason, more than 16
+/// names of triggers, and plan versions in snapshots.
 pub const FORMAT_VERSION: u32 = 4;
+
+const _: () = assert!(FORMAT_VERSION == crate::core::command::Stamped::FORMAT);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::core::{
-    PlanVersion, PlanVersions, RowKind,
+    Breakage, BreakageReason, PlanVersion, PlanVersions, RowKind, Sum,
     command::{
         Command, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
     },
@@ -52,6 +52,7 @@ pub(crate) fn signup(lsn: u64) -> Stamped {
         time: Timestamp(1_700_000_000_000_000 + lsn.cast_signed() * 1_000),
         key: lsn.is_multiple_of(3).then_some(RequestKey { key: [7; 16], fingerprint: lsn }),
         actor: None,
+        format: 1,
         command: Command::Register(Register {
             member: MemberId(id),
             sponsor: SponsorRef::None,
@@ -107,6 +108,8 @@ pub(crate) fn image(lsn: u64, members: u32) -> (ImageHeader, Vec<ImageRows>) {
         kinds: vec!["referral".into(), "rank:1".into()],
         breakage_levels: 3,
         breakage_amount: -4,
+        itemized_from: (lsn != 0).then_some(1),
+        breakage: Breakage::of_parts([Sum { entries: 3, amount: -(1 << 70) }; BreakageReason::ALL.len()]),
         rows: counts,
         unchanged_after: lsn / 2,
     };

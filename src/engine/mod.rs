@@ -89,7 +89,9 @@ pub use self::{
     directory::MemberDirectory,
     error::{OpenError, SnapshotError, SubmitError},
     handle::Engine,
-    history::{AuditFilter, AuditPage, Cause, Effort, Event, Explanation, Fate, Feed, HistoryError, PaidBy},
+    history::{
+        AuditFilter, AuditPage, Cause, Effort, Event, Explanation, Fate, Feed, HistoryError, PaidBy, SetAside,
+    },
     in_order::PendingWrite,
     offline::{DIFFERENCES_NAMED_MAX, Digests, KeptSnapshot, PlanTrial, RankComparison},
     open::{Loaded, create, load},
@@ -100,14 +102,15 @@ pub use self::{
     stepped::{SteppedEngine, SteppedWriter, Submitted},
 };
 pub use crate::core::{
-    ACTOR_ID_BYTES_MAX, ADMIN_LEVELS_MAX, Actor, ActorKind, BreadthFirst, Brought, Digest,
-    EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare, LEVEL_ORDER_WORDS, LevelOrder, Listed, Member,
-    MemberFilter, NextRank, Payout, PlanVersion, PlanVersions, Preorder, RankNeed, RankReached, RankView,
-    ReceivedSums, ReceivedWalk, Roster, RosterOrder, RowIds, RowKind, SUM_LEVELS_MAX, ShareFate, Sum,
-    Unchanged, Walk, WindowMember, WindowSize,
+    ACTOR_ID_BYTES_MAX, ADMIN_LEVELS_MAX, Actor, ActorKind, Balance, BreadthFirst, Breakage, BreakageReason,
+    Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare, LEVEL_ORDER_WORDS,
+    LevelOrder, Listed, Member, MemberFilter, NextRank, Payout, PlanVersion, PlanVersions, Preorder,
+    RankNeed, RankReached, RankView, ReceivedSums, ReceivedWalk, Roster, RosterOrder, RowIds, RowKind,
+    SUM_LEVELS_MAX, ShareFate, Statuses, Sum, Unchanged, Walk, WindowMember, WindowSize,
     command::{
-        Applied, Carried, Command, CommandKind, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest,
-        Register, Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus, WideMoney,
+        Applied, Carried, ChangeEntry, Command, CommandKind, EntryChange, ImportEntry, Origin, Outcome,
+        PayFilter, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus,
+        WideMoney,
     },
     network_digest,
     plan::{
@@ -118,7 +121,7 @@ pub use crate::core::{
     state_digest,
     types::{
         BasisPoints, CODE_BYTES_MAX, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money,
-        REFERENCE_CHARS_MAX, Reference, Role, Status, Timestamp, Tree,
+        REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Reason, Reference, Role, Status, Timestamp, Tree,
     },
 };
 pub use crate::durability::{

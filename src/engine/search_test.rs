@@ -76,6 +76,7 @@ fn grow(shared: &Shared, random: &mut Pcg64Mcg, members: u32) {
                 time: Timestamp(1),
                 key: None,
                 actor: None,
+                format: 1,
                 command: Command::Register(register),
             },
         );

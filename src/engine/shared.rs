@@ -14,7 +14,11 @@ use super::{
     view_desk::ViewDesk,
 };
 use crate::{
-    core::{RowIds, RowKind, state::State, types::Timestamp},
+    core::{
+        RowIds, RowKind,
+        state::State,
+        types::{EntryStatus, Timestamp},
+    },
     durability::LogHealth,
     metrics::Metrics,
 };
@@ -142,6 +146,9 @@ impl Shared {
             network.depth.set(f64::from(state.depth()));
             network.ledger_entries.set(state.entries() as f64);
             network.ledger_pending.set(state.pending() as f64);
+            network.ledger_held.set(state.entries_in(EntryStatus::Held).entries as f64);
+            network.ledger_void.set(state.entries_in(EntryStatus::Void).entries as f64);
+            network.set_breakage(state.breakage_by_reason());
             network.plan_version.set(f64::from(state.plan_version()));
             let age = self.clock.wall().0.saturating_sub(state.time().0).max(0);
             self.metrics.log.age_seconds.set(if state.lsn() == 0 { 0.0 } else { age as f64 / 1e6 });

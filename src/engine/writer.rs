@@ -137,6 +137,7 @@ impl Writer {
                 time: self.time,
                 key,
                 actor: Some(actor),
+                format: Stamped::FORMAT,
                 command: write.command,
             });
             self.preparations.push(write.preparation);

@@ -169,7 +169,7 @@ const fn v1(method: &'static str, path: &'static str, asks: &'static [Action]) -
 
 const OPS: usize = 7;
 const DROPIN: usize = 19;
-const V1: usize = 37;
+const V1: usize = 41;
 
 /// All routes. Those of operators come first, then the drop-in's in matching order (the last four are those
 /// named in the original's README), then our own in the order of the description.
@@ -220,8 +220,11 @@ pub static ROUTES: [Route; OPS + DROPIN + V1] = [
     v1("POST", "/v1/bonuses", &[Action::TriggerBonus]),
     v1("POST", "/v1/bonuses/pay-all", &[Action::PayBonus]),
     v1("GET", "/v1/bonuses/{id}/explain", &[Action::ReadBonuses]),
+    v1("POST", "/v1/bonuses/{id}/hold", &[Action::PayBonus]),
     v1("POST", "/v1/bonuses/{id}/pay", &[Action::PayBonus]),
+    v1("POST", "/v1/bonuses/{id}/release", &[Action::PayBonus]),
     v1("POST", "/v1/bonuses/{id}/reverse", &[Action::PayBonus]),
+    v1("POST", "/v1/bonuses/{id}/void", &[Action::PayBonus]),
     v1("GET", "/v1/clock", &[Action::ReadOperations]),
     v1("POST", "/v1/clock/accept", &[Action::Operate]),
     v1("GET", "/v1/digest", &[Action::ReadOperations]).takes(Work::Long),
@@ -246,6 +249,7 @@ pub static ROUTES: [Route; OPS + DROPIN + V1] = [
     v1("GET", "/v1/plan", &[Action::ReadPlan]),
     v1("PUT", "/v1/plan", &[Action::ChangePlan]),
     v1("POST", "/v1/plan/check", &[Action::ChangePlan]).takes(Work::Long),
+    v1("GET", "/v1/plan/versions", &[Action::ReadPlan]),
     v1("GET", "/v1/ranks", &[Action::ReadNetwork]),
     v1("POST", "/v1/ranks/recompute", &[Action::Operate]).takes(Work::Long),
     v1("GET", "/v1/search", &[Action::ReadNetwork]),

@@ -146,7 +146,25 @@ pub const RANK_MEMBERS: Definition = Definition {
 };
 pub const LEDGER_ENTRIES: Definition = gauge("upline_ledger_entries", Unit::Count, "Bonus entries.");
 pub const LEDGER_PENDING: Definition =
-    gauge("upline_ledger_pending_entries", Unit::Count, "Bonus entries not marked paid.");
+    gauge("upline_ledger_pending_entries", Unit::Count, "Bonus entries that the next payout takes.");
+pub const LEDGER_HELD: Definition =
+    gauge("upline_ledger_held_entries", Unit::Count, "Bonus entries that are owed, but held.");
+pub const LEDGER_VOID: Definition =
+    gauge("upline_ledger_void_entries", Unit::Count, "Bonus entries that are never to be paid.");
+pub const BREAKAGE_LEVELS: Definition = Definition {
+    name: "upline_breakage_levels",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["reason"],
+    help: "Levels of bonuses that nobody was paid, by reason.",
+};
+pub const BREAKAGE_AMOUNT: Definition = Definition {
+    name: "upline_breakage_minor_units",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["reason"],
+    help: "What those levels would have been paid, in minor units.",
+};
 pub const PLAN_VERSION: Definition =
     gauge("upline_plan_version", Unit::Count, "How often a plan was activated.");
 
@@ -269,7 +287,7 @@ pub const CREDENTIALS_FAILURES: Definition = counter(
 );
 
 /// All of them; the `process_*` metrics follow the Prometheus convention and come from `metrics-process`.
-pub const TABLE: [Definition; 63] = [
+pub const TABLE: [Definition; 67] = [
     SIGNUPS,
     COMMANDS,
     REJECTIONS,
@@ -299,6 +317,10 @@ pub const TABLE: [Definition; 63] = [
     RANK_MEMBERS,
     LEDGER_ENTRIES,
     LEDGER_PENDING,
+    LEDGER_HELD,
+    LEDGER_VOID,
+    BREAKAGE_LEVELS,
+    BREAKAGE_AMOUNT,
     PLAN_VERSION,
     LOG_BYTES,
     LOG_SEGMENTS,

@@ -8,7 +8,7 @@
 mod newer;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
@@ -16,10 +16,10 @@ use std::{
 
 use upline::{
     core::{
-        Actor, ActorKind, Digest, Restore, RowKind,
+        Actor, ActorKind, BreakageReason, Digest, Restore, RowKind,
         command::{
-            Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey,
-            SponsorRef, Stamped, TriggerBonus,
+            Carried, ChangeEntry, Command, EntryChange, ImportEntry, Origin, PayFilter, PlacementRequest,
+            Register, RequestKey, SponsorRef, Stamped, TriggerBonus,
         },
         image::{ImageRows, Section},
         network_digest,
@@ -29,8 +29,8 @@ use upline::{
         state::State,
         state_digest, state_digest_of_format_1,
         types::{
-            BasisPoints, Code, EntryStatus, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp,
-            Tree,
+            BasisPoints, Code, EntryStatus, MemberId, MemberIx, Money, Reason, Reference, Role, Status,
+            Timestamp, Tree,
         },
     },
     durability::{
@@ -102,11 +102,20 @@ fn refused_plan() -> Plan {
 }
 
 /// The new plan: one rank more, and all of them by personal recruits.
-fn second_plan() -> Plan {
+/// From version 4 on also a trigger of a name that has no flag.
+fn second_plan(version: u32) -> Plan {
+    let mut bonuses = plan().bonuses;
+    if 4 <= version {
+        bonuses.push(BonusRule { trigger: LATE_TRIGGER.into(), ..bonuses[0].clone() });
+    }
     let mut steps = plan().ranks.steps().to_vec();
     steps.push(RankStep { name: "Diamond".into(), minimum: 50, reward: Some(Money(100_000)) });
-    Plan { ranks: RankRule::Thresholds { tree: Tree::Sponsor, basis: RankBasis::Direct, steps }, ..plan() }
+    let ranks = RankRule::Thresholds { tree: Tree::Sponsor, basis: RankBasis::Direct, steps };
+    Plan { ranks, bonuses, ..plan() }
 }
+
+/// The name of a trigger of the second plan.
+const LATE_TRIGGER: &str = "late";
 
 fn member(number: u64) -> MemberId {
     let mut id = *b"golden-member-\0\0";
@@ -152,7 +161,7 @@ fn command(version: u32, lsn: u64) -> Stamped {
                 (SponsorRef::Member(member(1)), Role::Admin, Some(code(6)));
         }),
         179 => Command::PutPlan(Box::new(refused_plan())),
-        180 => Command::PutPlan(Box::new(second_plan())),
+        180 => Command::PutPlan(Box::new(second_plan(version))),
         250 => Command::PayAll,
         _ => match lsn % 20 {
             2 => signup(&|signup| signup.code = Some(code(lsn))),
@@ -186,10 +195,10 @@ fn command(version: u32, lsn: u64) -> Stamped {
             13 => Command::ImportEntry(ImportEntry {
                 receiver: member(1),
                 source: sponsor,
-                kind: "referral".into(),
+                kind: if 4 <= version { format!("old-{lsn}").into() } else { "referral".into() },
                 level: 2,
                 amount: Money(777),
-                status: EntryStatus::Paid,
+                status: if 4 <= version && lsn % 40 == 13 { EntryStatus::Held } else { EntryStatus::Paid },
                 time: Timestamp(CREATED - 500),
                 row_id: (version != 1).then(|| row_id(lsn)),
                 reference: None,
@@ -204,6 +213,30 @@ fn command(version: u32, lsn: u64) -> Stamped {
                 receiver: (100 < lsn).then(|| member(1)),
                 from: None,
                 until: Some(Timestamp(CREATED + 400 * 3_600_000_000)),
+            }),
+            11 if 4 <= version => Command::ImportEntry(ImportEntry {
+                receiver: member(2),
+                source: sponsor,
+                kind: format!("old-{lsn}").into(),
+                level: 3,
+                amount: Money(1 << 40),
+                status: EntryStatus::Pending,
+                time: Timestamp(CREATED - 400),
+                row_id: None,
+                reference: None,
+                reverses: None,
+            }),
+            18 if 4 <= version => Command::ChangeEntry(ChangeEntry {
+                entry: lsn / 20 * 3 + 40,
+                change: EntryChange::ALL[usize::try_from(lsn / 20).unwrap() % 3],
+                reason: Reason::parse(&format!("golden {lsn}")).unwrap(),
+            }),
+            19 if 4 <= version && 180 < lsn => Command::TriggerBonus(TriggerBonus {
+                source: sponsor,
+                trigger: LATE_TRIGGER.into(),
+                amount: None,
+                once: true,
+                reference: None,
             }),
             _ => signup(&|_| {}),
         },
@@ -221,6 +254,7 @@ fn command(version: u32, lsn: u64) -> Stamped {
         time: Timestamp(CREATED + i64::try_from(lsn).unwrap() * 60_000_000 + jump),
         key,
         actor,
+        format: if version < 3 { 1 } else { version },
         command,
     }
 }
@@ -332,6 +366,16 @@ fn describe(version: u32, path: &Path) -> String {
         line("snapshot.chain", &format_args!("{:016x}", manifest.chain.unwrap()));
         line("key_lag", &state.image_header().key_lag);
         assert_ne!(state.image_header().key_lag, 0);
+    }
+    if 4 <= version {
+        let in_state = EntryStatus::ALL.map(|status| state.entries_in(status).entries);
+        line("entries_by_state", &format_args!("{in_state:?}"));
+        let breakage: Vec<_> = state.breakage_by_reason().items().collect();
+        line("breakage", &format_args!("{breakage:?} from {:?}", state.itemized_from()));
+        let header = state.image_header();
+        line("paid_once", &header.rows[Section::Once]);
+        assert!(in_state.iter().all(|entries| 0 < *entries) && 2 <= breakage.len());
+        assert!(0 < header.rows[Section::Once] && 16 < header.kinds.len());
     }
     // What was in force is known from the log's beginning on, or from the snapshot of an older format on.
     let versions = state.plan_versions().list();
@@ -770,6 +814,66 @@ fn what_version_4_added_is_where_the_specification_says() {
     let u16_at = |bytes: &[u8], at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap());
     let u32_at = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
     let u64_at = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let snapshot = &files["snapshots/00000000000000000320.snap"];
+    let manifest = &snapshot[snapshot.len() - 256..];
+    let place = copy_of(4);
+    let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
+    let header = opened.snapshot.header().clone();
+    let rows: Vec<ImageRows> = (&mut opened.snapshot).map(|rows| rows.unwrap()).collect();
+    // The chunks, by section.
+    let mut chunks: BTreeMap<u16, Vec<&[u8]>> = BTreeMap::new();
+    let mut at = 64;
+    while snapshot[at..].starts_with(b"uCHK") {
+        let chunk = &snapshot[at..];
+        let archive = &chunk[32..32 + u32_at(chunk, 8) as usize];
+        assert_eq!(u16_at(chunk, 6), if u16_at(chunk, 4) == 1 { 4 } else { 1 });
+        chunks.entry(u16_at(chunk, 4)).or_default().push(archive);
+        at += 32 + archive.len().next_multiple_of(16);
+    }
+    let vector = |bytes: &[u8], at: usize| {
+        let offset = i32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        (usize::try_from(i32::try_from(at).unwrap() + offset).unwrap(), u32_at(bytes, at + 4) as usize)
+    };
+    let archive = chunks[&1][0];
+    let root = archive.len() - 200;
+    let paid_once = header.rows[Section::Once];
+    assert_eq!((u32_at(manifest, 196), u64_at(archive, root + 176)), (paid_once, 1));
+    let [levels, amounts] = [184, 192].map(|at| vector(archive, root + at));
+    assert_eq!((levels.1, amounts.1), (BreakageReason::ALL.len(), 2 * BreakageReason::ALL.len()));
+    for (place, reason) in BreakageReason::ALL.into_iter().enumerate() {
+        let sum = header.breakage.of(reason);
+        let [low, high] = [0, 8].map(|half| u64_at(archive, amounts.0 + 16 * place + half));
+        let amount = i128::from(high.cast_signed()) << 64 | i128::from(low);
+        assert_eq!((u64_at(archive, levels.0 + 8 * place), amount), (sum.entries, sum.amount));
+    }
+    let once: Vec<_> = rows
+        .iter()
+        .filter_map(|rows| if let ImageRows::Once(rows) = rows { Some(rows) } else { None })
+        .flatten()
+        .collect();
+    let archive = chunks[&11][0];
+    let [member, kind] = [0, 8].map(|at| vector(archive, archive.len() - 16 + at));
+    assert_eq!((member.1, kind.1, once.len()), (once.len(), once.len(), paid_once as usize));
+    for (place, row) in once.iter().enumerate() {
+        let found = (u32_at(archive, member.0 + 4 * place), u16_at(archive, kind.0 + 2 * place));
+        assert_eq!(found, (row.member, row.kind));
+    }
+    let entries = chunks[&5].iter().flat_map(|archive| {
+        let status = vector(archive, archive.len() - 8);
+        archive[status.0..status.0 + status.1].to_vec()
+    });
+    let states: BTreeSet<u8> = entries.collect();
+    assert_eq!(states, BTreeSet::from([0, 1, 2, 3]), "all states of entries");
+}
+
+/// The plan versions that version 4 added, likewise.
+#[test]
+fn plan_versions_are_where_the_specification_says() {
+    regenerate_if_asked();
+    let files = files(&golden(4));
+    let u16_at = |bytes: &[u8], at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap());
+    let u32_at = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let u64_at = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
     let mut seen = Vec::new();
     for (name, snapshot) in
         files.iter().filter(|(name, _)| Path::new(name).extension().is_some_and(|end| end == "snap"))
@@ -777,7 +881,7 @@ fn what_version_4_added_is_where_the_specification_says() {
         let chunk = &snapshot[64..];
         assert_eq!((u16_at(chunk, 4), u16_at(chunk, 6)), (1, 4), "{name}");
         let archive = &chunk[32..32 + u32_at(chunk, 8) as usize];
-        let root = archive.len() - 176;
+        let root = archive.len() - 200;
         // A vector is an offset from its own place, and a length.
         let vector = |at: usize| {
             let place = root + at;
@@ -791,7 +895,7 @@ fn what_version_4_added_is_where_the_specification_says() {
             .collect();
         let bytes: usize = (0..lengths.1).map(|at| u32_at(archive, lengths.0 + 4 * at) as usize).sum();
         assert_eq!(bytes, plans.1, "{name}");
-        assert_eq!((archive[root + 168], &archive[root + 169..]), (1, &[0; 7][..]), "{name}");
+        assert_eq!((archive[root + 168], &archive[root + 169..root + 176]), (1, &[0; 7][..]), "{name}");
         seen.extend(known.into_iter().map(|known| (u64_at(archive, root), known)));
     }
     let time = (CREATED + 180 * 60_000_000 + 300 * 3_600_000_000).cast_unsigned();
@@ -844,6 +948,7 @@ fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
                 LogItem::Frame(frame) => {
                     for stamped in frame.commands.unwrap() {
                         assert_eq!(stamped.is_of_format_3(), 3 <= present, "LSN {}", stamped.lsn);
+                        assert_eq!(stamped.is_of_format_4(), 4 <= present, "LSN {}", stamped.lsn);
                         seen.push(stamped.lsn);
                     }
                 }
@@ -864,6 +969,17 @@ fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
             [&b"uplinCUT"[..], &(COMMANDS - 2).to_le_bytes(), &before["/instance"][16..32]].concat();
         cut.extend_from_slice(&crc32c::crc32c(&cut).to_le_bytes());
         fs::write(place.path().join("log/cut"), cut).unwrap();
+        if 3 <= version {
+            // A cut lowers what `durable` tells of before anything else.
+            let path = place.path().join("durable");
+            let mut durable = fs::read(&path).unwrap();
+            for slot in [0, 4_096] {
+                durable[slot + 32..slot + 40].copy_from_slice(&(COMMANDS - 2).to_le_bytes());
+                let crc = crc32c::crc32c(&durable[slot..slot + 48]);
+                durable[slot + 48..slot + 52].copy_from_slice(&crc.to_le_bytes());
+            }
+            fs::write(path, durable).unwrap();
+        }
         let opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
         assert_eq!(opened.report.finished_cut, Some(PendingCut { after: COMMANDS - 2, last_lsn: COMMANDS }));
         drop(opened);

@@ -216,7 +216,7 @@ fn a_log_whose_outcomes_differ_is_refused() {
     let time = engine.status().time;
     drop(engine);
     let mut opened = DataDir::open(&disk(), directory.path(), options(directory.path()).log).unwrap();
-    let stamped = Stamped { lsn: 4, time, key: None, actor: None, command: signup(3, Some(0)) };
+    let stamped = Stamped { lsn: 4, time, key: None, actor: None, format: 1, command: signup(3, Some(0)) };
     opened.journal.append(&[stamped], 0xbad).unwrap();
     opened.journal.sync().unwrap();
     drop(opened);
@@ -235,7 +235,14 @@ fn a_log_that_runs_backwards_is_refused() {
     let hash = engine.read(|state, _| state.outcome_hash());
     drop(engine);
     let mut opened = DataDir::open(&disk(), directory.path(), options(directory.path()).log).unwrap();
-    let stamped = Stamped { lsn: 4, time: Timestamp(1), key: None, actor: None, command: signup(3, Some(0)) };
+    let stamped = Stamped {
+        lsn: 4,
+        time: Timestamp(1),
+        key: None,
+        actor: None,
+        format: 1,
+        command: signup(3, Some(0)),
+    };
     opened.journal.append(&[stamped], hash).unwrap();
     opened.journal.sync().unwrap();
     drop(opened);

@@ -157,6 +157,9 @@ fn every_kind_of_command_is_described_as_it_is_sent() {
     }
     let made = send(&server, "POST", "/v1/bonuses", &json!({ "source": uuid(12), "kind": "referral" }));
     let bonus = made["bonuses"][0]["id"].as_str().unwrap();
+    for change in ["hold", "release"] {
+        send(&server, "POST", &format!("/v1/bonuses/{bonus}/{change}"), &json!({ "reason": "fraud check" }));
+    }
     server.request("POST", &format!("/v1/bonuses/{bonus}/pay"), &[], b"");
     server.request("POST", &format!("/v1/bonuses/{bonus}/reverse"), &[], b"");
     server.request("POST", "/v1/bonuses/pay-all", &[], b"");

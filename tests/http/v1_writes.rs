@@ -726,6 +726,86 @@ fn bonuses_are_taken_back_once() {
     assert_eq!(server.get("/v1/bonuses?reference=order%207").json()["items"][0]["id"], json!(reversal_id));
 }
 
+/// A held bonus is owed and not paid, a void one is neither; the routes of the original know no such states.
+#[test]
+fn bonuses_are_held_released_and_voided() {
+    let place = Place::new();
+    let server = place.start();
+    for body in [json!({ "user_id": uuid(1) }), member(2, 1), member(3, 2)] {
+        post(&server, "/v1/members", &body);
+    }
+    let body = json!({ "source": uuid(3), "kind": "purchase", "amount": { "minor": 20_000 } });
+    let paid = post(&server, "/v1/bonuses", &body).json();
+    let [id, other] = [0, 1].map(|at| paid["bonuses"][at]["id"].as_str().unwrap().to_owned());
+    let minor = paid["bonuses"][0]["amount"]["minor"].as_i64().unwrap();
+    let change = |id: &str, change: &str, reason: &str, key: &str| {
+        let path = format!("/v1/bonuses/{id}/{change}");
+        send(&server, "POST", &path, &[("idempotency-key", key)], &json!({ "reason": reason }))
+    };
+    let balance = || server.get(&format!("/v1/members/{}/report", uuid(2))).json()["balance"].clone();
+    let amounts = |pending: i64, held: i64, paid: i64| json!({ "pending": pending, "held": held, "paid": paid, "currency": "EUR", "exponent": 2 });
+    let held = change(&id, "hold", "under review", "h");
+    assert_eq!((held.status, &held.json()["status"], &held.json()["id"]), (200, &json!("held"), &json!(id)));
+    assert_eq!(change(&id, "hold", "under review", "h").json(), held.json(), "a repeat");
+    expect(&change(&id, "hold", "another", "h"), (422, "key_reused", "Idempotency-Key"), "another reason");
+    expect(&change(&id, "hold", " ", "i"), (422, "field_invalid", "reason"), "no reason");
+    expect(&change(&uuid(77), "hold", "x", "i"), (404, "entry_unknown", ""), "no bonus");
+    assert_eq!(balance(), amounts(0, minor, 0));
+    // No payout takes it, and clients of the original see one that is not paid yet.
+    let refused = (409, "entry_change_not_allowed", "");
+    let pay = |id: &str| send(&server, "POST", &format!("/v1/bonuses/{id}/pay"), &[], &json!(null));
+    expect(&pay(&id), refused, "it is held");
+    let receiver = format!("/v1/bonuses/pay-all?receiver={}", uuid(2));
+    assert_eq!(send(&server, "POST", &receiver, &[], &json!(null)).json()["entries"], 0);
+    let old = |status: &str| server.get(&format!("/bonus/?status={status}")).json();
+    assert_eq!((old("pending").as_array().unwrap().len(), &old("held")), (2, &json!([])));
+    assert_eq!(send(&server, "PATCH", &format!("/bonus/{id}/mark-paid"), &[], &json!(null)).status, 409);
+    let ids = |status: &str| {
+        let list = server.get(&format!("/v1/bonuses?status={status}")).json();
+        list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((ids("held"), ids("pending")), (vec![id.clone()], vec![other.clone()]));
+    let told = server.get(&format!("/v1/bonuses/{id}/explain")).json();
+    assert_eq!((&told["set_aside"]["reason"], &told["paid"]), (&json!("under review"), &json!(null)));
+    assert_eq!(told["breakage"], json!([]));
+    assert_eq!(change(&id, "release", "reviewed", "r").json()["status"], "pending");
+    assert_eq!(pay(&id).json()["status"], "paid");
+    assert_eq!(balance(), amounts(0, 0, minor));
+    expect(&change(&id, "void", "too late", "v"), refused, "it is paid");
+    assert_eq!(change(&other, "void", "a mistake", "w").json()["status"], "void");
+    expect(&pay(&other), refused, "it is void");
+    let shown: Vec<_> =
+        server.get("/bonus/").json().as_array().unwrap().iter().map(|row| row["id"].clone()).collect();
+    assert_eq!(shown, [json!(id)]);
+    let figures = &server.get("/v1/stats").json()["network"];
+    assert_eq!((&figures["held_bonuses"], &figures["void_bonuses"]), (&json!(0), &json!(1)));
+    drop(server);
+    let server = place.start_as_is();
+    let told = server.get(&format!("/v1/bonuses/{other}/explain")).json();
+    assert_eq!(
+        (&told["bonus"]["status"], &told["set_aside"]["reason"]),
+        (&json!("void"), &json!("a mistake"))
+    );
+    // The plan pays two levels, and the source has one ancestor.
+    let body = json!({ "source": uuid(2), "kind": "purchase", "amount": { "minor": 20_000 } });
+    let paid = post(&server, "/v1/bonuses", &body).json();
+    let total = json!({ "bonuses": 1, "minor": 1_000, "currency": "EUR", "exponent": 2 });
+    let short = json!([{ "reason": "short_upline", "total": total }]);
+    let told =
+        server.get(&format!("/v1/bonuses/{}/explain", paid["bonuses"][0]["id"].as_str().unwrap())).json();
+    assert_eq!(told["breakage"], short);
+    let figures = &server.get("/v1/stats").json()["network"];
+    assert_eq!(
+        (&figures["breakage_by_reason"], &figures["breakage_by_reason_from_lsn"]),
+        (&short, &json!(1))
+    );
+}
+
 #[test]
 fn plans_are_read_tried_and_changed() {
     let place = Place::new();

@@ -250,7 +250,14 @@ fn compute_under_the_lock(engine: &Engine, series: u64, name: &str, command: Com
 fn under_the_lock(engine: &Engine, name: &str, command: Command) {
     let copy = || Arc::into_inner(engine.frozen_view()).expect("the engine does not keep it");
     let (mut computed, mut exchanged) = (copy(), copy());
-    let stamped = Stamped { lsn: computed.lsn() + 1, time: computed.time(), key: None, actor: None, command };
+    let stamped = Stamped {
+        lsn: computed.lsn() + 1,
+        time: computed.time(),
+        key: None,
+        actor: None,
+        format: 1,
+        command,
+    };
     engine.read(|_, directory| {
         let (_, compute) = timed(|| computed.apply(&mut directory.write(), &stamped));
         let need = exchanged.preparation_for(directory, &stamped.command, 1).expect("it is worth it");

@@ -6,7 +6,7 @@ mod bonuses;
 mod ranks;
 mod signup;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use upline::core::{
     command::{Applied, CodeRules, Command, Outcome, Rejection, RequestKey, Stamped},
@@ -25,7 +25,8 @@ const KEY_LIFE_MICROSECONDS: i64 = 72 * 3_600 * 1_000_000;
 const KEY_STEP_MICROSECONDS: i64 = 3_600 * 1_000_000;
 const KEYS_MAX: usize = 1_000_000;
 /// Maximum trigger names in a network's lifetime: those of all its plans, and those of imported entries.
-const KINDS_MAX: usize = 16;
+const KINDS_MAX: usize = 4_096;
+const KINDS_MAX_BEFORE_FORMAT_4: usize = 16;
 
 pub struct Naive {
     plan: Plan,
@@ -45,6 +46,10 @@ pub struct Naive {
     /// The rules for the command being applied.
     code_rules: CodeRules,
     breakage: (u64, i64),
+    itemized_from: Option<u64>,
+    breakage_by_reason: BTreeMap<&'static str, (u64, i128)>,
+    /// Trigger names that the present command may lead to.
+    kinds_max: usize,
     /// Imported row ids.
     row_ids: HashSet<[u8; 16]>,
 }
@@ -86,6 +91,9 @@ impl Network for Naive {
         let is_first = self.lsn == 0;
         self.lsn = stamped.lsn;
         self.time = stamped.time;
+        if 4 <= stamped.format && self.itemized_from.is_none() {
+            self.itemized_from = Some(stamped.lsn);
+        }
         self.counted +=
             if stamped.is_of_format_3() && !is_first { step.min(KEY_STEP_MICROSECONDS) } else { step };
         let now = self.counted;
@@ -97,6 +105,7 @@ impl Network for Naive {
             return if earlier.fingerprint == key.fingerprint { earlier.applied } else { reused };
         }
         self.code_rules = stamped.code_rules();
+        self.kinds_max = if stamped.format < 4 { KINDS_MAX_BEFORE_FORMAT_4 } else { KINDS_MAX };
         let outcome = match self.execute(&stamped.command) {
             Ok(outcome) => outcome,
             Err(rejection) => Outcome::Rejected(rejection),
@@ -154,6 +163,8 @@ impl Network for Naive {
             depth: (0..self.members.len()).map(|member| self.level(member)).max().unwrap_or(0),
             rank_distribution,
             breakage: (self.breakage.0, Money(self.breakage.1)),
+            itemized_from: self.itemized_from,
+            breakage_by_reason: self.breakage_by_reason.clone(),
             pending: self.entries.iter().filter(|entry| entry.status == EntryStatus::Pending).count() as u64,
             members: (0..self.members.len()).map(|member| self.member_picture(member, &tables)).collect(),
             entries: self.entries.clone(),
@@ -177,6 +188,9 @@ impl Naive {
             counted: 0,
             code_rules: CodeRules::Alike,
             breakage: (0, 0),
+            itemized_from: None,
+            breakage_by_reason: BTreeMap::new(),
+            kinds_max: KINDS_MAX,
             row_ids: HashSet::new(),
         }
     }
@@ -251,6 +265,7 @@ impl Naive {
             Command::ImportEntry(entry) => self.import_entry(entry),
             Command::ReverseEntry { entry } => self.reverse_entry(*entry),
             Command::PayMatching(filter) => self.pay_matching(filter),
+            Command::ChangeEntry(change) => self.change_entry(change),
         }
     }
 }
@@ -299,7 +314,7 @@ impl Naive {
             return Err(Rejection::PlanRanksRemoved);
         }
         let kinds = self.kinds.union(&trigger_names(plan)).cloned().collect::<HashSet<String>>();
-        if KINDS_MAX < kinds.len() {
+        if self.kinds_max < kinds.len() {
             return Err(Rejection::PlanKindsFull);
         }
         self.kinds = kinds;
@@ -369,6 +384,10 @@ impl Naive {
             paid_as: person.paid_as,
             lifetime: person.lifetime,
             next: self.next_rank(member, rank_table),
+            balance: [EntryStatus::Pending, EntryStatus::Held, EntryStatus::Paid].map(|status| {
+                let entries = self.entries.iter().filter(|entry| entry.receiver == index(member));
+                entries.filter(|entry| entry.status == status).map(|entry| i128::from(entry.amount.0)).sum()
+            }),
         }
     }
 }

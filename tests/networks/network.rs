@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use petgraph::algo::{dominators, toposort};
 use upline::core::{
-    Entry, EntryKind, Restore, RowKind, ShareFate, Unchanged, Walk, audit,
+    Breakage, BreakageReason, Entry, EntryKind, Restore, RowKind, ShareFate, Sum, Unchanged, Walk, audit,
     command::{Applied, Command, Origin, Outcome, Rejection, Stamped},
     plan::{PlacementRule, Plan},
     state::{Directory, State},
@@ -74,12 +74,13 @@ impl Real {
 
 impl Network for Real {
     fn apply(&mut self, stamped: &Stamped) -> Applied {
-        let breakage = self.state.breakage();
+        let breakage = (self.state.breakage(), *self.state.breakage_by_reason());
         let applied = self.state.apply(&mut self.directory, stamped);
         let unchanged = match applied.outcome {
             _ if applied.lsn != stamped.lsn => Some(Unchanged::Repeat),
             Outcome::Rejected(rejection) => Some(Unchanged::Rejected(rejection)),
             Outcome::EntryPaid { changed: false, .. }
+            | Outcome::EntryChanged { changed: false, .. }
             | Outcome::StatusSet { changed: false, .. }
             | Outcome::RoleSet { changed: false, .. }
             | Outcome::AllPaid { entries: 0 }
@@ -121,7 +122,12 @@ impl Network for Real {
 impl Real {
     /// The explanation of a paying command matches its payments: the same lines in the same order, and the
     /// same breakage.
-    fn check_explanation(&self, stamped: &Stamped, applied: &Applied, breakage_before: (u64, Money)) {
+    fn check_explanation(
+        &self,
+        stamped: &Stamped,
+        applied: &Applied,
+        (breakage_before, itemized_before): ((u64, Money), Breakage),
+    ) {
         let state = &self.state;
         let entries: Vec<Entry> = state.entries_of(stamped.lsn).map(|index| state.entry(index)).collect();
         assert!(entries.iter().all(|entry| entry.lsn == stamped.lsn));
@@ -144,6 +150,14 @@ impl Real {
                     state.explain_trigger(source, &trigger.trigger, trigger.amount).expect("it was paid");
                 assert_eq!(paid(&walk), entries.iter().map(line).collect::<Vec<_>>());
                 assert_eq!(withheld(&walk), breakage);
+                let itemized = state.breakage_by_reason();
+                for reason in BreakageReason::ALL {
+                    let (before, after) = (itemized_before.of(reason), itemized.of(reason));
+                    let told = walk.breakage.of(reason);
+                    let told = if state.itemized_from().is_some() { told } else { Sum::default() };
+                    let grown = (after.entries - before.entries, after.amount - before.amount);
+                    assert_eq!((told.entries, told.amount), grown, "{reason:?}");
+                }
                 assert!(
                     entries.iter().all(
                         |entry| EntryKind::of(entry.kind) == EntryKind::Trigger && entry.source == source
@@ -234,6 +248,12 @@ pub fn picture_of(state: &State) -> Picture {
         depth: state.depth(),
         rank_distribution,
         breakage: state.breakage(),
+        itemized_from: state.itemized_from(),
+        breakage_by_reason: state
+            .breakage_by_reason()
+            .items()
+            .map(|(reason, sum)| (reason.name(), (sum.entries, sum.amount)))
+            .collect(),
         pending: state.pending(),
         members: (0..state.len()).map(|index| member_picture(state, MemberIx(index))).collect(),
         entries: (0..state.entries()).map(|index| entry_picture(state, index)).collect(),
@@ -261,6 +281,10 @@ fn member_picture(state: &State, index: MemberIx) -> MemberPicture {
         paid_as: rank.paid_as,
         lifetime: rank.lifetime,
         next: rank.next,
+        balance: {
+            let balance = state.balance(index);
+            [balance.pending, balance.held, balance.paid]
+        },
     }
 }
 

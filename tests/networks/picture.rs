@@ -1,5 +1,7 @@
 //! Everything visible of a network, as plain comparable data.
 
+use std::collections::BTreeMap;
+
 use upline::core::{
     NextRank,
     command::{Applied, Rejection, Stamped},
@@ -34,6 +36,10 @@ pub struct Picture {
     /// Members at each paid-as rank, without trailing zeros.
     pub rank_distribution: Vec<u64>,
     pub breakage: (u64, Money),
+    /// The first command since which breakage is itemized.
+    pub itemized_from: Option<u64>,
+    /// Levels and amount by reason, of those that occurred, by name.
+    pub breakage_by_reason: BTreeMap<&'static str, (u64, i128)>,
     pub pending: u64,
     pub members: Vec<MemberPicture>,
     pub entries: Vec<EntryPicture>,
@@ -58,6 +64,8 @@ pub struct MemberPicture {
     pub paid_as: u16,
     pub lifetime: u16,
     pub next: Option<NextRank>,
+    /// Sums of the entries received that are pending, held, and paid.
+    pub balance: [i128; 3],
 }
 
 #[derive(Clone, PartialEq, Debug)]

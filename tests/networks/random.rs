@@ -5,11 +5,13 @@ use super::{naive::Naive, picture::Network};
 use upline::core::{
     Actor,
     command::{
-        Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register, RequestKey,
-        SponsorRef, Stamped, TriggerBonus,
+        Carried, ChangeEntry, Command, EntryChange, ImportEntry, Origin, Outcome, PayFilter,
+        PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus,
     },
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
-    types::{BasisPoints, Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp, Tree},
+    types::{
+        BasisPoints, Code, EntryStatus, MemberId, Money, Reason, Reference, Role, Status, Timestamp, Tree,
+    },
 };
 
 /// Splitmix64: random enough for a test, and independent of package versions.
@@ -231,6 +233,7 @@ pub fn scenario(seed: u64, steps: usize) -> Scenario {
             time: Timestamp(time),
             key: step.key,
             actor: Some(Actor::unknown()),
+            format: Stamped::FORMAT,
             command,
         });
         if applied.lsn == lsn {
@@ -309,7 +312,12 @@ impl StepMaker {
     fn command(&mut self) -> Command {
         match self.chance.below(100) {
             0..=51 => Command::Register(self.register()),
-            52..=72 => Command::TriggerBonus(self.trigger()),
+            52..=70 => Command::TriggerBonus(self.trigger()),
+            71..=72 => Command::ChangeEntry(ChangeEntry {
+                entry: self.entry(),
+                change: self.chance.of_slice(&EntryChange::ALL),
+                reason: Reason::parse("as it fell").expect("a reason"),
+            }),
             73..=77 => Command::PayEntry { entry: self.entry() },
             78 => Command::PayAll,
             79..=80 => Command::ReverseEntry { entry: self.entry() },
@@ -518,7 +526,7 @@ impl StepMaker {
             kind,
             level: self.chance.below(20) as u32,
             amount: self.amount(),
-            status: self.chance.of_slice(&[EntryStatus::Pending, EntryStatus::Paid]),
+            status: self.chance.of_slice(&EntryStatus::ALL),
             time: Timestamp(self.chance.below(1_000_000) as i64),
             row_id: self.row_id(),
             reference: self.reference(),

@@ -3,11 +3,13 @@
 
 use upline::core::{
     command::{
-        Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef,
-        TriggerBonus,
+        Carried, ChangeEntry, Command, EntryChange, ImportEntry, Origin, PayFilter, PlacementRequest,
+        Register, RequestKey, SponsorRef, TriggerBonus,
     },
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
-    types::{BasisPoints, Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp, Tree},
+    types::{
+        BasisPoints, Code, EntryStatus, MemberId, Money, Reason, Reference, Role, Status, Timestamp, Tree,
+    },
 };
 
 pub const HOUR: i64 = 3_600_000_000;
@@ -149,6 +151,9 @@ pub fn command(verb: &str, words: &mut Words) -> Result<Option<Command>, Wrong> 
         "pay-entry" => Command::PayEntry { entry: words.number("entry")? },
         "pay-all" => Command::PayAll,
         "pay-matching" => Command::PayMatching(pay_filter(words)?),
+        "hold" => change_entry(EntryChange::Hold, words)?,
+        "release" => change_entry(EntryChange::Release, words)?,
+        "void" => change_entry(EntryChange::Void, words)?,
         "reverse" => Command::ReverseEntry { entry: words.number("entry")? },
         "status" => {
             let member = id_of(words.next("member")?);
@@ -171,6 +176,14 @@ pub fn command(verb: &str, words: &mut Words) -> Result<Option<Command>, Wrong> 
     };
     words.end()?;
     Ok(Some(command))
+}
+
+/// `hold|release|void ENTRY REASON` (`_`: a blank)
+fn change_entry(change: EntryChange, words: &mut Words) -> Result<Command, Wrong> {
+    let entry = words.number("entry")?;
+    let word = words.next("reason")?.replace('_', " ");
+    let reason = Reason::parse(&word).ok_or_else(|| format!("`{word}` is no reason"))?;
+    Ok(Command::ChangeEntry(ChangeEntry { entry, change, reason }))
 }
 
 /// Parses a word as a reference: `_` stands for a blank.
@@ -210,7 +223,7 @@ fn trigger(words: &mut Words) -> Result<TriggerBonus, Wrong> {
     Ok(TriggerBonus { source, trigger, amount, once, reference: reference(words)? })
 }
 
-/// `import-entry RECEIVER from SOURCE KIND level LEVEL AMOUNT pending|paid at HOUR [row ID] [reference TEXT]
+/// `import-entry RECEIVER from SOURCE KIND level LEVEL AMOUNT STATUS at HOUR [row ID] [reference TEXT]
 /// [reverses ENTRY]`
 fn import_entry(words: &mut Words) -> Result<ImportEntry, Wrong> {
     let receiver = id_of(words.next("receiver")?);

@@ -131,13 +131,15 @@ fn shrink(seed: u64, mut case: Scenario, pace: Pace) -> Scenario {
 fn random_steps_reach_everything() {
     const FAR_AWAY: [Rejection; 4] =
         [Rejection::NetworkFull, Rejection::LedgerFull, Rejection::PlanKindsFull, Rejection::AdminsFull];
-    const OUTCOMES: [&str; 15] = [
+    const OUTCOMES: [&str; 17] = [
         "repeat",
         "registered",
         "paid",
         "withheld",
         "entry paid true",
         "entry paid false",
+        "entry changed true",
+        "entry changed false",
         "all paid",
         "status set true",
         "status set false",
@@ -162,6 +164,7 @@ fn random_steps_reach_everything() {
                 time: Timestamp(time),
                 key: step.key,
                 actor: Some(Actor::unknown()),
+                format: Stamped::FORMAT,
                 command,
             });
             let outcome = match applied.outcome {
@@ -177,6 +180,7 @@ fn random_steps_reach_everything() {
                 Outcome::PlanActivated { .. } => "plan activated".to_owned(),
                 Outcome::EntryImported { .. } => "entry imported".to_owned(),
                 Outcome::Reversed { .. } => "reversed".to_owned(),
+                Outcome::EntryChanged { changed, .. } => format!("entry changed {changed}"),
                 Outcome::MatchingPaid { entries: 0, .. } => "matching paid none".to_owned(),
                 Outcome::MatchingPaid { .. } => "matching paid some".to_owned(),
             };

@@ -59,6 +59,7 @@ fn grow(state: &mut State, maps: &mut MemberDirectory, from: u32, to: u32) {
             time: Timestamp(i64::from(member)),
             key: None,
             actor: None,
+            format: 1,
             command: Command::Register(register),
         };
         assert_eq!(state.apply(maps, &stamped).outcome, Outcome::Registered { member: MemberIx(member) });

@@ -55,6 +55,8 @@ export interface Amount {
   exponent: number;
 }
 
+export type BonusStatus = "pending" | "paid" | "held" | "void";
+
 export interface Bonus {
   id: string;
   receiver: string;
@@ -62,7 +64,7 @@ export interface Bonus {
   kind: string;
   level: number;
   amount: Amount;
-  status: "pending" | "paid";
+  status: BonusStatus;
   time: string;
   lsn: number;
   plan_version: number;
@@ -284,7 +286,7 @@ export class Client {
   }
 
   /** What a member received, newest first. */
-  bonuses(userId: string, status?: "pending" | "paid"): AsyncGenerator<Bonus> {
+  bonuses(userId: string, status?: BonusStatus): AsyncGenerator<Bonus> {
     return this.pages(`/v1/members/${encodeURIComponent(userId)}/bonuses`, { status });
   }
 
@@ -301,6 +303,25 @@ export class Client {
   async reverse(bonusId: string, key = newKey()): Promise<Bonus> {
     const { reversal } = await this.call<{ reversal: Bonus }>("POST", `/v1/bonuses/${encodeURIComponent(bonusId)}/reverse`, { key });
     return reversal;
+  }
+
+  /** Keeps payouts from taking a bonus until it is released. */
+  hold(bonusId: string, reason: string, key = newKey()): Promise<Bonus> {
+    return this.change(bonusId, "hold", reason, key);
+  }
+
+  /** Makes a held bonus pending again. */
+  release(bonusId: string, reason: string, key = newKey()): Promise<Bonus> {
+    return this.change(bonusId, "release", reason, key);
+  }
+
+  /** A pending or held bonus is never paid. This is final. */
+  void(bonusId: string, reason: string, key = newKey()): Promise<Bonus> {
+    return this.change(bonusId, "void", reason, key);
+  }
+
+  private change(bonusId: string, change: "hold" | "release" | "void", reason: string, key: string): Promise<Bonus> {
+    return this.call("POST", `/v1/bonuses/${encodeURIComponent(bonusId)}/${change}`, { body: { reason }, key });
   }
 
   /** Marks pending bonuses paid: all, or those that the filter names. */

@@ -122,7 +122,7 @@ impl fmt::Display for Refusal {
                 if can_be_named && has_digits { out.write_str(" (--time-format reads other forms, e.g. %d/%m/%Y)") } else { Ok(()) }
             }
             Refusal::BadCode => out.write_str("the code is not 1 to 64 of A-Z, a-z, 0-9, `_`, `-`"),
-            Refusal::BadStatus => out.write_str("the status is not active, inactive or terminated (bonuses: pending or paid)"),
+            Refusal::BadStatus => out.write_str("the status is not active, inactive or terminated (bonuses: pending, paid, held or void)"),
             Refusal::BadRole => out.write_str("the role is neither member nor admin"),
             Refusal::BadAmount(reason) => write!(out, "the amount {reason}"),
             Refusal::BadLevel => out.write_str("the level is not a number"),

@@ -287,6 +287,7 @@ fn old_codes_that_read_as_ids_are_found_and_new_ones_refused() {
         time,
         key: None,
         actor: None,
+        format: 1,
         command: Command::Register(register),
     };
     network.state.apply_unless_rejected(&mut network.directory, &old).unwrap();

@@ -1,9 +1,13 @@
-//! The bonus ledger: entries are append-only and never change, except that pending ones become paid.
+//! The bonus ledger: entries are append-only and never change, except for their state.
 //!
 //! Entries of one trigger (or signup) are contiguous, level ascending, and share their common fields. Entries
 //! of one receiver are linked newest first, the order in which they are read, except late ones (`late.rs`),
-//! which are in no such list. One pending bit per entry makes paying all a sweep over words, and finding
-//! pending ones needs no scan over entries.
+//! which are in no such list. What few have stands elsewhere: references, reversals, row ids; the actor of
+//! each is in the log.
+//!
+//! The state of an entry is two bits, in two columns of bits: paying all is a sweep over words, and finding
+//! pending ones needs no scan over entries. The second column tells held and void entries from the others; it
+//! is as long as the last of these needs.
 
 use std::ops::Range;
 
@@ -11,6 +15,8 @@ use crate::core::{
     ledger::{
         late::Late,
         rows::{EntryRow, TriggerRow},
+        statuses::Statuses,
+        sum::Sum,
     },
     store::{
         column::{Column, Scalar, freeze_fields},
@@ -60,44 +66,35 @@ pub struct Entry {
 pub(crate) struct Ledger {
     lines: Settled<Line>,
     triggers: Settled<TriggerRow>,
-    /// Bit `i % 64` of word `i / 64`: entry `i` is pending.
-    pending: Column<u64>,
+    /// Bit `i % 64` of word `i / 64`: entry `i` is pending or held.
+    open: Column<u64>,
+    /// Likewise: it is held or void. Words beyond the end are 0.
+    aside: Column<u64>,
     totals: Scalar<Totals>,
     late: Late,
 }
 
 #[derive(Clone, Copy)]
 struct Totals {
-    pending: u64,
-    /// Sum of the pending amounts.
-    pending_amount: i128,
+    /// By state.
+    sums: [Sum; EntryStatus::ALL.len()],
     /// Entry times never went backwards (imported ones may).
     times_ascend: bool,
 }
 
-freeze_fields!(Ledger { lines, triggers, pending, totals, late });
-
-/// How many entries were marked, and their sum.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(in crate::core) struct Marked {
-    pub entries: u32,
-    pub amount: i128,
-}
-
-impl Marked {
-    pub fn add(&mut self, entry: &Entry) {
-        self.entries += 1;
-        self.amount += i128::from(entry.amount.0);
-    }
-}
+freeze_fields!(Ledger { lines, triggers, open, aside, totals, late });
 
 impl Ledger {
     pub fn new() -> Self {
         Self {
             lines: Settled::new(),
             triggers: Settled::new(),
-            pending: Column::new(),
-            totals: Scalar::new(Totals { pending: 0, pending_amount: 0, times_ascend: true }),
+            open: Column::new(),
+            aside: Column::new(),
+            totals: Scalar::new(Totals {
+                sums: [Sum::default(); EntryStatus::ALL.len()],
+                times_ascend: true,
+            }),
             late: Late::new(),
         }
     }
@@ -110,19 +107,15 @@ impl Ledger {
         self.triggers.len()
     }
 
-    pub fn pending(&self) -> u64 {
-        self.totals.pending
+    /// The entries in a state.
+    pub fn sum(&self, status: EntryStatus) -> Sum {
+        self.totals.sums[status as usize]
     }
 
-    /// Corrupts the sum, for a test of the audit.
+    /// Corrupts the sum of a state, for a test of the audit.
     #[cfg(test)]
-    pub fn miscount_pending(&mut self) {
-        self.totals.pending += 1;
-    }
-
-    /// Sum of the pending amounts.
-    pub fn pending_amount(&self) -> i128 {
-        self.totals.pending_amount
+    pub fn sum_mut(&mut self, status: EntryStatus) -> &mut Sum {
+        &mut self.totals.sums[status as usize]
     }
 
     pub fn times_ascend(&self) -> bool {
@@ -169,13 +162,10 @@ impl Ledger {
             self.late.entries.insert(index, |other| received_key(lines, triggers, other) < key);
         }
         if index.is_multiple_of(64) {
-            self.pending.push(0);
+            self.open.push(0);
         }
-        if row.status == EntryStatus::Pending {
-            *self.pending.get_mut(index as usize / 64) |= 1 << (index % 64);
-            self.totals.pending += 1;
-            self.totals.pending_amount += i128::from(row.amount);
-        }
+        self.set_bits(index as usize, row.status);
+        self.totals.sums[row.status as usize].add(Money(row.amount));
         index
     }
 
@@ -214,7 +204,7 @@ impl Ledger {
             level: line.level,
             amount: line.amount,
             kind: trigger.kind,
-            status: if self.is_pending(at) { EntryStatus::Pending } else { EntryStatus::Paid },
+            status: self.status(at),
             plan_version: trigger.plan_version,
         }
     }
@@ -229,51 +219,51 @@ impl Ledger {
         (older != NONE).then_some(u64::from(older))
     }
 
-    /// Marks one paid. Returns false if it already was.
-    pub fn pay(&mut self, index: u64) -> bool {
+    /// Changes the state of an entry.
+    pub fn set_status(&mut self, index: u64, status: EntryStatus) {
         let at = usize::try_from(index).expect("an entry's index");
-        if !self.is_pending(at) {
-            return false;
-        }
-        *self.pending.get_mut(at / 64) &= !(1 << (at % 64));
-        self.totals.pending -= 1;
-        self.totals.pending_amount -= i128::from(self.lines.get(at).amount.0);
-        true
+        let (before, amount) = (self.status(at), self.lines.get(at).amount);
+        self.set_bits(at, status);
+        self.totals.sums[before as usize].take(amount);
+        self.totals.sums[status as usize].add(amount);
     }
 
-    /// Marks all paid; returns how many were pending. O(entries / 64).
-    pub fn pay_all(&mut self) -> u64 {
-        for word in 0..self.pending.len() {
-            if *self.pending.get(word) != 0 {
-                *self.pending.get_mut(word) = 0;
+    /// Marks all pending ones paid; returns how many there were, and their sum. O(entries / 64).
+    pub fn pay_all(&mut self) -> Sum {
+        for word in 0..self.open.len() {
+            let held = *self.open.get(word) & self.aside_word(word);
+            if *self.open.get(word) != held {
+                *self.open.get_mut(word) = held;
             }
         }
-        self.totals.pending_amount = 0;
-        std::mem::take(&mut self.totals.pending)
+        let paid = std::mem::take(&mut self.totals.sums[EntryStatus::Pending as usize]);
+        self.totals.sums[EntryStatus::Paid as usize].add_all(paid);
+        paid
     }
 
-    /// As [`Ledger::pay_all`]; also returns their sum.
-    pub fn pay_all_summed(&mut self) -> Marked {
-        let amount = self.totals.pending_amount;
-        Marked { entries: u32::try_from(self.pay_all()).expect("limited by ENTRIES_MAX"), amount }
-    }
-
-    /// Marks paid the matching pending entries below `end`. O(entries / 64 + pending entries).
-    pub fn pay_below(&mut self, end: u64, is_meant: impl Fn(&Entry) -> bool) -> Marked {
-        let mut marked = Marked::default();
-        for word in 0..end.div_ceil(64) {
-            let mut rest = self.word(word);
-            while rest != 0 {
-                let index = word * 64 + u64::from(rest.trailing_zeros());
-                rest &= rest - 1;
-                let entry = self.entry(index);
-                if index < end && is_meant(&entry) {
-                    self.pay(index);
-                    marked.add(&entry);
-                }
+    /// The first entry in `from..end` with one of the states, 64 at a time.
+    pub fn first_with(&self, statuses: Statuses, from: u64, end: u64) -> Option<u64> {
+        let end = end.min(self.len());
+        let mut from = from;
+        while from < end {
+            let word = from / 64;
+            let matching = self.word(word, statuses) & (u64::MAX << (from % 64));
+            if matching != 0 {
+                let found = word * 64 + u64::from(matching.trailing_zeros());
+                return (found < end).then_some(found);
             }
+            from = (word + 1) * 64;
         }
-        marked
+        None
+    }
+
+    /// All held entries. O(entries / 64).
+    pub fn held(&self) -> impl Iterator<Item = u64> + '_ {
+        let held = Statuses::from(EntryStatus::Held);
+        // Beyond the column there is none.
+        let end = self.aside.len() as u64 * 64;
+        let next = move |from: u64| self.first_with(held, from, end);
+        std::iter::successors(next(0), move |entry| next(entry + 1))
     }
 
     /// The trigger that an entry belongs to.
@@ -321,14 +311,14 @@ impl Ledger {
         received_key(&self.lines, &self.triggers, entry)
     }
 
-    /// The last trigger below `bound` that is not late and, if a status is given, has an entry below `before`
-    /// with that status. O(entries / 64) at worst.
-    pub fn in_time_below(&self, bound: u32, before: u64, status: Option<EntryStatus>) -> Option<u32> {
+    /// The last trigger below `bound` that is not late and has an entry below `before` with one of the
+    /// states. O(entries / 64) at worst.
+    pub fn in_time_below(&self, bound: u32, before: u64, statuses: Statuses) -> Option<u32> {
         let mut bound = bound;
         loop {
             let trigger = self.late.in_time_below(bound)?;
             let entries = self.entries_of_trigger(trigger);
-            let found = self.last_with(status, 0, entries.end.min(before))?;
+            let found = self.last_with(statuses, 0, entries.end.min(before))?;
             let found = self.trigger_of(found);
             if !self.late.is_late(found) {
                 return Some(found);
@@ -381,18 +371,16 @@ impl Ledger {
         self.late.entries.len()
     }
 
-    /// The last entry in `from..end` with a status, 64 at a time.
-    fn last_with(&self, status: Option<EntryStatus>, from: u64, end: u64) -> Option<u64> {
+    /// The last entry in `from..end` with one of the states, 64 at a time.
+    fn last_with(&self, statuses: Statuses, from: u64, end: u64) -> Option<u64> {
         let mut end = end;
         while from < end {
             let last = end - 1;
+            if statuses == Statuses::ALL {
+                return Some(last);
+            }
             let word = last / 64;
-            let matching = match status {
-                None => return Some(last),
-                Some(EntryStatus::Pending) => self.word(word),
-                Some(EntryStatus::Paid) => !self.word(word),
-            };
-            let below = matching << (63 - last % 64);
+            let below = self.word(word, statuses) << (63 - last % 64);
             if below != 0 {
                 let found = last - u64::from(below.leading_zeros());
                 return (from <= found).then_some(found);
@@ -402,16 +390,62 @@ impl Ledger {
         None
     }
 
-    fn word(&self, word: u64) -> u64 {
-        *self.pending.get(usize::try_from(word).expect("an entry's index over 64"))
+    /// The entries of a word that have one of the states. In the last word, bits beyond the entries are
+    /// meaningless.
+    fn word(&self, word: u64, statuses: Statuses) -> u64 {
+        let at = usize::try_from(word).expect("an entry's index over 64");
+        let (open, aside) = (*self.open.get(at), self.aside_word(at));
+        let with = |status: EntryStatus, matching: u64| if statuses.contains(status) { matching } else { 0 };
+        with(EntryStatus::Pending, open & !aside)
+            | with(EntryStatus::Paid, !open & !aside)
+            | with(EntryStatus::Held, open & aside)
+            | with(EntryStatus::Void, !open & aside)
     }
 
-    fn is_pending(&self, at: usize) -> bool {
-        *self.pending.get(at / 64) >> (at % 64) & 1 != 0
+    fn aside_word(&self, word: usize) -> u64 {
+        if word < self.aside.len() { *self.aside.get(word) } else { 0 }
+    }
+
+    fn status(&self, at: usize) -> EntryStatus {
+        let bit = |word: u64| word >> (at % 64) & 1 != 0;
+        match (bit(*self.open.get(at / 64)), bit(self.aside_word(at / 64))) {
+            (true, false) => EntryStatus::Pending,
+            (false, false) => EntryStatus::Paid,
+            (true, true) => EntryStatus::Held,
+            (false, true) => EntryStatus::Void,
+        }
+    }
+
+    fn set_bits(&mut self, at: usize, status: EntryStatus) {
+        let (word, bit) = (at / 64, 1 << (at % 64));
+        let (is_open, is_aside) = match status {
+            EntryStatus::Pending => (true, false),
+            EntryStatus::Paid => (false, false),
+            EntryStatus::Held => (true, true),
+            EntryStatus::Void => (false, true),
+        };
+        set_bit(&mut self.open, word, bit, is_open);
+        if is_aside {
+            (self.aside.len()..=word).for_each(|_| self.aside.push(0));
+        }
+        if word < self.aside.len() {
+            set_bit(&mut self.aside, word, bit, is_aside);
+        }
     }
 
     pub fn bytes(&self) -> usize {
-        self.lines.bytes() + self.triggers.bytes() + self.pending.bytes() + self.late.bytes()
+        self.lines.bytes()
+            + self.triggers.bytes()
+            + self.open.bytes()
+            + self.aside.bytes()
+            + self.late.bytes()
+    }
+}
+
+/// Sets or clears a bit; a word that stays the same is not written.
+fn set_bit(words: &mut Column<u64>, word: usize, bit: u64, value: bool) {
+    if (*words.get(word) & bit != 0) != value {
+        *words.get_mut(word) ^= bit;
     }
 }
 
@@ -446,28 +480,62 @@ mod tests {
         kind: 0,
     };
 
+    fn amount_of(index: u64) -> i64 {
+        i64::try_from(index).unwrap() % 7 - 3
+    }
+
+    /// Compares counts, sums and searches with the states as listed.
+    fn check(ledger: &Ledger, states: &[EntryStatus]) {
+        let len = states.len() as u64;
+        for statuses in (0_u8..16).map(|set| {
+            let chosen = EntryStatus::ALL.into_iter().filter(|status| set >> (*status as u8) & 1 != 0);
+            Statuses::of(&chosen.collect::<Vec<_>>())
+        }) {
+            let having = |index: &u64| statuses.contains(states[usize::try_from(*index).unwrap()]);
+            for from in [0, 1, 63, 64, 200, len - 1] {
+                let first = (from..len).find(having);
+                assert_eq!(ledger.first_with(statuses, from, u64::MAX), first);
+                assert_eq!(ledger.last_with(statuses, 0, from), (0..from).rev().find(having));
+            }
+        }
+        for status in EntryStatus::ALL {
+            let mut sum = Sum::default();
+            let having = |index: &u64| states[usize::try_from(*index).unwrap()] == status;
+            (0..len).filter(having).for_each(|index| sum.add(Money(amount_of(index))));
+            assert_eq!(ledger.sum(status), sum, "{status:?}");
+        }
+        let held = (0..len).filter(|index| states[usize::try_from(*index).unwrap()] == EntryStatus::Held);
+        assert!(ledger.held().eq(held));
+    }
+
     #[test]
-    fn pending_ones_are_counted_and_paid() {
+    fn states_are_counted_summed_and_found() {
         let mut ledger = Ledger::new();
         let mut newest = None;
         for lsn in 1..=200 {
             ledger.begin(TriggerRow { lsn, ..NO_TRIGGER });
             for level in 1..=3 {
-                ledger.push(
-                    EntryRow { amount: 100, receiver: 0, level, status: EntryStatus::Pending },
-                    &mut newest,
-                );
+                let amount = amount_of(ledger.len());
+                ledger
+                    .push(EntryRow { amount, receiver: 0, level, status: EntryStatus::Pending }, &mut newest);
             }
         }
-        let mut pending = 600;
-        for index in (0..600).filter(|index| index % 7 != 0 && (index / 100) % 2 == 0) {
-            assert!(ledger.pay(index));
-            assert!(!ledger.pay(index));
-            pending -= 1;
+        let mut states = vec![EntryStatus::Pending; 600];
+        assert_eq!(ledger.aside.len(), 0, "nothing is kept of what nobody holds");
+        check(&ledger, &states);
+        for step in 0..2_000_u64 {
+            let index = step * 7_919 % 500;
+            let status = EntryStatus::ALL[usize::try_from(step / 3 % 4).unwrap()];
+            ledger.set_status(index, status);
+            states[usize::try_from(index).unwrap()] = status;
+            assert_eq!(ledger.entry(index).status, status);
         }
-        let is_pending = |index: &u64| ledger.entry(*index).status == EntryStatus::Pending;
-        assert_eq!((ledger.pending(), (0..600).filter(is_pending).count() as u64), (pending, pending));
-        assert_eq!(ledger.pay_all(), pending);
-        assert_eq!((ledger.pending(), ledger.last_with(Some(EntryStatus::Pending), 0, 600)), (0, None));
+        check(&ledger, &states);
+        let pending = ledger.sum(EntryStatus::Pending);
+        assert_eq!((ledger.pay_all(), ledger.pay_all()), (pending, Sum::default()));
+        states.iter_mut().filter(|status| **status == EntryStatus::Pending).for_each(|status| {
+            *status = EntryStatus::Paid;
+        });
+        check(&ledger, &states);
     }
 }

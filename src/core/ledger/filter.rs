@@ -1,8 +1,8 @@
 //! Filters of ledger entries.
 
 use crate::core::{
-    ledger::entries::Entry,
-    words::types::{EntryStatus, MemberIx, Reference, Timestamp},
+    ledger::{entries::Entry, statuses::Statuses},
+    words::types::{MemberIx, Reference, Timestamp},
 };
 
 /// Which entries a list shows: those that match all fields.
@@ -13,8 +13,8 @@ pub struct EntryFilter {
     pub reference: Option<Reference>,
     pub receiver: Option<MemberIx>,
     pub source: Option<MemberIx>,
-    /// The status at the time the entry is examined.
-    pub status: Option<EntryStatus>,
+    /// By the state at the time the entry is examined.
+    pub statuses: Statuses,
     /// As in `Entry::kind`.
     pub kind: Option<u16>,
     /// Included.
@@ -27,17 +27,18 @@ impl Default for EntryFilter {
     /// Matches everything.
     fn default() -> Self {
         let (from, until) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
-        Self { reference: None, receiver: None, source: None, status: None, kind: None, from, until }
+        let statuses = Statuses::ALL;
+        Self { reference: None, receiver: None, source: None, statuses, kind: None, from, until }
     }
 }
 
 impl EntryFilter {
     /// Whether an entry matches everything but the reference, which it does not hold.
     pub fn takes(&self, entry: &Entry) -> bool {
-        let Self { reference: _, receiver, source, status, kind, from, until } = self;
+        let Self { reference: _, receiver, source, statuses, kind, from, until } = self;
         receiver.is_none_or(|receiver| receiver == entry.receiver)
             && source.is_none_or(|source| source == entry.source)
-            && status.is_none_or(|status| status == entry.status)
+            && statuses.contains(entry.status)
             && kind.is_none_or(|kind| kind == entry.kind)
             && *from <= entry.time
             && entry.time < *until

@@ -1,9 +1,17 @@
-//! The bonus ledger: entries, their order, references, reversals and row ids.
+//! The bonus ledger: entries, their order and states, balances, names of triggers, references, reversals, row
+//! ids, and breakage.
 
+pub(in crate::core) mod accounts;
+pub(in crate::core) mod breakage;
 pub(in crate::core) mod entries;
 pub(in crate::core) mod filter;
+pub(in crate::core) mod kinds;
 pub(in crate::core) mod late;
+pub(in crate::core) mod once;
 pub(in crate::core) mod references;
 pub(in crate::core) mod reversals;
 pub(in crate::core) mod row_ids;
 pub(in crate::core) mod rows;
+pub(in crate::core) mod statuses;
+pub(in crate::core) mod sum;
+pub(in crate::core) mod transitions;

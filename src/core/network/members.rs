@@ -1,6 +1,7 @@
 //! Per-member data outside the trees.
 
 use crate::core::{
+    ledger::once::ONCE_BITS,
     requests::command::{PlacementRequest, Register},
     store::{
         column::{Column, freeze_fields},
@@ -20,10 +21,8 @@ const REQUEST_STRATEGIC: u32 = 16;
 const JOINED_AT_GIVEN: u32 = 1 << 9;
 /// The role differs from the one at registration, with which a repeated registration is compared.
 const ROLE_CHANGED: u32 = 1 << 10;
-/// One bit per trigger kind: paid with `once`.
+/// One bit for each of the first trigger kinds: paid with `once`.
 const ONCE_SHIFT: u32 = 16;
-/// Trigger kinds that have a bit.
-pub(crate) const ONCE_KINDS: usize = 16;
 /// All bits in use.
 pub(crate) const FLAG_BITS: u32 = STATUS_BITS
     | ROLE_BITS
@@ -54,11 +53,11 @@ pub(crate) struct Members {
     joined_at: Settled<Timestamp>,
     flags: Column<u32>,
     ranks: Column<Ranks>,
-    /// Newest ledger entry received.
-    newest_entry: Column<u32>,
+    /// Number of the account in the ledger.
+    account: Column<u32>,
 }
 
-freeze_fields!(Members { ids, joined_at, flags, ranks, newest_entry });
+freeze_fields!(Members { ids, joined_at, flags, ranks, account });
 
 /// The flags of a new member.
 pub(crate) fn flags_of(register: &Register) -> u32 {
@@ -81,7 +80,7 @@ impl Members {
             joined_at: Settled::new(),
             flags: Column::new(),
             ranks: Column::new(),
-            newest_entry: Column::new(),
+            account: Column::new(),
         }
     }
 
@@ -94,7 +93,7 @@ impl Members {
         self.joined_at.push(joined_at);
         self.flags.push(flags);
         self.ranks.push(ranks);
-        self.newest_entry.push(NONE);
+        self.account.push(NONE);
     }
 
     pub fn id(&self, member: MemberIx) -> &MemberId {
@@ -155,12 +154,14 @@ impl Members {
         *self.ranks.get(member.at())
     }
 
-    pub fn newest_entry(&self, member: MemberIx) -> Option<u32> {
-        let entry = *self.newest_entry.get(member.at());
-        (entry != NONE).then_some(entry)
+    /// The number of its account; `None` if it never received an entry.
+    pub fn account(&self, member: MemberIx) -> Option<u32> {
+        let account = *self.account.get(member.at());
+        (account != NONE).then_some(account)
     }
 
-    pub fn paid_once(&self, member: MemberIx, kind: usize) -> bool {
+    pub fn paid_once(&self, member: MemberIx, kind: u16) -> bool {
+        debug_assert!(kind < ONCE_BITS);
         self.flags(member) >> ONCE_SHIFT & 1 << kind != 0
     }
 
@@ -176,8 +177,8 @@ impl Members {
         *flags = (*flags & !ROLE_BITS | (role as u32) << ROLE_SHIFT) ^ ROLE_CHANGED;
     }
 
-    pub fn set_paid_once(&mut self, member: MemberIx, kind: usize) {
-        debug_assert!(kind < ONCE_KINDS);
+    pub fn set_paid_once(&mut self, member: MemberIx, kind: u16) {
+        debug_assert!(kind < ONCE_BITS);
         *self.flags.get_mut(member.at()) |= 1 << kind << ONCE_SHIFT;
     }
 
@@ -198,8 +199,8 @@ impl Members {
         std::mem::swap(&mut self.ranks, &mut other.ranks);
     }
 
-    pub fn set_newest_entry(&mut self, member: MemberIx, entry: u32) {
-        *self.newest_entry.get_mut(member.at()) = entry;
+    pub fn set_account(&mut self, member: MemberIx, account: u32) {
+        *self.account.get_mut(member.at()) = account;
     }
 
     pub fn bytes(&self) -> usize {
@@ -207,7 +208,7 @@ impl Members {
             + self.joined_at.bytes()
             + self.flags.bytes()
             + self.ranks.bytes()
-            + self.newest_entry.bytes()
+            + self.account.bytes()
     }
 }
 

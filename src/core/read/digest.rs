@@ -66,6 +66,12 @@ pub fn state_digest(state: &State) -> Digest {
             }
         }
     }
+    if let Some(lsn) = state.itemized_from() {
+        whole.text("breakage").number(lsn).number(state.breakage_by_reason().items().count() as u64);
+        for (reason, sum) in state.breakage_by_reason().items() {
+            whole.number(reason as u8).number(sum.entries).bytes(&sum.amount.to_le_bytes());
+        }
+    }
     let plans = state.plan_versions().list();
     if 1 < plans.len() {
         whole.text("plan versions").number(plans.len() as u64);
@@ -140,7 +146,7 @@ fn fields_of_format_1(state: &State) -> Fields {
         .number(state.outcome_hash())
         .number(state.scalars.code_key.key);
     whole.plan(state.plan()).number(state.plan_version()).number(state.depth());
-    whole.list(&state.scalars.kinds, |fields, kind| _ = fields.text(kind));
+    whole.list(state.scalars.kinds.names(), |fields, kind| _ = fields.text(kind));
     let (levels, amount) = state.breakage();
     whole.number(levels).signed(amount.0).number(u8::from(state.entry_times_ascend()));
     // The distribution may or may not have entries for unused ranks.

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use crate::core::{
+    ledger::breakage::{Breakage, BreakageReason},
     plan::{RankBasis, RankRule},
     state::{
         bonus::{KIND_RANK, KIND_SIGNUP, Share, ShareFate},
@@ -24,6 +25,8 @@ pub struct Walk {
     pub shares: Vec<ExplainedShare>,
     /// Ancestors above the last paid level (of the longest rule), including those among `shares`.
     pub beyond: u32,
+    /// What the rules paid to nobody, by reason.
+    pub breakage: Breakage,
 }
 
 /// One receiver on the way.
@@ -94,23 +97,29 @@ impl State {
         let position = plan.bonuses.iter().position(|rule| &*rule.trigger == trigger)?;
         let rule = &plan.bonuses[position];
         rule.pay.at(1, amount)?;
-        let shares = self
+        let shares: Vec<ExplainedShare> = self
             .shares(rule, amount, source)
             .into_iter()
             .map(|share| self.explained(position, &share))
             .collect();
-        Some(Walk { source, shares, beyond: self.levels_beyond(rule.tree, source, rule.pay.levels()) })
+        let mut breakage = withheld(&shares);
+        breakage.add_all(&self.unreached(rule, amount, source));
+        let beyond = self.levels_beyond(rule.tree, source, rule.pay.levels());
+        Some(Walk { source, shares, beyond, breakage })
     }
 
     /// The walk of a signup that was just paid. O(rules * (levels + admins)).
     pub fn explain_registration(&self, member: MemberIx) -> Walk {
         let plan = self.plan();
         let shares = self.registration_shares(plan, member);
-        let shares = shares.into_iter().map(|(position, share)| self.explained(position, &share)).collect();
-        let rules = plan.bonuses.iter().filter(|rule| rule.on_registration);
+        let shares: Vec<ExplainedShare> =
+            shares.into_iter().map(|(position, share)| self.explained(position, &share)).collect();
+        let rules = || plan.bonuses.iter().filter(|rule| rule.on_registration);
         let beyond =
-            rules.map(|rule| self.levels_beyond(rule.tree, member, rule.pay.levels())).min().unwrap_or(0);
-        Walk { source: member, shares, beyond }
+            rules().map(|rule| self.levels_beyond(rule.tree, member, rule.pay.levels())).min().unwrap_or(0);
+        let mut breakage = withheld(&shares);
+        rules().for_each(|rule| breakage.add_all(&self.unreached(rule, None, member)));
+        Walk { source: member, shares, beyond, breakage }
     }
 
     /// How `receiver` reached `rank` through the signup of `source` that was just applied. `None` for a rank
@@ -181,4 +190,17 @@ impl State {
         let ancestors = self.tree(tree).link(source).level - 1;
         ancestors.saturating_sub(u32::try_from(levels).expect("limited by LEVELS_MAX"))
     }
+}
+
+/// The breakage of receivers that may not earn.
+fn withheld(shares: &[ExplainedShare]) -> Breakage {
+    let mut breakage = Breakage::default();
+    for share in shares {
+        if let ShareFate::Withheld(status) = share.fate
+            && let Some(reason) = BreakageReason::of_status(status)
+        {
+            breakage.add(reason, share.amount);
+        }
+    }
+    breakage
 }

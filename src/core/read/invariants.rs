@@ -2,6 +2,7 @@
 //! scratch.
 
 use crate::core::{
+    ledger::{accounts::Balance, sum::Sum},
     state::{parts::State, recompute},
     tree::order::{Order, below_themselves},
     words::types::{EntryStatus, MemberIx, NONE, Role, Timestamp, Tree},
@@ -193,7 +194,7 @@ fn audit_admins(state: &State, findings: &mut Findings) {
     }
 }
 
-/// Lists by receiver hold each entry once, newest first; the pending count is right. A copy has no lists of
+/// Lists by receiver hold each entry once, newest first; sums and balances are right. A copy has no lists of
 /// late entries: there they are counted.
 fn audit_ledger(state: &State, findings: &mut Findings) {
     let mut listed = if state.ledger.is_ordered() { 0 } else { late_entries(state) };
@@ -214,20 +215,38 @@ fn audit_ledger(state: &State, findings: &mut Findings) {
     findings.require(listed == state.entries(), || {
         format!("{listed} entries are listed by receiver, of {}", state.entries())
     });
-    let held: i128 = (0..state.entries())
-        .map(|index| state.entry(index))
-        .filter(|entry| entry.status == EntryStatus::Pending)
-        .map(|entry| i128::from(entry.amount.0))
-        .sum();
-    findings.require(held == state.ledger.pending_amount(), || {
-        format!("pending entries come to {}, really to {held}", state.ledger.pending_amount())
-    });
-    let pending = (0..state.entries())
-        .filter(|index| state.entry(*index).status == EntryStatus::Pending)
-        .count() as u64;
-    findings.require(pending == state.pending(), || {
-        format!("{} entries are pending, of them {pending} really", state.pending())
-    });
+    audit_balances(state, findings);
+}
+
+/// Sums by state, and the balance of each member, match the entries.
+fn audit_balances(state: &State, findings: &mut Findings) {
+    let mut sums = [Sum::default(); EntryStatus::ALL.len()];
+    let mut balances = vec![Balance::default(); state.len() as usize];
+    for entry in (0..state.entries()).map(|index| state.entry(index)) {
+        sums[entry.status as usize].add(entry.amount);
+        let balance = &mut balances[entry.receiver.at()];
+        let part = match entry.status {
+            EntryStatus::Pending => &mut balance.pending,
+            EntryStatus::Held => &mut balance.held,
+            EntryStatus::Paid => &mut balance.paid,
+            EntryStatus::Void => continue,
+        };
+        *part += i128::from(entry.amount.0);
+    }
+    for status in EntryStatus::ALL {
+        let (kept, real) = (state.entries_in(status), sums[status as usize]);
+        findings.require(kept == real, || {
+            let name = status.name();
+            format!(
+                "{name} entries: {} of {}, really {} of {}",
+                kept.entries, kept.amount, real.entries, real.amount
+            )
+        });
+    }
+    for member in members(state) {
+        let (kept, real) = (state.balance(member), balances[member.at()]);
+        findings.require(kept == real, || format!("balance of {member:?}: {kept:?}, is {real:?}"));
+    }
 }
 
 /// Number of late entries, derived from their times.

@@ -113,7 +113,12 @@ impl State {
             .then(|| self.ledger.late_received_before(receiver, (until, 0)))
             .flatten()
             .map(u64::from);
-        ReceivedWalk { receiver, in_time: self.members.newest_entry(receiver).map(u64::from), late }
+        ReceivedWalk { receiver, in_time: self.newest_received(receiver), late }
+    }
+
+    /// The newest entry of `receiver` that is not late. O(1).
+    pub(in crate::core) fn newest_received(&self, receiver: MemberIx) -> Option<u64> {
+        self.accounts.newest(self.members.account(receiver)?).map(u64::from)
     }
 
     /// The next entry. O(1), O(log late entries) where some are late.
@@ -157,7 +162,7 @@ impl State {
             (None, Some(receiver)) => Along::Receiver(self.received_until(receiver, filter.until)),
             (None, None) => {
                 let end = self.ledger.in_time_until(filter.until);
-                let in_time = self.ledger.in_time_below(end, before, filter.status);
+                let in_time = self.ledger.in_time_below(end, before, filter.statuses);
                 Along::All { in_time, late: self.ledger.late_before((filter.until, 0)) }
             }
         };
@@ -269,7 +274,7 @@ impl State {
                 if is_late {
                     *late = self.ledger.late_before(key(triggers.start));
                 } else {
-                    *in_time = self.ledger.in_time_below(triggers.start, walk.before, walk.filter.status);
+                    *in_time = self.ledger.in_time_below(triggers.start, walk.before, walk.filter.statuses);
                 }
                 walk.run.extend(triggers.flat_map(|trigger| self.ledger.entries_of_trigger(trigger)));
             }

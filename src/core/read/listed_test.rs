@@ -5,7 +5,7 @@ use rand_pcg::{
 
 use super::*;
 use crate::core::{
-    ledger::entries::Entry,
+    ledger::{entries::Entry, statuses::Statuses},
     read::received::network::{grow, network, reopened},
     words::types::EntryStatus,
 };
@@ -37,9 +37,7 @@ fn filter(random: &mut Pcg64Mcg, state: &State) -> EntryFilter {
         reference: some(random, reference),
         receiver: some(random, member),
         source: some(random, member),
-        status: some(random, |random| {
-            [EntryStatus::Pending, EntryStatus::Paid][random.next_u32() as usize % 2]
-        }),
+        statuses: some(random, |random| EntryStatus::ALL[random.next_u32() as usize % 4]).into(),
         kind: some(random, |random| state.entry(u64::from(random.next_u32()) % state.entries().max(1)).kind)
             .filter(|_| state.entries() != 0),
         from: some(random, time).unwrap_or(Timestamp(i64::MIN)),
@@ -109,7 +107,7 @@ fn what_is_made_while_a_list_is_read_does_not_show() {
         println!("seed {seed}");
         let mut random = Pcg64Mcg::seed_from_u64(seed);
         let (mut state, directory) = network(&mut random, 100);
-        let filter = EntryFilter { status: None, ..filter(&mut random, &state) };
+        let filter = EntryFilter { statuses: Statuses::ALL, ..filter(&mut random, &state) };
         let expected = naive(&state, &filter);
         let (mut walk, mut found) = (state.listed(filter.clone()), Vec::new());
         while !walk.is_over() {
@@ -164,9 +162,10 @@ fn paid_entries_cost_no_steps_of_a_list_of_pending_ones() {
         state = network(&mut random, 6).0;
     }
     for index in (0..state.entries()).filter(|index| *index != 1) {
-        state.ledger.pay(index);
+        state.ledger.set_status(index, EntryStatus::Paid);
     }
-    let mut walk = state.listed(EntryFilter { status: Some(EntryStatus::Pending), ..EntryFilter::default() });
+    let statuses = EntryStatus::Pending.into();
+    let mut walk = state.listed(EntryFilter { statuses, ..EntryFilter::default() });
     let mut steps = 1_000;
     assert_eq!(state.listed_step(&mut walk, &mut steps), Some(1));
     assert!(900 < steps, "{steps}");

@@ -68,11 +68,7 @@ pub fn grow(random: &mut Pcg64Mcg, state: &mut State, directory: &MemberDirector
                 level: random.next_u32() % 5_000,
                 amount: Money(i64::from(random.next_u32())),
                 kind: "old".into(),
-                status: if random.next_u32().is_multiple_of(2) {
-                    EntryStatus::Paid
-                } else {
-                    EntryStatus::Pending
-                },
+                status: EntryStatus::ALL[random.next_u32() as usize % 4],
                 time: Timestamp(i64::from(random.next_u32() % 2_000)),
                 row_id: None,
                 reference,
@@ -90,7 +86,10 @@ pub fn grow(random: &mut Pcg64Mcg, state: &mut State, directory: &MemberDirector
         };
         let lsn = state.lsn() + 1;
         let time = Timestamp(i64::try_from(lsn - 1).unwrap() * 3);
-        state.apply(&mut directory.write(), &Stamped { lsn, time, key: None, actor: None, command });
+        state.apply(
+            &mut directory.write(),
+            &Stamped { lsn, time, key: None, actor: None, format: 1, command },
+        );
     }
 }
 

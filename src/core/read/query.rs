@@ -4,7 +4,7 @@
 use std::{borrow::Cow, hint::black_box, sync::Arc};
 
 use crate::core::{
-    ledger::entries::Entry,
+    ledger::{accounts::Balance, breakage::Breakage, entries::Entry, sum::Sum},
     network::rank::{self, NextRank},
     plan::{KIND_REGISTRATION, PlacementRule, Plan},
     requests::{command::Rejection, unchanged::Unchanged},
@@ -17,7 +17,10 @@ use crate::core::{
     words::{
         directory::Directory,
         row_kind::RowKind,
-        types::{Code, LEVELS_MAX, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp, Tree},
+        types::{
+            Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp,
+            Tree,
+        },
     },
 };
 
@@ -115,6 +118,17 @@ impl State {
     /// Levels withheld so far because their receiver may not earn, and their total amount.
     pub fn breakage(&self) -> (u64, Money) {
         (self.scalars.breakage_levels, Money(self.scalars.breakage_amount))
+    }
+
+    /// What was paid to nobody, by reason, since the command at [`State::itemized_from`].
+    pub fn breakage_by_reason(&self) -> &Breakage {
+        &self.scalars.breakage
+    }
+
+    /// The first command whose breakage was itemized; `None` if there was none yet. A network that was made
+    /// by an older release itemizes from the first command on that a newer one logged.
+    pub fn itemized_from(&self) -> Option<u64> {
+        self.scalars.itemized_from
     }
 
     /// By external id, among the present members.
@@ -309,7 +323,17 @@ impl State {
 
     /// Pending entries.
     pub fn pending(&self) -> u64 {
-        self.ledger.pending()
+        self.ledger.sum(EntryStatus::Pending).entries
+    }
+
+    /// The entries in a state. O(1).
+    pub fn entries_in(&self, status: EntryStatus) -> Sum {
+        self.ledger.sum(status)
+    }
+
+    /// What all entries of a member come to, by state. O(1).
+    pub fn balance(&self, member: MemberIx) -> Balance {
+        self.members.account(member).map_or(Balance::default(), |account| self.accounts.balance(account))
     }
 
     pub fn entry(&self, index: u64) -> Entry {
@@ -351,7 +375,7 @@ impl State {
         match kind_from_name(name)? {
             Kind::Signup => Some(KIND_SIGNUP),
             Kind::Rank(rank) => Some(KIND_RANK + rank),
-            Kind::Trigger => self.kind_of(name).and_then(|kind| u16::try_from(kind).ok()),
+            Kind::Trigger => self.scalars.kinds.number(name),
         }
     }
 
@@ -360,7 +384,7 @@ impl State {
         match kind {
             KIND_SIGNUP => KIND_REGISTRATION.into(),
             KIND_RANK.. => format!("{KIND_RANK_PREFIX}{}", kind - KIND_RANK).into(),
-            _ => Cow::Borrowed(&self.scalars.kinds[usize::from(kind)]),
+            _ => Cow::Borrowed(&self.scalars.kinds.names()[usize::from(kind)]),
         }
     }
 
@@ -407,6 +431,8 @@ impl State {
             slots: self.slots.bytes(),
             codes: self.codes.size_bytes() + self.tables.row_ids.size_bytes(),
             ledger: self.ledger.bytes()
+                + self.accounts.bytes()
+                + self.tables.once.size_bytes()
                 + self.tables.references.size_bytes()
                 + self.tables.reversals.size_bytes(),
         }

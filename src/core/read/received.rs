@@ -6,26 +6,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::core::{
-    ledger::entries::Entry,
+    ledger::{entries::Entry, sum::Sum},
     read::listed::ReceivedWalk,
     state::parts::State,
-    words::types::{EntryStatus, MemberIx, Money, Timestamp},
+    words::types::{EntryStatus, MemberIx, Timestamp},
 };
-
-/// Count and amount of some entries. The amount is wider than one entry's: four billion of the largest do not
-/// fit 64 bits.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Sum {
-    pub entries: u64,
-    pub amount: i128,
-}
-
-impl Sum {
-    fn add(&mut self, amount: Money) {
-        self.entries += 1;
-        self.amount += i128::from(amount.0);
-    }
-}
 
 /// Sums over the entries of one receiver in a window of time. Memory: a few words for each level and kind
 /// that occurs; plans limit the levels, but for imported entries only [`SUM_LEVELS_MAX`] does.
@@ -40,7 +25,8 @@ pub struct ReceivedSums {
     /// Entries examined.
     pub looked: u64,
     pub total: Sum,
-    pub pending: Sum,
+    /// By state, in the order of [`EntryStatus::ALL`].
+    pub by_status: [Sum; EntryStatus::ALL.len()],
     /// The reversals among them all.
     pub reversed: Sum,
     /// By paid level, along the tree of the bonus; 0 for rank rewards.
@@ -121,7 +107,7 @@ impl State {
             until,
             looked,
             total: nothing,
-            pending: nothing,
+            by_status: [nothing; EntryStatus::ALL.len()],
             reversed: nothing,
             by_level,
             by_kind,
@@ -142,9 +128,7 @@ impl State {
                 continue;
             }
             sums.total.add(entry.amount);
-            if entry.status == EntryStatus::Pending {
-                sums.pending.add(entry.amount);
-            }
+            sums.by_status[entry.status as usize].add(entry.amount);
             if self.reversal_count() != 0 && self.reverses(entry.index).is_some() {
                 sums.reversed.add(entry.amount);
             }
@@ -157,7 +141,7 @@ impl State {
     /// The sums by source for `receiver` in entries paid at `level`; sources are added later, for
     /// [`State::brought_step`].
     pub fn brought(&self, receiver: MemberIx, level: u32) -> Brought {
-        let (walk, newest) = (self.received(receiver), self.members.newest_entry(receiver).map(u64::from));
+        let (walk, newest) = (self.received(receiver), self.newest_received(receiver));
         let (before, late_from) = (self.entries(), self.ledger.triggers_end());
         Brought {
             receiver,
@@ -197,7 +181,7 @@ impl State {
                 }
             } else {
                 brought.late_from = self.ledger.triggers_end();
-                let newest = self.members.newest_entry(brought.receiver).map(u64::from);
+                let newest = self.newest_received(brought.receiver);
                 if newest == brought.newest {
                     return true;
                 }

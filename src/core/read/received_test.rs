@@ -56,7 +56,10 @@ fn sums_are_what_adding_up_gives() {
                 })
             };
             assert_eq!(sums.total, sum(&|_| true), "seed {seed}");
-            assert_eq!(sums.pending, sum(&|entry| entry.status == EntryStatus::Pending), "seed {seed}");
+            for status in EntryStatus::ALL {
+                let expected = sum(&|entry| entry.status == status);
+                assert_eq!(sums.by_status[status as usize], expected, "seed {seed}, {status:?}");
+            }
             for (level, of_level) in &sums.by_level {
                 assert_eq!(
                     *of_level,
@@ -92,6 +95,7 @@ fn sums_end_with_the_first_entry_from_before_the_window() {
             time: Timestamp(number.into()),
             key: None,
             actor: None,
+            format: 1,
             command: signup(number),
         };
         state.apply(&mut directory.write(), &stamped);

@@ -45,7 +45,7 @@ fn plans() -> [Plan; 5] {
 
 fn stamped(state: &State, command: Command) -> Stamped {
     let lsn = state.lsn() + 1;
-    Stamped { lsn, time: Timestamp(i64::try_from(lsn).unwrap()), key: None, actor: None, command }
+    Stamped { lsn, time: Timestamp(i64::try_from(lsn).unwrap()), key: None, actor: None, format: 1, command }
 }
 
 /// A network with payments, an admin, and signups by all rules.

@@ -65,7 +65,10 @@ fn a_list_is_what_a_look_at_each_member_finds() {
             };
             let lsn = state.lsn() + 1;
             let time = Timestamp(i64::try_from(lsn).unwrap() * 3);
-            state.apply(&mut directory.write(), &Stamped { lsn, time, key: None, actor: None, command });
+            state.apply(
+                &mut directory.write(),
+                &Stamped { lsn, time, key: None, actor: None, format: 1, command },
+            );
         }
         for round in 0..30 {
             let (filter, order) =

@@ -51,6 +51,7 @@ fn network(random: &mut Pcg64Mcg, members: u32, width: u16) -> State {
                         time: Timestamp(1),
                         key: None,
                         actor: None,
+                        format: 1,
                         command: register(placement),
                     },
                 );

@@ -1,6 +1,6 @@
 //! What commands about bonuses contain.
 
-use crate::core::words::types::{EntryStatus, MemberId, Money, Reference, Timestamp};
+use crate::core::words::types::{EntryStatus, MemberId, Money, Reason, Reference, Timestamp};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TriggerBonus {
@@ -47,6 +47,50 @@ pub struct ImportEntry {
     /// The ledger entry that it reverses: one of the same receiver, source, level and kind, and of the
     /// opposite amount. Negative amounts need one.
     pub reverses: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChangeEntry {
+    pub entry: u64,
+    pub change: EntryChange,
+    pub reason: Reason,
+}
+
+/// What happens to an entry that is not paid. Codes are on disk: never renumbered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum EntryChange {
+    /// No payout takes it until it is released.
+    Hold = 1,
+    /// It is pending again.
+    Release = 2,
+    /// It is never paid.
+    Void = 3,
+}
+
+impl EntryChange {
+    pub const ALL: [EntryChange; 3] = [EntryChange::Hold, EntryChange::Release, EntryChange::Void];
+
+    /// The state that it leads to.
+    pub fn status(self) -> EntryStatus {
+        match self {
+            EntryChange::Hold => EntryStatus::Held,
+            EntryChange::Release => EntryStatus::Pending,
+            EntryChange::Void => EntryStatus::Void,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            EntryChange::Hold => "hold",
+            EntryChange::Release => "release",
+            EntryChange::Void => "void",
+        }
+    }
+
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|change| *change as u8 == code)
+    }
 }
 
 /// A sum of many amounts, in minor units: 96 bits hold the sum of a whole ledger.

@@ -8,12 +8,14 @@ use crate::core::{
     plan::Plan,
     words::{
         actor::Actor,
-        types::{MemberId, MemberIx, Role, Status, Timestamp},
+        types::{
+            EntryStatus, KINDS_MAX, KINDS_MAX_BEFORE_FORMAT_4, MemberId, MemberIx, Role, Status, Timestamp,
+        },
     },
 };
 
 pub use crate::core::requests::{
-    bonuses::{ImportEntry, PayFilter, TriggerBonus, WideMoney},
+    bonuses::{ChangeEntry, EntryChange, ImportEntry, PayFilter, TriggerBonus, WideMoney},
     members::{Carried, CodeRules, Origin, PlacementRequest, Register, SponsorRef},
 };
 
@@ -29,10 +31,26 @@ pub struct Stamped {
     /// Who sent it. `None` for a command logged before format 3, which had no actors; such commands also keep
     /// the semantics of that format ([`Stamped::is_of_format_3`]).
     pub actor: Option<Actor>,
+    /// The format of the record that holds it: 1 (also for format 2), 3 or 4. A log is replayed under the
+    /// rules of the release that wrote it.
+    pub format: u32,
     pub command: Command,
 }
 
 impl Stamped {
+    /// The format of commands that are logged today.
+    pub const FORMAT: u32 = 4;
+
+    /// Whether the command was logged in format 4 or a later one.
+    pub fn is_of_format_4(&self) -> bool {
+        4 <= self.format
+    }
+
+    /// The most trigger names that the network may have after the command.
+    pub(in crate::core) fn kinds_max(&self) -> usize {
+        if self.is_of_format_4() { KINDS_MAX } else { KINDS_MAX_BEFORE_FORMAT_4 }
+    }
+
     /// Whether the command was logged in format 3 or a later one.
     pub fn is_of_format_3(&self) -> bool {
         self.actor.is_some()
@@ -91,6 +109,8 @@ macro_rules! commands {
             10 ReverseEntry { entry: u64 } of Bonuses, "reverse_entry" as "reverse_bonus" since 3;
             /// Marks paid the pending entries that match a filter, or all of them if it is empty.
             11 PayMatching(filter: PayFilter) of Bonuses, "pay_matching" as "pay_all" since 3;
+            /// Holds, releases or voids one ledger entry. Idempotent.
+            12 ChangeEntry(change: ChangeEntry) of Bonuses, "change_entry" as "change_bonus" since 4;
         }
     };
 }
@@ -219,6 +239,8 @@ pub enum Outcome {
     Reversed { entry: u64, reversal: u64 },
     /// 11: how many became paid, and their sum.
     MatchingPaid { entries: u32, amount: WideMoney },
+    /// 12: `changed` is false if it had that state already.
+    EntryChanged { entry: u64, changed: bool },
 }
 
 impl Command {
@@ -242,6 +264,15 @@ impl Command {
         };
         has_content || 3 <= self.kind().since()
     }
+
+    /// Whether it has content that logs of earlier formats than 4 cannot express.
+    pub fn needs_format_4(&self) -> bool {
+        let has_content = match self {
+            Command::ImportEntry(entry) => matches!(entry.status, EntryStatus::Held | EntryStatus::Void),
+            _ => false,
+        };
+        has_content || 4 <= self.kind().since()
+    }
 }
 
 impl Outcome {
@@ -259,6 +290,7 @@ impl Outcome {
             Outcome::RoleSet { member, changed } => [6, u64::from(member.0), u64::from(changed)],
             Outcome::PlanActivated { version } => [7, u64::from(version), 0],
             Outcome::EntryImported { entry } => [9, entry, 0],
+            Outcome::EntryChanged { entry, changed } => [12, entry, u64::from(changed)],
             Outcome::Reversed { entry, reversal } => [10, entry, reversal],
             Outcome::MatchingPaid { entries, amount } => {
                 let (high, low) = amount.parts();
@@ -317,10 +349,12 @@ pub enum Rejection {
     CodeAmbiguous = 35,
     /// A chosen code that reads as a UUID could be mistaken for an id.
     CodeReadsAsId = 36,
+    /// A bonus in this state cannot get the one that was asked for.
+    EntryChangeNotAllowed = 37,
 }
 
 impl Rejection {
-    pub const ALL: [Rejection; 35] = [
+    pub const ALL: [Rejection; 36] = [
         Rejection::MemberExists,
         Rejection::SponsorUnknown,
         Rejection::SponsorNotActive,
@@ -356,6 +390,7 @@ impl Rejection {
         Rejection::ReversedBefore,
         Rejection::EntryIsReversal,
         Rejection::ReversalUnmatched,
+        Rejection::EntryChangeNotAllowed,
     ];
 
     /// Stable code for metrics, scenarios and clients.
@@ -396,6 +431,7 @@ impl Rejection {
             Rejection::ReversedBefore => "reversed_before",
             Rejection::EntryIsReversal => "entry_is_reversal",
             Rejection::ReversalUnmatched => "reversal_unmatched",
+            Rejection::EntryChangeNotAllowed => "entry_change_not_allowed",
         }
     }
 

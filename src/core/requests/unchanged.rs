@@ -43,6 +43,7 @@ impl Unchanged {
             _ if applied.lsn != lsn => Some(Unchanged::Repeat),
             Outcome::Rejected(rejection) => Some(Unchanged::Rejected(rejection)),
             Outcome::EntryPaid { changed: false, .. }
+            | Outcome::EntryChanged { changed: false, .. }
             | Outcome::AllPaid { entries: 0 }
             | Outcome::MatchingPaid { entries: 0, .. }
             | Outcome::StatusSet { changed: false, .. }

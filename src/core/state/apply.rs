@@ -16,7 +16,7 @@ use crate::core::{
         prepare::{Aside, Preparation},
         view::KeptPages,
     },
-    words::directory::Directory,
+    words::{directory::Directory, types::KINDS_MAX},
 };
 
 /// Result of [`State::check`].
@@ -82,6 +82,9 @@ impl State {
         self.scalars.key_lag = self.key_clock().step(stamped.time, bounded).lag;
         self.scalars.lsn = stamped.lsn;
         self.scalars.time = stamped.time;
+        if stamped.is_of_format_4() {
+            self.scalars.itemized_from.get_or_insert(stamped.lsn);
+        }
     }
 
     /// The clock that expires keys.
@@ -114,6 +117,7 @@ impl State {
     ) -> Result<Applied, Rejection> {
         assert!(stamped.key.is_none(), "a repeated command is neither applied nor rejected");
         let before = (self.scalars.lsn, self.scalars.time, self.scalars.key_lag);
+        let itemized_from = self.scalars.itemized_from;
         assert_eq!(stamped.lsn, before.0 + 1, "commands are applied in order, each once");
         assert!(before.1 <= stamped.time, "log time never goes backwards");
         self.step(stamped);
@@ -121,6 +125,7 @@ impl State {
         if let Outcome::Rejected(rejection) = applied.outcome {
             // A rejected command was judged before anything was changed.
             (self.scalars.lsn, self.scalars.time, self.scalars.key_lag) = before;
+            self.scalars.itemized_from = itemized_from;
             return Err(rejection);
         }
         self.tables.keys.expire(self.key_clock().now());
@@ -169,16 +174,17 @@ impl State {
                 self.judge_register(directory, register, CodeRules::Alike).map(|_| ())
             }
             Command::TriggerBonus(trigger) => self.judge_trigger(directory, trigger).map(|_| ()),
-            Command::PayEntry { entry } => self.judge_pay(*entry),
+            Command::PayEntry { entry } => self.judge_pay(*entry).map(|_| ()),
             Command::PayAll => Ok(()),
             Command::SetStatus { member, status } => {
                 self.judge_status(directory, member, *status).map(|_| ())
             }
             Command::SetRole { member, role } => self.judge_role(directory, member, *role).map(|_| ()),
-            Command::PutPlan(plan) => self.judge_plan(plan),
+            Command::PutPlan(plan) => self.judge_plan(plan, KINDS_MAX),
             Command::ImportEntry(entry) => self.judge_import_entry(directory, entry).map(|_| ()),
             Command::ReverseEntry { entry } => self.judge_reverse(*entry),
             Command::PayMatching(filter) => self.payout(directory, filter).map(|_| ()),
+            Command::ChangeEntry(change) => self.judge_change(change).map(|_| ()),
         }
     }
 
@@ -187,13 +193,14 @@ impl State {
             Command::Register(register) => self.register(directory, register, stamped.code_rules()),
             Command::TriggerBonus(trigger) => self.trigger_bonus(directory, trigger),
             Command::PayEntry { entry } => self.pay_entry(*entry),
-            Command::PayAll => Ok(Outcome::AllPaid { entries: self.ledger.pay_all() }),
+            Command::PayAll => Ok(Outcome::AllPaid { entries: self.pay_pending().entries }),
             Command::SetStatus { member, status } => self.set_status(directory, member, *status),
             Command::SetRole { member, role } => self.set_role(directory, member, *role, aside),
-            Command::PutPlan(plan) => self.put_plan(plan, aside),
-            Command::ImportEntry(entry) => self.import_entry(directory, entry),
+            Command::PutPlan(plan) => self.put_plan(plan, stamped.kinds_max(), aside),
+            Command::ImportEntry(entry) => self.import_entry(directory, entry, stamped.kinds_max()),
             Command::ReverseEntry { entry } => self.reverse_entry(*entry),
             Command::PayMatching(filter) => self.pay_matching(directory, filter),
+            Command::ChangeEntry(change) => self.change_entry(change),
         };
         let applied = Applied { outcome: result.unwrap_or_else(Outcome::Rejected), lsn: stamped.lsn };
         if let (Some(key), Ok(_)) = (stamped.key, result) {

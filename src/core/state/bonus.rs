@@ -1,22 +1,25 @@
 //! Bonuses: what triggers, signups and ranks pay, to which members, and what is withheld.
 
 use crate::core::{
-    ledger::rows::{EntryRow, ReversalRow, TriggerRow},
-    network::members::ONCE_KINDS,
-    plan::{BonusRule, KIND_REGISTRATION, NAME_BYTES_MAX, Plan},
+    ledger::{
+        breakage::{Breakage, BreakageReason},
+        once::{ONCE_BITS, ONCE_ROWS_MAX, OnceRow},
+        rows::{EntryRow, ReversalRow, TriggerRow},
+    },
+    plan::{BonusRule, KIND_REGISTRATION, NAME_BYTES_MAX, Plan, TRIGGERS_MAX},
     requests::command::{ImportEntry, Outcome, Rejection, TriggerBonus},
     state::parts::State,
     words::{
         directory::Directory,
         row_kind::RowKind,
         types::{
-            ADMIN_LEVELS_MAX, ADMINS_MAX, EntryStatus, LEVELS_MAX, MemberIx, Money, Reference, Status,
-            Timestamp,
+            ADMIN_LEVELS_MAX, ADMINS_MAX, EntryStatus, KINDS_MAX, LEVELS_MAX, MemberIx, Money, Reference,
+            Status, Timestamp,
         },
     },
 };
 
-/// Kind of a signup's entries. Kinds below `ONCE_KINDS` are trigger names by number; from `KIND_RANK` on,
+/// Kind of a signup's entries. Kinds below `KINDS_MAX` are trigger names by number; from `KIND_RANK` on,
 /// rank rewards.
 pub(in crate::core) const KIND_SIGNUP: u16 = 0x7fff;
 /// Kind of the reward for rank 0; that for rank `r` is `KIND_RANK + r`.
@@ -29,7 +32,7 @@ const ENTRIES_PER_TRIGGER_MAX: usize = LEVELS_MAX + ADMINS_MAX;
 const _: () = assert!(ENTRIES_PER_TRIGGER_MAX <= 1_024, "a trigger stays small");
 /// The most entries of one command: a signup that every rule pays, and that promotes members to every rank.
 pub(in crate::core) const ENTRIES_PER_COMMAND_MAX: usize =
-    (ONCE_KINDS + ADMIN_LEVELS_MAX) * ENTRIES_PER_TRIGGER_MAX;
+    (TRIGGERS_MAX + ADMIN_LEVELS_MAX) * ENTRIES_PER_TRIGGER_MAX;
 
 /// One receiver of a bonus, before checking whether it may earn.
 #[derive(Clone, Copy)]
@@ -78,15 +81,35 @@ impl State {
         if !shares_in_range(rule, trigger.amount) {
             return Err(Rejection::AmountOutOfRange);
         }
-        let kind =
-            self.kind_of(&trigger.trigger).expect("the plan's triggers are numbered when it is activated");
-        if trigger.once && self.members.paid_once(source, kind) {
+        let kind = self.trigger_kind(&trigger.trigger);
+        if trigger.once && self.paid_once(source, kind) {
             return Err(Rejection::TriggeredBefore);
         }
-        if !self.ledger.has_room(ENTRIES_PER_TRIGGER_MAX as u64) {
-            return Err(Rejection::LedgerFull);
+        let has_room = self.ledger.has_room(ENTRIES_PER_TRIGGER_MAX as u64)
+            && (!trigger.once || kind < ONCE_BITS || self.tables.once.len() < ONCE_ROWS_MAX);
+        if has_room { Ok(source) } else { Err(Rejection::LedgerFull) }
+    }
+
+    /// The number of a trigger of the plan in force.
+    fn trigger_kind(&self, trigger: &str) -> u16 {
+        self.scalars.kinds.number(trigger).expect("the plan's triggers are numbered when it is activated")
+    }
+
+    /// Whether this member's trigger of this name was paid with `once`. O(1).
+    fn paid_once(&self, source: MemberIx, kind: u16) -> bool {
+        if kind < ONCE_BITS {
+            self.members.paid_once(source, kind)
+        } else {
+            self.tables.once.contains(source, kind)
         }
-        Ok(source)
+    }
+
+    fn set_paid_once(&mut self, source: MemberIx, kind: u16) {
+        if kind < ONCE_BITS {
+            self.members.set_paid_once(source, kind);
+        } else {
+            self.tables.once.push(OnceRow { member: source.0, kind });
+        }
     }
 
     pub(in crate::core) fn trigger_bonus<D: Directory>(
@@ -95,18 +118,14 @@ impl State {
         trigger: &TriggerBonus,
     ) -> Result<Outcome, Rejection> {
         let source = self.judge_trigger(directory, trigger)?;
-        let kind = self.kind_of(&trigger.trigger).expect("judged");
+        let kind = self.trigger_kind(&trigger.trigger);
         let plan = self.scalars.plan.clone();
         let rule = plan.bonus(&trigger.trigger).expect("judged");
         if trigger.once {
-            self.members.set_paid_once(source, kind);
+            self.set_paid_once(source, kind);
         }
-        let cause = Cause {
-            kind: u16::try_from(kind).expect("below ONCE_KINDS"),
-            source,
-            amount: trigger.amount.unwrap_or_default(),
-            time: self.scalars.time,
-        };
+        let cause =
+            Cause { kind, source, amount: trigger.amount.unwrap_or_default(), time: self.scalars.time };
         let first_entry = self.ledger.len();
         let withheld = self.pay(rule, trigger.amount, cause);
         let entries =
@@ -133,6 +152,9 @@ impl State {
         let shares: Vec<Share> =
             self.registration_shares(&plan, member).into_iter().map(|(_, share)| share).collect();
         self.pay_shares(&shares, cause);
+        for rule in plan.bonuses.iter().filter(|rule| rule.on_registration) {
+            self.note_unreached(rule, None, member);
+        }
     }
 
     /// The shares of the signup of `member`, level ascending, each with the position of its rule in the plan.
@@ -158,7 +180,42 @@ impl State {
     /// Pays one rule; returns how many levels were withheld.
     fn pay(&mut self, rule: &BonusRule, amount: Option<Money>, cause: Cause) -> u32 {
         let shares = self.shares(rule, amount, cause.source);
+        self.note_unreached(rule, amount, cause.source);
         self.pay_shares(&shares, cause)
+    }
+
+    /// Itemizes what a rule pays to nobody because it reaches nobody.
+    fn note_unreached(&mut self, rule: &BonusRule, amount: Option<Money>, source: MemberIx) {
+        if self.scalars.itemized_from.is_some() {
+            let unreached = self.unreached(rule, amount, source);
+            self.scalars.breakage.add_all(&unreached);
+        }
+    }
+
+    /// What a rule would pay to levels that reach nobody: those above the root, and admins further up than
+    /// `ADMIN_LEVELS_MAX`. O(levels + admins).
+    pub(in crate::core) fn unreached(
+        &self,
+        rule: &BonusRule,
+        amount: Option<Money>,
+        source: MemberIx,
+    ) -> Breakage {
+        let tree = self.tree(rule.tree);
+        let (levels, source_level) = (rule.pay.levels(), tree.link(source).level);
+        let at_level = |level: usize| rule.pay.at(level, amount).expect("an amount was asked for");
+        let mut breakage = Breakage::default();
+        for level in source_level as usize..=levels {
+            breakage.add(BreakageReason::ShortUpline, at_level(level));
+        }
+        if rule.admins_beyond {
+            let is_too_far = |admin: &MemberIx| {
+                let level = source_level.saturating_sub(tree.link(*admin).level) as usize;
+                ADMIN_LEVELS_MAX < level && tree.is_ancestor(*admin, source)
+            };
+            let too_far = self.admins.keys().filter(|admin| is_too_far(admin)).count();
+            (0..too_far).for_each(|_| breakage.add(BreakageReason::LevelCap, at_level(levels)));
+        }
+        breakage
     }
 
     /// The shares, level ascending.
@@ -207,8 +264,8 @@ impl State {
         for share in shares {
             match self.fate(share) {
                 ShareFate::Nothing => {}
-                ShareFate::Withheld(_) => {
-                    self.withhold(share.amount);
+                ShareFate::Withheld(status) => {
+                    self.withhold(status, share.amount);
                     withheld += 1;
                 }
                 ShareFate::Paid => {
@@ -221,6 +278,16 @@ impl State {
             }
         }
         withheld
+    }
+
+    /// Adds to the breakage: what was not paid because the receiver, with this status, may not earn.
+    fn withhold(&mut self, status: Status, amount: Money) {
+        self.scalars.breakage_levels += 1;
+        self.scalars.breakage_amount = self.scalars.breakage_amount.saturating_add(amount.0);
+        let reason = BreakageReason::of_status(status).filter(|_| self.scalars.itemized_from.is_some());
+        if let Some(reason) = reason {
+            self.scalars.breakage.add(reason, amount);
+        }
     }
 
     /// Whether a share is paid: the single implementation of that rule, used for paying and for explaining.
@@ -266,26 +333,30 @@ impl State {
     /// Adds an entry to the group begun last; returns its index.
     pub(in crate::core) fn append_entry(&mut self, row: EntryRow) -> u32 {
         let receiver = MemberIx(row.receiver);
-        let mut newest = self.members.newest_entry(receiver);
+        let account = self.members.account(receiver).unwrap_or_else(|| {
+            let account = self.accounts.open();
+            self.members.set_account(receiver, account);
+            account
+        });
+        let mut newest = self.accounts.newest(account);
         let entry = self.ledger.push(row, &mut newest);
         if newest == Some(entry) {
-            self.members.set_newest_entry(receiver, entry);
+            self.accounts.set_newest(account, entry);
         }
+        self.accounts.add(account, row.status, row.amount.into());
         entry
     }
 
-    pub(in crate::core) fn judge_pay(&self, entry: u64) -> Result<(), Rejection> {
-        if entry < self.ledger.len() { Ok(()) } else { Err(Rejection::EntryUnknown) }
+    /// The state of an entry.
+    pub(in crate::core) fn judge_entry(&self, entry: u64) -> Result<EntryStatus, Rejection> {
+        if entry < self.ledger.len() { Ok(self.entry(entry).status) } else { Err(Rejection::EntryUnknown) }
     }
 
-    pub(in crate::core) fn pay_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
-        self.judge_pay(entry)?;
-        Ok(Outcome::EntryPaid { entry, changed: self.ledger.pay(entry) })
-    }
-
-    /// An entry can be reversed once, and a reversal never.
+    /// An entry can be reversed once, a reversal and a void entry never.
     pub(in crate::core) fn judge_reverse(&self, entry: u64) -> Result<(), Rejection> {
-        self.judge_pay(entry)?;
+        if self.judge_entry(entry)? == EntryStatus::Void {
+            return Err(Rejection::EntryChangeNotAllowed);
+        }
         if self.tables.reversals.reverses(entry).is_some() {
             return Err(Rejection::EntryIsReversal);
         }
@@ -348,11 +419,21 @@ impl State {
         directory: &D,
         entry: &ImportEntry,
     ) -> Result<(MemberIx, MemberIx), Rejection> {
+        self.judge_import(directory, entry, KINDS_MAX)
+    }
+
+    /// As [`State::judge_import_entry`], under a limit of trigger names.
+    fn judge_import<D: Directory>(
+        &self,
+        directory: &D,
+        entry: &ImportEntry,
+        kinds_max: usize,
+    ) -> Result<(MemberIx, MemberIx), Rejection> {
         let receiver = self.find(directory, &entry.receiver).ok_or(Rejection::MemberUnknown)?;
         let source = self.find(directory, &entry.source).ok_or(Rejection::MemberUnknown)?;
         self.judge_row_id(entry.row_id)?;
         match kind_from_name(&entry.kind) {
-            Some(Kind::Trigger) if !self.has_room_for_kinds(std::iter::once(&*entry.kind)) => {
+            Some(Kind::Trigger) if !self.scalars.kinds.has_room(std::iter::once(&*entry.kind), kinds_max) => {
                 Err(Rejection::PlanKindsFull)
             }
             None => Err(Rejection::TriggerUnknown),
@@ -366,12 +447,13 @@ impl State {
         &mut self,
         directory: &D,
         entry: &ImportEntry,
+        kinds_max: usize,
     ) -> Result<Outcome, Rejection> {
-        let (receiver, source) = self.judge_import_entry(directory, entry)?;
+        let (receiver, source) = self.judge_import(directory, entry, kinds_max)?;
         let kind = match kind_from_name(&entry.kind).expect("judged") {
             Kind::Signup => KIND_SIGNUP,
             Kind::Rank(rank) => KIND_RANK + rank,
-            Kind::Trigger => u16::try_from(self.intern_kind(&entry.kind)).expect("below ONCE_KINDS"),
+            Kind::Trigger => self.intern_kind(&entry.kind),
         };
         self.begin_group(Cause { kind, source, amount: Money(0), time: entry.time });
         let posted = self.post(
@@ -414,4 +496,4 @@ pub(in crate::core) fn kind_from_name(name: &str) -> Option<Kind> {
     ((1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed)).then_some(Kind::Trigger)
 }
 
-const _: () = assert!(ONCE_KINDS < KIND_SIGNUP as usize);
+const _: () = assert!(KINDS_MAX < KIND_SIGNUP as usize);

@@ -16,7 +16,7 @@ use crate::core::{
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder, recount},
     words::{
         directory::Directory,
-        types::{ADMIN_LEVELS_MAX, ADMINS_MAX, MemberId, MemberIx, Role, Status, Tree, index},
+        types::{ADMIN_LEVELS_MAX, ADMINS_MAX, KINDS_MAX, MemberId, MemberIx, Role, Status, Tree, index},
     },
 };
 
@@ -102,7 +102,7 @@ impl State {
         deep
     }
 
-    pub(in crate::core) fn judge_plan(&self, plan: &Plan) -> Result<(), Rejection> {
+    pub(in crate::core) fn judge_plan(&self, plan: &Plan, kinds_max: usize) -> Result<(), Rejection> {
         let present = &*self.scalars.plan;
         if plan == present {
             return Err(Rejection::PlanUnchanged);
@@ -121,7 +121,8 @@ impl State {
         if !self.is_empty() && (!same_rule || plan.ranks.steps().len() < present.ranks.steps().len()) {
             return Err(Rejection::PlanRanksRemoved);
         }
-        if !self.has_room_for_kinds(plan.bonuses.iter().map(|rule| &*rule.trigger)) {
+        let mut names = plan.bonuses.iter().map(|rule| &*rule.trigger);
+        if !self.scalars.kinds.has_room(&mut names, kinds_max) {
             return Err(Rejection::PlanKindsFull);
         }
         Ok(())
@@ -130,8 +131,13 @@ impl State {
     /// Activates a plan. If its rank minima differ, all ranks are recomputed, without paying rewards.
     /// O(members) then, O(members * log members) if it starts or stops counting the sponsor tree, both O(1)
     /// when prepared; O(1) otherwise.
-    pub(in crate::core) fn put_plan(&mut self, plan: &Plan, aside: &mut Aside) -> Result<Outcome, Rejection> {
-        self.judge_plan(plan)?;
+    pub(in crate::core) fn put_plan(
+        &mut self,
+        plan: &Plan,
+        kinds_max: usize,
+        aside: &mut Aside,
+    ) -> Result<Outcome, Rejection> {
+        self.judge_plan(plan, kinds_max)?;
         if self.is_empty() {
             let replaced = Parts::of(&[Part::Placement, Part::Sponsors, Part::Slots]);
             self.lose_views(replaced, &mut aside.replaced);
@@ -167,7 +173,7 @@ impl State {
 
     /// As `put_plan`, without a preparation, on a state that no lock protects.
     pub(in crate::core) fn put_plan_computed(&mut self, plan: &Plan) -> Result<Outcome, Rejection> {
-        self.put_plan(plan, &mut Aside::default())
+        self.put_plan(plan, KINDS_MAX, &mut Aside::default())
     }
 
     /// Whether changing to `plan` costs more than O(1).

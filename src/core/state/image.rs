@@ -6,7 +6,9 @@
 use std::ops::{Index, IndexMut};
 
 use crate::core::{
-    ledger::{references::References, reversals::Reversals, row_ids::CarriedIds},
+    ledger::{
+        breakage::Breakage, once::Once, references::References, reversals::Reversals, row_ids::CarriedIds,
+    },
     network::codes::CodeKey,
     plan::Plan,
     requests::{keys::Keys, unchanged::UnchangedList},
@@ -17,6 +19,7 @@ use crate::core::{
 
 pub use crate::core::{
     ledger::{
+        once::OnceRow,
         row_ids::RowIdRow,
         rows::{EntryRow, ReferenceRow, ReversalRow, TriggerRow},
     },
@@ -79,6 +82,7 @@ macro_rules! __sections {
                 text: Text<u16>,
             }
             10 Reversals "reversals" since 3: ReversalRow in reversals: Reversals { entry: u32, reverses: u32 }
+            11 Once "once" since 4: OnceRow in once: Once { member: u32, kind: u16 }
         }
     };
 }
@@ -234,6 +238,9 @@ pub struct ImageHeader {
     /// Levels not paid because their receiver may not earn, and their total amount.
     pub breakage_levels: u64,
     pub breakage_amount: i64,
+    /// Breakage is itemized since this LSN, if it is.
+    pub itemized_from: Option<u64>,
+    pub breakage: Breakage,
     pub rows: RowCounts,
     /// All commands after this LSN that changed nothing are among the rows.
     pub unchanged_after: u64,

@@ -5,7 +5,7 @@ use crate::core::store::column::ViewId;
 /// A part of a state that the reader of a frozen view can ask for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Part {
-    /// Ids, join times, flags, ranks, newest entries.
+    /// Ids, join times, flags, ranks, numbers of accounts.
     Members,
     /// The placement tree; also the sponsor tree where the plan makes both the same.
     Placement,
@@ -13,6 +13,7 @@ pub enum Part {
     /// What placement rules keep to find free slots.
     Slots,
     Codes,
+    /// Entries, and the accounts of those who received them.
     Ledger,
     /// Requests, row ids, references, reversals: the lists of `Tables`.
     Tables,

@@ -3,17 +3,17 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::core::{
-    ledger::entries::Ledger,
+    ledger::{accounts::Accounts, breakage::Breakage, entries::Ledger, kinds::Kinds},
     network::{
         codes::{CodeKey, Codes},
-        members::{Members, ONCE_KINDS},
+        members::Members,
         rank,
     },
     plan::Plan,
     state::{image::Tables, part::Views, plans::PlanVersions},
     store::column::Scalar,
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder},
-    words::types::{MemberIx, Money, Timestamp, Tree},
+    words::types::{MemberIx, Timestamp, Tree},
 };
 
 /// A network at one LSN.
@@ -26,6 +26,7 @@ pub struct State {
     pub(in crate::core) slots: SlotFinder,
     pub(in crate::core) codes: Codes,
     pub(in crate::core) ledger: Ledger,
+    pub(in crate::core) accounts: Accounts,
     /// Requests, row ids, references and others: each a list of rows.
     pub(in crate::core) tables: Tables,
     pub(in crate::core) admins: Scalar<Admins>,
@@ -48,10 +49,14 @@ pub(in crate::core) struct Scalars {
     pub plan_version: u32,
     /// Known plans with the LSNs from which they hold; the last is `plan`.
     pub plans: PlanVersions,
-    /// Trigger names ever in a plan or imported, in order of first appearance.
-    pub kinds: Vec<Box<str>>,
+    /// Trigger names ever in a plan or imported.
+    pub kinds: Arc<Kinds>,
+    /// What was not paid because the receiver may not earn: levels and their amount.
     pub breakage_levels: u64,
     pub breakage_amount: i64,
+    /// The first command that was logged in format 4 or later. From there on breakage is itemized.
+    pub itemized_from: Option<u64>,
+    pub breakage: Breakage,
     pub depth: u32,
     /// Members by paid-as rank.
     pub rank_distribution: Vec<u64>,
@@ -72,7 +77,8 @@ impl State {
             slots: SlotFinder::new(&plan.placement),
             ..Self::empty(plan, code_key.into())
         };
-        state.scalars.kinds = state.scalars.plan.bonuses.iter().map(|rule| rule.trigger.clone()).collect();
+        let names = state.scalars.plan.bonuses.iter().map(|rule| rule.trigger.clone());
+        state.scalars.kinds = Arc::new(Kinds::of(names).expect("a plan has few triggers, each once"));
         state
     }
 
@@ -91,9 +97,11 @@ impl State {
                 plans: PlanVersions::new(Arc::clone(&plan)),
                 plan,
                 plan_version: 1,
-                kinds: Vec::new(),
+                kinds: Arc::default(),
                 breakage_levels: 0,
                 breakage_amount: 0,
+                itemized_from: None,
+                breakage: Breakage::default(),
                 depth: 0,
                 rank_distribution: Vec::new(),
                 watches,
@@ -103,6 +111,7 @@ impl State {
             sponsors: Genealogy::empty_copy(),
             codes: Codes::new(),
             ledger: Ledger::new(),
+            accounts: Accounts::new(),
             tables: Tables::new(),
             admins: Scalar::new(Admins::new()),
             views: Views::default(),
@@ -127,29 +136,12 @@ impl State {
         [Tree::Placement].into_iter().chain(sponsors.then_some(Tree::Sponsor))
     }
 
-    /// Adds to the breakage: what was not paid because the receiver may not earn.
-    pub(in crate::core) fn withhold(&mut self, amount: Money) {
-        self.scalars.breakage_levels += 1;
-        self.scalars.breakage_amount = self.scalars.breakage_amount.saturating_add(amount.0);
-    }
-
-    /// The number of a trigger name, if it has one.
-    pub(in crate::core) fn kind_of(&self, name: &str) -> Option<usize> {
-        self.scalars.kinds.iter().position(|kind| &**kind == name)
-    }
-
-    /// How many of `names` have no number yet, and how many more can get one.
-    pub(in crate::core) fn has_room_for_kinds<'a>(&self, names: impl Iterator<Item = &'a str>) -> bool {
-        let new = names.filter(|name| self.kind_of(name).is_none()).count();
-        self.scalars.kinds.len() + new <= ONCE_KINDS
-    }
-
     /// The number of a trigger name, assigned now if it has none. Room was checked before.
-    pub(in crate::core) fn intern_kind(&mut self, name: &str) -> usize {
-        self.kind_of(name).unwrap_or_else(|| {
-            self.scalars.kinds.push(name.into());
-            self.scalars.kinds.len() - 1
-        })
+    pub(in crate::core) fn intern_kind(&mut self, name: &str) -> u16 {
+        match self.scalars.kinds.number(name) {
+            Some(number) => number,
+            None => Arc::make_mut(&mut self.scalars.kinds).intern(name),
+        }
     }
 }
 

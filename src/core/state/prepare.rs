@@ -87,7 +87,8 @@ impl<'a> Kind<'a> {
             | Command::SetStatus { .. }
             | Command::ImportEntry(_)
             | Command::ReverseEntry { .. }
-            | Command::PayMatching(_) => None,
+            | Command::PayMatching(_)
+            | Command::ChangeEntry(_) => None,
         }
     }
 }

@@ -6,15 +6,17 @@
 //! order of indexes, which need not be an order of the trees: from the first member on whose parent comes
 //! later, members are linked when all are there.
 
-use std::{hint::black_box, ops::Range};
+use std::{hint::black_box, ops::Range, sync::Arc};
 
 use crate::core::{
     ledger::{
+        breakage::Breakage,
         entries::{ENTRIES_MAX, Entry},
+        kinds::Kinds,
         rows::{EntryRow, TriggerRow},
     },
     network::{
-        members::{FLAG_BITS, ONCE_KINDS, Ranks, role_in, status_in},
+        members::{FLAG_BITS, Ranks, role_in, status_in},
         rows::{CodeRow, MemberRow},
     },
     requests::unchanged::UNCHANGED_MAX,
@@ -215,9 +217,11 @@ impl State {
             plan: (*self.scalars.plan).clone(),
             plan_version: self.scalars.plan_version,
             plans: self.scalars.plans.clone(),
-            kinds: self.scalars.kinds.clone(),
+            kinds: self.scalars.kinds.names().to_vec(),
             breakage_levels: self.scalars.breakage_levels,
             breakage_amount: self.scalars.breakage_amount,
+            itemized_from: self.scalars.itemized_from,
+            breakage: self.scalars.breakage,
             rows: RowCounts::of(|section| {
                 u32::try_from(self.rows_of(section)).expect("sections are limited to 32-bit counts")
             }),
@@ -274,13 +278,20 @@ impl Restore {
         require(0 <= header.key_lag, || {
             "more log time counts toward the expiry of keys than went by".into()
         })?;
-        require(header.kinds.len() <= ONCE_KINDS, || "too many entry kinds".into())?;
+        let kinds = Kinds::of(header.kinds.iter().cloned()).ok_or("too many entry kinds, or one twice")?;
+        let itemized = header.itemized_from;
+        require(itemized.is_none_or(|lsn| (1..=header.lsn).contains(&lsn)), || {
+            "its breakage is itemized from a command on that it does not hold".into()
+        })?;
+        require(itemized.is_some() || header.breakage == Breakage::default(), || {
+            "it has breakage by reason from before that was kept".into()
+        })?;
         let mut state = State::new(header.plan.clone(), header.code_key);
-        let known = |name: &str| header.kinds.iter().any(|kind| &**kind == name);
+        let known = |name: &str| kinds.number(name).is_some();
         require(header.plan.bonuses.iter().all(|rule| known(&rule.trigger)), || {
             "a trigger of the plan has no number".into()
         })?;
-        state.scalars.kinds.clone_from(&header.kinds);
+        state.scalars.kinds = Arc::new(kinds);
         state.tables.unchanged.set_complete_after(header.unchanged_after);
         state.ledger.defer_order();
         Ok(Self {
@@ -317,6 +328,7 @@ impl Restore {
             members: self.state.len(),
             triggers: u32::try_from(self.state.ledger.triggers()).expect("no more than entries"),
             entries: self.state.entries(),
+            kinds: self.header.kinds.len(),
         }
     }
 
@@ -370,6 +382,8 @@ impl Restore {
         state.scalars.plans = header.plans;
         state.scalars.breakage_levels = header.breakage_levels;
         state.scalars.breakage_amount = header.breakage_amount;
+        state.scalars.itemized_from = header.itemized_from;
+        state.scalars.breakage = header.breakage;
         Ok(state)
     }
 

@@ -23,9 +23,10 @@ pub const VIEWS_MAX: usize = 8;
 /// Kept pages that one release gives up at most, and those of a region: some 100 us.
 const RELEASE_STEPS: usize = 16 * 1_024;
 
-/// Connects the parts to the fields of a state. A field that is missing fails to compile, and so does a part.
+/// Connects the parts to the fields of a state, one or several. A field that is missing fails to compile, and
+/// so does a part.
 macro_rules! parts {
-    ($($part:ident: $field:ident),+ $(,)?) => {
+    ($($part:ident: $($field:ident),+;)+) => {
         /// Each part has a field.
         const _: fn(Part) = |part| match part {
             $(Part::$part)|+ | Part::Counts => {}
@@ -33,55 +34,55 @@ macro_rules! parts {
 
         impl State {
             fn freeze_parts(&mut self, view: ViewId, parts: Parts) {
-                let Self { scalars, views: _, $($field),+ } = self;
+                let Self { scalars, views: _, $($($field),+),+ } = self;
                 scalars.freeze(view);
                 $(if parts.has(Part::$part) {
-                    $field.freeze(view);
+                    $($field.freeze(view);)+
                 })+
             }
 
             fn copy_parts(&self, view: ViewId, parts: Parts, copy: &mut Self) -> bool {
-                let Self { scalars, views: _, $($field),+ } = self;
+                let Self { scalars, views: _, $($($field),+),+ } = self;
                 scalars.copy_step(view, &mut copy.scalars)
-                    $(&& (!parts.has(Part::$part) || $field.copy_step(view, &mut copy.$field)))+
+                    $(&& (!parts.has(Part::$part) || $($field.copy_step(view, &mut copy.$field))&&+))+
             }
 
             fn skip_parts(&self, view: ViewId) {
-                let Self { scalars, views: _, $($field),+ } = self;
+                let Self { scalars, views: _, $($($field),+),+ } = self;
                 scalars.skip(view);
-                $($field.skip(view);)+
+                $($($field.skip(view);)+)+
             }
 
             fn release_parts(&mut self, view: ViewId, freeing: &mut Freeing) {
-                let Self { scalars, views: _, $($field),+ } = self;
+                let Self { scalars, views: _, $($($field),+),+ } = self;
                 scalars.release(view, freeing);
-                $($field.release(view, freeing);)+
+                $($($field.release(view, freeing);)+)+
             }
 
             fn share_parts(&mut self, other: &Self, freeing: &mut Freeing) {
-                let Self { scalars, views: _, $($field),+ } = self;
+                let Self { scalars, views: _, $($($field),+),+ } = self;
                 scalars.share(&other.scalars, freeing);
-                $($field.share(&other.$field, freeing);)+
+                $($($field.share(&other.$field, freeing);)+)+
             }
 
             fn thaw_parts(&mut self, view: ViewId, freeing: &mut Freeing) {
-                let Self { scalars, views: _, $($field),+ } = self;
+                let Self { scalars, views: _, $($($field),+),+ } = self;
                 scalars.thaw(view, freeing);
-                $($field.thaw(view, freeing);)+
+                $($($field.thaw(view, freeing);)+)+
             }
         }
     };
 }
 
 parts! {
-    Members: members,
-    Placement: placement,
-    Sponsors: sponsors,
-    Slots: slots,
-    Codes: codes,
-    Ledger: ledger,
-    Tables: tables,
-    Admins: admins,
+    Members: members;
+    Placement: placement;
+    Sponsors: sponsors;
+    Slots: slots;
+    Codes: codes;
+    Ledger: ledger, accounts;
+    Tables: tables;
+    Admins: admins;
 }
 
 /// There are as many frozen views as there may be: [`VIEWS_MAX`].
@@ -220,6 +221,14 @@ impl FrozenCopy {
         if !parts.has(Part::Counts) {
             state.placement.set_jumps();
             state.sponsors.set_jumps();
+        }
+        if parts.contains(Parts::of(&[Part::Members, Part::Ledger])) {
+            let State { ledger, members, accounts, .. } = &mut state;
+            accounts.index_held(ledger.held().map(|index| {
+                let entry = ledger.entry(index);
+                let account = members.account(entry.receiver).expect("who received an entry has an account");
+                (account, entry.amount)
+            }));
         }
         state
     }

@@ -27,6 +27,8 @@ pub(in crate::core) struct SoFar {
     pub members: u32,
     pub triggers: u32,
     pub entries: u64,
+    /// Trigger names.
+    pub kinds: usize,
 }
 
 /// Checks something about a row of an image.

@@ -183,26 +183,44 @@ impl Role {
     }
 }
 
-/// Status of a bonus entry. Codes are on disk: never renumbered.
+/// State of a bonus entry. Codes are on disk: never renumbered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum EntryStatus {
+    /// Owed: a payout takes it.
     Pending = 0,
     Paid = 1,
+    /// Owed, but no payout takes it until it is released.
+    Held = 2,
+    /// Never to be paid.
+    Void = 3,
 }
 
 impl EntryStatus {
+    pub const ALL: [EntryStatus; 4] = [Self::Pending, Self::Paid, Self::Held, Self::Void];
+
     pub fn name(self) -> &'static str {
         match self {
             EntryStatus::Pending => "pending",
             EntryStatus::Paid => "paid",
+            EntryStatus::Held => "held",
+            EntryStatus::Void => "void",
         }
     }
 
     pub fn from_name(name: &str) -> Option<Self> {
-        [EntryStatus::Pending, EntryStatus::Paid].into_iter().find(|status| status.name() == name)
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| *status as u8 == code)
     }
 }
+
+/// Trigger names that a network may have in its life.
+pub const KINDS_MAX: usize = 4_096;
+/// The same limit for commands that were logged before format 4.
+pub(crate) const KINDS_MAX_BEFORE_FORMAT_4: usize = 16;
 
 /// The longest referral code, in bytes.
 pub const CODE_BYTES_MAX: usize = 64;
@@ -269,19 +287,41 @@ impl Reference {
     /// Checks length and characters. Invisible characters (control, directional and zero-width) are refused:
     /// two references that look the same are the same.
     pub fn parse(text: &str) -> Option<Self> {
-        let hidden = |letter: char| {
-            let is_format = matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
-            letter.is_control() || is_format
-        };
-        let length_is_right =
-            (1..=REFERENCE_CHARS_MAX).contains(&text.chars().take(REFERENCE_CHARS_MAX + 1).count());
-        (length_is_right && text.trim() == text && !text.contains(hidden)).then(|| Self(text.into()))
+        is_line(text, REFERENCE_CHARS_MAX).then(|| Self(text.into()))
     }
 
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The longest reason, in characters.
+pub const REASON_CHARS_MAX: usize = 200;
+
+/// Why somebody did something, in a person's words: 1 to 200 printable characters, no blanks at the ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reason(Box<str>);
+
+impl Reason {
+    /// Checks length and characters, as for a [`Reference`].
+    pub fn parse(text: &str) -> Option<Self> {
+        is_line(text, REASON_CHARS_MAX).then(|| Self(text.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether a text is a line of 1 to `chars_max` visible characters without blanks at its ends.
+fn is_line(text: &str, chars_max: usize) -> bool {
+    let hidden = |letter: char| {
+        let is_format = matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+        letter.is_control() || is_format
+    };
+    let length_is_right = (1..=chars_max).contains(&text.chars().take(chars_max + 1).count());
+    length_is_right && text.trim() == text && !text.contains(hidden)
 }
 
 const _: () = assert!(size_of::<MemberIx>() == 4);

@@ -5,16 +5,16 @@ use proptest::{collection::vec, option, prelude::*};
 use crate::core::{
     Actor, ActorKind,
     command::{
-        Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register, Rejection,
-        RequestKey, SponsorRef, Stamped, TriggerBonus, WideMoney,
+        Carried, ChangeEntry, Command, EntryChange, ImportEntry, Origin, Outcome, PayFilter,
+        PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus, WideMoney,
     },
     plan::{
         BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RANKS_MAX, RATE_MAX, RankBasis,
         RankRule, RankStep, THRESHOLD_MAX,
     },
     types::{
-        BasisPoints, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Reference, Role, Status,
-        Timestamp, Tree,
+        BasisPoints, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Reason, Reference, Role,
+        Status, Timestamp, Tree,
     },
 };
 
@@ -22,7 +22,8 @@ pub(crate) fn stamped(lsn: u64) -> impl Strategy<Value = Stamped> {
     let key = option::of(
         (any::<[u8; 16]>(), any::<u64>()).prop_map(|(key, fingerprint)| RequestKey { key, fingerprint }),
     );
-    (any::<i64>(), key, option::of(actor()), command()).prop_map(move |(time, key, actor, mut command)| {
+    let stamp = (any::<i64>(), key, option::of(actor()), any::<bool>(), command());
+    stamp.prop_map(move |(time, key, actor, is_of_format_4, mut command)| {
         let time = Timestamp(time);
         if let (None, Command::Register(Register { origin: Origin::Import(carried), .. })) =
             (&actor, &mut command)
@@ -35,9 +36,14 @@ pub(crate) fn stamped(lsn: u64) -> impl Strategy<Value = Stamped> {
                 ..Carried::default()
             };
         }
-        let actor =
-            actor.or_else(|| command.needs_format_3().then(|| Actor::new(ActorKind::Service, "orders")));
-        Stamped { lsn, time, key, actor, command }
+        let needs_actor = command.needs_format_3() || command.needs_format_4();
+        let actor = actor.or_else(|| needs_actor.then(|| Actor::new(ActorKind::Service, "orders")));
+        let format = match actor {
+            None => 1,
+            Some(_) if is_of_format_4 || command.needs_format_4() => 4,
+            Some(_) => 3,
+        };
+        Stamped { lsn, time, key, actor, format, command }
     })
 }
 
@@ -92,12 +98,19 @@ fn command() -> impl Strategy<Value = Command> {
         entry().prop_map(Command::ImportEntry),
         any::<u64>().prop_map(|entry| Command::ReverseEntry { entry }),
         filter().prop_map(Command::PayMatching),
+        (any::<u64>(), proptest::sample::select(&EntryChange::ALL[..]), reason())
+            .prop_map(|(entry, change, reason)| Command::ChangeEntry(ChangeEntry { entry, change, reason })),
     ]
 }
 
 fn reference() -> impl Strategy<Value = Reference> {
     "[!-~\u{e4}\u{2116}]{1,64}"
         .prop_map(|text| Reference::parse(&text).expect("the pattern is that of references"))
+}
+
+fn reason() -> impl Strategy<Value = Reason> {
+    "[!-~\u{e4}\u{2116}]{1,200}"
+        .prop_map(|text| Reason::parse(&text).expect("the pattern is that of reasons"))
 }
 
 fn filter() -> impl Strategy<Value = PayFilter> {
@@ -143,7 +156,7 @@ fn register() -> impl Strategy<Value = Register> {
 }
 
 fn entry() -> impl Strategy<Value = ImportEntry> {
-    let status = prop_oneof![Just(EntryStatus::Pending), Just(EntryStatus::Paid)];
+    let status = proptest::sample::select(&EntryStatus::ALL[..]);
     let links = (option::of(any::<[u8; 16]>()), option::of(reference()), option::of(any::<u64>()));
     (member(), member(), "\\PC{0,40}", any::<u32>(), any::<i64>(), status, time(), links).prop_map(
         |(receiver, source, kind, level, amount, status, time, (row_id, reference, reverses))| ImportEntry {
@@ -265,6 +278,7 @@ pub(crate) fn outcome() -> impl Strategy<Value = Outcome> {
         any::<u32>().prop_map(|version| Outcome::PlanActivated { version }),
         any::<u64>().prop_map(|entry| Outcome::EntryImported { entry }),
         (any::<u64>(), any::<u64>()).prop_map(|(entry, reversal)| Outcome::Reversed { entry, reversal }),
+        (any::<u64>(), any::<bool>()).prop_map(|(entry, changed)| Outcome::EntryChanged { entry, changed }),
         (any::<u32>(), any::<i32>(), any::<u64>()).prop_map(|(entries, high, low)| Outcome::MatchingPaid {
             entries,
             amount: WideMoney::of_parts(high, low)

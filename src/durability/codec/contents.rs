@@ -3,11 +3,12 @@
 use super::{
     bytes::Reader,
     error::{DecodeError, EncodeError},
-    fields::{Field, RECORD_V1, RECORD_V2, RECORD_V3},
+    fields::{Field, RECORD_V1, RECORD_V2, RECORD_V3, RECORD_V4},
 };
 use crate::core::{
     command::{
-        Carried, ImportEntry, Origin, PayFilter, PlacementRequest, Register, SponsorRef, TriggerBonus,
+        Carried, ChangeEntry, ImportEntry, Origin, PayFilter, PlacementRequest, Register, SponsorRef,
+        TriggerBonus,
     },
     types::Status,
 };
@@ -31,6 +32,7 @@ macro_rules! in_order {
 }
 in_order!(Register { member, sponsor, placement, code, role, joined_at, origin });
 in_order!(PayFilter { up_to_lsn, kind, receiver, from, until });
+in_order!(ChangeEntry { entry, change, reason });
 
 impl Field for SponsorRef {
     fn put(&self, version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
@@ -104,9 +106,9 @@ impl Field for Origin {
 
     fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError> {
         match (body.u8()?, version) {
-            (0, RECORD_V1 | RECORD_V3) => Ok(Origin::Signup),
+            (0, RECORD_V1 | RECORD_V3 | RECORD_V4) => Ok(Origin::Signup),
             (1, RECORD_V1) => Ok(Origin::Import(Carried::default())),
-            (1, RECORD_V2 | RECORD_V3) => take_carried(body, version).map(Origin::Import),
+            (1, RECORD_V2 | RECORD_V3 | RECORD_V4) => take_carried(body, version).map(Origin::Import),
             _ => Err(body.error_before("an unknown origin")),
         }
     }
@@ -117,7 +119,7 @@ fn put_carried(carried: Carried, version: u16, out: &mut Vec<u8>) -> Result<(), 
     row_id.put(version, out)?;
     lifetime_rank.put(version, out)?;
     turn.put(version, out)?;
-    if version == RECORD_V3 {
+    if RECORD_V3 <= version {
         status.put(version, out)?;
         sponsor_too.put(version, out)?;
     } else if status != Status::Active || sponsor_too {
@@ -133,7 +135,7 @@ fn take_carried(body: &mut Reader<'_>, version: u16) -> Result<Carried, DecodeEr
         turn: Field::take(body, version)?,
         ..Carried::default()
     };
-    if version == RECORD_V3 {
+    if RECORD_V3 <= version {
         carried.status = Field::take(body, version)?;
         carried.sponsor_too = Field::take(body, version)?;
     }
@@ -151,7 +153,7 @@ impl Field for TriggerBonus {
         trigger.put(version, out)?;
         amount.put(version, out)?;
         once.put(version, out)?;
-        if version == RECORD_V3 { reference.put(version, out) } else { Ok(()) }
+        if RECORD_V3 <= version { reference.put(version, out) } else { Ok(()) }
     }
 
     fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError> {
@@ -160,7 +162,7 @@ impl Field for TriggerBonus {
             trigger: Field::take(body, version)?,
             amount: Field::take(body, version)?,
             once: Field::take(body, version)?,
-            reference: if version == RECORD_V3 { Field::take(body, version)? } else { None },
+            reference: if RECORD_V3 <= version { Field::take(body, version)? } else { None },
         })
     }
 }
@@ -177,7 +179,7 @@ impl Field for ImportEntry {
         amount.put(version, out)?;
         status.put(version, out)?;
         time.put(version, out)?;
-        if version == RECORD_V3 {
+        if RECORD_V3 <= version {
             row_id.put(version, out)?;
             reference.put(version, out)?;
             reverses.put(version, out)

@@ -13,6 +13,8 @@ pub enum EncodeError {
     ListTooLong(usize),
     #[error("a command without an actor has the form of format 2, which cannot say this")]
     NotBeforeFormat3,
+    #[error("a command of an earlier format than 4 cannot say this")]
+    NotBeforeFormat4,
 }
 
 /// Bytes that are not a record.

@@ -6,8 +6,9 @@ use super::{
     plan::{decode_plan, encode_plan},
 };
 use crate::core::{
+    command::EntryChange,
     plan::{PlacementRule, Plan},
-    types::{Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp},
+    types::{Code, EntryStatus, MemberId, Money, Reason, Reference, Role, Status, Timestamp},
 };
 
 /// Version of records of formats 1 and 2 that carry nothing over.
@@ -19,6 +20,9 @@ pub(super) const RECORD_V2: u16 = 2;
 /// included. Commands without an actor come from a log of an older format, and keep their form: older
 /// releases can read that log as long as nothing of format 3 is in it.
 pub(super) const RECORD_V3: u16 = 3;
+/// Version of all records of format 4: the fields of version 3, with more states of an imported entry and one
+/// more kind. It tells commands that are replayed under the rules of format 4 from those before.
+pub(super) const RECORD_V4: u16 = 4;
 
 /// A value with one form in records of a version.
 pub(super) trait Field: Sized {
@@ -58,15 +62,27 @@ plain! {
     Timestamp: |value, out| out.extend_from_slice(&value.0.to_le_bytes()), |body| Ok(Timestamp(body.i64()?));
     Status: |value, out| out.push(*value as u8), |body| body.code(Status::from_code, "an unknown status");
     Role: |value, out| out.push(*value as u8), |body| body.code(Role::from_code, "an unknown role");
-    EntryStatus: |value, out| out.push(*value as u8),
-        |body| body.code(entry_status, "an unknown entry status");
+    EntryChange: |value, out| out.push(*value as u8),
+        |body| body.code(EntryChange::from_code, "an unknown change of an entry");
     PlacementRule: |value, out| out.push(*value as u8),
         |body| body.code(PlacementRule::from_code, "an unknown placement rule");
 }
 
-/// Returns the status of a ledger entry by its on-disk code.
-pub(crate) fn entry_status(code: u8) -> Option<EntryStatus> {
-    [EntryStatus::Pending, EntryStatus::Paid].into_iter().find(|status| *status as u8 == code)
+/// Held and void came with version 4.
+impl Field for EntryStatus {
+    fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        out.push(*self as u8);
+        Ok(())
+    }
+
+    fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError> {
+        let status_of = |code| {
+            let is_known =
+                |status: &EntryStatus| RECORD_V4 <= version || matches!(status, Self::Pending | Self::Paid);
+            Self::from_code(code).filter(is_known)
+        };
+        body.code(status_of, "an unknown entry status")
+    }
 }
 
 /// A flag, and the value if it is 1.
@@ -110,6 +126,17 @@ impl Field for Reference {
     fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
         let error = body.error("no reference");
         Reference::parse(body.text()?).ok_or(error)
+    }
+}
+
+impl Field for Reason {
+    fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        put_text(self.as_str(), out)
+    }
+
+    fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
+        let error = body.error("no reason");
+        Reason::parse(body.text()?).ok_or(error)
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) mod arbitrary;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::{bytes::Reader, fields::entry_status, record::records};
+pub(crate) use self::{bytes::Reader, record::records};
 pub use self::{
     error::{DecodeError, EncodeError, TEXT_BYTES_MAX},
     outcome::{OUTCOME_BYTES, decode_outcome, encode_outcome},

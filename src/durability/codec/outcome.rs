@@ -26,6 +26,7 @@ pub fn encode_outcome(outcome: Outcome) -> [u8; OUTCOME_BYTES] {
         Outcome::PlanActivated { version } => (7, 0, version, 0, 0),
         Outcome::EntryImported { entry } => (9, 0, 0, entry, 0),
         Outcome::Reversed { entry, reversal } => (10, 0, 0, entry, reversal),
+        Outcome::EntryChanged { entry, changed } => (12, u16::from(changed), 0, entry, 0),
         Outcome::MatchingPaid { entries, amount } => {
             let (high, low) = amount.parts();
             (11, 0, entries, low, high.cast_unsigned().into())
@@ -73,6 +74,7 @@ pub fn decode_outcome(bytes: &[u8; OUTCOME_BYTES]) -> Result<Outcome, DecodeErro
                 .map_err(|_| DecodeError { offset: 16, reason: "a sum beyond 96 bits" })?;
             Outcome::MatchingPaid { entries: middle, amount: WideMoney::of_parts(high.cast_signed(), first) }
         }
+        12 => Outcome::EntryChanged { entry: first, changed },
         _ => return Err(DecodeError { offset: 0, reason: "an unknown kind of outcome" }),
     };
     // Each outcome has one form: we did not write anything that encodes differently.

@@ -4,7 +4,7 @@
 use super::{
     bytes::{Reader, put_text},
     error::{DecodeError, EncodeError},
-    fields::{Field, RECORD_V1, RECORD_V2, RECORD_V3},
+    fields::{Field, RECORD_V1, RECORD_V2, RECORD_V3, RECORD_V4},
 };
 use crate::core::{
     ACTOR_ID_BYTES_MAX, Actor, ActorKind,
@@ -81,8 +81,11 @@ fn encode_record(stamped: &Stamped, out: &mut Vec<u8>) -> Result<(), EncodeError
     let start = out.len();
     out.extend_from_slice(&(stamped.command.kind() as u16).to_le_bytes());
     let version = version_of(stamped);
-    if version != RECORD_V3 && stamped.command.needs_format_3() {
+    if version < RECORD_V3 && stamped.command.needs_format_3() {
         return Err(EncodeError::NotBeforeFormat3);
+    }
+    if version < RECORD_V4 && stamped.command.needs_format_4() {
+        return Err(EncodeError::NotBeforeFormat4);
     }
     out.extend_from_slice(&version.to_le_bytes());
     out.extend_from_slice(&[0; 4]);
@@ -142,7 +145,7 @@ commands!(contents_of_commands);
 
 fn version_of(stamped: &Stamped) -> u16 {
     if stamped.is_of_format_3() {
-        return RECORD_V3;
+        return if stamped.is_of_format_4() { RECORD_V4 } else { RECORD_V3 };
     }
     let carries = match &stamped.command {
         Command::Register(register) => {
@@ -160,14 +163,14 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
     let kind = outer.u16()?;
     let version_error = outer.error("an unknown version of a record");
     let version = outer.u16()?;
-    if !(RECORD_V1..=RECORD_V3).contains(&version) {
+    if !(RECORD_V1..=RECORD_V4).contains(&version) {
         return Err(version_error);
     }
     let kind = CommandKind::from_code(kind).ok_or(kind_error)?;
     let is_possible = match version {
         RECORD_V1 => kind.since() < 3,
         RECORD_V2 => matches!(kind, CommandKind::Register | CommandKind::ImportEntry),
-        _ => true,
+        version => kind.since() <= u32::from(version),
     };
     if !is_possible {
         return Err(version_error);
@@ -177,10 +180,14 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
     let time = Timestamp(body.i64()?);
     let key =
         if body.flag()? { Some(RequestKey { key: body.array()?, fingerprint: body.u64()? }) } else { None };
-    let actor = if version == RECORD_V3 { Some(decode_actor(&mut body)?) } else { None };
+    let actor = if RECORD_V3 <= version { Some(decode_actor(&mut body)?) } else { None };
     let command = take_content(kind, &mut body, version)?;
     body.finish()?;
-    Ok(Stamped { lsn, time, key, actor, command })
+    let format = match version {
+        RECORD_V1 | RECORD_V2 => 1,
+        version => u32::from(version),
+    };
+    Ok(Stamped { lsn, time, key, actor, format, command })
 }
 
 fn decode_actor(body: &mut Reader<'_>) -> Result<Actor, DecodeError> {
@@ -199,6 +206,7 @@ pub fn record_bytes_bound(command: &Command) -> usize {
     match command {
         Command::PutPlan(_) => RECORD_BYTES_MAX,
         Command::TriggerBonus(_) | Command::ImportEntry(_) => FIXED + longest_text(command) + REFERENCE,
+        Command::ChangeEntry(change) => FIXED + change.reason.as_str().len(),
         _ => FIXED + longest_text(command),
     }
 }

@@ -103,12 +103,17 @@ fn a_record_has_the_documented_bytes() {
         time: Timestamp(1_700_000_000_000_000),
         key: None,
         actor: Some(Actor::new(ActorKind::Service, "ulk_1")),
+        format: Stamped::FORMAT,
         command: Command::SetStatus { member: MemberId(*b"0123456789abcdef"), status: Status::Terminated },
     };
     let time = &[0x00, 0x40, 0x1e, 0x18, 0x24, 0x0a, 0x06, 0x00][..];
     let expected =
-        [&[5, 0, 3, 0, 34, 0, 0, 0][..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
+        [&[5, 0, 4, 0, 34, 0, 0, 0][..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
     assert_eq!(encode(std::slice::from_ref(&stamped)), expected.concat());
+    // As in format 3.
+    let expected =
+        [&[5, 0, 3, 0, 34, 0, 0, 0][..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
+    assert_eq!(encode(&[Stamped { format: 3, ..stamped.clone() }]), expected.concat());
     // As in formats 1 and 2.
     let expected = [&[5, 0, 1, 0, 26, 0, 0, 0][..], time, &[0], b"0123456789abcdef", &[2]];
     assert_eq!(encode(&[Stamped { actor: None, ..stamped }]), expected.concat());
@@ -120,7 +125,7 @@ fn an_error_names_the_byte_that_is_wrong() {
     let command =
         || Command::SetStatus { member: MemberId(*b"0123456789abcdef"), status: Status::Terminated };
     let group: Vec<Stamped> = (1..=3)
-        .map(|lsn| Stamped { lsn, time: Timestamp(1), key: None, actor: None, command: command() })
+        .map(|lsn| Stamped { lsn, time: Timestamp(1), key: None, actor: None, format: 1, command: command() })
         .collect();
     let bytes = encode(&group);
     let record = bytes.len() / 3;
@@ -158,6 +163,7 @@ fn the_greatest_record_is_within_its_bound() {
         time: Timestamp(0),
         key: Some(RequestKey { key: [1; 16], fingerprint: 1 }),
         actor: None,
+        format: 1,
         command,
     };
     let bytes = record_bytes(&stamped(Command::PutPlan(Box::new(plan)))).unwrap();

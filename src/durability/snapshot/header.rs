@@ -9,7 +9,7 @@ use rkyv::{Archive, Serialize, api::high, rancor};
 use super::rows::{Bytes, lengths, texts};
 use crate::{
     core::{
-        CodeForm, CodeKey, PlanVersion, PlanVersions,
+        Breakage, BreakageReason, CodeForm, CodeKey, PlanVersion, PlanVersions, Sum,
         image::{ImageHeader, RowCounts, Section},
         plan::Plan,
         types::Timestamp,
@@ -126,6 +126,12 @@ pub(super) struct HeaderV4 {
     earlier_plans: Vec<u8>,
     /// Whether the oldest known version began at its LSN, 1, or there or before, 0.
     oldest_is_exact: u8,
+    /// 0: breakage is not itemized.
+    itemized_from: u64,
+    /// By code of the reason.
+    breakage_by_levels: Vec<u64>,
+    /// Likewise, each as the lower 64 bits and the upper ones with the sign.
+    breakage_by_amount: Vec<u64>,
 }
 
 /// Returns the archive of an image's header.
@@ -135,6 +141,7 @@ pub(super) struct HeaderV4 {
 pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes, String> {
     let mut plan = Vec::new();
     codec::encode_plan(&header.plan, &mut plan).map_err(|error| error.to_string())?;
+    let parts = || BreakageReason::ALL.into_iter().map(|reason| header.breakage.of(reason));
     let (mut earlier_length, mut earlier_plans) = (Vec::new(), Vec::new());
     let versions = header.plans.list();
     for version in versions.iter().rev().skip(1).rev() {
@@ -171,6 +178,9 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
         earlier_length,
         earlier_plans,
         oldest_is_exact: u8::from(versions.first().is_some_and(|oldest| oldest.is_exact)),
+        itemized_from: header.itemized_from.unwrap_or(0),
+        breakage_by_levels: parts().map(|sum| sum.entries).collect(),
+        breakage_by_amount: parts().flat_map(|sum| halves(sum.amount)).collect(),
     };
     high::to_bytes_in::<_, rancor::Error>(&version, into).map_err(|error| error.to_string())
 }
@@ -219,6 +229,8 @@ pub(super) fn header_of(version: u16, archive: &Bytes, manifest: &RowCounts) -> 
                 ),
                 unchanged_after: lsn,
                 key_lag: 0,
+                itemized_from: None,
+                breakage: Breakage::default(),
             }
         }};
     }
@@ -267,11 +279,35 @@ pub(super) fn header_of(version: u16, archive: &Bytes, manifest: &RowCounts) -> 
         _ => {
             let archived = high::access::<ArchivedHeaderV4, rancor::Error>(archive)
                 .map_err(|error| error.to_string())?;
-            let header = since_3!(archived);
+            let levels: Vec<u64> = archived.breakage_by_levels.iter().map(|part| part.to_native()).collect();
+            let amounts: Vec<u64> = archived.breakage_by_amount.iter().map(|part| part.to_native()).collect();
+            let header = ImageHeader {
+                itemized_from: Some(archived.itemized_from.to_native()).filter(|lsn| *lsn != 0),
+                breakage: breakage_of(&levels, &amounts).ok_or("breakage by unknown reasons")?,
+                ..since_3!(archived)
+            };
             let plans = versions_of(archived, &header)?;
             Ok(ImageHeader { plans, ..header })
         }
     }
+}
+
+/// Splits a sum into its lower 64 bits and the upper ones.
+#[expect(clippy::cast_possible_truncation, reason = "splits 128 bits")]
+fn halves(sum: i128) -> [u64; 2] {
+    [sum as u64, (sum >> 64) as u64]
+}
+
+fn breakage_of(levels: &[u64], amounts: &[u64]) -> Option<Breakage> {
+    let (pairs, []) = amounts.as_chunks::<2>() else { return None };
+    if pairs.len() != levels.len() {
+        return None;
+    }
+    let sums = levels.iter().zip(pairs).map(|(levels, [low, high])| Sum {
+        entries: *levels,
+        amount: i128::from(high.cast_signed()) << 64 | i128::from(*low),
+    });
+    sums.collect::<Vec<_>>().try_into().ok().map(Breakage::of_parts)
 }
 
 /// Reads a plan that fills `bytes`.

@@ -180,7 +180,7 @@ values_of! {
     Timestamp as i64: |value| value.0, |stored| Ok(Timestamp(stored.to_native()));
     [u8; 16] as [u8; 16]: |value| *value, |stored| Ok(*stored);
     EntryStatus as u8: |value| *value as u8,
-        |stored| codec::entry_status(*stored).ok_or_else(|| "an unknown entry status".into());
+        |stored| EntryStatus::from_code(*stored).ok_or_else(|| "an unknown entry status".into());
     RowKind as u8: |value| *value as u8,
         |stored| RowKind::from_code(*stored).ok_or_else(|| "an unknown kind of row".into());
     Outcome as [u8; OUTCOME_BYTES]: |value| codec::encode_outcome(*value),

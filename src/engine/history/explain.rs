@@ -9,7 +9,7 @@ use crate::{
         command::{Command, PayFilter, Stamped},
         plan::Plan,
         state::State,
-        types::{EntryStatus, MemberId, MemberIx, Timestamp},
+        types::{EntryStatus, MemberId, MemberIx, Reason, Timestamp},
     },
     durability::{Error as DurabilityError, Group},
     engine::{MemberDirectory, limits::EXPLAIN_SCAN_COMMANDS, shared::Shared},
@@ -31,8 +31,10 @@ pub struct Explanation {
     /// The plan version in force at its LSN, where that is known.
     pub plan_version: Option<PlanVersion>,
     pub cause: Cause,
-    /// What marked it paid; `None` while it is pending.
+    /// What marked it paid; `None` while it is not.
     pub paid: Option<PaidBy>,
+    /// What held or voided it; `None` in other states, and where it is not retained or not found.
+    pub set_aside: Option<SetAside>,
     /// LSN of the signup of the source, if retained and found.
     pub source_signup: Option<u64>,
     /// LSN of the signup of the receiver, likewise.
@@ -53,6 +55,15 @@ pub enum Cause {
     Reversal { command: Box<Stamped>, reverses: u64 },
     /// The reward for a rank that the receiver reached by a signup.
     Rank { command: Box<Stamped>, plan: Arc<Plan>, reached: RankReached },
+}
+
+/// The command that held or voided an entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SetAside {
+    pub lsn: u64,
+    pub time: Timestamp,
+    pub reason: Reason,
+    pub actor: Option<Actor>,
 }
 
 /// How an entry came to be paid.
@@ -96,10 +107,12 @@ pub(in super::super) fn explain(
         return Ok(None);
     };
     let cause = cause_of(shared, &entry, effort)?;
-    let paid = match entry.status {
-        EntryStatus::Pending => None,
-        EntryStatus::Paid => Some(paid_by(shared, &entry, lsn, &cause, effort)?),
-    };
+    let (mut paid, mut set_aside) = (None, None);
+    match entry.status {
+        EntryStatus::Pending => {}
+        EntryStatus::Paid => paid = Some(paid_by(shared, &entry, lsn, &cause, effort)?),
+        EntryStatus::Held | EntryStatus::Void => set_aside = set_aside_by(shared, &entry, lsn, effort)?,
+    }
     let source_signup = signup_of(shared, source, entry.lsn, effort)?;
     let receiver_signup = signup_of(shared, receiver, entry.lsn, effort)?;
     Ok(Some(Explanation {
@@ -111,6 +124,7 @@ pub(in super::super) fn explain(
         plan_version,
         cause,
         paid,
+        set_aside,
         source_signup,
         receiver_signup,
     }))
@@ -165,8 +179,35 @@ fn told(state: &State, entry: &Entry, command: Box<Stamped>) -> Option<Cause> {
     }
 }
 
-/// The first command after the entry, up to an LSN at which it is paid, that marks it or all paid. Later
-/// commands only mark it again.
+/// The last command up to an LSN that held or voided an entry: the one that led to its present state.
+fn set_aside_by(
+    shared: &Shared,
+    entry: &Entry,
+    until: u64,
+    effort: &mut Effort,
+) -> Result<Option<SetAside>, HistoryError> {
+    let first = shared.history.log.oldest_lsn().max(entry.lsn + 1);
+    let last = until.min(first.saturating_add(EXPLAIN_SCAN_COMMANDS - 1));
+    let mut found = None;
+    scan(shared, first, last, effort, |stamped| {
+        if let Command::ChangeEntry(change) = &stamped.command
+            && change.entry == entry.index
+            && took_effect(shared, stamped.lsn)
+        {
+            found = (change.change.status() == entry.status).then(|| SetAside {
+                lsn: stamped.lsn,
+                time: stamped.time,
+                reason: change.reason.clone(),
+                actor: stamped.actor.clone(),
+            });
+        }
+        true
+    })?;
+    Ok(found)
+}
+
+/// The first command after the entry, up to an LSN at which it is paid, that marks it or all paid while it is
+/// not held. Later commands only mark it again.
 fn paid_by(
     shared: &Shared,
     entry: &Entry,
@@ -175,6 +216,7 @@ fn paid_by(
     effort: &mut Effort,
 ) -> Result<PaidBy, HistoryError> {
     let oldest = shared.history.log.oldest_lsn();
+    let mut is_held = false;
     if let Cause::Imported { command } = cause {
         let status = match command.as_deref().map(|stamped| &stamped.command) {
             Some(Command::ImportEntry(imported)) => imported.status,
@@ -188,6 +230,7 @@ fn paid_by(
         if status == EntryStatus::Paid {
             return Ok(PaidBy::Import);
         }
+        is_held = status == EntryStatus::Held;
     }
     let first = oldest.max(entry.lsn + 1);
     let last = paid_at.min(first.saturating_add(EXPLAIN_SCAN_COMMANDS - 1));
@@ -199,9 +242,15 @@ fn paid_by(
                 (true, shared.read(|state, directory| is_meant(state, directory, filter, entry)))
             }
             Command::PayEntry { entry: paid } => (false, *paid == entry.index),
+            Command::ChangeEntry(change) if change.entry == entry.index => {
+                if took_effect(shared, stamped.lsn) {
+                    is_held = change.change.status() == EntryStatus::Held;
+                }
+                (false, false)
+            }
             _ => (false, false),
         };
-        let marks = names_it && took_effect(shared, stamped.lsn);
+        let marks = names_it && !is_held && took_effect(shared, stamped.lsn);
         if marks {
             found = PaidBy::Command {
                 lsn: stamped.lsn,

@@ -23,6 +23,6 @@ pub use self::{
     audit::{AuditFilter, AuditPage},
     effort::Effort,
     error::HistoryError,
-    explain::{Cause, Explanation, PaidBy},
+    explain::{Cause, Explanation, PaidBy, SetAside},
     feed::{Event, Fate, Feed},
 };

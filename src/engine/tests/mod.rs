@@ -153,7 +153,8 @@ fn a_record_is_never_larger_than_its_bound() {
         Command::ImportEntry(import),
     ] {
         let bound = crate::durability::record_bytes_bound(&command);
-        let stamped = Stamped { lsn: u64::MAX, time: Timestamp(i64::MAX), key, actor: None, command };
+        let stamped =
+            Stamped { lsn: u64::MAX, time: Timestamp(i64::MAX), key, actor: None, format: 1, command };
         let bytes = crate::durability::record_bytes(&stamped).unwrap();
         assert!(bytes <= bound, "{bytes} bytes, bound {bound}: {stamped:?}");
     }

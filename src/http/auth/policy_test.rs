@@ -63,6 +63,7 @@ impl Network {
                 time: Timestamp(0),
                 key: None,
                 actor: None,
+                format: 1,
                 command: Command::Register(register),
             };
             if let Outcome::Registered { member } = self.state.apply(&mut self.names, &stamped).outcome {

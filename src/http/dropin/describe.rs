@@ -78,7 +78,9 @@ fn describe_operation(operation: Operation, route: &Route) -> Value {
         Operation::Trigger => {
             vec![("404", "Source unknown", "Error"), ("409", "The plan cannot pay this", "Error")]
         }
-        Operation::MarkPaid => vec![("404", "Bonus unknown", "Error")],
+        Operation::MarkPaid => {
+            vec![("404", "Bonus unknown", "Error"), ("409", "The bonus is held or void", "Error")]
+        }
         Operation::AddTestData => vec![("404", "Off", "Error"), ("409", "The network is not empty", "Error")],
         _ => vec![],
     };

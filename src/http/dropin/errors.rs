@@ -64,6 +64,7 @@ pub(super) fn status_and_detail(operation: Operation, rejection: Rejection) -> (
         }
         Rejection::ReversedBefore => (StatusCode::CONFLICT, "This bonus was reversed before"),
         Rejection::EntryIsReversal => (StatusCode::CONFLICT, "A reversal cannot be reversed"),
+        Rejection::EntryChangeNotAllowed => (StatusCode::CONFLICT, "This bonus is held or void"),
         Rejection::ReversalUnmatched => {
             (StatusCode::CONFLICT, "The amount is negative and takes no bonus back")
         }

@@ -123,6 +123,7 @@ pub fn failures(operation: Operation, path: &str, status: &str) -> Vec<Example> 
         (Operation::Register, "404") => vec![rule("parent_unknown", Rejection::SponsorUnknown)],
         (Operation::Trigger, "404") => vec![rule("source_unknown", Rejection::MemberUnknown)],
         (Operation::MarkPaid, "404") => vec![rule("bonus_unknown", Rejection::EntryUnknown)],
+        (Operation::MarkPaid, "409") => vec![rule("held_or_void", Rejection::EntryChangeNotAllowed)],
         (_, "404") => vec![("not_found", detail("Not Found"))],
         (Operation::Register, "409") => vec![rule("parent_not_active", Rejection::SponsorNotActive)],
         (Operation::AddTestData, "409") => vec![("not_empty", detail("The network is not empty"))],

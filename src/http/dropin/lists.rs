@@ -2,7 +2,7 @@
 
 use super::render::{BonusObject, MEMBER_CLOSE, MemberObject};
 use crate::{
-    engine::{EntryFilter, EntryStatus, Listed, Member, MemberIx, Preorder, RowKind, State, Tree},
+    engine::{EntryFilter, EntryStatus, Listed, Member, MemberIx, Preorder, RowKind, State, Statuses, Tree},
     http::{
         auth::{HIDDEN_SOURCE, SeenEntry, Sight},
         limits::{SLICE_STEPS, STREAM_ROWS},
@@ -33,7 +33,7 @@ pub fn print_bonus(row_id: RowIdOf<'_>, state: &State, entry: &SeenEntry, zone: 
         amount: entry.amount.0,
         exponent: state.plan().currency.exponent,
         kind: &state.kind_name(entry.kind),
-        status: entry.status.name(),
+        status: OldStatus::of(entry.status).name(),
         created_at: entry.time.0,
         zone,
     };
@@ -172,6 +172,44 @@ impl Brackets {
     }
 }
 
+/// The statuses that the original knows: its clients are told no others. A held entry is pending to them: it
+/// is owed, and not paid yet. A void one is not shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OldStatus {
+    Pending,
+    Paid,
+}
+
+impl OldStatus {
+    pub const fn name(self) -> &'static str {
+        match self {
+            OldStatus::Pending => "pending",
+            OldStatus::Paid => "paid",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        [OldStatus::Pending, OldStatus::Paid].into_iter().find(|status| status.name() == name)
+    }
+
+    /// What an entry in this state is shown as. Void ones are shown only where one is asked for by its id.
+    pub fn of(status: EntryStatus) -> Self {
+        match status {
+            EntryStatus::Paid => OldStatus::Paid,
+            EntryStatus::Pending | EntryStatus::Held | EntryStatus::Void => OldStatus::Pending,
+        }
+    }
+}
+
+/// The states of the entries that are shown under a status, or at all.
+pub const fn shown(status: Option<OldStatus>) -> Statuses {
+    match status {
+        None => Statuses::of(&[EntryStatus::Pending, EntryStatus::Paid, EntryStatus::Held]),
+        Some(OldStatus::Pending) => Statuses::of(&[EntryStatus::Pending, EntryStatus::Held]),
+        Some(OldStatus::Paid) => Statuses::of(&[EntryStatus::Paid]),
+    }
+}
+
 /// A list of entries: newest first, by time and then by LSN, with levels ascending.
 pub struct Entries {
     sight: Sight,
@@ -184,12 +222,17 @@ pub struct Entries {
 impl Entries {
     /// All entries of one receiver.
     pub fn of(state: &State, sight: Sight, receiver: MemberIx) -> Self {
-        Self::listed(state, sight, EntryFilter { receiver: Some(receiver), ..EntryFilter::default() })
+        let statuses = shown(None);
+        Self::listed(
+            state,
+            sight,
+            EntryFilter { receiver: Some(receiver), statuses, ..EntryFilter::default() },
+        )
     }
 
-    /// All entries, or all of one status.
-    pub fn all(state: &State, sight: Sight, status: Option<EntryStatus>) -> Self {
-        Self::listed(state, sight, EntryFilter { status, ..EntryFilter::default() })
+    /// All entries, or all of a status that the original knows.
+    pub fn all(state: &State, sight: Sight, status: Option<OldStatus>) -> Self {
+        Self::listed(state, sight, EntryFilter { statuses: shown(status), ..EntryFilter::default() })
     }
 
     fn listed(state: &State, sight: Sight, filter: EntryFilter) -> Self {

@@ -2,8 +2,8 @@ use rand_pcg::{Pcg64Mcg, rand_core::RngCore};
 
 use super::{super::weekly::Weekly, *};
 use crate::engine::{
-    Carried, Command, Entry, ImportEntry, MemberDirectory, MemberId, Money, Origin, PlacementRequest, Plan,
-    Register, Role, SponsorRef, Stamped, Timestamp, TriggerBonus,
+    Carried, ChangeEntry, Command, Entry, EntryChange, ImportEntry, MemberDirectory, MemberId, Money, Origin,
+    PlacementRequest, Plan, Reason, Register, Role, SponsorRef, Stamped, Timestamp, TriggerBonus,
 };
 
 /// A network built by commands, one microsecond apart.
@@ -24,8 +24,14 @@ impl Network {
     }
 
     fn apply(&mut self, time: i64, command: Command) {
-        let stamped =
-            Stamped { lsn: self.state.lsn() + 1, time: Timestamp(time), key: None, actor: None, command };
+        let stamped = Stamped {
+            lsn: self.state.lsn() + 1,
+            time: Timestamp(time),
+            key: None,
+            actor: None,
+            format: 1,
+            command,
+        };
         self.state.apply(&mut self.directory, &stamped);
     }
 
@@ -196,12 +202,26 @@ fn bonuses_come_newest_command_first_then_by_level() {
         [10, 11, 12, 13, 6, 7, 8, 9, 3, 4, 5, 1, 2, 0]
     );
     network.apply(600, Command::PayEntry { entry: 7 });
-    let paid = Entries::all(&network.state, Sight::All, Some(EntryStatus::Paid));
+    let paid = Entries::all(&network.state, Sight::All, Some(OldStatus::Paid));
     assert_eq!(indexes(&print_between(&mut network, paid, |_| {})), [7]);
-    let pending = Entries::all(&network.state, Sight::All, Some(EntryStatus::Pending));
+    let pending = Entries::all(&network.state, Sight::All, Some(OldStatus::Pending));
     assert_eq!(
         indexes(&print_between(&mut network, pending, |_| {})),
         [10, 11, 12, 13, 6, 8, 9, 3, 4, 5, 1, 2, 0]
+    );
+    // To clients of the original a held entry is pending, and a void one is not there.
+    for (entry, change) in [(9, EntryChange::Hold), (8, EntryChange::Void)] {
+        let reason = Reason::parse("a test").unwrap();
+        network.apply(600, Command::ChangeEntry(ChangeEntry { entry, change, reason }));
+    }
+    let pending = Entries::all(&network.state, Sight::All, Some(OldStatus::Pending));
+    let printed = print_between(&mut network, pending, |_| {});
+    assert_eq!(indexes(&printed), [10, 11, 12, 13, 6, 9, 3, 4, 5, 1, 2, 0]);
+    assert!(!printed.contains("held"), "{printed}");
+    let all = Entries::all(&network.state, Sight::All, None);
+    assert_eq!(
+        indexes(&print_between(&mut network, all, |_| {})),
+        [10, 11, 12, 13, 6, 7, 9, 3, 4, 5, 1, 2, 0]
     );
     let root = Entries::of(&network.state, Sight::All, MemberIx(0));
     assert_eq!(indexes(&print_between(&mut network, root, |_| {})), [13, 9, 5, 2, 0]);

@@ -11,13 +11,13 @@ use axum::http::{StatusCode, request::Parts};
 use super::{
     body,
     errors::refused,
-    lists::{Downline, Entries, Nothing},
+    lists::{Downline, Entries, Nothing, OldStatus},
     python::print::print_str,
     query::query_parameter,
     weekly::Weekly,
 };
 use crate::{
-    engine::{EntryStatus, MemberId, Timestamp, Tree},
+    engine::{MemberId, Timestamp, Tree},
     http::{
         auth::{self, Principal, TurnedAway},
         context::Shared,
@@ -86,7 +86,7 @@ pub async fn bonuses(shared: &Shared, principal: &Principal, parts: &Parts) -> R
     let source = source(shared, parts)?;
     let status = match query_parameter(parts.uri.query(), "status").as_deref() {
         None | Some("") => None,
-        Some(name) => match EntryStatus::from_name(name) {
+        Some(name) => match OldStatus::from_name(name) {
             Some(status) => Some(status),
             // Compared exactly: no entry has another status.
             None => return Ok(stream::list(source, Nothing).await),

@@ -6,7 +6,7 @@
 //! receiver earned.
 
 use super::{
-    lists::print_bonus,
+    lists::{print_bonus, shown},
     render::{print_amount, print_id, print_integer},
 };
 use crate::{
@@ -36,6 +36,9 @@ pub struct Weekly {
     since: Timestamp,
     total: i128,
     count: u64,
+    /// Entries of the window in the first pass, void ones included: pieces are cut by their number, which
+    /// does not change when one becomes void before the second pass.
+    walked: u64,
     /// Entries with an index below this existed when it began.
     before: u64,
     /// Position of the walk.
@@ -73,6 +76,7 @@ impl Weekly {
             since: Timestamp(now.0.saturating_sub(WINDOW_MICROSECONDS)),
             total: 0,
             count: 0,
+            walked: 0,
             before: state.entries(),
             at: receiver.map(|receiver| state.received(receiver)),
             marks: Vec::new(),
@@ -106,11 +110,15 @@ impl Weekly {
     fn count(&mut self, state: &State) -> bool {
         let mut steps = SLICE_STEPS;
         while let Some((index, place)) = self.next_in_window(state, &mut steps) {
-            if self.count.is_multiple_of(self.piece as u64) {
+            if self.walked.is_multiple_of(self.piece as u64) {
                 self.marks.push(place);
             }
-            self.count += 1;
-            self.total += i128::from(state.entry(index).amount.0);
+            self.walked += 1;
+            let entry = state.entry(index);
+            if shown(None).contains(entry.status) {
+                self.count += 1;
+                self.total += i128::from(entry.amount.0);
+            }
             if MARKS_MAX < self.marks.len() {
                 let mut position = 0;
                 self.marks.retain(|_| {
@@ -173,17 +181,15 @@ impl Rows for Weekly {
             Stage::Print => {
                 for _ in 0..STREAM_ROWS {
                     let Some(index) = self.rows.pop() else { return self.begin_piece() || end(out) };
+                    let entry = state.entry(index);
+                    if !shown(None).contains(entry.status) {
+                        continue;
+                    }
                     if self.has_rows {
                         out.push(',');
                     }
                     self.has_rows = true;
-                    print_bonus(
-                        row_id,
-                        state,
-                        &self.sight.of_entry(state, &state.entry(index)),
-                        "+00:00",
-                        out,
-                    );
+                    print_bonus(row_id, state, &self.sight.of_entry(state, &entry), "+00:00", out);
                 }
             }
         }

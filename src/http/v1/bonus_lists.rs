@@ -101,7 +101,7 @@ impl NetworkBonusQuery {
             reference: self.reference.as_ref().map(reference).transpose()?,
             receiver: member(self.receiver, "receiver")?,
             source: member(self.source, "source")?,
-            status: self.status.map(Into::into),
+            statuses: self.status.map(EntryStatus::from).into(),
             from: self.from.map_or(nothing.from, |from| from.0),
             until: self.to.map_or(nothing.until, |to| to.0),
             kind: None,
@@ -204,7 +204,7 @@ async fn bonuses_of(
         let sight = caller.0.sight(state, directory);
         let filter = EntryFilter {
             receiver: Some(receiver),
-            status: query.status.map(Into::into),
+            statuses: query.status.map(EntryStatus::from).into(),
             ..EntryFilter::default()
         };
         Bonuses::new(state, sight, filter, after.as_deref())

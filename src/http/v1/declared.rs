@@ -9,8 +9,8 @@ use utoipa::openapi::{
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    audit, batch, bonus_lists, clock, events, explain, levels, lists, manage, members, operate, pay, plan,
-    rank, register, roster, search, stats, totals, tree,
+    audit, batch, bonus_lists, clock, events, explain, hold, levels, lists, manage, members, operate, pay,
+    plan, rank, register, roster, search, stats, totals, tree,
 };
 use crate::http::context::Shared;
 
@@ -41,6 +41,7 @@ fn writes() -> OpenApiRouter<Arc<Shared>> {
         batch::routes,
         manage::routes,
         pay::routes,
+        hold::routes,
         plan::routes,
         operate::routes,
         clock::routes,

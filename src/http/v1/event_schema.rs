@@ -303,7 +303,7 @@ fn payments() -> Named {
             "bonus_kind": text(),
             "level": count(),
             "amount_minor": minor(),
-            "status": choice(&["pending", "paid"]),
+            "status": choice(&["pending", "paid", "held", "void"]),
             "time": time(),
             "id": described("Its id elsewhere", nullable(uuid())),
             "reference": order(),
@@ -329,7 +329,18 @@ fn payments() -> Named {
             "entry": described("Its position in the ledger", count()),
         }),
     );
+    let change = object(
+        "A bonus is held, released or voided",
+        json!({
+            "kind": constant("change_bonus"),
+            "bonus": described("Id of the bonus", uuid()),
+            "entry": described("Its position in the ledger", count()),
+            "change": choice(&["hold", "release", "void"]),
+            "reason": described("Why, in a person's words", text()),
+        }),
+    );
     vec![
+        ("ChangeBonusCommand", change),
         ("TriggerBonusCommand", trigger),
         ("PayBonusCommand", pay),
         ("PayAllCommand", pay_all),

@@ -16,12 +16,14 @@ use super::{
     extract::Path,
     page::Reader,
     problem::{Code, Problem, problems},
+    stats::BrokenOff,
     types::{Amount, Bonus, Status, Time, TreeName, user_id},
 };
 use crate::{
     command_json::{actor_json, stamped_json},
     engine::{
-        Cause, Engine, Explanation, PaidBy, Plan, RankBasis, RankReached, Rejection, ShareFate, Stamped, Walk,
+        Cause, Engine, Explanation, PaidBy, Plan, RankBasis, RankReached, Rejection, SetAside, ShareFate,
+        Stamped, Walk,
     },
     http::{
         auth::{Action, Principal, Sight},
@@ -63,8 +65,13 @@ struct Explained {
     beyond: u32,
     /// How the rank was reached, for its reward.
     rank: Option<Reached>,
-    /// What marked it paid; null while it is pending.
+    /// What nobody got of what the rules pay, by reason. Null where the caller may not see everybody on
+    /// the way.
+    breakage: Option<Vec<BrokenOff>>,
+    /// What marked it paid; null while it is not.
     paid: Option<PaidThrough>,
+    /// What held or voided it; null in other states, and where it was not found.
+    set_aside: Option<SetAsideThrough>,
     /// LSN of the source's signup, where the source is shown and it was found in the retained log: near the
     /// time at which it joined, or among the 262,144 commands before the bonus.
     source_signup_lsn: Option<u64>,
@@ -128,6 +135,19 @@ struct PaidThrough {
     actor: Option<Value>,
     /// The last LSN that was looked at, where it was not found.
     searched_to_lsn: Option<u64>,
+}
+
+/// What held or voided a bonus.
+#[derive(Serialize, ToSchema)]
+struct SetAsideThrough {
+    lsn: u64,
+    time: Time,
+    /// Why, in a person's words. Null where the caller may not see all of the command.
+    #[schema(max_length = 200, example = "under review")]
+    reason: Option<String>,
+    /// Who sent that command, as the change feed shows it. Null where the caller may not see all of it.
+    #[schema(value_type = Option<Object>, example = json!({"kind": "admin", "id": "ulk_2b22e1a6"}))]
+    actor: Option<Value>,
 }
 
 problems!(
@@ -219,7 +239,11 @@ fn explained(reader: &Reader<'_>, sight: Sight, told: &Explanation) -> Explained
         walk: steps.collect(),
         beyond: walk.map_or(0, |walk| walk.beyond),
         rank: reached.map(reached_of),
+        breakage: (sight == Sight::All).then(|| {
+            walk.map_or(Vec::new(), |walk| BrokenOff::all(&walk.breakage, plan.unwrap_or(plan_now)))
+        }),
         paid: told.paid.as_ref().map(|paid| paid_of(paid, sight)),
+        set_aside: told.set_aside.as_ref().map(|told| set_aside_of(told, sight)),
         source_signup_lsn: told.source_signup.filter(|_| entry.source.is_some()),
         receiver_signup_lsn: told.receiver_signup,
     }
@@ -262,6 +286,16 @@ fn reached_of(reached: &RankReached) -> Reached {
             })
             .collect(),
         distance: reached.distance,
+    }
+}
+
+fn set_aside_of(told: &SetAside, sight: Sight) -> SetAsideThrough {
+    let is_whole = sight == Sight::All;
+    SetAsideThrough {
+        lsn: told.lsn,
+        time: Time(told.time),
+        reason: is_whole.then(|| told.reason.as_str().to_owned()),
+        actor: is_whole.then(|| actor_json(told.actor.as_ref())),
     }
 }
 

@@ -21,6 +21,7 @@ mod entry_rows;
 pub mod event_schema;
 mod events;
 mod explain;
+mod hold;
 mod levels;
 mod lists;
 mod manage;

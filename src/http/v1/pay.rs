@@ -209,7 +209,8 @@ fn lsn_of(engine: &Engine, id: Uuid) -> Result<u64, Problem> {
 }
 
 /// Errors of all writes here, in addition to their own.
-const COMMON: [Code; 3] = [Code::FieldUnknown, Code::ParameterInvalid, Code::Rejected(Rejection::KeyReused)];
+pub(super) const COMMON: [Code; 3] =
+    [Code::FieldUnknown, Code::ParameterInvalid, Code::Rejected(Rejection::KeyReused)];
 
 problems!(
     TriggerProblems: [
@@ -227,12 +228,18 @@ problems!(
         Code::Rejected(Rejection::LedgerFull),
     ], COMMON, NOT_WRITTEN
 );
-problems!(PayProblems: [Code::Rejected(Rejection::EntryUnknown)], COMMON, NOT_WRITTEN);
+problems!(
+    PayProblems: [
+        Code::Rejected(Rejection::EntryUnknown),
+        Code::Rejected(Rejection::EntryChangeNotAllowed),
+    ], COMMON, NOT_WRITTEN
+);
 problems!(
     ReverseProblems: [
         Code::Rejected(Rejection::EntryUnknown),
         Code::Rejected(Rejection::ReversedBefore),
         Code::Rejected(Rejection::EntryIsReversal),
+        Code::Rejected(Rejection::EntryChangeNotAllowed),
         Code::Rejected(Rejection::LedgerFull),
     ], COMMON, NOT_WRITTEN
 );
@@ -245,7 +252,7 @@ problems!(
 );
 
 /// Submits a command; returns its outcome, and when it was applied.
-async fn submit(engine: &Engine, command: Command, sent: Sent) -> Result<(Outcome, u64), Problem> {
+pub(super) async fn submit(engine: &Engine, command: Command, sent: Sent) -> Result<(Outcome, u64), Problem> {
     let member = if matches!(command, Command::PayMatching(_)) { "receiver" } else { "source" };
     let applied = engine.submit(command, sent).await?.applied;
     concluded(applied, member)
@@ -345,7 +352,7 @@ fn as_made(reader: &Reader<'_>, entry: &SeenEntry) -> Bonus {
 /// Makes a pending bonus of the negative amount, to the same receiver and with the same source, level, kind
 /// and reference, that names the one it takes back. Whether that was paid does not matter: what was paid by
 /// mistake is owed back, what is pending cancels out. A bonus is taken back once, and what takes one back
-/// never is. A `referral` that was taken back still counts as triggered.
+/// never is; a void one is not either. A `referral` that was taken back still counts as triggered.
 #[utoipa::path(
     post,
     path = "/v1/bonuses/{id}/reverse",
@@ -378,7 +385,7 @@ async fn reverse(
 
 /// Mark one bonus paid
 ///
-/// Harmless when it is paid already.
+/// Harmless when it is paid already. One that is held is released first; a void one is never paid.
 #[utoipa::path(
     post,
     path = "/v1/bonuses/{id}/pay",

@@ -247,6 +247,7 @@ fn rejection_row(rejection: Rejection) -> (u16, &'static str) {
         Rejection::CodeReadsAsId => (422, "A referral code cannot read as a UUID"),
         Rejection::ReversedBefore => (409, "This bonus was reversed before"),
         Rejection::EntryIsReversal => (409, "A reversal cannot be reversed"),
+        Rejection::EntryChangeNotAllowed => (409, "The state of this bonus does not allow it"),
         Rejection::ReversalUnmatched => (409, "The amount is negative and takes no bonus back"),
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{answer, caller::Caller, lists::NetworkProblems, problem::Problem, totals::Total, types::Time};
 use crate::{
-    engine::{Engine, EngineStatus, State, Sum},
+    engine::{Breakage, BreakageReason, Engine, EngineStatus, EntryStatus, Plan, State, Sum},
     http::{auth::Action, context::Shared, reply::Reply},
 };
 
@@ -38,14 +38,46 @@ struct NetworkFigures {
     depth: u32,
     bonuses: u64,
     pending_bonuses: u64,
+    /// Bonuses that are owed, but that no payout takes until they are released.
+    held_bonuses: u64,
+    /// Bonuses that are never to be paid.
+    void_bonuses: u64,
     /// Bonuses withheld because their receiver may not earn, and what they would have been.
     breakage: Total,
+    /// What plans would have paid, and nobody got, by reason; those that occurred.
+    breakage_by_reason: Vec<BrokenOff>,
+    /// The reasons count from this command on; null before the first. 1, unless an older release made the
+    /// network.
+    breakage_by_reason_from_lsn: Option<u64>,
     /// How often a plan was activated, the first included.
     plan_version: u32,
     #[schema(max_length = 64)]
     plan: String,
     /// Log time of the last command; null before the first.
     last_command: Option<Time>,
+}
+
+/// What nobody got for one reason.
+#[derive(Serialize, ToSchema)]
+pub struct BrokenOff {
+    /// `inactive`, `terminated`: the receiver was; `short_upline`: the source has fewer ancestors than the
+    /// rule pays levels; `level_cap`: the receiver is an admin further above the source than admins are
+    /// paid.
+    #[schema(pattern = "^(inactive|terminated|short_upline|level_cap)$", example = "short_upline")]
+    reason: &'static str,
+    /// How many levels, and what they would have been paid.
+    total: Total,
+}
+
+impl BrokenOff {
+    /// The reasons that occurred.
+    pub fn all(breakage: &Breakage, plan: &Plan) -> Vec<Self> {
+        let item = |(reason, sum): (BreakageReason, Sum)| Self {
+            reason: reason.name(),
+            total: Total::new(sum, plan),
+        };
+        breakage.items().map(item).collect()
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -107,7 +139,11 @@ fn network(state: &State) -> NetworkFigures {
         depth: state.depth(),
         bonuses: state.entries(),
         pending_bonuses: state.pending(),
+        held_bonuses: state.entries_in(EntryStatus::Held).entries,
+        void_bonuses: state.entries_in(EntryStatus::Void).entries,
         breakage: Total::new(Sum { entries, amount: i128::from(amount.0) }, plan),
+        breakage_by_reason: BrokenOff::all(state.breakage_by_reason(), plan),
+        breakage_by_reason_from_lsn: state.itemized_from(),
         plan_version: state.plan_version(),
         plan: plan.name.to_string(),
         last_command: (0 < state.lsn()).then(|| Time(state.time())),

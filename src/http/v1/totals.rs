@@ -23,7 +23,7 @@ use super::{
     types::{Amount, CurrencyCode, Time},
 };
 use crate::{
-    engine::{Money, Plan, ReceivedSums, Sum, Timestamp},
+    engine::{Balance, EntryStatus, Money, Plan, ReceivedSums, Sum, Timestamp},
     http::{
         auth::Action,
         context::Shared,
@@ -80,6 +80,12 @@ struct Report {
     /// The part that is not paid yet.
     pending: Total,
     paid: Total,
+    /// The part that is owed, but that no payout takes until it is released.
+    held: Total,
+    /// The part that is never to be paid.
+    void: Total,
+    /// What all bonuses of the member come to, of whatever time, as of the same LSN.
+    balance: BalanceOf,
     /// The part of `total` that takes other bonuses back: it counts each reversal, and comes to their
     /// negative amounts.
     reversed: Total,
@@ -87,6 +93,33 @@ struct Report {
     by_kind: Vec<TotalOfKind>,
     /// Levels that occur; 0 for the rewards of ranks.
     by_level: Vec<TotalOfLevel>,
+}
+
+/// Sums of all bonuses of a member by state; void ones are in none.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({ "pending": 1_700, "held": 0, "paid": 21_000, "currency": "USD", "exponent": 2 }))]
+struct BalanceOf {
+    /// Minor units. Negative when more was taken back than is owed.
+    #[schema(schema_with = minor_units)]
+    pending: i128,
+    #[schema(schema_with = minor_units)]
+    held: i128,
+    #[schema(schema_with = minor_units)]
+    paid: i128,
+    /// ISO 4217, or XXX for none: the plan's currency.
+    #[schema(value_type = String, min_length = 3, max_length = 3)]
+    currency: CurrencyCode,
+    /// Decimal digits of the minor unit.
+    #[schema(maximum = 8)]
+    exponent: u8,
+}
+
+impl BalanceOf {
+    fn new(balance: Balance, plan: &Plan) -> Self {
+        let Amount { currency, exponent, .. } = Amount::new(Money(0), plan);
+        let Balance { pending, held, paid } = balance;
+        Self { pending, held, paid, currency, exponent }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -174,24 +207,24 @@ async fn report(
     let engine = shared.v1_engine()?;
     caller.may_cost()?;
     let (from, to) = query.window(now())?;
-    let (mut sums, lsn) = engine.read(|state, directory| {
+    let (mut sums, balance, lsn) = engine.read(|state, directory| {
         let member = caller.member(Action::ReadBonuses, id, state, directory)?;
-        Ok::<_, Problem>((state.received_sums(member, from, to), state.lsn()))
+        Ok::<_, Problem>((state.received_sums(member, from, to), state.balance(member), state.lsn()))
     })?;
     add_up(&shared, &caller, &mut sums).await?;
     Ok(engine.read(|state, _| {
         let total = |sum: Sum| Total::new(sum, state.plan());
-        let paid = Sum {
-            entries: sums.total.entries - sums.pending.entries,
-            amount: sums.total.amount - sums.pending.amount,
-        };
+        let part = |status: EntryStatus| total(sums.by_status[status as usize]);
         let report = Report {
             user_id: id,
             from: Time(from),
             to: Time(to),
             total: total(sums.total),
-            pending: total(sums.pending),
-            paid: total(paid),
+            pending: part(EntryStatus::Pending),
+            paid: part(EntryStatus::Paid),
+            held: part(EntryStatus::Held),
+            void: part(EntryStatus::Void),
+            balance: BalanceOf::new(balance, state.plan()),
             reversed: total(sums.reversed),
             by_kind: sums
                 .by_kind

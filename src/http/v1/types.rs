@@ -164,8 +164,13 @@ pub fn member_id(id: Uuid) -> MemberId {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BonusStatus {
+    /// Owed: the next payout takes it.
     Pending,
     Paid,
+    /// Owed, but no payout takes it until it is released.
+    Held,
+    /// Never to be paid.
+    Void,
 }
 
 impl From<EntryStatus> for BonusStatus {
@@ -173,6 +178,8 @@ impl From<EntryStatus> for BonusStatus {
         match status {
             EntryStatus::Pending => BonusStatus::Pending,
             EntryStatus::Paid => BonusStatus::Paid,
+            EntryStatus::Held => BonusStatus::Held,
+            EntryStatus::Void => BonusStatus::Void,
         }
     }
 }
@@ -182,6 +189,8 @@ impl From<BonusStatus> for EntryStatus {
         match status {
             BonusStatus::Pending => EntryStatus::Pending,
             BonusStatus::Paid => EntryStatus::Paid,
+            BonusStatus::Held => EntryStatus::Held,
+            BonusStatus::Void => EntryStatus::Void,
         }
     }
 }

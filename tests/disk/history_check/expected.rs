@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use upline::engine::{
-    Applied, Entry, EntryFilter, EntryStatus, MemberDirectory, MemberId, MemberIx, Outcome, Rejection, State,
-    Status, Tree,
+    Applied, Entry, EntryFilter, MemberDirectory, MemberId, MemberIx, Outcome, Rejection, State, Status, Tree,
 };
 
 use super::clients::{Answered, Ask};
@@ -190,7 +189,7 @@ impl Moment<'_> {
             "source": text(self.state.id(source)),
             "level": level,
             "minor": amount.0,
-            "status": if status == EntryStatus::Paid { "paid" } else { "pending" },
+            "status": status.name(),
         })
     }
 

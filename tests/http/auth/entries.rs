@@ -326,8 +326,25 @@ fn nobody_is_shown_a_source_that_it_may_not_see() {
             assert_eq!(ask(&server, credentials, "GET", "/v1/events?from=1", "").status, 403, "{name}");
         }
     }
+    // Those who may pay a bonus may change its state.
+    let made = ask(&server, &admin, "POST", "/v1/bonuses", &trigger).json();
+    let id = made["bonuses"][0]["id"].as_str().unwrap();
+    for change in ["hold", "release", "void"] {
+        for Asker { name, credentials, is_member, .. } in &askers {
+            let path = format!("/v1/bonuses/{id}/{change}");
+            let reply = ask(&server, credentials, "POST", &path, r#"{"reason":"a test"}"#);
+            let expected = if *is_member || *name == "an auditor" { 403 } else { 200 };
+            assert_eq!(reply.status, expected, "{name} asks {path}: {}", reply.text());
+            assert!(
+                expected != 200 || sources(reply.text(), "source") == [Some(uuid(3))],
+                "{name}: {}",
+                reply.text()
+            );
+        }
+    }
     // No route that shows a bonus is missing.
-    let tried: BTreeSet<String> =
-        table.iter().map(|row| row.0.to_owned()).chain(["POST /v1/bonuses".to_owned()]).collect();
+    let others =
+        ["", "/{id}/hold", "/{id}/release", "/{id}/void"].map(|path| format!("POST /v1/bonuses{path}"));
+    let tried: BTreeSet<String> = table.iter().map(|row| row.0.to_owned()).chain(others).collect();
     assert_eq!(described(&server), tried);
 }

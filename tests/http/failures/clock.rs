@@ -234,6 +234,9 @@ fn the_words_of_the_drop_in_are_described() {
         "/v1/bonuses/pay-all",
         "/v1/bonuses/{id}/pay",
         "/v1/bonuses/{id}/reverse",
+        "/v1/bonuses/{id}/hold",
+        "/v1/bonuses/{id}/release",
+        "/v1/bonuses/{id}/void",
     ] {
         assert_eq!(
             examples(path, "application/problem+json")["clock_jumped"]["value"]["code"],

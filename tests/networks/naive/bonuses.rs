@@ -1,13 +1,15 @@
 //! Who is paid what, and the ledger.
 
 use upline::core::{
-    command::{ImportEntry, Outcome, PayFilter, Rejection, TriggerBonus, WideMoney},
+    command::{
+        ChangeEntry, EntryChange, ImportEntry, Outcome, PayFilter, Rejection, TriggerBonus, WideMoney,
+    },
     plan::{BonusRule, LevelPay},
     types::{EntryStatus, Money, Reference, Role, Status},
 };
 
 use super::super::picture::EntryPicture;
-use super::{ADMIN_LEVELS_MAX, KINDS_MAX, Naive, Payment, index, kind_is_trigger};
+use super::{ADMIN_LEVELS_MAX, Naive, Payment, index, kind_is_trigger};
 
 impl Naive {
     /// Returns the payments of `rule` by level, including those to members who may not earn.
@@ -64,9 +66,34 @@ impl Naive {
                 self.breakage.0 += 1;
                 self.breakage.1 += payment.amount.0;
                 withheld += 1;
+                let is_terminated = self.members[payment.receiver].status == Status::Terminated;
+                self.itemize(if is_terminated { "terminated" } else { "inactive" }, payment.amount);
             }
         }
         (paid, withheld)
+    }
+
+    fn itemize(&mut self, reason: &'static str, amount: Money) {
+        if self.itemized_from.is_some() && amount != Money(0) {
+            let sum = self.breakage_by_reason.entry(reason).or_default();
+            sum.0 += 1;
+            sum.1 += i128::from(amount.0);
+        }
+    }
+
+    /// Itemizes what a rule pays to levels on which nobody is, and to admins that are too far up.
+    pub(super) fn itemize_unreached(&mut self, rule: &BonusRule, source: usize, amount: Option<Money>) {
+        let levels = rule.pay.levels();
+        let upline: Vec<usize> = self.upline(rule.tree, source).collect();
+        let at = |level: usize| rule.pay.at(level, amount).expect("amounts were checked");
+        for level in upline.len() + 1..=levels {
+            self.itemize("short_upline", at(level));
+        }
+        for ancestor in upline.into_iter().skip(ADMIN_LEVELS_MAX) {
+            if rule.admins_beyond && self.members[ancestor].role == Role::Admin {
+                self.itemize("level_cap", at(levels));
+            }
+        }
     }
 
     pub(super) fn trigger_bonus(&mut self, trigger: &TriggerBonus) -> Result<Outcome, Rejection> {
@@ -90,6 +117,7 @@ impl Naive {
             self.once.insert(mark);
         }
         let first_entry = self.entries.len() as u64;
+        self.itemize_unreached(&rule, source, trigger.amount);
         let (entries, withheld) = self.pay(source, payments, trigger.reference.as_ref());
         Ok(Outcome::BonusPaid { first_entry, entries, withheld })
     }
@@ -99,9 +127,39 @@ impl Naive {
             .ok()
             .and_then(|at| self.entries.get_mut(at))
             .ok_or(Rejection::EntryUnknown)?;
+        if matches!(row.status, EntryStatus::Held | EntryStatus::Void) {
+            return Err(Rejection::EntryChangeNotAllowed);
+        }
         let changed = row.status == EntryStatus::Pending;
         row.status = EntryStatus::Paid;
         Ok(Outcome::EntryPaid { entry, changed })
+    }
+
+    pub(super) fn change_entry(&mut self, command: &ChangeEntry) -> Result<Outcome, Rejection> {
+        let ChangeEntry { entry, change, reason: _ } = command;
+        let at = usize::try_from(*entry).ok().filter(|at| *at < self.entries.len());
+        let at = at.ok_or(Rejection::EntryUnknown)?;
+        let is_reversed = self.entries.iter().any(|other| other.reverses == Some(*entry));
+        let row = &mut self.entries[at];
+        let (now, changed) = match (change, row.status) {
+            (EntryChange::Hold, EntryStatus::Held)
+            | (EntryChange::Release, EntryStatus::Pending)
+            | (EntryChange::Void, EntryStatus::Void) => (row.status, false),
+            (EntryChange::Hold, EntryStatus::Pending) => (EntryStatus::Held, true),
+            (EntryChange::Release, EntryStatus::Held) => (EntryStatus::Pending, true),
+            (EntryChange::Void, EntryStatus::Pending | EntryStatus::Held) => {
+                if row.reverses.is_some() {
+                    return Err(Rejection::EntryIsReversal);
+                }
+                if is_reversed {
+                    return Err(Rejection::ReversedBefore);
+                }
+                (EntryStatus::Void, true)
+            }
+            _ => return Err(Rejection::EntryChangeNotAllowed),
+        };
+        row.status = now;
+        Ok(Outcome::EntryChanged { entry: *entry, changed })
     }
 
     pub(super) fn pay_all(&mut self) -> Outcome {
@@ -117,6 +175,9 @@ impl Naive {
     fn reversible(&self, entry: u64) -> Result<&EntryPicture, Rejection> {
         let found =
             usize::try_from(entry).ok().and_then(|at| self.entries.get(at)).ok_or(Rejection::EntryUnknown)?;
+        if found.status == EntryStatus::Void {
+            return Err(Rejection::EntryChangeNotAllowed);
+        }
         if found.reverses.is_some() {
             return Err(Rejection::EntryIsReversal);
         }
@@ -173,7 +234,7 @@ impl Naive {
         }
         let trigger = kind_is_trigger(&entry.kind).ok_or(Rejection::TriggerUnknown)?;
         let new = trigger && !self.kinds.contains(&*entry.kind);
-        if new && self.kinds.len() == KINDS_MAX {
+        if new && self.kinds_max <= self.kinds.len() {
             return Err(Rejection::PlanKindsFull);
         }
         if !entry.amount.in_range() {

@@ -129,6 +129,7 @@ impl Naive {
             self.plan.bonuses.iter().filter(|rule| rule.on_registration).cloned().collect();
         for rule in rules {
             payments.extend(self.payments(&rule, member, None, KIND_REGISTRATION));
+            self.itemize_unreached(&rule, member, None);
         }
         // Payments of one signup are in the ledger by level.
         payments.sort_by_key(|payment| payment.level);

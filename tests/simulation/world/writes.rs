@@ -197,8 +197,14 @@ impl World {
         key: Option<RequestKey>,
         time: Timestamp,
     ) -> Applied {
-        let stamped =
-            Stamped { lsn: self.naive.position().0 + 1, time, key, actor: Some(Actor::unknown()), command };
+        let stamped = Stamped {
+            lsn: self.naive.position().0 + 1,
+            time,
+            key,
+            actor: Some(Actor::unknown()),
+            format: Stamped::FORMAT,
+            command,
+        };
         let applied = self.naive.apply(&stamped);
         if applied.lsn == stamped.lsn {
             self.maker.learn(&stamped.command, applied.outcome);

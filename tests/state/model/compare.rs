@@ -47,6 +47,8 @@ pub struct Pair {
     plan: Plan,
     /// Commands after which the log is of format 3.
     upgraded_at: usize,
+    /// Commands after which it is of format 4.
+    itemized_at: usize,
     /// Decides when the slower comparisons are made.
     chance: Chance,
     pace: Pace,
@@ -68,8 +70,10 @@ impl Pair {
         let mut chance = Chance::of(seed);
         let upgraded_at =
             if chance.percent(60) { 0 } else { usize::try_from(chance.below(60)).expect("few") };
+        let itemized_at = if chance.percent(60) { upgraded_at } else { upgraded_at + 30 };
         Self {
             upgraded_at,
+            itemized_at,
             real: Real::new(plan.clone()),
             naive: Naive::new(plan.clone()),
             twin: None,
@@ -86,10 +90,12 @@ impl Pair {
         let time = Timestamp(self.real.state.time().0 + step.pause);
         // A log that starts in an old format continues in the newest.
         let actor = (self.upgraded_at <= self.log.len()).then(Actor::unknown);
+        let format = if self.itemized_at <= self.log.len() { Stamped::FORMAT } else { 3 };
         let stamped = Stamped {
             lsn: self.real.state.lsn() + 1,
             time,
             key: step.key,
+            format: if actor.is_some() { format } else { 1 },
             actor,
             command: step.command(|id| self.code_of(id)),
         };
@@ -98,7 +104,7 @@ impl Pair {
         let applied = self.real.apply(&stamped);
         assert_eq!(applied, expected, "outcome of the core, and of the model");
         // New commands are judged by current rules.
-        if (step.pause == 0 || stamped.key.is_none()) && stamped.is_of_format_3() {
+        if (step.pause == 0 || stamped.key.is_none()) && stamped.is_of_format_4() {
             check_verdict(verdict, &stamped, applied);
         }
         self.learn_code(&stamped, applied);
@@ -331,8 +337,8 @@ impl Pair {
             let received = self.real.state.received_entries(receiver).map(|entry| entry as usize);
             assert_eq!(received.collect::<Vec<_>>(), expected, "entries of {receiver:?}");
         }
-        for status in [None, Some(EntryStatus::Pending), Some(EntryStatus::Paid)] {
-            self.check_listed(entries, &EntryFilter { status, ..EntryFilter::default() });
+        for status in EntryStatus::ALL.map(Some).into_iter().chain([None]) {
+            self.check_listed(entries, &EntryFilter { statuses: status.into(), ..EntryFilter::default() });
         }
     }
 

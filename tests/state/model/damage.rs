@@ -5,7 +5,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use upline::{
     core::{
-        Restore, RowKind, audit,
+        Breakage, Restore, RowKind, Sum, audit,
         command::{Outcome, Stamped},
         image::{ImageHeader, ImageRows, Section, sections},
         state::State,
@@ -87,6 +87,7 @@ fn image(seed: u64) -> (ImageHeader, Vec<ImageRows>) {
             time: Timestamp(time),
             key: step.key,
             actor: None,
+            format: 1,
             command: step.command(|_| None),
         });
     }
@@ -120,12 +121,17 @@ fn damage(chance: &mut Chance, header: &mut ImageHeader, rows: &mut [ImageRows])
 }
 
 fn damage_header(chance: &mut Chance, header: &mut ImageHeader, value: u64) {
-    match chance.below(14) {
+    match chance.below(16) {
         0 => header.unchanged_after = value,
         1 => header.kinds.push("one-more".into()),
         2 => header.kinds.clear(),
         3 => header.plan_version = value as u32,
         4 => header.breakage_amount = value as i64,
+        5 => header.itemized_from = Some(value).filter(|lsn| lsn % 3 != 0),
+        6 => {
+            let sum = Sum { entries: value, amount: i128::from(value) };
+            header.breakage = Breakage::of_parts([sum; 4]);
+        }
         _ => header.rows[chance.of_slice(&Section::IN_ORDER)] = value as u32,
     }
 }
@@ -182,7 +188,7 @@ fields! {
     };
     Timestamp: |field, _chance, value| field.0 = value as i64;
     Box<str>: |field, chance, _value| *field = chance.of_slice(&["", " ", "a@b", "CODE-1", "code-1", "a\u{200b}"]).into();
-    EntryStatus: |field, chance, _value| *field = chance.of_slice(&[EntryStatus::Paid, EntryStatus::Pending]);
+    EntryStatus: |field, chance, _value| *field = chance.of_slice(&EntryStatus::ALL);
     RowKind: |field, chance, _value| *field = chance.of_slice(&RowKind::ALL);
     Outcome: |field, _chance, value| *field = Outcome::AllPaid { entries: value };
 }

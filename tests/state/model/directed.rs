@@ -7,15 +7,17 @@ use petgraph::visit::{Bfs, DfsPostOrder};
 use upline::core::{
     ADMIN_LEVELS_MAX, KEYS_MAX, audit,
     command::{
-        Applied, Command, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef,
-        Stamped,
+        Applied, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey,
+        SponsorRef, Stamped, TriggerBonus,
     },
     network_digest,
     plan::PlacementRule,
     recomputed_ranks,
     state::{CopyProgress, FrozenCopy, Parts},
     state_digest,
-    types::{Code, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+    types::{
+        Code, EntryStatus, KINDS_MAX, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree,
+    },
 };
 
 use crate::networks::{
@@ -45,8 +47,13 @@ impl Numbered {
     }
 
     fn apply(&mut self, command: Command, key: Option<RequestKey>) -> Applied {
+        self.apply_in(1, command, key)
+    }
+
+    /// Applies a command as logged in a format.
+    fn apply_in(&mut self, format: u32, command: Command, key: Option<RequestKey>) -> Applied {
         let state = &self.real.state;
-        let stamped = Stamped { lsn: state.lsn() + 1, time: Timestamp(1), key, actor: None, command };
+        let stamped = Stamped { lsn: state.lsn() + 1, time: Timestamp(1), key, actor: None, format, command };
         self.real.apply(&stamped)
     }
 
@@ -134,6 +141,57 @@ fn recount(real: &Real, tree: Tree) -> (Vec<u32>, Vec<[u32; LEVELS_MAX]>) {
         }
     }
     (downline, levels)
+}
+
+/// A network has 16 trigger names under the rules of format 3, and 4,096 since. What was paid once is
+/// known for all of them, in images too.
+#[test]
+fn a_network_may_have_many_trigger_names() {
+    let mut network = Numbered::new("bonus t0 placement fixed 1.00");
+    (network.join(None), network.join(Some(0)));
+    let import = |kind: String| {
+        Command::ImportEntry(ImportEntry {
+            receiver: Numbered::id(0),
+            source: Numbered::id(1),
+            kind: kind.into(),
+            level: 1,
+            amount: Money(1),
+            status: EntryStatus::Paid,
+            time: Timestamp(0),
+            row_id: None,
+            reference: None,
+            reverses: None,
+        })
+    };
+    let full = Outcome::Rejected(Rejection::PlanKindsFull);
+    for number in 1..16 {
+        assert_ne!(network.apply_in(3, import(format!("t{number}")), None).outcome, full);
+    }
+    let plan = script::plan(&["bonus t0 placement fixed 1.00", "bonus late placement fixed 2.00"]).unwrap();
+    let plan = || Command::PutPlan(Box::new(plan.clone()));
+    assert_eq!(network.apply_in(3, import("t16".into()), None).outcome, full);
+    assert_eq!(network.apply_in(3, plan(), None).outcome, full);
+    assert_eq!(network.real.state.itemized_from(), None);
+    assert_eq!(network.apply_in(4, plan(), None).outcome, Outcome::PlanActivated { version: 2 });
+    assert_eq!(network.real.state.itemized_from(), Some(network.real.state.lsn()));
+    for number in 17..KINDS_MAX {
+        assert_ne!(network.apply_in(4, import(format!("t{number}")), None).outcome, full);
+    }
+    assert_eq!(network.apply_in(4, import(format!("t{KINDS_MAX}")), None).outcome, full);
+    let once = |network: &mut Numbered, trigger: &str, source: u32| {
+        let (source, trigger) = (Numbered::id(source), trigger.into());
+        let trigger = TriggerBonus { source, trigger, amount: None, once: true, reference: None };
+        network.apply_in(4, Command::TriggerBonus(trigger), None).outcome
+    };
+    let again = Outcome::Rejected(Rejection::TriggeredBefore);
+    for (trigger, source) in [("t0", 0), ("late", 0), ("late", 1)] {
+        assert!(matches!(once(&mut network, trigger, source), Outcome::BonusPaid { .. }));
+        assert_eq!(once(&mut network, trigger, source), again);
+    }
+    network.check();
+    let mut reopened = Numbered { real: network.real.reopened(7) };
+    assert_eq!(once(&mut reopened, "late", 1), again);
+    assert!(matches!(once(&mut reopened, "t0", 1), Outcome::BonusPaid { .. }));
 }
 
 fn on_small_stack(work: impl FnOnce() + Send) {

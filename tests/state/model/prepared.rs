@@ -75,7 +75,8 @@ fn a_preparation_for_one_admin_is_of_no_use_to_another() {
     preparation.complete(&real.state);
     assert!(preparation.is_good_for(&real.state, &real.directory, &command(5)));
     assert!(!preparation.is_good_for(&real.state, &real.directory, &command(1)));
-    let stamped = Stamped { lsn, time: real.state.time(), key: None, actor: None, command: command(1) };
+    let stamped =
+        Stamped { lsn, time: real.state.time(), key: None, actor: None, format: 1, command: command(1) };
     drop(real.state.apply_prepared(&mut real.directory, &stamped, Some(preparation)));
     assert_eq!(audit(&real.state, 3), Vec::<String>::new());
     // A chain of 60: 58 below it, 43 of them beyond the fifteenth level.
@@ -141,7 +142,14 @@ fn run(seed: u64, Scenario { plan, steps }: Scenario, used: &mut Used) {
 fn stamped(real: &Real, step: &Step) -> Stamped {
     let code_of = |id: &_| real.state.find(&real.directory, id).map(|member| real.state.code(member));
     let time = Timestamp(real.state.time().0 + step.pause);
-    Stamped { lsn: real.state.lsn() + 1, time, key: step.key, actor: None, command: step.command(code_of) }
+    Stamped {
+        lsn: real.state.lsn() + 1,
+        time,
+        key: step.key,
+        actor: None,
+        format: 1,
+        command: step.command(code_of),
+    }
 }
 
 /// Starts a preparation for one of the next steps, if one of them warrants it.

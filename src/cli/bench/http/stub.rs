@@ -266,8 +266,14 @@ fn signup_record_bytes() -> usize {
     };
     // The bench sends no credentials and runs on this machine.
     let actor = Some(Actor::new(ActorKind::Anonymous, "127.0.0.1"));
-    let stamped =
-        Stamped { lsn: 1, time: Timestamp(0), key: None, actor, command: Command::Register(register) };
+    let stamped = Stamped {
+        lsn: 1,
+        time: Timestamp(0),
+        key: None,
+        actor,
+        format: Stamped::FORMAT,
+        command: Command::Register(register),
+    };
     record_bytes(&stamped).expect("a signup has no long texts")
 }
 

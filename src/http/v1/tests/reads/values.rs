@@ -94,11 +94,19 @@ async fn reports_add_up_a_window() {
             sum(inside().filter(|entry| entry.status == EntryStatus::Pending)),
             "{query}"
         );
-        assert_eq!(
-            given(&answer["paid"]),
-            sum(inside().filter(|entry| entry.status == EntryStatus::Paid)),
-            "{query}"
-        );
+        for status in [EntryStatus::Paid, EntryStatus::Held, EntryStatus::Void] {
+            assert_eq!(
+                given(&answer[status.name()]),
+                sum(inside().filter(|entry| entry.status == status)),
+                "{query}"
+            );
+        }
+        for status in [EntryStatus::Pending, EntryStatus::Paid, EntryStatus::Held] {
+            let received = model.entries.iter().filter(|entry| entry.receiver.0 == member);
+            let of_status = received.filter(|entry| entry.status == status);
+            let balance: i64 = of_status.map(|entry| entry.amount.0).sum();
+            assert_eq!(answer["balance"][status.name()], balance, "{query}");
+        }
         for row in answer["by_level"].as_array().unwrap() {
             assert_eq!(
                 given(&row["total"]),

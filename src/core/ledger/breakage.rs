@@ -1,0 +1,81 @@
+//! Breakage: what plans would have paid, and why nobody got it.
+
+use crate::core::{
+    ledger::sum::Sum,
+    words::types::{Money, Status},
+};
+
+/// Why an amount was paid to nobody. Codes are on disk: never renumbered.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum BreakageReason {
+    /// The receiver was inactive: of a level, or of the reward for a rank.
+    Inactive = 0,
+    /// The receiver was terminated.
+    Terminated = 1,
+    /// The rule pays a level on which the source has no ancestor: its upline is shorter.
+    ShortUpline = 2,
+    /// The receiver is an admin further above the source than admins are paid (`ADMIN_LEVELS_MAX`).
+    LevelCap = 3,
+}
+
+impl BreakageReason {
+    pub const ALL: [BreakageReason; 4] = [
+        BreakageReason::Inactive,
+        BreakageReason::Terminated,
+        BreakageReason::ShortUpline,
+        BreakageReason::LevelCap,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            BreakageReason::Inactive => "inactive",
+            BreakageReason::Terminated => "terminated",
+            BreakageReason::ShortUpline => "short_upline",
+            BreakageReason::LevelCap => "level_cap",
+        }
+    }
+
+    /// The reason for which a receiver with this status gets nothing; `None` if it may earn.
+    pub(in crate::core) fn of_status(status: Status) -> Option<Self> {
+        match status {
+            Status::Active => None,
+            Status::Inactive => Some(BreakageReason::Inactive),
+            Status::Terminated => Some(BreakageReason::Terminated),
+        }
+    }
+}
+
+/// Breakage by reason: how many levels were not paid, and what they would have been paid.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Breakage([Sum; BreakageReason::ALL.len()]);
+
+impl Breakage {
+    /// By code.
+    pub fn of_parts(parts: [Sum; BreakageReason::ALL.len()]) -> Self {
+        Self(parts)
+    }
+
+    pub fn of(&self, reason: BreakageReason) -> Sum {
+        self.0[reason as usize]
+    }
+
+    /// The reasons that occurred, by code.
+    pub fn items(&self) -> impl Iterator<Item = (BreakageReason, Sum)> + '_ {
+        BreakageReason::ALL
+            .into_iter()
+            .map(|reason| (reason, self.of(reason)))
+            .filter(|(_, sum)| sum.entries != 0)
+    }
+
+    /// Adds one level. Levels that would have been paid nothing do not count.
+    pub(in crate::core) fn add(&mut self, reason: BreakageReason, amount: Money) {
+        if amount != Money(0) {
+            self.0[reason as usize].add(amount);
+        }
+    }
+
+    pub(in crate::core) fn add_all(&mut self, other: &Breakage) {
+        self.0.iter_mut().zip(other.0).for_each(|(sum, other)| sum.add_all(other));
+    }
+}
