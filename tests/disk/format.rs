@@ -970,7 +970,7 @@ fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
         cut.extend_from_slice(&crc32c::crc32c(&cut).to_le_bytes());
         fs::write(place.path().join("log/cut"), cut).unwrap();
         if 3 <= version {
-            // A cut lowers what `durable` tells of before anything else.
+            // A cut is finished only if nothing that it drops counts as acknowledged.
             let path = place.path().join("durable");
             let mut durable = fs::read(&path).unwrap();
             for slot in [0, 4_096] {
