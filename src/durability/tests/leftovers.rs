@@ -2,7 +2,12 @@
 //! claims, else nothing is changed.
 
 use super::*;
-use crate::durability::{memory::Survival, names, paths::Paths};
+use crate::durability::{
+    log::rewrite::{self, Intent, Purpose},
+    memory::Survival,
+    names,
+    paths::Paths,
+};
 
 fn root() -> &'static Path {
     Path::new(ROOT)
@@ -259,7 +264,9 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
     // A cut through a group leaves the same group without its end.
     let before = further.content(&paths().segment(last)).unwrap();
     let cut = further.copy();
-    crate::durability::log::rewrite::carry_out_cut(&cut, &paths(), &[5; 16], 906).unwrap();
+    let intent = Intent { after: 906, chain: 0, purpose: Purpose::Suffix };
+    rewrite::intend_cut(&cut, &paths(), &[5; 16], intent).unwrap();
+    rewrite::carry_out_cut(&cut, &paths(), &[5; 16], 906).unwrap();
     let shorter = cut.content(&paths().segment(last)).unwrap();
     assert_ne!(shorter, before);
     further.set_content(&temporary(paths().segment(last)), &shorter);
