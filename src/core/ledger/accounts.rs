@@ -33,6 +33,7 @@ impl Wide {
     #[expect(clippy::cast_possible_truncation, reason = "splits the low 96 bits")]
     fn of(sum: i128) -> Self {
         debug_assert!((-(1_i128 << 95)..1_i128 << 95).contains(&sum), "2^32 amounts of 10^13");
+        let sum = sum.cast_unsigned();
         Self([sum as u32, (sum >> 32) as u32, (sum >> 64) as u32])
     }
 

@@ -525,10 +525,10 @@ mod tests {
         check(&ledger, &states);
         for step in 0..2_000_u64 {
             let index = step * 7_919 % 500;
-            let status = EntryStatus::ALL[usize::try_from(step / 3 % 4).unwrap()];
-            ledger.set_status(index, status);
-            states[usize::try_from(index).unwrap()] = status;
-            assert_eq!(ledger.entry(index).status, status);
+            let next = EntryStatus::ALL[usize::try_from(step / 3 % 4).unwrap()];
+            ledger.set_status(index, next);
+            states[usize::try_from(index).unwrap()] = next;
+            assert_eq!(ledger.entry(index).status, next);
         }
         check(&ledger, &states);
         let pending = ledger.sum(EntryStatus::Pending);

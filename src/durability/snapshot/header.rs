@@ -295,6 +295,7 @@ pub(super) fn header_of(version: u16, archive: &Bytes, manifest: &RowCounts) -> 
 /// Splits a sum into its lower 64 bits and the upper ones.
 #[expect(clippy::cast_possible_truncation, reason = "splits 128 bits")]
 fn halves(sum: i128) -> [u64; 2] {
+    let sum = sum.cast_unsigned();
     [sum as u64, (sum >> 64) as u64]
 }
 

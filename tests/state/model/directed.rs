@@ -148,7 +148,8 @@ fn recount(real: &Real, tree: Tree) -> (Vec<u32>, Vec<[u32; LEVELS_MAX]>) {
 #[test]
 fn a_network_may_have_many_trigger_names() {
     let mut network = Numbered::new("bonus t0 placement fixed 1.00");
-    (network.join(None), network.join(Some(0)));
+    network.join(None);
+    network.join(Some(0));
     let import = |kind: String| {
         Command::ImportEntry(ImportEntry {
             receiver: Numbered::id(0),
