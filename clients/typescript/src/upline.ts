@@ -307,20 +307,20 @@ export class Client {
 
   /** Keeps payouts from taking a bonus until it is released. */
   hold(bonusId: string, reason: string, key = newKey()): Promise<Bonus> {
-    return this.change(bonusId, "hold", reason, key);
+    return this.changeBonus(bonusId, "hold", reason, key);
   }
 
   /** Makes a held bonus pending again. */
   release(bonusId: string, reason: string, key = newKey()): Promise<Bonus> {
-    return this.change(bonusId, "release", reason, key);
+    return this.changeBonus(bonusId, "release", reason, key);
   }
 
   /** A pending or held bonus is never paid. This is final. */
   void(bonusId: string, reason: string, key = newKey()): Promise<Bonus> {
-    return this.change(bonusId, "void", reason, key);
+    return this.changeBonus(bonusId, "void", reason, key);
   }
 
-  private change(bonusId: string, change: "hold" | "release" | "void", reason: string, key: string): Promise<Bonus> {
+  private changeBonus(bonusId: string, change: "hold" | "release" | "void", reason: string, key: string): Promise<Bonus> {
     return this.call("POST", `/v1/bonuses/${encodeURIComponent(bonusId)}/${change}`, { body: { reason }, key });
   }
 
