@@ -277,8 +277,8 @@ fn probes_are_answered_while_a_crowd_connects_again_and_again() {
     let connected = connected.into_inner();
     proof::summary(&format!("reconnecting_crowd: connected={connected} probes={PROBES} answered={answered}"));
     assert!(2 * CROWD <= connected, "there was no crowd");
-    // A probe that is not scheduled within 10 ms of connecting may still be closed for another connection: 47 of
-    // 50 were answered on a machine that was building besides. Supervisors ask more than once.
+    // A probe that is not scheduled within 10 ms of connecting may still be closed for another connection: 47
+    // of 50 were answered on a machine that was building at the same time. Supervisors ask more than once.
     assert!(PROBES * 4 / 5 <= answered, "{answered} of {PROBES} probes were answered");
 }
 
