@@ -12,7 +12,7 @@ export function who(command: Schemas["Command"]): string {
     case "set_status":
       return `${command.user_id}: ${command.status}`;
     case "put_plan":
-      return command.plan.ranks.rule === "thresholds" ? command.plan.ranks.basis : command.plan.name;
+      return command.plan.ladder.live.rule === "thresholds" ? (command.plan.ladder.live.basis ?? "downline") : command.plan.name;
     default:
       return command.kind;
   }
