@@ -181,7 +181,10 @@ fn is_left_by(storage: &dyn Storage, path: &Path, mark: Option<[u8; 16]>) -> Res
     }
     let seen = inspect_snapshot(storage, path)?;
     let is_begun_only = plain != name && seen.manifest.is_none();
-    let is_named = seen.header.is_some_and(|(_, instance, _)| mark == Some(instance));
+    // A power failure may take the sector of the header and leave that of the manifest.
+    let of_manifest = seen.manifest.map(|manifest| manifest.instance);
+    let instance = seen.header.map(|(_, instance, _)| instance).or(of_manifest);
+    let is_named = instance.is_some() && instance == mark;
     Ok(is_begun_only || is_named)
 }
 
