@@ -1,8 +1,8 @@
 //! What is wrong with a plan document.
 
-/// Maximum faults of one document: more than a plan has limits, and fewer than a document full of mistakes
-/// could cause.
-const FAULTS_MAX: usize = 100;
+/// Maximum faults of one document: more than a person mends at once, and so few that an answer with them stays
+/// below 4 KiB, whatever was sent.
+const FAULTS_MAX: usize = 25;
 
 /// One fault.
 #[derive(Clone, PartialEq, Eq, Debug)]

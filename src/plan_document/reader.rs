@@ -34,7 +34,7 @@ pub enum Format {
 /// Reads a plan from its document, and validates it.
 ///
 /// # Errors
-/// All faults, at most 100, those of the notation's types first.
+/// All faults, at most 25, those of the notation's types first.
 pub fn read(document: &Node, format: Format) -> Result<Plan, Vec<Fault>> {
     let reading = Reading { format, faults: RefCell::default() };
     let found =
