@@ -174,7 +174,7 @@ impl Engine {
 
     /// What a row's UUID names, or `None` if this instance neither made nor imported it. The index may be
     /// beyond the rows that exist. O(1). May be called inside a read.
-    fn row_of(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
+    pub(super) fn row_of(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
         self.inner.shared.row_of(uuid)
     }
 

@@ -1,7 +1,7 @@
 //! What is wrong with a plan document.
 
-/// Maximum faults of one document: more than a person mends at once, and so few that an answer with them stays
-/// below 4 KiB, whatever was sent.
+/// Maximum faults of one document: more than a person mends at once, and so few that an answer with them
+/// stays below 4 KiB, whatever was sent.
 const FAULTS_MAX: usize = 25;
 
 /// One fault.

@@ -389,7 +389,7 @@ fn an_id_that_was_brought_along_is_there_with_its_row() {
 fn a_state_of_the_past_is_that_of_its_lsn_whoever_else_asks() {
     explore("history", || {
         let choice = PlanChoice { plan: plan(), plan_is_explicit: false, width_is_explicit: false };
-        let mut options = EngineOptions::new("/d".into(), choice, Metrics::new(&[]));
+        let mut options = EngineOptions::new("/d".into(), choice, crate::metrics::Metrics::new(&[]));
         options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
         options.storage = Memory::new().shared();
         options.log = LogOptions {
