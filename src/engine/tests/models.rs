@@ -193,11 +193,11 @@ fn views_of_different_parts_are_made_at_once_and_survive_a_plan_that_takes_their
         for client in clients {
             client.join().unwrap().into_iter().for_each(|result| _ = result.unwrap());
         }
-        let changed = changes.join().unwrap().applied.lsn;
+        let last_change = changes.join().unwrap().applied.lsn;
         let digests = digests(&rig);
         for viewer in viewers {
             let (lsn, members, digest) = viewer.join().unwrap();
-            assert_eq!(u64::from(members), lsn - u64::from(changed <= lsn), "the view of LSN {lsn}");
+            assert_eq!(u64::from(members), lsn - u64::from(last_change <= lsn), "the view of LSN {lsn}");
             assert!(digest.is_none_or(|digest| digest == digests[&lsn]), "the view of LSN {lsn}");
         }
         assert_eq!(rig.engine.inner.shared.views.making(), 0);
@@ -216,7 +216,7 @@ fn whoever_asks_for_a_snapshot_gets_one_that_began_later() {
                 let before = engine.inner.shared.marks.applied();
                 match engine.snapshot_now_blocking() {
                     Ok(info) => {
-                        assert!(before <= info.lsn, "asked for at LSN {before}, and it is of {}", info.lsn)
+                        assert!(before <= info.lsn, "asked for at LSN {before}, and it is of {}", info.lsn);
                     }
                     Err(error) => assert!(
                         error == SnapshotError::Stopping && engine.inner.shared.is_stopping(),
