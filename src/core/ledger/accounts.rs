@@ -30,6 +30,7 @@ struct Wide([u32; 3]);
 impl Wide {
     const ZERO: Wide = Wide([0; 3]);
 
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "splits the low 96 bits")]
     fn of(sum: i128) -> Self {
         debug_assert!((-(1_i128 << 95)..1_i128 << 95).contains(&sum), "2^32 amounts of 10^13");
@@ -37,6 +38,7 @@ impl Wide {
         Self([sum as u32, (sum >> 32) as u32, (sum >> 64) as u32])
     }
 
+    #[inline]
     fn get(self) -> i128 {
         let [low, middle, high] = self.0;
         i128::from(high.cast_signed()) << 64 | i128::from(middle) << 32 | i128::from(low)
@@ -53,6 +55,17 @@ struct Account {
 }
 
 const _: () = assert!(size_of::<Account>() == 32);
+
+impl Account {
+    /// Writes down that what was pending in an earlier round is paid.
+    #[inline]
+    fn enter(&mut self, round: u32) {
+        if self.round != round {
+            self.paid = Wide::of(self.paid.get() + self.pending.get());
+            (self.pending, self.round) = (Wide::ZERO, round);
+        }
+    }
+}
 
 pub(crate) struct Accounts {
     rows: Column<Account>,
@@ -79,6 +92,11 @@ impl Accounts {
     pub fn newest(&self, account: u32) -> Option<u32> {
         let newest = self.rows.get(account as usize).newest;
         (newest != NONE).then_some(newest)
+    }
+
+    /// Reads an account for prefetching. The result is meaningless.
+    pub fn prefetch(&self, account: u32) -> u32 {
+        self.rows.get(account as usize).round
     }
 
     pub fn set_newest(&mut self, account: u32, entry: u32) {
@@ -109,14 +127,11 @@ impl Accounts {
                 }
             }
             EntryStatus::Pending | EntryStatus::Paid => {
-                let mut balance = self.balance(account);
-                let part =
-                    if status == EntryStatus::Pending { &mut balance.pending } else { &mut balance.paid };
-                *part += amount;
                 let round = *self.round;
                 let row = self.rows.get_mut(account as usize);
-                (row.pending, row.paid, row.round) =
-                    (Wide::of(balance.pending), Wide::of(balance.paid), round);
+                row.enter(round);
+                let part = if status == EntryStatus::Pending { &mut row.pending } else { &mut row.paid };
+                *part = Wide::of(part.get() + amount);
             }
         }
     }
@@ -134,10 +149,9 @@ impl Accounts {
             return;
         }
         for account in 0..self.rows.len() {
-            let account = u32::try_from(account).expect("numbers have 32 bits");
-            let Balance { pending, paid, .. } = self.balance(account);
-            let row = self.rows.get_mut(account as usize);
-            (row.pending, row.paid, row.round) = (Wide::ZERO, Wide::of(paid + pending), 0);
+            let row = self.rows.get_mut(account);
+            row.enter(*self.round);
+            row.enter(0);
         }
         *self.round = 0;
     }

@@ -3,6 +3,7 @@
 use super::error::{DecodeError, EncodeError, TEXT_BYTES_MAX};
 
 /// Writes a text: `u16` length and UTF-8.
+#[inline]
 pub(super) fn put_text(text: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let length = u16::try_from(text.len()).ok().filter(|length| usize::from(*length) <= TEXT_BYTES_MAX);
     let length = length.ok_or(EncodeError::TextTooLong(text.len()))?;
@@ -12,6 +13,7 @@ pub(super) fn put_text(text: &str, out: &mut Vec<u8>) -> Result<(), EncodeError>
 }
 
 /// Writes the length of a short list: `u8`.
+#[inline]
 pub(super) fn put_count(length: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     out.push(u8::try_from(length).map_err(|_| EncodeError::ListTooLong(length))?);
     Ok(())
@@ -26,19 +28,23 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Returns a reader of `bytes`.
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, offset: 0 }
     }
 
+    #[inline]
     pub(super) fn error(&self, reason: &'static str) -> DecodeError {
         DecodeError { offset: self.offset, reason }
     }
 
     /// Returns an error at the byte that was just read.
+    #[inline]
     pub(super) fn error_before(&self, reason: &'static str) -> DecodeError {
         DecodeError { offset: self.offset.saturating_sub(1), reason }
     }
 
+    #[inline]
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
         let Some((taken, rest)) = self.rest.split_at_checked(length) else {
             return Err(self.error("the bytes end too early"));
@@ -49,42 +55,51 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns the next `length` bytes, without consuming them.
+    #[inline]
     pub(super) fn peek(&self, length: usize) -> Result<&'a [u8], DecodeError> {
         self.rest.get(..length).ok_or_else(|| self.error("the bytes end too early"))
     }
 
     /// Returns a reader for only the next `length` bytes.
+    #[inline]
     pub(super) fn sub(&mut self, length: usize) -> Result<Reader<'a>, DecodeError> {
         let offset = self.offset;
         Ok(Reader { rest: self.take(length)?, offset })
     }
 
+    #[inline]
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let taken = self.take(N)?;
         Ok(taken.try_into().expect("`take` returns as many bytes as asked for"))
     }
 
+    #[inline]
     pub(super) fn u8(&mut self) -> Result<u8, DecodeError> {
         Ok(self.array::<1>()?[0])
     }
 
+    #[inline]
     pub(super) fn u16(&mut self) -> Result<u16, DecodeError> {
         Ok(u16::from_le_bytes(self.array()?))
     }
 
+    #[inline]
     pub(super) fn u32(&mut self) -> Result<u32, DecodeError> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
+    #[inline]
     pub(super) fn u64(&mut self) -> Result<u64, DecodeError> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
+    #[inline]
     pub(super) fn i64(&mut self) -> Result<i64, DecodeError> {
         Ok(i64::from_le_bytes(self.array()?))
     }
 
     /// Reads one byte, which must be 0 or 1: each value has one form.
+    #[inline]
     pub(super) fn flag(&mut self) -> Result<bool, DecodeError> {
         match self.u8()? {
             0 => Ok(false),
@@ -93,11 +108,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn optional_i64(&mut self) -> Result<Option<i64>, DecodeError> {
         Ok(if self.flag()? { Some(self.i64()?) } else { None })
     }
 
     /// Reads one byte that stands for a value of a closed set.
+    #[inline]
     pub(super) fn code<T>(
         &mut self,
         from_code: impl FnOnce(u8) -> Option<T>,
@@ -107,6 +124,7 @@ impl<'a> Reader<'a> {
         from_code(code).ok_or_else(|| self.error_before(reason))
     }
 
+    #[inline]
     pub(super) fn text(&mut self) -> Result<&'a str, DecodeError> {
         let error = self.error("no text");
         let length = usize::from(self.u16()?);
@@ -120,11 +138,13 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// If something is.
+    #[inline]
     pub fn finish(&self) -> Result<(), DecodeError> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.error("bytes are left over")) }
     }
 }
 
+#[inline]
 pub(super) fn put_optional(value: Option<i64>, out: &mut Vec<u8>) {
     match value {
         None => out.push(0),

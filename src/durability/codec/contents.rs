@@ -17,12 +17,14 @@ use crate::core::{
 macro_rules! in_order {
     ($type:ident { $($field:ident),+ $(,)? }) => {
         impl Field for $type {
+            #[inline]
             fn put(&self, version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
                 let $type { $($field),+ } = self;
                 $($field.put(version, out)?;)+
                 Ok(())
             }
 
+            #[inline]
             fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError> {
                 $(let $field = Field::take(body, version)?;)+
                 Ok($type { $($field),+ })
@@ -35,6 +37,7 @@ in_order!(PayFilter { up_to_lsn, kind, receiver, from, until });
 in_order!(ChangeEntry { entry, change, reason });
 
 impl Field for SponsorRef {
+    #[inline]
     fn put(&self, version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {
             SponsorRef::None => out.push(0),
@@ -50,6 +53,7 @@ impl Field for SponsorRef {
         Ok(())
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError> {
         match body.u8()? {
             0 => Ok(SponsorRef::None),
@@ -61,6 +65,7 @@ impl Field for SponsorRef {
 }
 
 impl Field for PlacementRequest {
+    #[inline]
     fn put(&self, version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {
             PlacementRequest::PlanDefault => out.push(0),
@@ -77,6 +82,7 @@ impl Field for PlacementRequest {
         Ok(())
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError> {
         match body.u8()? {
             0 => Ok(PlacementRequest::PlanDefault),
@@ -91,6 +97,7 @@ impl Field for PlacementRequest {
 }
 
 impl Field for Origin {
+    #[inline]
     fn put(&self, version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {
             Origin::Signup => out.push(0),
@@ -104,6 +111,7 @@ impl Field for Origin {
         Ok(())
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError> {
         match (body.u8()?, version) {
             (0, RECORD_V1 | RECORD_V3 | RECORD_V4) => Ok(Origin::Signup),
@@ -114,6 +122,7 @@ impl Field for Origin {
     }
 }
 
+#[inline]
 fn put_carried(carried: Carried, version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let Carried { row_id, lifetime_rank, turn, status, sponsor_too } = carried;
     row_id.put(version, out)?;
@@ -128,6 +137,7 @@ fn put_carried(carried: Carried, version: u16, out: &mut Vec<u8>) -> Result<(), 
     Ok(())
 }
 
+#[inline]
 fn take_carried(body: &mut Reader<'_>, version: u16) -> Result<Carried, DecodeError> {
     let mut carried = Carried {
         row_id: Field::take(body, version)?,
@@ -147,6 +157,7 @@ fn take_carried(body: &mut Reader<'_>, version: u16) -> Result<Carried, DecodeEr
 
 /// The reference came with version 3.
 impl Field for TriggerBonus {
+    #[inline]
     fn put(&self, version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let TriggerBonus { source, trigger, amount, once, reference } = self;
         source.put(version, out)?;
@@ -156,6 +167,7 @@ impl Field for TriggerBonus {
         if RECORD_V3 <= version { reference.put(version, out) } else { Ok(()) }
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError> {
         Ok(TriggerBonus {
             source: Field::take(body, version)?,
@@ -169,6 +181,7 @@ impl Field for TriggerBonus {
 
 /// Version 1 has no row id, version 2 always one. Reference and reversed entry came with version 3.
 impl Field for ImportEntry {
+    #[inline]
     fn put(&self, version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let ImportEntry { receiver, source, kind, level, amount, status, time, row_id, reference, reverses } =
             self;
@@ -188,6 +201,7 @@ impl Field for ImportEntry {
         }
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError> {
         let mut entry = ImportEntry {
             receiver: Field::take(body, version)?,

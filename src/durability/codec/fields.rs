@@ -38,12 +38,14 @@ macro_rules! plain {
     ($($type:ty: |$value:ident, $out:ident| $put:expr, |$body:ident| $take:expr;)+) => {
         $(
             impl Field for $type {
+                #[inline]
                 fn put(&self, _version: u16, $out: &mut Vec<u8>) -> Result<(), EncodeError> {
                     let $value = self;
                     $put;
                     Ok(())
                 }
 
+                #[inline]
                 fn take($body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
                     $take
                 }
@@ -70,11 +72,13 @@ plain! {
 
 /// Held and void came with version 4.
 impl Field for EntryStatus {
+    #[inline]
     fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         out.push(*self as u8);
         Ok(())
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError> {
         let status_of = |code| {
             let is_known =
@@ -87,31 +91,37 @@ impl Field for EntryStatus {
 
 /// A flag, and the value if it is 1.
 impl<T: Field> Field for Option<T> {
+    #[inline]
     fn put(&self, version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.is_some().put(version, out)?;
         self.as_ref().map_or(Ok(()), |value| value.put(version, out))
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError> {
         Ok(if body.flag()? { Some(T::take(body, version)?) } else { None })
     }
 }
 
 impl Field for Box<str> {
+    #[inline]
     fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         put_text(self, out)
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
         Ok(body.text()?.into())
     }
 }
 
 impl Field for Code {
+    #[inline]
     fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         put_text(self.as_str(), out)
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
         let error = body.error("no referral code");
         Code::parse(body.text()?).ok_or(error)
@@ -119,10 +129,12 @@ impl Field for Code {
 }
 
 impl Field for Reference {
+    #[inline]
     fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         put_text(self.as_str(), out)
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
         let error = body.error("no reference");
         Reference::parse(body.text()?).ok_or(error)
@@ -130,10 +142,12 @@ impl Field for Reference {
 }
 
 impl Field for Reason {
+    #[inline]
     fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         put_text(self.as_str(), out)
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
         let error = body.error("no reason");
         Reason::parse(body.text()?).ok_or(error)
@@ -141,10 +155,12 @@ impl Field for Reason {
 }
 
 impl Field for Box<Plan> {
+    #[inline]
     fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         encode_plan(self, out)
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
         Ok(Box::new(decode_plan(body)?))
     }
