@@ -1,5 +1,5 @@
-//! Prefetching: reads the memory that a group of signups, or a slice of a list, will touch, for all of them
-//! together.
+//! Prefetching: reads the memory that a group of signups or bonus triggers, or a slice of a list, will touch,
+//! for all of them together.
 //!
 //! A signup in a large network touches some thirty cache lines in sequence, since each points to the next:
 //! sponsor, place, family, tour, then the counts of fifteen ancestors. Most of its time is memory latency.
@@ -63,7 +63,45 @@ impl State {
             // If one member sponsors many, one lookup suffices.
             candidates.dedup();
             black_box(self.prefetch_places(&mut candidates));
+            black_box(self.prefetch_payments(directory, together, &mut candidates));
         }
+    }
+
+    /// Reads what the bonus triggers of a group touch: the receivers, and their accounts. `members` is memory
+    /// to work in. The result is meaningless.
+    fn prefetch_payments<D: Directory>(
+        &self,
+        directory: &D,
+        group: &[Stamped],
+        members: &mut Vec<MemberIx>,
+    ) -> u32 {
+        let mut seen = 0;
+        for tree in [Tree::Placement, Tree::Sponsor] {
+            let triggers = || group.iter().filter_map(|stamped| self.trigger_in(tree, &stamped.command));
+            let Some(levels) = triggers().map(|(_, levels)| levels).max() else { continue };
+            members.clear();
+            directory.candidates(triggers().map(|(source, _)| source), members);
+            members.retain(|member| member.at() < self.members.len());
+            let sources = members.len();
+            for at in 0..sources {
+                let near = self.tree(tree).near_upline(members[at]);
+                members.extend(near.as_slice().iter().take(levels));
+            }
+            let receivers = &members[sources..];
+            seen ^= receivers.iter().fold(0, |seen, receiver| {
+                seen ^ self.members.prefetch(*receiver) ^ self.members.account(*receiver).unwrap_or_default()
+            });
+            let accounts = receivers.iter().filter_map(|receiver| self.members.account(*receiver));
+            seen ^= accounts.fold(0, |seen, account| seen ^ self.accounts.prefetch(account));
+        }
+        seen
+    }
+
+    /// The source of a trigger that pays along `tree`, and the number of levels that it pays.
+    fn trigger_in<'a>(&self, tree: Tree, command: &'a Command) -> Option<(&'a MemberId, usize)> {
+        let Command::TriggerBonus(trigger) = command else { return None };
+        let rule = self.scalars.plan.bonus(&trigger.trigger).filter(|rule| rule.tree == tree)?;
+        Some((&trigger.source, rule.pay.levels()))
     }
 
     /// Reads, step by step for all of `places`, which are initially sponsors, what a signup below them
