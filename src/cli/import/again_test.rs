@@ -5,7 +5,7 @@ use std::io::Cursor;
 
 use rand_pcg::{Pcg64, rand_core::RngCore};
 
-use super::*;
+use super::{super::columns::BONUS_COLUMNS, *};
 use crate::{
     core::{
         audit,
@@ -165,7 +165,7 @@ fn the_sponsor_of_all_others_is_not_its_own() {
 
 fn bonuses(network: &mut Network, file: &str) -> (TakenBonuses, Vec<String>) {
     let source = Box::new(Cursor::new(file.as_bytes().to_vec()));
-    let mut lines = Lines::read("the file".into(), source, &Layout::new(&bonus_row::COLUMNS)).unwrap();
+    let mut lines = Lines::read("the file".into(), source, &Layout::new(&BONUS_COLUMNS)).unwrap();
     let taken = each_bonus(&mut lines, network, &Reading::default())
         .unwrap_or_else(|failure| panic!("{}", failure.message));
     let refused = refused(&taken.refused);

@@ -18,21 +18,6 @@ use crate::{
     },
 };
 
-/// Columns of a bonus file, and whether they are required.
-pub(super) const COLUMNS: [(&str, bool); 11] = [
-    ("receiver", true),
-    ("source", true),
-    ("level", true),
-    ("amount", true),
-    ("kind", true),
-    ("status", true),
-    ("created_at", true),
-    ("id", false),
-    ("reference", false),
-    ("number", false),
-    ("reverses", false),
-];
-
 /// Maximum entries of a receiver that are searched for the one that a row reverses without naming it.
 const SEARCHED_MAX: usize = 4_096;
 

@@ -489,7 +489,7 @@ pub(super) fn members_from(network: &mut Network, bytes: &[u8], own_sponsor_is_r
 pub(super) fn read_members(network: &mut Network, bytes: &[u8], reading: &Reading) -> Taken {
     let open = || {
         let file: Box<dyn std::io::Read + Send> = Box::new(std::io::Cursor::new(bytes.to_vec()));
-        Lines::read("the file".into(), file, &Layout::new(&super::member_row::COLUMNS))
+        Lines::read("the file".into(), file, &Layout::new(&super::columns::MEMBER_COLUMNS))
             .expect("the header is right")
     };
     let mut intake = Intake::new(network, reading.update);

@@ -3,12 +3,11 @@
 use std::io::Cursor;
 
 use super::{
-    bonus_row,
+    columns::{BONUS_COLUMNS, Column, MEMBER_COLUMNS},
     command::{declare, each_bonus, each_member},
     intake::{Intake, Taken},
-    layout::{Column, Layout},
+    layout::Layout,
     lines::Lines,
-    member_row,
     reading::Reading,
 };
 use crate::{
@@ -70,13 +69,13 @@ fn rows(bytes: &[u8], columns: &'static [Column]) -> Option<u64> {
 /// Imports as a file that can be read twice.
 fn taken(network: &mut Network, bytes: &[u8], reading: &Reading) -> Option<Taken> {
     let mut intake = Intake::new(network, reading.update);
-    declare(&mut lines(bytes, &member_row::COLUMNS)?, &mut intake).ok()?;
-    each_member(&mut lines(bytes, &member_row::COLUMNS)?, intake, false, reading).ok()
+    declare(&mut lines(bytes, &MEMBER_COLUMNS)?, &mut intake).ok()?;
+    each_member(&mut lines(bytes, &MEMBER_COLUMNS)?, intake, false, reading).ok()
 }
 
 fn take_members(network: &mut Network, bytes: &[u8], reading: &Reading) -> bool {
     let Some(taken) = taken(network, bytes, reading) else { return false };
-    let rows = rows(bytes, &member_row::COLUMNS).expect("it was just read");
+    let rows = rows(bytes, &MEMBER_COLUMNS).expect("it was just read");
     assert_eq!(taken.members, u64::from(network.state.len()), "members taken are members there");
     let told = taken.members + taken.already_there + taken.refused.len() as u64;
     assert_eq!(rows, told, "a row is taken or refused");
@@ -87,12 +86,12 @@ fn take_members(network: &mut Network, bytes: &[u8], reading: &Reading) -> bool 
 }
 
 fn take_bonuses(network: &mut Network, bytes: &[u8]) {
-    let Some(mut lines) = lines(bytes, &bonus_row::COLUMNS) else { return };
+    let Some(mut lines) = lines(bytes, &BONUS_COLUMNS) else { return };
     let before = network.state.entries();
     let Ok(taken) = each_bonus(&mut lines, network, &Reading::default()) else { return };
     assert_eq!(taken.entries, network.state.entries() - before, "entries taken are entries there");
     if before == 0 {
-        let rows = rows(bytes, &bonus_row::COLUMNS).expect("it was just read");
+        let rows = rows(bytes, &BONUS_COLUMNS).expect("it was just read");
         assert_eq!(rows, taken.entries + taken.refused.len() as u64, "a row is taken or refused");
     }
 }

@@ -1,11 +1,10 @@
-//! The columns of a file: its delimiter, and the names in its header.
+//! Finds the declared columns in the header of a file, and its delimiter.
 
 use std::collections::BTreeMap;
 
 use csv_core::{ReadRecordResult, ReaderBuilder};
 
-/// A column that is read: our name for it, and whether it is required.
-pub(super) type Column = (&'static str, bool);
+use super::columns::Column;
 
 /// Delimiters, the most common first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];

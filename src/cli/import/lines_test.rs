@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use super::*;
-use crate::cli::import::layout::Column;
+use crate::cli::import::columns::Column;
 
 const COLUMNS: [Column; 3] = [("member", true), ("sponsor", true), ("code", false)];
 

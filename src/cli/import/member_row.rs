@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{lines::Row, reading::Reading, refusal::Refusal};
+use super::{columns::MEMBER_COLUMNS, lines::Row, reading::Reading, refusal::Refusal};
 use crate::{
     cli::names::Name,
     core::{
@@ -10,26 +10,6 @@ use crate::{
         types::{Code, Role, Status, Timestamp},
     },
 };
-
-/// Columns of a member file, and whether they are required. `level`, `direct`, `downline` and `rank`, which
-/// `export` also writes, follow from the rest and are not read.
-pub(super) const COLUMNS: [(&str, bool); 15] = [
-    ("member", true),
-    ("sponsor", true),
-    ("joined_at", true),
-    ("parent", false),
-    ("slot", false),
-    ("code", false),
-    ("status", false),
-    ("role", false),
-    ("id", false),
-    ("lifetime_rank", false),
-    ("turn", false),
-    ("level", false),
-    ("direct", false),
-    ("downline", false),
-    ("rank", false),
-];
 
 /// A valid row.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,7 +35,7 @@ impl MemberRow {
     pub fn parse(row: &Row<'_>, reading: &Reading) -> Result<Self, Refusal> {
         let member = row.cell(0);
         let [sponsor, joined_at, parent, slot, code, status, role, id, lifetime_rank, turn] =
-            std::array::from_fn(|column| match COLUMNS[column + 1].0 {
+            std::array::from_fn(|column| match MEMBER_COLUMNS[column + 1].0 {
                 "slot" | "lifetime_rank" | "turn" => reading.unmarked_number(row.cell(column + 1)),
                 _ => reading.unmarked(row.cell(column + 1)),
             });

@@ -48,6 +48,7 @@
 
 mod bonus_row;
 mod cells;
+mod columns;
 mod command;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

@@ -1,9 +1,8 @@
 //! The caller's options for the files: how their columns are found, and how their cells are read.
 
 use super::{
-    bonus_row,
+    columns::{BONUS_COLUMNS, MEMBER_COLUMNS},
     layout::{Layout, parse_delimiter},
-    member_row,
     reading::Reading,
 };
 use crate::{
@@ -51,12 +50,12 @@ fn parse_name(text: &str) -> Result<Name, String> {
 impl FileArgs {
     /// Returns the layout of a member file.
     pub fn member_layout(&self) -> Result<Layout, Failure> {
-        self.layout(&member_row::COLUMNS, &self.columns, "--columns")
+        self.layout(&MEMBER_COLUMNS, &self.columns, "--columns")
     }
 
     /// Returns the layout of a bonus file.
     pub fn bonus_layout(&self) -> Result<Layout, Failure> {
-        self.layout(&bonus_row::COLUMNS, &self.bonus_columns, "--bonus-columns")
+        self.layout(&BONUS_COLUMNS, &self.bonus_columns, "--bonus-columns")
     }
 
     fn layout(

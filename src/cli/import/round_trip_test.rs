@@ -2,7 +2,7 @@
 
 use rand_pcg::{Pcg64, rand_core::RngCore};
 
-use super::*;
+use super::{super::columns::BONUS_COLUMNS, *};
 use crate::{
     cli::export,
     core::{
@@ -34,7 +34,7 @@ impl Random {
 }
 
 fn bonuses_from(path: &Path, network: &mut Network) -> Result<TakenBonuses, Failure> {
-    take_bonuses(path, &Layout::new(&bonus_row::COLUMNS), &Reading::default(), network)
+    take_bonuses(path, &Layout::new(&BONUS_COLUMNS), &Reading::default(), network)
 }
 
 fn empty(plan: &str, now: i64) -> Network {
@@ -296,7 +296,7 @@ fn negative_rows_are_reversals_or_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let header = "receiver,source,level,amount,kind,status,created_at,number,reverses\n";
     std::fs::write(file.path(), header.to_owned() + &rows.join("\n")).unwrap();
-    let (layout, reading) = (Layout::new(&bonus_row::COLUMNS), Reading::default());
+    let (layout, reading) = (Layout::new(&BONUS_COLUMNS), Reading::default());
     let taken = take_bonuses(file.path(), &layout, &reading, &mut network).ok().unwrap();
     let refused: Vec<_> = taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
     let expected =
