@@ -73,7 +73,7 @@ pub(super) fn serve(config: &Config, interrupt: Interrupt) -> Result<(), Failure
 async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), Failure> {
     // First of all: a SIGHUP while a large network loads must not end it.
     let hangups = Hangups::listen()?;
-    let metrics = Metrics::new(http::routes());
+    let metrics = Metrics::new(http::request_series());
     let (of_config, of_metrics) = (config.clone(), Arc::clone(&metrics));
     let read = move || Ok((engine_options(&of_config, &of_metrics)?, open_gate(&of_config, &of_metrics)?));
     let (options, gate) = tokio::select! {
@@ -135,7 +135,8 @@ async fn reload(mut hangups: Hangups, gate: Arc<Gate>) {
 /// As [`serve`].
 pub(super) fn preflight(config: &Config, interrupt: &Interrupt) -> Result<(), Failure> {
     descriptors::ensure()?;
-    interrupt.interruptible("nothing was served", || open_gate(config, &Metrics::new(http::routes())))?;
+    interrupt
+        .interruptible("nothing was served", || open_gate(config, &Metrics::new(http::request_series())))?;
     let addresses: Vec<_> = [Some(config.addr), config.http.ops_address].into_iter().flatten().collect();
     http::can_listen(&addresses).map_err(|error| Failure::new(Exit::Failed, error))
 }

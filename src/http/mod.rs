@@ -44,8 +44,8 @@ mod prepared;
 mod rendering;
 mod reply;
 mod route_table;
-mod routes;
 mod routing;
+mod series;
 mod server;
 mod service;
 mod stream;
@@ -56,6 +56,6 @@ pub use self::{
     limits::Limits,
     listeners::{ServeError, can_listen},
     options::{Options, PlanText},
-    routes::routes,
+    series::request_series,
     server::{Drained, EngineSlot, Server},
 };

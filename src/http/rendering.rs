@@ -42,7 +42,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_who_ask_while_metrics_are_rendered_share_the_next_ones() {
-        let metrics = Metrics::new(crate::http::routes());
+        let metrics = Metrics::new(crate::http::request_series());
         let rendering = Rendering::default();
         let ask = || {
             let metrics = Arc::clone(&metrics);

@@ -26,8 +26,8 @@ use super::{
     ops,
     reply::{self, Reply},
     route_table::{Api, Work},
-    routes::RouteIndex,
     routing::{self, Found},
+    series::SeriesIndex,
     v1,
 };
 
@@ -214,7 +214,7 @@ impl Service {
         };
         let series = route
             .or(of_ops(found))
-            .map_or_else(|| RouteIndex::unmatched(&method), |found| RouteIndex::of(found, &method));
+            .map_or_else(|| SeriesIndex::unmatched(&method), |found| SeriesIndex::of(found, &method));
         reply.headers_mut().insert(header::SERVER, HeaderValue::from_static(edge.server()));
         if is_spare {
             // The seat is free again afterwards.

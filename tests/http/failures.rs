@@ -16,7 +16,7 @@ use upline::{
     config::HttpConfig,
     durability::memory::{Fault, Memory},
     engine::{Engine, EngineOptions, PlanChoice, system_clock},
-    http::{Drained, EngineSlot, Options, Server, auth, routes},
+    http::{Drained, EngineSlot, Options, Server, auth, request_series},
     metrics::Metrics,
     plan_file::default_plan,
 };
@@ -33,7 +33,7 @@ struct Running {
 }
 
 fn run(adjust: impl FnOnce(&mut Options)) -> Running {
-    let metrics = Metrics::new(routes());
+    let metrics = Metrics::new(request_series());
     let mut options = Options::new(([127, 0, 0, 1], 0).into(), &HttpConfig::default());
     options.limits.drain_timeout = Duration::from_secs(1);
     adjust(&mut options);

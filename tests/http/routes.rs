@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use upline::http::{description, routes};
+use upline::http::{description, request_series};
 
 use super::auth::support::Place;
 use crate::common::uuid;
@@ -12,13 +12,13 @@ const OPEN: [&str; 6] = ["/", "/livez", "/readyz", "/version", "/health", "/stat
 
 /// Whether a path is counted under any method: those of operators, and what no route answered.
 fn is_any(path: &str) -> bool {
-    let methods: BTreeSet<&str> = routes().iter().map(|(method, _)| *method).collect();
-    methods.iter().all(|method| routes().contains(&(method, path)))
+    let methods: BTreeSet<&str> = request_series().iter().map(|(method, _)| *method).collect();
+    methods.iter().all(|method| request_series().contains(&(method, path)))
 }
 
 /// Returns method and path of every route with a specific method.
 fn known() -> BTreeSet<(&'static str, &'static str)> {
-    let with_own = routes().iter().filter(|(_, path)| !is_any(path));
+    let with_own = request_series().iter().filter(|(_, path)| !is_any(path));
     with_own.filter(|(method, _)| *method != "HEAD").copied().collect()
 }
 
@@ -67,8 +67,11 @@ fn every_route_is_behind_the_door() {
 fn every_row_of_the_table_has_its_handler() {
     let place = Place::new();
     let server = place.serve(&[]);
-    let of_operators: BTreeSet<&str> =
-        routes().iter().map(|(_, path)| *path).filter(|path| is_any(path) && *path != "unmatched").collect();
+    let of_operators: BTreeSet<&str> = request_series()
+        .iter()
+        .map(|(_, path)| *path)
+        .filter(|path| is_any(path) && *path != "unmatched")
+        .collect();
     assert!(6 < of_operators.len(), "{of_operators:?}");
     for path in of_operators {
         let status = server.request("GET", path, &[], b"").status;

@@ -17,7 +17,7 @@ use upline::{
     config::HttpConfig,
     durability::{memory::Memory, surrounded::Surrounded},
     engine::{Engine, EngineOptions, PlanChoice},
-    http::{Options, Server, auth, routes},
+    http::{Options, Server, auth, request_series},
     metrics::Metrics,
     plan_file::default_plan,
 };
@@ -109,7 +109,7 @@ fn beyond_its_capacity_it_does_what_it_can_and_refuses_the_rest_at_once() {
         return;
     }
     let time = Duration::from_secs(proof::number("UPLINE_OVERLOAD_SECONDS", 2));
-    let metrics = Metrics::new(routes());
+    let metrics = Metrics::new(request_series());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

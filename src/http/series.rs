@@ -19,8 +19,8 @@ const UNMATCHED: &str = "unmatched";
 ///
 /// First the paths counted under any method, each with all of `METHODS`; then the routes of the drop-in; then
 /// those of `/v1`, each followed by its HEAD.
-pub fn routes() -> &'static [(&'static str, &'static str)] {
-    static ROUTES: LazyLock<Vec<(&'static str, &'static str)>> = LazyLock::new(|| {
+pub fn request_series() -> &'static [(&'static str, &'static str)] {
+    static SERIES: LazyLock<Vec<(&'static str, &'static str)>> = LazyLock::new(|| {
         let any = std::iter::once(UNMATCHED).chain(ops_routes().iter().map(|route| route.path));
         let with_any = any.flat_map(|path| METHODS.map(|method| (method, path)));
         let dropin = dropin_routes().iter().map(|route| (route.method, route.path));
@@ -28,14 +28,14 @@ pub fn routes() -> &'static [(&'static str, &'static str)] {
             v1_routes().iter().flat_map(|route| [route.method, "HEAD"].map(|method| (method, route.path)));
         with_any.chain(dropin).chain(v1).collect()
     });
-    &ROUTES
+    &SERIES
 }
 
-/// Position in [`routes`] of the route that answered, for metrics.
+/// Position in [`request_series`] of the route that answered, for metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RouteIndex(pub usize);
+pub struct SeriesIndex(pub usize);
 
-impl RouteIndex {
+impl SeriesIndex {
     /// The index of a route. Those of operators count under any method, whether or not they have it.
     pub fn of(found: Found, method: &Method) -> Self {
         let Found { route, position } = found;
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn each_route_has_a_series_of_its_own() {
         let series = |route: &'static Route, position, method: &Method| {
-            routes()[RouteIndex::of(Found { route, position }, method).0]
+            request_series()[SeriesIndex::of(Found { route, position }, method).0]
         };
         for (position, route) in dropin_routes().iter().enumerate() {
             assert_eq!(series(route, position, &Method::GET), (route.method, route.path));
@@ -77,7 +77,7 @@ mod tests {
             for (position, route) in ops_routes().iter().enumerate() {
                 assert_eq!(series(route, position, &method), (label, route.path));
             }
-            assert_eq!(routes()[RouteIndex::unmatched(&method).0], (label, "unmatched"));
+            assert_eq!(request_series()[SeriesIndex::unmatched(&method).0], (label, "unmatched"));
         }
         for (position, route) in v1_routes().iter().enumerate() {
             let method: Method = route.method.parse().unwrap();
