@@ -69,6 +69,7 @@ mod in_order;
 mod lifecycle;
 mod offline;
 mod prepare;
+mod quiet;
 mod search;
 mod shared;
 mod snapshotter;

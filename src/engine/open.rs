@@ -19,14 +19,13 @@ use super::{
     lifecycle::Parts,
     limits::{APPLY_SLICE_MAX, PROGRESS_EVERY_COMMANDS, SNAPSHOT_ROWS_MAX, SNAPSHOT_THREADS},
     marks::Marks,
+    quiet::Quiet,
     replay::{Progress, apply, check_outcomes, restore_into},
     snapshotter::{SnapshotSink, Written},
     system_clock,
 };
 use crate::{
-    core::{
-        Digest, image::Section, network_digest, on_threads, state::State, state_digest, types::Timestamp,
-    },
+    core::{Digest, image::Section, network_digest, state::State, state_digest, types::Timestamp},
     durability::{
         DataDir, Error, Genesis, Group, GroupReader, Instance, Journal, LogOptions, LogReader, Opened,
         Report, SnapshotReader, SnapshotStore, storage::Storage,
@@ -333,7 +332,7 @@ fn restore(
     };
     let rows = |section| header.rows[section] as usize;
     let mut directory = MemberDirectory::with_capacity(rows(Section::Members), rows(Section::Codes));
-    let state = restore_into(snapshot, &mut directory, progress, &mut |_| {})?;
+    let state = restore_into(snapshot, &mut directory, progress, &mut |_| {}, &Quiet::not_needed())?;
     Ok((state, directory, newest))
 }
 
@@ -393,7 +392,7 @@ impl SnapshotSink for DirectorySink {
         let ((state_digest, network_digest), snapshot) = if is_idle {
             with_digests(view, &mut write)
         } else {
-            (on_threads(SNAPSHOT_THREADS, || (state_digest(view), network_digest(view))), write())
+            (Quiet::new(SNAPSHOT_THREADS).run(|| (state_digest(view), network_digest(view))), write())
         };
         let snapshot = snapshot?;
         let published =
