@@ -61,6 +61,13 @@ instructions *arguments:
 ci:
     .ci/run
 
+# The binary for other machines, and the lines of its backtraces in a file of their own (needs binutils).
+dist:
+    cargo build --release --locked
+    mkdir -p target/dist
+    objcopy --only-keep-debug target/release/upline target/dist/upline.debug
+    cd target/dist && objcopy --strip-debug --add-gnu-debuglink=upline.debug ../release/upline upline
+
 # A made-up network of realistic shape, served.
 demo members="100000":
     cargo run --release -- demo --members {{members}}
