@@ -15,8 +15,7 @@ use crate::{
 pub(super) type Progress<'a> = &'a mut dyn FnMut(OpenProgress);
 
 /// Builds the state of a snapshot with any directory, and verifies its digest. `share` is called after each
-/// chunk: a past state shares memory with the present one. Decoding, counting and the digest are computed on
-/// the threads of `quiet`, while no lock is held.
+/// chunk: a past state shares memory with the present one. Everything else runs on the threads of `quiet`.
 pub(super) fn restore_into<D: Directory + Send>(
     mut snapshot: SnapshotReader,
     directory: &mut D,
@@ -32,7 +31,7 @@ pub(super) fn restore_into<D: Directory + Send>(
     let mut restore = Restore::new(header).map_err(broken)?;
     while let Some(rows) = quiet.run(|| snapshot.next_rows())? {
         rows_read += rows.len() as u64;
-        restore.push(directory, rows).map_err(broken)?;
+        quiet.run(|| restore.push(directory, rows)).map_err(broken)?;
         share(&mut restore);
         progress(OpenProgress::Loading { rows: rows_read, rows_total });
     }
