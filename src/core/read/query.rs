@@ -163,7 +163,16 @@ impl State {
 
     /// By referral code, including generated ones, exact matches only.
     pub fn member_by_code<D: Directory>(&self, directory: &D, code: &Code) -> Option<MemberIx> {
-        self.codes.owner(self.scalars.code_key, directory, &code.folded(), self.len())
+        self.owner_of_exact_code(directory, &code.folded())
+    }
+
+    /// As [`State::member_by_code`]; `folded` is [`Code::folded`].
+    pub(in crate::core) fn owner_of_exact_code<D: Directory>(
+        &self,
+        directory: &D,
+        folded: &str,
+    ) -> Option<MemberIx> {
+        self.codes.owner(self.scalars.code_key, directory, folded, self.len())
     }
 
     /// By referral code as people write it: the exact one, or else, with O as 0 and I and L as 1, the only
@@ -175,8 +184,17 @@ impl State {
         directory: &D,
         code: &Code,
     ) -> Result<Option<MemberIx>, Rejection> {
+        self.owner_of_code(directory, &code.folded())
+    }
+
+    /// As [`State::look_up_code`]; `folded` is [`Code::folded`].
+    pub(in crate::core) fn owner_of_code<D: Directory>(
+        &self,
+        directory: &D,
+        folded: &str,
+    ) -> Result<Option<MemberIx>, Rejection> {
         self.codes
-            .look_up(self.scalars.code_key, directory, code, self.len())
+            .look_up(self.scalars.code_key, directory, folded, self.len())
             .map_err(|_| Rejection::CodeAmbiguous)
     }
 

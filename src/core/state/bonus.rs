@@ -3,10 +3,11 @@
 use crate::core::{
     ledger::{
         breakage::{Breakage, BreakageReason},
+        entries::Entry,
         once::{ONCE_BITS, ONCE_ROWS_MAX, OnceRow},
         rows::{EntryRow, ReversalRow, TriggerRow},
     },
-    plan::{BonusRule, KIND_REGISTRATION, NAME_BYTES_MAX, Plan, TRIGGERS_MAX},
+    plan::{BonusRule, KIND_REGISTRATION, LevelPay, NAME_BYTES_MAX, TRIGGERS_MAX},
     requests::command::{ImportEntry, Outcome, Rejection, TriggerBonus},
     state::parts::State,
     words::{
@@ -44,6 +45,21 @@ pub(in crate::core) struct Share {
     pub is_beyond: bool,
 }
 
+/// The shares of one rule.
+pub(in crate::core) struct Shares {
+    near: [Share; LEVELS_MAX],
+    len: usize,
+    /// Those of admins above the last paid level.
+    beyond: Vec<Share>,
+}
+
+impl Shares {
+    /// Level ascending.
+    pub fn iter(&self) -> impl Iterator<Item = &Share> {
+        self.near[..self.len].iter().chain(&self.beyond)
+    }
+}
+
 /// The fate of a share.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ShareFate {
@@ -64,14 +80,32 @@ struct Cause {
     time: Timestamp,
 }
 
+/// What judging a trigger found.
+pub(in crate::core) struct DueTrigger {
+    source: MemberIx,
+    /// Position of its rule in the plan.
+    rule: usize,
+    /// Number of its name.
+    kind: u16,
+}
+
+/// What judging an imported entry found.
+pub(in crate::core) struct DueImport {
+    receiver: MemberIx,
+    source: MemberIx,
+    /// `None` for a trigger name that has no number yet.
+    kind: Option<u16>,
+}
+
 impl State {
     pub(in crate::core) fn judge_trigger<D: Directory>(
         &self,
         directory: &D,
         trigger: &TriggerBonus,
-    ) -> Result<MemberIx, Rejection> {
+    ) -> Result<DueTrigger, Rejection> {
         let source = self.find(directory, &trigger.source).ok_or(Rejection::MemberUnknown)?;
-        let rule = self.scalars.plan.bonus(&trigger.trigger).ok_or(Rejection::TriggerUnknown)?;
+        let position = self.scalars.plan.bonus_position(&trigger.trigger).ok_or(Rejection::TriggerUnknown)?;
+        let rule = &self.scalars.plan.bonuses[position];
         if trigger.amount.is_some_and(|amount| amount.0 < 0 || !amount.in_range()) {
             return Err(Rejection::AmountOutOfRange);
         }
@@ -81,18 +115,13 @@ impl State {
         if !shares_in_range(rule, trigger.amount) {
             return Err(Rejection::AmountOutOfRange);
         }
-        let kind = self.trigger_kind(&trigger.trigger);
+        let kind = self.scalars.rule_kinds[position];
         if trigger.once && self.paid_once(source, kind) {
             return Err(Rejection::TriggeredBefore);
         }
         let has_room = self.ledger.has_room(ENTRIES_PER_TRIGGER_MAX as u64)
             && (!trigger.once || kind < ONCE_BITS || self.tables.once.len() < ONCE_ROWS_MAX);
-        if has_room { Ok(source) } else { Err(Rejection::LedgerFull) }
-    }
-
-    /// The number of a trigger of the plan in force.
-    fn trigger_kind(&self, trigger: &str) -> u16 {
-        self.scalars.kinds.number(trigger).expect("the plan's triggers are numbered when it is activated")
+        if has_room { Ok(DueTrigger { source, rule: position, kind }) } else { Err(Rejection::LedgerFull) }
     }
 
     /// Whether this member's trigger of this name was paid with `once`. O(1).
@@ -112,28 +141,26 @@ impl State {
         }
     }
 
-    pub(in crate::core) fn trigger_bonus<D: Directory>(
-        &mut self,
-        directory: &D,
-        trigger: &TriggerBonus,
-    ) -> Result<Outcome, Rejection> {
-        let source = self.judge_trigger(directory, trigger)?;
-        let kind = self.trigger_kind(&trigger.trigger);
-        let plan = self.scalars.plan.clone();
-        let rule = plan.bonus(&trigger.trigger).expect("judged");
+    pub(in crate::core) fn trigger_bonus(&mut self, trigger: &TriggerBonus, due: &DueTrigger) -> Outcome {
+        let DueTrigger { source, rule, kind } = *due;
         if trigger.once {
             self.set_paid_once(source, kind);
         }
-        let cause =
-            Cause { kind, source, amount: trigger.amount.unwrap_or_default(), time: self.scalars.time };
+        let rule = &self.scalars.plan.bonuses[rule];
+        let shares = self.shares(rule, trigger.amount, source);
+        if let Some(unreached) = self.unreached_to_itemize(rule, trigger.amount, source) {
+            self.scalars.breakage.add_all(&unreached);
+        }
+        let amount = trigger.amount.unwrap_or_default();
         let first_entry = self.ledger.len();
-        let withheld = self.pay(rule, trigger.amount, cause);
+        let withheld =
+            self.pay_shares(shares.iter(), Cause { kind, source, amount, time: self.scalars.time });
         let entries =
             u32::try_from(self.ledger.len() - first_entry).expect("limited by ENTRIES_PER_TRIGGER_MAX");
         if entries != 0 {
             self.refer(trigger.reference.as_ref());
         }
-        Ok(Outcome::BonusPaid { first_entry, entries, withheld })
+        Outcome::BonusPaid { first_entry, entries, withheld }
     }
 
     /// Whether the ledger has room for the most that one signup can pay.
@@ -147,23 +174,28 @@ impl State {
 
     /// Pays the registration bonuses.
     pub(in crate::core) fn pay_registration(&mut self, member: MemberIx) {
-        let plan = self.scalars.plan.clone();
-        let cause = Cause { kind: KIND_SIGNUP, source: member, amount: Money(0), time: self.scalars.time };
-        let shares: Vec<Share> =
-            self.registration_shares(&plan, member).into_iter().map(|(_, share)| share).collect();
-        self.pay_shares(&shares, cause);
-        for rule in plan.bonuses.iter().filter(|rule| rule.on_registration) {
-            self.note_unreached(rule, None, member);
+        let rules = || self.scalars.plan.bonuses.iter().filter(|rule| rule.on_registration);
+        if rules().next().is_none() {
+            return;
         }
+        let mut unreached = Breakage::default();
+        rules()
+            .filter_map(|rule| self.unreached_to_itemize(rule, None, member))
+            .for_each(|of_rule| unreached.add_all(&of_rule));
+        let shares = self.registration_shares(member);
+        self.scalars.breakage.add_all(&unreached);
+        let cause = Cause { kind: KIND_SIGNUP, source: member, amount: Money(0), time: self.scalars.time };
+        self.pay_shares(shares.iter().map(|(_, share)| share), cause);
     }
 
     /// The shares of the signup of `member`, level ascending, each with the position of its rule in the plan.
-    pub(in crate::core) fn registration_shares(&self, plan: &Plan, member: MemberIx) -> Vec<(usize, Share)> {
-        let rules = plan.bonuses.iter().enumerate().filter(|(_, rule)| rule.on_registration);
-        let of_rule = |(position, rule)| {
-            self.shares(rule, None, member).into_iter().map(move |share| (position, share))
-        };
-        let mut shares: Vec<(usize, Share)> = rules.flat_map(of_rule).collect();
+    pub(in crate::core) fn registration_shares(&self, member: MemberIx) -> Vec<(usize, Share)> {
+        let mut shares = Vec::new();
+        for (position, rule) in self.scalars.plan.bonuses.iter().enumerate() {
+            if rule.on_registration {
+                shares.extend(self.shares(rule, None, member).iter().map(|share| (position, *share)));
+            }
+        }
         shares.sort_by_key(|(_, share)| share.level);
         shares
     }
@@ -177,67 +209,64 @@ impl State {
         }
     }
 
-    /// Pays one rule; returns how many levels were withheld.
-    fn pay(&mut self, rule: &BonusRule, amount: Option<Money>, cause: Cause) -> u32 {
-        let shares = self.shares(rule, amount, cause.source);
-        self.note_unreached(rule, amount, cause.source);
-        self.pay_shares(&shares, cause)
-    }
-
-    /// Itemizes what a rule pays to nobody because it reaches nobody.
-    fn note_unreached(&mut self, rule: &BonusRule, amount: Option<Money>, source: MemberIx) {
-        if self.scalars.itemized_from.is_some() {
-            let unreached = self.unreached(rule, amount, source);
-            self.scalars.breakage.add_all(&unreached);
-        }
+    /// [`State::unreached`], if breakage is itemized.
+    fn unreached_to_itemize(
+        &self,
+        rule: &BonusRule,
+        amount: Option<Money>,
+        source: MemberIx,
+    ) -> Option<Breakage> {
+        self.scalars.itemized_from.and_then(|_| self.unreached(rule, amount, source))
     }
 
     /// What a rule would pay to levels that reach nobody: those above the root, and admins further up than
-    /// `ADMIN_LEVELS_MAX`. O(levels + admins).
+    /// `ADMIN_LEVELS_MAX`. `None` where there can be none of either, O(1); else O(levels + admins).
     pub(in crate::core) fn unreached(
         &self,
         rule: &BonusRule,
         amount: Option<Money>,
         source: MemberIx,
-    ) -> Breakage {
+    ) -> Option<Breakage> {
         let tree = self.tree(rule.tree);
-        let (levels, source_level) = (rule.pay.levels(), tree.link(source).level);
+        let (levels, source_level) = (rule.pay.levels(), tree.link(source).level as usize);
+        // A root is at level 1.
+        let may_be_too_far = rule.admins_beyond && ADMIN_LEVELS_MAX + 1 < source_level;
+        if levels < source_level && !may_be_too_far {
+            return None;
+        }
         let at_level = |level: usize| rule.pay.at(level, amount).expect("an amount was asked for");
         let mut breakage = Breakage::default();
-        for level in source_level as usize..=levels {
+        for level in source_level..=levels {
             breakage.add(BreakageReason::ShortUpline, at_level(level));
         }
-        if rule.admins_beyond {
+        if may_be_too_far {
             let is_too_far = |admin: &MemberIx| {
-                let level = source_level.saturating_sub(tree.link(*admin).level) as usize;
+                let level = source_level.saturating_sub(tree.link(*admin).level as usize);
                 ADMIN_LEVELS_MAX < level && tree.is_ancestor(*admin, source)
             };
             let too_far = self.admins.keys().filter(|admin| is_too_far(admin)).count();
             (0..too_far).for_each(|_| breakage.add(BreakageReason::LevelCap, at_level(levels)));
         }
-        breakage
+        Some(breakage)
     }
 
-    /// The shares, level ascending.
+    /// The shares of a rule. O(levels + admins).
     pub(in crate::core) fn shares(
         &self,
         rule: &BonusRule,
         amount: Option<Money>,
         source: MemberIx,
-    ) -> Vec<Share> {
+    ) -> Shares {
+        const NO_SHARE: Share = Share { receiver: MemberIx(0), level: 0, amount: Money(0), is_beyond: false };
         let tree = self.tree(rule.tree);
         let levels = rule.pay.levels();
         let at_level = |level: usize| rule.pay.at(level, amount).expect("an amount was asked for");
-        let near = tree.near_upline(source);
-        let ladder = near.as_slice().iter().zip(1_u32..).take(levels);
-        let mut shares: Vec<Share> = ladder
-            .map(|(receiver, level)| Share {
-                receiver: *receiver,
-                level,
-                amount: at_level(level as usize),
-                is_beyond: false,
-            })
-            .collect();
+        let upline = tree.near_upline(source, levels);
+        let mut shares = Shares { near: [NO_SHARE; LEVELS_MAX], len: upline.len, beyond: Vec::new() };
+        for ((share, receiver), level) in shares.near.iter_mut().zip(upline.as_slice()).zip(1_u32..) {
+            let amount = at_level(level as usize);
+            *share = Share { receiver: *receiver, level, amount, is_beyond: false };
+        }
         if rule.admins_beyond {
             let source_level = tree.link(source).level;
             let beyond = |admin: &MemberIx| {
@@ -250,15 +279,15 @@ impl State {
                     is_beyond: true,
                 })
             };
-            let mut admins: Vec<Share> = self.admins.keys().filter_map(beyond).collect();
-            admins.sort_by_key(|share| share.level);
-            shares.append(&mut admins);
+            shares.beyond.extend(self.admins.keys().filter_map(beyond));
+            shares.beyond.sort_by_key(|share| share.level);
         }
         shares
     }
 
     /// Writes entries for receivers that may earn; the other shares are breakage. Zero shares make no entry.
-    fn pay_shares(&mut self, shares: &[Share], cause: Cause) -> u32 {
+    /// Returns how many were withheld.
+    fn pay_shares<'shares>(&mut self, shares: impl IntoIterator<Item = &'shares Share>, cause: Cause) -> u32 {
         let mut begun = false;
         let mut withheld = 0;
         for share in shares {
@@ -347,14 +376,15 @@ impl State {
         entry
     }
 
-    /// The state of an entry.
-    pub(in crate::core) fn judge_entry(&self, entry: u64) -> Result<EntryStatus, Rejection> {
-        if entry < self.ledger.len() { Ok(self.entry(entry).status) } else { Err(Rejection::EntryUnknown) }
+    /// An entry that a command names.
+    pub(in crate::core) fn judge_entry(&self, entry: u64) -> Result<Entry, Rejection> {
+        if entry < self.ledger.len() { Ok(self.entry(entry)) } else { Err(Rejection::EntryUnknown) }
     }
 
-    /// An entry can be reversed once, a reversal and a void entry never.
-    pub(in crate::core) fn judge_reverse(&self, entry: u64) -> Result<(), Rejection> {
-        if self.judge_entry(entry)? == EntryStatus::Void {
+    /// The entry to reverse. It can be reversed once, a reversal and a void entry never.
+    pub(in crate::core) fn judge_reverse(&self, entry: u64) -> Result<Entry, Rejection> {
+        let reversed = self.judge_entry(entry)?;
+        if reversed.status == EntryStatus::Void {
             return Err(Rejection::EntryChangeNotAllowed);
         }
         if self.tables.reversals.reverses(entry).is_some() {
@@ -363,16 +393,14 @@ impl State {
         if self.tables.reversals.reversal_of(entry).is_some() {
             return Err(Rejection::ReversedBefore);
         }
-        if self.ledger.has_room(1) { Ok(()) } else { Err(Rejection::LedgerFull) }
+        if self.ledger.has_room(1) { Ok(reversed) } else { Err(Rejection::LedgerFull) }
     }
 
     /// Adds a pending entry of the negative amount for the same receiver, regardless of later changes to the
     /// entry or the receiver: what was paid by mistake is owed back. It shares the reference of the reversed
     /// entry, so that both are found by it.
-    pub(in crate::core) fn reverse_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
-        self.judge_reverse(entry)?;
-        let reversed = self.entry(entry);
-        let reference = self.reference_of(entry);
+    pub(in crate::core) fn reverse_entry(&mut self, reversed: &Entry) -> Outcome {
+        let reference = self.reference_of(reversed.index);
         self.begin_group(Cause {
             kind: reversed.kind,
             source: reversed.source,
@@ -383,8 +411,8 @@ impl State {
             (reversed.receiver, reversed.level, Money(reversed.amount.0.wrapping_neg()));
         let reversal = self.post(&Share { receiver, level, amount, is_beyond: false }, EntryStatus::Pending);
         self.refer(reference.as_ref());
-        self.keep_reversal(reversal, entry);
-        Ok(Outcome::Reversed { entry, reversal: reversal.into() })
+        self.keep_reversal(reversal, reversed.index);
+        Outcome::Reversed { entry: reversed.index, reversal: reversal.into() }
     }
 
     fn keep_reversal(&mut self, entry: u32, reverses: u64) {
@@ -401,15 +429,14 @@ impl State {
         let Some(named) = entry.reverses else {
             return if entry.amount.0 < 0 { Err(Rejection::ReversalUnmatched) } else { Ok(()) };
         };
-        self.judge_reverse(named)?;
-        let reversed = self.entry(named);
+        let reversed = self.judge_reverse(named)?;
         let fits = (reversed.receiver, reversed.source, reversed.level) == (receiver, source, entry.level)
             && *self.kind_name(reversed.kind) == *entry.kind
             && reversed.amount.0 == -entry.amount.0;
         if fits { Ok(()) } else { Err(Rejection::ReversalUnmatched) }
     }
 
-    /// Receiver and source of an imported entry, if it would be accepted.
+    /// Whether an imported entry would be accepted.
     ///
     /// # Errors
     /// The rejection that [`Command::ImportEntry`](crate::core::requests::command::Command::ImportEntry)
@@ -418,43 +445,44 @@ impl State {
         &self,
         directory: &D,
         entry: &ImportEntry,
-    ) -> Result<(MemberIx, MemberIx), Rejection> {
-        self.judge_import(directory, entry, KINDS_MAX)
+    ) -> Result<(), Rejection> {
+        self.judge_import(directory, entry, KINDS_MAX).map(|_| ())
     }
 
     /// As [`State::judge_import_entry`], under a limit of trigger names.
-    fn judge_import<D: Directory>(
+    pub(in crate::core) fn judge_import<D: Directory>(
         &self,
         directory: &D,
         entry: &ImportEntry,
         kinds_max: usize,
-    ) -> Result<(MemberIx, MemberIx), Rejection> {
+    ) -> Result<DueImport, Rejection> {
         let receiver = self.find(directory, &entry.receiver).ok_or(Rejection::MemberUnknown)?;
         let source = self.find(directory, &entry.source).ok_or(Rejection::MemberUnknown)?;
         self.judge_row_id(entry.row_id)?;
-        match kind_from_name(&entry.kind) {
-            Some(Kind::Trigger) if !self.scalars.kinds.has_room(std::iter::once(&*entry.kind), kinds_max) => {
-                Err(Rejection::PlanKindsFull)
+        let kind = match kind_from_name(&entry.kind).ok_or(Rejection::TriggerUnknown)? {
+            Kind::Signup => Some(KIND_SIGNUP),
+            Kind::Rank(rank) => Some(KIND_RANK + rank),
+            Kind::Trigger => {
+                let kind = self.scalars.kinds.number(&entry.kind);
+                if !self.scalars.kinds.has_room(usize::from(kind.is_none()), kinds_max) {
+                    return Err(Rejection::PlanKindsFull);
+                }
+                kind
             }
-            None => Err(Rejection::TriggerUnknown),
-            _ if !entry.amount.in_range() => Err(Rejection::AmountOutOfRange),
-            _ if !self.ledger.has_room(1) => Err(Rejection::LedgerFull),
-            _ => self.judge_imported_reversal((receiver, source), entry).map(|()| (receiver, source)),
+        };
+        if !entry.amount.in_range() {
+            return Err(Rejection::AmountOutOfRange);
         }
+        if !self.ledger.has_room(1) {
+            return Err(Rejection::LedgerFull);
+        }
+        self.judge_imported_reversal((receiver, source), entry)?;
+        Ok(DueImport { receiver, source, kind })
     }
 
-    pub(in crate::core) fn import_entry<D: Directory>(
-        &mut self,
-        directory: &D,
-        entry: &ImportEntry,
-        kinds_max: usize,
-    ) -> Result<Outcome, Rejection> {
-        let (receiver, source) = self.judge_import(directory, entry, kinds_max)?;
-        let kind = match kind_from_name(&entry.kind).expect("judged") {
-            Kind::Signup => KIND_SIGNUP,
-            Kind::Rank(rank) => KIND_RANK + rank,
-            Kind::Trigger => self.intern_kind(&entry.kind),
-        };
+    pub(in crate::core) fn import_entry(&mut self, entry: &ImportEntry, due: &DueImport) -> Outcome {
+        let DueImport { receiver, source, kind } = *due;
+        let kind = kind.unwrap_or_else(|| self.add_kind(&entry.kind));
         self.begin_group(Cause { kind, source, amount: Money(0), time: entry.time });
         let posted = self.post(
             &Share { receiver, level: entry.level, amount: entry.amount, is_beyond: false },
@@ -465,13 +493,18 @@ impl State {
         if let Some(reverses) = entry.reverses {
             self.keep_reversal(posted, reverses);
         }
-        Ok(Outcome::EntryImported { entry: u64::from(posted) })
+        Outcome::EntryImported { entry: u64::from(posted) }
     }
 }
 
-/// No level may pay more than the largest amount.
+/// No level may pay more than the largest amount. Fixed amounts were checked with the plan.
 fn shares_in_range(rule: &BonusRule, amount: Option<Money>) -> bool {
-    (1..=rule.pay.levels()).all(|level| rule.pay.at(level, amount).is_none_or(Money::in_range))
+    match (&rule.pay, amount) {
+        (LevelPay::Share(rates), Some(amount)) => {
+            rates.iter().max().is_none_or(|most| amount.basis_points(*most).in_range())
+        }
+        (LevelPay::Share(_), None) | (LevelPay::Fixed(_), _) => true,
+    }
 }
 
 /// The purpose of an entry, parsed from its printed kind.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::core::{
-    plan::{Plan, RankRule},
+    plan::{BonusRule, Plan, RankRule},
     requests::command::{Outcome, Rejection},
     state::{
         part::{Part, Parts},
@@ -20,6 +20,20 @@ use crate::core::{
     },
 };
 
+/// What judging a change of one member found.
+#[derive(Clone, Copy)]
+pub(in crate::core) struct MemberChange {
+    member: MemberIx,
+    /// False if the member is like that already.
+    changed: bool,
+}
+
+/// What judging a plan found.
+pub(in crate::core) struct PlanChange {
+    /// By position of its rule, the number of each trigger name that has one already.
+    kinds: Vec<Option<u16>>,
+}
+
 impl State {
     /// Active and inactive are interchangeable; terminated is final.
     pub(in crate::core) fn judge_status<D: Directory>(
@@ -27,27 +41,21 @@ impl State {
         directory: &D,
         member: &MemberId,
         status: Status,
-    ) -> Result<MemberIx, Rejection> {
+    ) -> Result<MemberChange, Rejection> {
         let member = self.find(directory, member).ok_or(Rejection::MemberUnknown)?;
         let present = self.members.status(member);
         if present == Status::Terminated && status != Status::Terminated {
             return Err(Rejection::StatusChangeNotAllowed);
         }
-        Ok(member)
+        Ok(MemberChange { member, changed: present != status })
     }
 
-    pub(in crate::core) fn set_status<D: Directory>(
-        &mut self,
-        directory: &D,
-        member: &MemberId,
-        status: Status,
-    ) -> Result<Outcome, Rejection> {
-        let member = self.judge_status(directory, member, status)?;
-        let changed = self.members.status(member) != status;
+    pub(in crate::core) fn set_status(&mut self, status: Status, change: MemberChange) -> Outcome {
+        let MemberChange { member, changed } = change;
         if changed {
             self.members.set_status(member, status);
         }
-        Ok(Outcome::StatusSet { member, changed })
+        Outcome::StatusSet { member, changed }
     }
 
     pub(in crate::core) fn judge_role<D: Directory>(
@@ -55,27 +63,28 @@ impl State {
         directory: &D,
         member: &MemberId,
         role: Role,
-    ) -> Result<MemberIx, Rejection> {
+    ) -> Result<MemberChange, Rejection> {
         let member = self.find(directory, member).ok_or(Rejection::MemberUnknown)?;
-        let one_more = role == Role::Admin && self.members.role(member) != Role::Admin;
-        if one_more && ADMINS_MAX <= self.admins.len() { Err(Rejection::AdminsFull) } else { Ok(member) }
+        let changed = self.members.role(member) != role;
+        if changed && role == Role::Admin && ADMINS_MAX <= self.admins.len() {
+            return Err(Rejection::AdminsFull);
+        }
+        Ok(MemberChange { member, changed })
     }
 
     /// O(downline) when a member becomes an admin, since its deep levels were not counted before; O(1) when
     /// they were prepared.
-    pub(in crate::core) fn set_role<D: Directory>(
+    pub(in crate::core) fn set_role(
         &mut self,
-        directory: &D,
-        member: &MemberId,
         role: Role,
+        change: MemberChange,
         aside: &mut Aside,
-    ) -> Result<Outcome, Rejection> {
-        let member = self.judge_role(directory, member, role)?;
-        let changed = self.members.role(member) != role;
+    ) -> Outcome {
+        let MemberChange { member, changed } = change;
         if changed {
             self.change_role(member, role, Self::take_prepared_levels(member, aside));
         }
-        Ok(Outcome::RoleSet { member, changed })
+        Outcome::RoleSet { member, changed }
     }
 
     /// Sets a role that differs from the present one. `deep` are the deep levels of a new admin, if known.
@@ -102,7 +111,7 @@ impl State {
         deep
     }
 
-    pub(in crate::core) fn judge_plan(&self, plan: &Plan, kinds_max: usize) -> Result<(), Rejection> {
+    pub(in crate::core) fn judge_plan(&self, plan: &Plan, kinds_max: usize) -> Result<PlanChange, Rejection> {
         let present = &*self.scalars.plan;
         if plan == present {
             return Err(Rejection::PlanUnchanged);
@@ -121,11 +130,13 @@ impl State {
         if !self.is_empty() && (!same_rule || plan.ranks.steps().len() < present.ranks.steps().len()) {
             return Err(Rejection::PlanRanksRemoved);
         }
-        let mut names = plan.bonuses.iter().map(|rule| &*rule.trigger);
-        if !self.scalars.kinds.has_room(&mut names, kinds_max) {
+        let number = |rule: &BonusRule| self.scalars.kinds.number(&rule.trigger);
+        let kinds: Vec<Option<u16>> = plan.bonuses.iter().map(number).collect();
+        let new = kinds.iter().filter(|kind| kind.is_none()).count();
+        if !self.scalars.kinds.has_room(new, kinds_max) {
             return Err(Rejection::PlanKindsFull);
         }
-        Ok(())
+        Ok(PlanChange { kinds })
     }
 
     /// Activates a plan. If its rank minima differ, all ranks are recomputed, without paying rewards.
@@ -134,10 +145,9 @@ impl State {
     pub(in crate::core) fn put_plan(
         &mut self,
         plan: &Plan,
-        kinds_max: usize,
+        change: &PlanChange,
         aside: &mut Aside,
-    ) -> Result<Outcome, Rejection> {
-        self.judge_plan(plan, kinds_max)?;
+    ) -> Outcome {
         if self.is_empty() {
             let replaced = Parts::of(&[Part::Placement, Part::Sponsors, Part::Slots]);
             self.lose_views(replaced, &mut aside.replaced);
@@ -158,9 +168,9 @@ impl State {
             plan: Arc::clone(&plan),
         };
         self.scalars.plans.push(version);
-        for rule in &plan.bonuses {
-            self.intern_kind(&rule.trigger);
-        }
+        let numbered = plan.bonuses.iter().zip(&change.kinds);
+        self.scalars.rule_kinds =
+            numbered.map(|(rule, known)| known.unwrap_or_else(|| self.add_kind(&rule.trigger))).collect();
         if !is_prepared {
             self.recount_watched(&watched_before);
             self.count_sponsor_tree_as_planned(&mut aside.replaced);
@@ -168,12 +178,13 @@ impl State {
                 self.rerate_all();
             }
         }
-        Ok(Outcome::PlanActivated { version: self.scalars.plan_version })
+        Outcome::PlanActivated { version: self.scalars.plan_version }
     }
 
     /// As `put_plan`, without a preparation, on a state that no lock protects.
     pub(in crate::core) fn put_plan_computed(&mut self, plan: &Plan) -> Result<Outcome, Rejection> {
-        self.put_plan(plan, KINDS_MAX, &mut Aside::default())
+        let change = self.judge_plan(plan, KINDS_MAX)?;
+        Ok(self.put_plan(plan, &change, &mut Aside::default()))
     }
 
     /// Whether changing to `plan` costs more than O(1).

@@ -51,6 +51,8 @@ pub(in crate::core) struct Scalars {
     pub plans: PlanVersions,
     /// Trigger names ever in a plan or imported.
     pub kinds: Arc<Kinds>,
+    /// The number of the trigger name of each rule of the plan, by position.
+    pub rule_kinds: Vec<u16>,
     /// What was not paid because the receiver may not earn: levels and their amount.
     pub breakage_levels: u64,
     pub breakage_amount: i64,
@@ -78,7 +80,8 @@ impl State {
             ..Self::empty(plan, code_key.into())
         };
         let names = state.scalars.plan.bonuses.iter().map(|rule| rule.trigger.clone());
-        state.scalars.kinds = Arc::new(Kinds::of(names).expect("a plan has few triggers, each once"));
+        let kinds = Kinds::of(names).expect("a plan has few triggers, each once");
+        state.name_kinds(kinds).expect("each was numbered");
         state
     }
 
@@ -98,6 +101,7 @@ impl State {
                 plan,
                 plan_version: 1,
                 kinds: Arc::default(),
+                rule_kinds: Vec::new(),
                 breakage_levels: 0,
                 breakage_amount: 0,
                 itemized_from: None,
@@ -136,12 +140,17 @@ impl State {
         [Tree::Placement].into_iter().chain(sponsors.then_some(Tree::Sponsor))
     }
 
-    /// The number of a trigger name, assigned now if it has none. Room was checked before.
-    pub(in crate::core) fn intern_kind(&mut self, name: &str) -> u16 {
-        match self.scalars.kinds.number(name) {
-            Some(number) => number,
-            None => Arc::make_mut(&mut self.scalars.kinds).intern(name),
-        }
+    /// Sets the numbers of trigger names. `None` if a trigger of the plan has none.
+    pub(in crate::core) fn name_kinds(&mut self, kinds: Kinds) -> Option<()> {
+        let rules = self.scalars.plan.bonuses.iter();
+        self.scalars.rule_kinds = rules.map(|rule| kinds.number(&rule.trigger)).collect::<Option<_>>()?;
+        self.scalars.kinds = Arc::new(kinds);
+        Some(())
+    }
+
+    /// Numbers a trigger name that has no number. Room was checked before.
+    pub(in crate::core) fn add_kind(&mut self, name: &str) -> u16 {
+        Arc::make_mut(&mut self.scalars.kinds).add(name)
     }
 }
 

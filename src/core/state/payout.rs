@@ -31,6 +31,14 @@ impl Payout {
     }
 }
 
+/// What judging a change of the state of one entry found.
+pub(in crate::core) struct StatusChange {
+    /// As it was.
+    entry: Entry,
+    /// False if it has the state already.
+    changed: bool,
+}
+
 impl State {
     /// Resolves a filter against the present entries.
     ///
@@ -53,19 +61,14 @@ impl State {
 
     /// O(entries / 64) for all; O(entries of the receiver that are newer than `from`) for one receiver;
     /// O(pending entries), some ten million a second, for the rest.
-    pub(in crate::core) fn pay_matching<D: Directory>(
-        &mut self,
-        directory: &D,
-        filter: &PayFilter,
-    ) -> Result<Outcome, Rejection> {
-        let payout = self.payout(directory, filter)?;
+    pub(in crate::core) fn pay_matching(&mut self, filter: &PayFilter, payout: &Payout) -> Outcome {
         let paid = match payout.filter.receiver {
             _ if *filter == PayFilter::default() => self.pay_pending(),
-            Some(receiver) => self.pay_received(receiver, &payout),
-            None => self.pay_below(&payout),
+            Some(receiver) => self.pay_received(receiver, payout),
+            None => self.pay_below(payout),
         };
         let entries = u32::try_from(paid.entries).expect("limited by ENTRIES_MAX");
-        Ok(Outcome::MatchingPaid { entries, amount: WideMoney::new(paid.amount) })
+        Outcome::MatchingPaid { entries, amount: WideMoney::new(paid.amount) }
     }
 
     /// Marks all pending entries paid. O(entries / 64).
@@ -82,7 +85,7 @@ impl State {
         while let Some(index) = self.ledger.first_with(pending, from, payout.end) {
             let entry = self.entry(index);
             if payout.takes(&entry) {
-                self.set_entry_status(&entry, EntryStatus::Paid);
+                self.set_entry_status(&StatusChange { entry, changed: true }, EntryStatus::Paid);
                 paid.add(entry.amount);
             }
             from = index + 1;
@@ -99,41 +102,39 @@ impl State {
                 break;
             }
             if entry.status == EntryStatus::Pending && payout.takes(&entry) {
-                self.set_entry_status(&entry, EntryStatus::Paid);
+                self.set_entry_status(&StatusChange { entry, changed: true }, EntryStatus::Paid);
                 paid.add(entry.amount);
             }
         }
         paid
     }
 
-    /// Whether getting a state changes anything for an entry.
+    /// Judges a change of the state of an entry.
     ///
     /// # Errors
     /// When it is unknown, or may not get this state.
-    fn judge_transition(&self, entry: u64, to: EntryStatus) -> Result<bool, Rejection> {
-        match transition(self.judge_entry(entry)?, to) {
-            Transition::Change => Ok(true),
-            Transition::Unchanged => Ok(false),
+    fn judge_transition(&self, entry: u64, to: EntryStatus) -> Result<StatusChange, Rejection> {
+        let entry = self.judge_entry(entry)?;
+        match transition(entry.status, to) {
+            Transition::Change => Ok(StatusChange { entry, changed: true }),
+            Transition::Unchanged => Ok(StatusChange { entry, changed: false }),
             Transition::Refused => Err(Rejection::EntryChangeNotAllowed),
         }
     }
 
-    pub(in crate::core) fn judge_pay(&self, entry: u64) -> Result<bool, Rejection> {
+    pub(in crate::core) fn judge_pay(&self, entry: u64) -> Result<StatusChange, Rejection> {
         self.judge_transition(entry, EntryStatus::Paid)
     }
 
-    pub(in crate::core) fn pay_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
-        let changed = self.judge_pay(entry)?;
-        if changed {
-            self.set_entry_status(&self.entry(entry), EntryStatus::Paid);
-        }
-        Ok(Outcome::EntryPaid { entry, changed })
+    pub(in crate::core) fn pay_entry(&mut self, change: &StatusChange) -> Outcome {
+        self.set_entry_status(change, EntryStatus::Paid);
+        Outcome::EntryPaid { entry: change.entry.index, changed: change.changed }
     }
 
     /// A reversal and what it takes back cancel out, so neither can be void without the other.
-    pub(in crate::core) fn judge_change(&self, command: &ChangeEntry) -> Result<bool, Rejection> {
-        let changes = self.judge_transition(command.entry, command.change.status())?;
-        if changes && command.change.status() == EntryStatus::Void {
+    pub(in crate::core) fn judge_change(&self, command: &ChangeEntry) -> Result<StatusChange, Rejection> {
+        let change = self.judge_transition(command.entry, command.change.status())?;
+        if change.changed && command.change.status() == EntryStatus::Void {
             if self.reverses(command.entry).is_some() {
                 return Err(Rejection::EntryIsReversal);
             }
@@ -141,19 +142,19 @@ impl State {
                 return Err(Rejection::ReversedBefore);
             }
         }
-        Ok(changes)
+        Ok(change)
     }
 
-    pub(in crate::core) fn change_entry(&mut self, command: &ChangeEntry) -> Result<Outcome, Rejection> {
-        let (changed, entry) = (self.judge_change(command)?, command.entry);
-        if changed {
-            self.set_entry_status(&self.entry(entry), command.change.status());
+    pub(in crate::core) fn change_entry(&mut self, command: &ChangeEntry, change: &StatusChange) -> Outcome {
+        self.set_entry_status(change, command.change.status());
+        Outcome::EntryChanged { entry: change.entry.index, changed: change.changed }
+    }
+
+    /// Changes the state of an entry, and the balance of its receiver, unless it has that state.
+    fn set_entry_status(&mut self, StatusChange { entry, changed }: &StatusChange, to: EntryStatus) {
+        if !changed {
+            return;
         }
-        Ok(Outcome::EntryChanged { entry, changed })
-    }
-
-    /// Changes the state of an entry, and the balance of its receiver.
-    fn set_entry_status(&mut self, entry: &Entry, to: EntryStatus) {
         self.ledger.set_status(entry.index, to);
         let account = self.members.account(entry.receiver).expect("who received an entry has an account");
         self.accounts.shift(account, entry.status, to, entry.amount);

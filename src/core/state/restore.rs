@@ -6,7 +6,7 @@
 //! order of indexes, which need not be an order of the trees: from the first member on whose parent comes
 //! later, members are linked when all are there.
 
-use std::{hint::black_box, ops::Range, sync::Arc};
+use std::{hint::black_box, ops::Range};
 
 use crate::core::{
     ledger::{
@@ -287,11 +287,7 @@ impl Restore {
             "it has breakage by reason from before that was kept".into()
         })?;
         let mut state = State::new(header.plan.clone(), header.code_key);
-        let known = |name: &str| kinds.number(name).is_some();
-        require(header.plan.bonuses.iter().all(|rule| known(&rule.trigger)), || {
-            "a trigger of the plan has no number".into()
-        })?;
-        state.scalars.kinds = Arc::new(kinds);
+        state.name_kinds(kinds).ok_or("a trigger of the plan has no number")?;
         state.tables.unchanged.set_complete_after(header.unchanged_after);
         state.ledger.defer_order();
         Ok(Self {
@@ -460,9 +456,10 @@ impl Restore {
         require(row.member < self.state.len(), || wrong("no such member"))?;
         require(self.state.codes.last_owner().is_none_or(|last| last < owner), || wrong("out of order"))?;
         let code = Code::parse(&row.code).ok_or_else(|| wrong("not a code"))?;
-        require(directory.code(&code.folded()).is_none(), || wrong("there twice"))?;
-        directory.add_code(&code.folded(), owner);
-        self.state.codes.push(self.header.code_key, owner, &code);
+        let folded = code.folded();
+        require(directory.code(&folded).is_none(), || wrong("there twice"))?;
+        directory.add_code(&folded, owner);
+        self.state.codes.push(self.header.code_key, owner, &code, &folded);
         Ok(())
     }
 

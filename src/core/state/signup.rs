@@ -22,9 +22,11 @@ use crate::core::{
     },
 };
 
-/// An admissible registration: its sponsor, and its position if named.
+/// What judging a registration found.
 pub(in crate::core) struct Admission {
     sponsor: Option<MemberIx>,
+    /// The given code, folded ([`Code::folded`]).
+    folded_code: Option<String>,
     seat: Seat,
 }
 
@@ -67,9 +69,9 @@ impl State {
         {
             return Err(Rejection::SponsorNotActive);
         }
-        if let Some(code) = &register.code {
-            self.judge_code(directory, code, register.origin, rules)?;
-        }
+        let given_code = register.code.as_ref();
+        let folded_code =
+            given_code.map(|code| self.judge_code(directory, code, register.origin, rules)).transpose()?;
         if register.role == Role::Admin && ADMINS_MAX <= self.admins.len() {
             return Err(Rejection::AdminsFull);
         }
@@ -77,26 +79,27 @@ impl State {
         if let Origin::Import(carried) = &register.origin {
             self.judge_carried(carried)?;
         }
-        Ok(Admission { sponsor, seat })
+        Ok(Admission { sponsor, folded_code, seat })
     }
 
-    /// Whether a member may have a code. An imported code was chosen elsewhere, and may be similar to
-    /// another, but not equal.
+    /// Whether a member may have a code; returns it folded. An imported code was chosen elsewhere, and may be
+    /// similar to another, but not equal.
     fn judge_code<D: Directory>(
         &self,
         directory: &D,
         code: &Code,
         origin: Origin,
         rules: CodeRules,
-    ) -> Result<(), Rejection> {
+    ) -> Result<String, Rejection> {
+        let folded = code.folded();
         let is_free = match (rules, origin) {
             (CodeRules::Alike, _) if code.reads_as_id() => return Err(Rejection::CodeReadsAsId),
-            (CodeRules::Alike, Origin::Signup) => self.look_up_code(directory, code) == Ok(None),
+            (CodeRules::Alike, Origin::Signup) => self.owner_of_code(directory, &folded) == Ok(None),
             (CodeRules::Alike, Origin::Import(_)) | (CodeRules::Exact, _) => {
-                self.member_by_code(directory, code).is_none()
+                self.owner_of_exact_code(directory, &folded).is_none()
             }
         };
-        if is_free { Ok(()) } else { Err(Rejection::CodeTaken) }
+        if is_free { Ok(folded) } else { Err(Rejection::CodeTaken) }
     }
 
     /// Whether a code could be chosen now: no member has it or a similar one, and it does not read as a UUID.
@@ -186,11 +189,10 @@ impl State {
         &mut self,
         directory: &mut D,
         register: &Register,
-        rules: CodeRules,
-    ) -> Result<Outcome, Rejection> {
-        let admission = self.judge_register(directory, register, rules)?;
+        admission: &Admission,
+    ) -> Outcome {
         let member = MemberIx(self.len());
-        let spot = self.spot(&admission);
+        let spot = self.spot(admission);
         let first = rank::first_rank(&self.scalars.plan.ranks);
         let joined_at = register.joined_at.unwrap_or(self.scalars.time);
         let carried = register.origin.carried();
@@ -198,7 +200,7 @@ impl State {
         self.enter(flags_of(register), register.member, joined_at, Ranks { paid_as: first, lifetime });
         self.keep_row_id(RowKind::Member, member.0, carried.row_id);
         directory.add_member(&register.member, member, |member| *self.members.id(member));
-        self.enter_code(directory, register, member);
+        self.enter_code(directory, register.code.as_ref().zip(admission.folded_code.as_deref()), member);
         let mut reached = self.attach(member, admission.sponsor, spot);
         if let (Some(sponsor), Seat::ByRule(PlacementRule::RoundRobin), Some((parent, _))) =
             (admission.sponsor, &admission.seat, spot)
@@ -215,7 +217,7 @@ impl State {
             self.pay_registration(member);
         }
         self.rerate_reached(member, &reached, register.origin);
-        Ok(Outcome::Registered { member })
+        Outcome::Registered { member }
     }
 
     fn spot(&self, admission: &Admission) -> Option<Spot> {
@@ -234,11 +236,22 @@ impl State {
         self.count_rank(ranks.paid_as, 1);
     }
 
-    fn enter_code<D: Directory>(&mut self, directory: &mut D, register: &Register, member: MemberIx) {
-        let replacement = || self.codes.replacement(self.scalars.code_key, directory, member);
-        if let Some(code) = register.code.clone().or_else(replacement) {
-            self.codes.push(self.scalars.code_key, member, &code);
-            directory.add_code(&code.folded(), member);
+    /// Stores the code of a new member: the given one, with its folded form, or one in place of a generated
+    /// one that is taken.
+    fn enter_code<D: Directory>(
+        &mut self,
+        directory: &mut D,
+        given: Option<(&Code, &str)>,
+        member: MemberIx,
+    ) {
+        let key = self.scalars.code_key;
+        if let Some((code, folded)) = given {
+            self.codes.push(key, member, code, folded);
+            directory.add_code(folded, member);
+        } else if let Some(code) = self.codes.replacement(key, directory, member) {
+            let folded = code.folded();
+            self.codes.push(key, member, &code, &folded);
+            directory.add_code(&folded, member);
         }
     }
 
@@ -299,8 +312,7 @@ impl State {
     /// first time.
     fn rerate_reached(&mut self, member: MemberIx, reached: &[MemberIx], origin: Origin) {
         for receiver in reached {
-            let before = self.members.ranks(*receiver);
-            let after = self.rerate(*receiver);
+            let (before, after) = self.rerate(*receiver);
             if origin == Origin::Signup {
                 for rank in before.lifetime + 1..=after.lifetime {
                     self.pay_reward(member, *receiver, rank);
@@ -309,8 +321,8 @@ impl State {
         }
     }
 
-    /// Updates a member's ranks from its counts.
-    pub(in crate::core) fn rerate(&mut self, member: MemberIx) -> Ranks {
+    /// Updates a member's ranks from its counts. Returns those before and after.
+    pub(in crate::core) fn rerate(&mut self, member: MemberIx) -> (Ranks, Ranks) {
         let before = self.members.ranks(member);
         let paid_as = rank::paid_as(&self.scalars.plan.ranks, &self.standing(member));
         let after = Ranks { paid_as, lifetime: before.lifetime.max(paid_as) };
@@ -319,7 +331,7 @@ impl State {
             self.count_rank(before.paid_as, -1);
             self.count_rank(after.paid_as, 1);
         }
-        after
+        (before, after)
     }
 
     /// The inputs of the plan's rank rule for a member.
