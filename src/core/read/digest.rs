@@ -44,13 +44,13 @@ pub fn state_digest(state: &State) -> Digest {
     if state.scalars.code_key.form != CodeForm::Any {
         whole.text("code form").number(state.scalars.code_key.form as u8);
     }
-    let unchanged = &state.tables.unchanged;
+    let unchanged = state.requests.unchanged();
     if unchanged.len() != 0 || unchanged.complete_after() != 0 {
         whole.text("unchanged").number(unchanged.complete_after()).number(unchanged.len() as u64);
         feed_rows(state, Section::Unchanged, &mut whole);
     }
-    if state.scalars.key_lag != 0 {
-        whole.text("key lag").signed(state.scalars.key_lag);
+    if state.requests.lag() != 0 {
+        whole.text("key lag").signed(state.requests.lag());
     }
     for section in Section::IN_ORDER.into_iter().filter(|section| Section::Unchanged < *section) {
         let rows = state.rows_of(section);
@@ -59,7 +59,7 @@ pub fn state_digest(state: &State) -> Digest {
             match section {
                 // In the order in which they were first digested, which is not that of the columns.
                 Section::RowIds => (0..rows).for_each(|at| {
-                    let row = state.tables.row_ids.row(at);
+                    let row = state.ledger.row_ids().row(at);
                     whole.bytes(&row.id).number(row.kind as u8).number(row.index);
                 }),
                 section => feed_rows(state, section, &mut whole),
@@ -146,7 +146,7 @@ fn fields_of_format_1(state: &State) -> Fields {
         .number(state.outcome_hash())
         .number(state.scalars.code_key.key);
     whole.plan(state.plan()).number(state.plan_version()).number(state.depth());
-    whole.list(state.scalars.kinds.names(), |fields, kind| _ = fields.text(kind));
+    whole.list(state.ledger.kinds().names(), |fields, kind| _ = fields.text(kind));
     let (levels, amount) = state.breakage();
     whole.number(levels).signed(amount.0).number(u8::from(state.entry_times_ascend()));
     // The distribution may or may not have entries for unused ranks.
@@ -165,7 +165,7 @@ fn fields_of_format_1(state: &State) -> Fields {
     for block in in_blocks(entries, |range| entries_digest(state, range)) {
         whole.bytes(&block);
     }
-    for block in in_blocks(state.ledger.triggers(), |range| triggers_digest(state, range)) {
+    for block in in_blocks(state.ledger.entries().triggers(), |range| triggers_digest(state, range)) {
         whole.bytes(&block);
     }
     whole
@@ -210,7 +210,7 @@ fn entries_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
 fn triggers_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
     let mut block = Fields::new("triggers");
     for index in range {
-        let trigger = state.ledger.trigger(index);
+        let trigger = state.ledger.entries().trigger(index);
         block.signed(trigger.amount).number(trigger.first_entry);
     }
     block.finish().0

@@ -165,21 +165,18 @@ impl State {
 
     /// The ledger entries that a command made. O(log entries).
     pub fn entries_of(&self, lsn: u64) -> Range<u64> {
+        let entries = self.ledger.entries();
         let first = |lsn: u64| {
-            let (mut low, mut high) = (0, self.ledger.triggers());
+            let (mut low, mut high) = (0, entries.triggers());
             while low < high {
                 let middle = usize::midpoint(low, high);
-                if self.ledger.trigger(middle).lsn < lsn {
+                if entries.trigger(middle).lsn < lsn {
                     low = middle + 1;
                 } else {
                     high = middle;
                 }
             }
-            if low < self.ledger.triggers() {
-                u64::from(self.ledger.trigger(low).first_entry)
-            } else {
-                self.ledger.len()
-            }
+            if low < entries.triggers() { u64::from(entries.trigger(low).first_entry) } else { entries.len() }
         };
         first(lsn)..first(lsn.saturating_add(1))
     }

@@ -197,7 +197,7 @@ fn audit_admins(state: &State, findings: &mut Findings) {
 /// Lists by receiver hold each entry once, newest first; sums and balances are right. A copy has no lists of
 /// late entries: there they are counted.
 fn audit_ledger(state: &State, findings: &mut Findings) {
-    let mut listed = if state.ledger.is_ordered() { 0 } else { late_entries(state) };
+    let mut listed = if state.ledger.entries().is_ordered() { 0 } else { late_entries(state) };
     for receiver in members(state) {
         let mut newer = (Timestamp(i64::MAX), u64::MAX);
         let mut walk = state.received(receiver);

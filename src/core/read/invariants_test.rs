@@ -124,10 +124,10 @@ fn whatever_is_broken_is_found() {
         }),
         ("balance of MemberIx(3)", |state| {
             let account = state.members.account(SOMEBODY).unwrap();
-            state.accounts.add(account, EntryStatus::Held, 1);
+            state.ledger.accounts_mut().add(account, EntryStatus::Held, 1);
         }),
-        ("pending entries: ", |state| state.ledger.sum_mut(EntryStatus::Pending).entries += 1),
-        ("paid entries: ", |state| state.ledger.sum_mut(EntryStatus::Paid).amount -= 1),
+        ("pending entries: ", |state| state.ledger.entries_mut().sum_mut(EntryStatus::Pending).entries += 1),
+        ("paid entries: ", |state| state.ledger.entries_mut().sum_mut(EntryStatus::Paid).amount -= 1),
     ];
     for (says, break_it) in broken {
         let mut state = network();

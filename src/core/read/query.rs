@@ -117,18 +117,19 @@ impl State {
 
     /// Levels withheld so far because their receiver may not earn, and their total amount.
     pub fn breakage(&self) -> (u64, Money) {
-        (self.scalars.breakage_levels, Money(self.scalars.breakage_amount))
+        let unpaid = self.ledger.unpaid();
+        (unpaid.levels, Money(unpaid.amount))
     }
 
     /// What was paid to nobody, by reason, since the command at [`State::itemized_from`].
     pub fn breakage_by_reason(&self) -> &Breakage {
-        &self.scalars.breakage
+        &self.ledger.unpaid().by_reason
     }
 
     /// The first command whose breakage was itemized; `None` if there was none yet. A network that was made
     /// by an older release itemizes from the first command on that a newer one logged.
     pub fn itemized_from(&self) -> Option<u64> {
-        self.scalars.itemized_from
+        self.ledger.unpaid().itemized_from
     }
 
     /// By external id, among the present members.
@@ -336,56 +337,57 @@ impl State {
 
     /// Ledger entries; their indexes are `0..entries`.
     pub fn entries(&self) -> u64 {
-        self.ledger.len()
+        self.ledger.entries().len()
     }
 
     /// Pending entries.
     pub fn pending(&self) -> u64 {
-        self.ledger.sum(EntryStatus::Pending).entries
+        self.ledger.entries().sum(EntryStatus::Pending).entries
     }
 
     /// The entries in a state. O(1).
     pub fn entries_in(&self, status: EntryStatus) -> Sum {
-        self.ledger.sum(status)
+        self.ledger.entries().sum(status)
     }
 
     /// What all entries of a member come to, by state. O(1).
     pub fn balance(&self, member: MemberIx) -> Balance {
-        self.members.account(member).map_or(Balance::default(), |account| self.accounts.balance(account))
+        let account = self.members.account(member);
+        account.map_or(Balance::default(), |account| self.ledger.accounts().balance(account))
     }
 
     pub fn entry(&self, index: u64) -> Entry {
-        self.ledger.entry(index)
+        self.ledger.entries().entry(index)
     }
 
     /// Whether all entries are in time order. Imported ones may not be.
     pub fn entry_times_ascend(&self) -> bool {
-        self.ledger.times_ascend()
+        self.ledger.entries().times_ascend()
     }
 
     /// The external reference behind an entry. O(log references).
     pub fn reference_of(&self, entry: u64) -> Option<Reference> {
-        self.tables.references.of(self.ledger.trigger_of(entry))
+        self.ledger.reference_of(entry)
     }
 
     /// The entry that this one reverses. O(log reversals).
     pub fn reverses(&self, entry: u64) -> Option<u64> {
-        self.tables.reversals.reverses(entry)
+        self.ledger.reversals().reverses(entry)
     }
 
     /// The entry that reverses this one. O(1).
     pub fn reversal_of(&self, entry: u64) -> Option<u64> {
-        self.tables.reversals.reversal_of(entry)
+        self.ledger.reversals().reversal_of(entry)
     }
 
     /// Number of reversals.
     pub fn reversal_count(&self) -> usize {
-        self.tables.reversals.len()
+        self.ledger.reversals().len()
     }
 
     /// Number of triggers that have entries and a reference.
     pub fn reference_count(&self) -> usize {
-        self.tables.references.len()
+        self.ledger.references().len()
     }
 
     /// The kind of entries printed under this name; `None` if no plan or entry ever had it.
@@ -393,7 +395,7 @@ impl State {
         match kind_from_name(name)? {
             Kind::Signup => Some(KIND_SIGNUP),
             Kind::Rank(rank) => Some(KIND_RANK + rank),
-            Kind::Trigger => self.scalars.kinds.number(name),
+            Kind::Trigger => self.ledger.kinds().number(name),
         }
     }
 
@@ -402,35 +404,35 @@ impl State {
         match kind {
             KIND_SIGNUP => KIND_REGISTRATION.into(),
             KIND_RANK.. => format!("{KIND_RANK_PREFIX}{}", kind - KIND_RANK).into(),
-            _ => Cow::Borrowed(&self.scalars.kinds.names()[usize::from(kind)]),
+            _ => Cow::Borrowed(&self.ledger.kinds().names()[usize::from(kind)]),
         }
     }
 
     /// Why the command at an LSN changed nothing; `None` if it changed something, or if unknown: see
     /// [`State::changed_nothing_after`]. O(log of the number that did not).
     pub fn changed_nothing(&self, lsn: u64) -> Option<Unchanged> {
-        self.tables.unchanged.find(lsn)
+        self.requests.unchanged().find(lsn)
     }
 
     /// For every command after this LSN it is known whether it changed anything. 0 for a network that was
     /// never in a directory of format 1, and had at most [`super::UNCHANGED_MAX`] such commands.
     pub fn changed_nothing_after(&self) -> u64 {
-        self.tables.unchanged.complete_after()
+        self.requests.unchanged().complete_after()
     }
 
     /// The imported id of a row. O(1).
     pub fn carried_row_id(&self, kind: RowKind, index: u64) -> Option<[u8; 16]> {
-        self.tables.row_ids.id_of(kind, index)
+        self.ledger.row_ids().id_of(kind, index)
     }
 
     /// The row with an imported id. O(1).
     pub fn row_that_carried(&self, id: &[u8; 16]) -> Option<(RowKind, u64)> {
-        self.tables.row_ids.row_of(id)
+        self.ledger.row_ids().row_of(id)
     }
 
     /// Number of imported row ids.
     pub fn carried_row_ids(&self) -> usize {
-        self.tables.row_ids.len()
+        self.ledger.row_ids().len()
     }
 
     /// Round robin: the slot that the next spill from a member goes to; 0 if the plan has no turns. O(1).
@@ -447,12 +449,8 @@ impl State {
             links: placement_links + sponsor_links,
             counts: placement_counts + sponsor_counts,
             slots: self.slots.bytes(),
-            codes: self.codes.size_bytes() + self.tables.row_ids.size_bytes(),
-            ledger: self.ledger.bytes()
-                + self.accounts.bytes()
-                + self.tables.once.size_bytes()
-                + self.tables.references.size_bytes()
-                + self.tables.reversals.size_bytes(),
+            codes: self.codes.size_bytes() + self.ledger.row_ids().size_bytes(),
+            ledger: self.ledger.bytes(),
         }
     }
 }

@@ -6,12 +6,7 @@
 //! rule is implemented once.
 
 use crate::core::{
-    requests::{
-        command::{Applied, CodeRules, Command, Outcome, Rejection, RequestKey, Stamped},
-        keys::Clock,
-        rows::{KeyRow, UnchangedRow},
-        unchanged::Unchanged,
-    },
+    requests::command::{Applied, CodeRules, Command, Outcome, Rejection, RequestKey, Stamped},
     state::{
         parts::State,
         prepare::{Aside, Preparation},
@@ -66,7 +61,7 @@ impl State {
         assert_eq!(stamped.lsn, self.scalars.lsn + 1, "commands are applied in order, each once");
         assert!(self.scalars.time <= stamped.time, "log time never goes backwards");
         self.step(stamped);
-        self.tables.keys.expire(self.key_clock().now());
+        self.requests.expire(stamped.time);
         let applied = match self.check_key(stamped.key) {
             Verdict::Repeat(earlier) => earlier,
             Verdict::Reject(rejection) => Applied { outcome: Outcome::Rejected(rejection), lsn: stamped.lsn },
@@ -80,26 +75,19 @@ impl State {
     fn step(&mut self, stamped: &Stamped) {
         // The first command has no previous time to step from.
         let bounded = stamped.is_of_format_3() && self.scalars.lsn != 0;
-        self.scalars.key_lag = self.key_clock().step(stamped.time, bounded).lag;
+        self.requests.step(self.scalars.time, stamped.time, bounded);
         self.scalars.lsn = stamped.lsn;
         self.scalars.time = stamped.time;
         if stamped.is_of_format_4() {
-            self.scalars.itemized_from.get_or_insert(stamped.lsn);
+            self.ledger.itemize_from(stamped.lsn);
         }
-    }
-
-    /// The clock that expires keys.
-    pub(in crate::core) fn key_clock(&self) -> Clock {
-        Clock { time: self.scalars.time, lag: self.scalars.key_lag }
     }
 
     /// Folds the outcome of the command `lsn` into the rolling hash, and adds it to the list if it changed
     /// nothing.
     fn note(&mut self, applied: &Applied, lsn: u64) {
         self.scalars.outcome_hash = roll(self.scalars.outcome_hash, applied);
-        if let Some(reason) = Unchanged::of(lsn, applied) {
-            self.tables.unchanged.push(UnchangedRow { lsn, reason: reason.code() });
-        }
+        self.requests.note(applied, lsn);
     }
 
     /// Applies the next command, or changes nothing at all, not even the LSN, if it breaks a rule: like
@@ -117,19 +105,20 @@ impl State {
         stamped: &Stamped,
     ) -> Result<Applied, Rejection> {
         assert!(stamped.key.is_none(), "a repeated command is neither applied nor rejected");
-        let before = (self.scalars.lsn, self.scalars.time, self.scalars.key_lag);
-        let itemized_from = self.scalars.itemized_from;
+        let before = (self.scalars.lsn, self.scalars.time);
+        let (lag, unpaid) = (self.requests.lag(), *self.ledger.unpaid());
         assert_eq!(stamped.lsn, before.0 + 1, "commands are applied in order, each once");
         assert!(before.1 <= stamped.time, "log time never goes backwards");
         self.step(stamped);
         let applied = self.act(directory, stamped, &mut Aside::default());
         if let Outcome::Rejected(rejection) = applied.outcome {
             // A rejected command was judged before anything was changed.
-            (self.scalars.lsn, self.scalars.time, self.scalars.key_lag) = before;
-            self.scalars.itemized_from = itemized_from;
+            (self.scalars.lsn, self.scalars.time) = before;
+            self.requests.set_lag(lag);
+            self.ledger.set_unpaid(unpaid);
             return Err(rejection);
         }
-        self.tables.keys.expire(self.key_clock().now());
+        self.requests.expire(stamped.time);
         self.note(&applied, stamped.lsn);
         Ok(applied)
     }
@@ -158,7 +147,7 @@ impl State {
 
     fn check_key(&self, key: Option<RequestKey>) -> Verdict {
         let Some((key, row)) =
-            key.and_then(|key| Some((key, self.tables.keys.get(&key.key, self.key_clock().now())?)))
+            key.and_then(|key| Some((key, self.requests.get(&key.key, self.scalars.time)?)))
         else {
             return Verdict::Admit;
         };
@@ -176,15 +165,15 @@ impl State {
                 self.judge_register(directory, register, CodeRules::Alike).map(drop)
             }
             Command::TriggerBonus(trigger) => self.judge_trigger(directory, trigger).map(drop),
-            Command::PayEntry { entry } => self.judge_pay(*entry).map(drop),
+            Command::PayEntry { entry } => self.ledger.judge_pay(*entry).map(drop),
             Command::PayAll => Ok(()),
             Command::SetStatus { member, status } => self.judge_status(directory, member, *status).map(drop),
             Command::SetRole { member, role } => self.judge_role(directory, member, *role).map(drop),
             Command::PutPlan(plan) => self.judge_plan(plan, KINDS_MAX).map(drop),
             Command::ImportEntry(entry) => self.judge_import_entry(directory, entry),
-            Command::ReverseEntry { entry } => self.judge_reverse(*entry).map(drop),
+            Command::ReverseEntry { entry } => self.ledger.judge_reverse(*entry).map(drop),
             Command::PayMatching(filter) => self.payout(directory, filter).map(drop),
-            Command::ChangeEntry(change) => self.judge_change(change).map(drop),
+            Command::ChangeEntry(change) => self.ledger.judge_change(change).map(drop),
         }
     }
 
@@ -205,10 +194,10 @@ impl State {
                 self.trigger_bonus(trigger, &found)
             }
             Command::PayEntry { entry } => {
-                let found = self.judge_pay(*entry)?;
+                let found = self.ledger.judge_pay(*entry)?;
                 self.pay_entry(&found)
             }
-            Command::PayAll => Outcome::AllPaid { entries: self.pay_pending().entries },
+            Command::PayAll => Outcome::AllPaid { entries: self.ledger.pay_pending().entries },
             Command::SetStatus { member, status } => {
                 let found = self.judge_status(directory, member, *status)?;
                 self.set_status(*status, found)
@@ -226,7 +215,7 @@ impl State {
                 self.import_entry(entry, &found)
             }
             Command::ReverseEntry { entry } => {
-                let found = self.judge_reverse(*entry)?;
+                let found = self.ledger.judge_reverse(*entry)?;
                 self.reverse_entry(&found)
             }
             Command::PayMatching(filter) => {
@@ -234,8 +223,8 @@ impl State {
                 self.pay_matching(filter, &found)
             }
             Command::ChangeEntry(change) => {
-                let found = self.judge_change(change)?;
-                self.change_entry(change, &found)
+                let found = self.ledger.judge_change(change)?;
+                self.change_entry(&found)
             }
         })
     }
@@ -245,8 +234,7 @@ impl State {
         let result = self.judge_and_act(directory, stamped, aside);
         let applied = Applied { outcome: result.unwrap_or_else(Outcome::Rejected), lsn: stamped.lsn };
         if let (Some(key), Ok(_)) = (stamped.key, result) {
-            let time = self.key_clock().now();
-            self.tables.keys.push(KeyRow::new(key, time, applied));
+            self.requests.remember(key, stamped.time, applied);
         }
         applied
     }

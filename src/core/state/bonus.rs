@@ -4,8 +4,9 @@ use crate::core::{
     ledger::{
         breakage::{Breakage, BreakageReason},
         entries::Entry,
-        once::{ONCE_BITS, ONCE_ROWS_MAX, OnceRow},
-        rows::{EntryRow, ReversalRow, TriggerRow},
+        once::ONCE_BITS,
+        part::Posted,
+        rows::{EntryRow, TriggerRow},
     },
     plan::{BonusRule, KIND_REGISTRATION, LevelPay, NAME_BYTES_MAX, TRIGGERS_MAX},
     requests::command::{ImportEntry, Outcome, Rejection, TriggerBonus},
@@ -14,8 +15,8 @@ use crate::core::{
         directory::Directory,
         row_kind::RowKind,
         types::{
-            ADMIN_LEVELS_MAX, ADMINS_MAX, EntryStatus, KINDS_MAX, LEVELS_MAX, MemberIx, Money, Reference,
-            Status, Timestamp,
+            ADMIN_LEVELS_MAX, ADMINS_MAX, EntryStatus, KINDS_MAX, LEVELS_MAX, MemberIx, Money, Status,
+            Timestamp,
         },
     },
 };
@@ -119,8 +120,8 @@ impl State {
         if trigger.once && self.paid_once(source, kind) {
             return Err(Rejection::TriggeredBefore);
         }
-        let has_room = self.ledger.has_room(ENTRIES_PER_TRIGGER_MAX as u64)
-            && (!trigger.once || kind < ONCE_BITS || self.tables.once.len() < ONCE_ROWS_MAX);
+        let has_room = self.ledger.entries().has_room(ENTRIES_PER_TRIGGER_MAX as u64)
+            && (!trigger.once || kind < ONCE_BITS || self.ledger.has_room_for_once());
         if has_room { Ok(DueTrigger { source, rule: position, kind }) } else { Err(Rejection::LedgerFull) }
     }
 
@@ -129,7 +130,7 @@ impl State {
         if kind < ONCE_BITS {
             self.members.paid_once(source, kind)
         } else {
-            self.tables.once.contains(source, kind)
+            self.ledger.paid_once(source, kind)
         }
     }
 
@@ -137,7 +138,7 @@ impl State {
         if kind < ONCE_BITS {
             self.members.set_paid_once(source, kind);
         } else {
-            self.tables.once.push(OnceRow { member: source.0, kind });
+            self.ledger.set_paid_once(source, kind);
         }
     }
 
@@ -149,16 +150,16 @@ impl State {
         let rule = &self.scalars.plan.bonuses[rule];
         let shares = self.shares(rule, trigger.amount, source);
         if let Some(unreached) = self.unreached_to_itemize(rule, trigger.amount, source) {
-            self.scalars.breakage.add_all(&unreached);
+            self.ledger.add_unreached(&unreached);
         }
         let amount = trigger.amount.unwrap_or_default();
-        let first_entry = self.ledger.len();
+        let first_entry = self.entries();
         let withheld =
             self.pay_shares(shares.iter(), Cause { kind, source, amount, time: self.scalars.time });
         let entries =
-            u32::try_from(self.ledger.len() - first_entry).expect("limited by ENTRIES_PER_TRIGGER_MAX");
+            u32::try_from(self.entries() - first_entry).expect("limited by ENTRIES_PER_TRIGGER_MAX");
         if entries != 0 {
-            self.refer(trigger.reference.as_ref());
+            self.ledger.refer(trigger.reference.as_ref());
         }
         Outcome::BonusPaid { first_entry, entries, withheld }
     }
@@ -169,7 +170,7 @@ impl State {
         // A signup can promote at most one member past each minimum of a count, and each of the levels and
         // admins of a level rule.
         let ranks = (self.scalars.plan.ranks.steps().len() * (LEVELS_MAX + ADMINS_MAX)) as u64;
-        self.ledger.has_room(rules * ENTRIES_PER_TRIGGER_MAX as u64 + ranks)
+        self.ledger.entries().has_room(rules * ENTRIES_PER_TRIGGER_MAX as u64 + ranks)
     }
 
     /// Pays the registration bonuses.
@@ -183,7 +184,7 @@ impl State {
             .filter_map(|rule| self.unreached_to_itemize(rule, None, member))
             .for_each(|of_rule| unreached.add_all(&of_rule));
         let shares = self.registration_shares(member);
-        self.scalars.breakage.add_all(&unreached);
+        self.ledger.add_unreached(&unreached);
         let cause = Cause { kind: KIND_SIGNUP, source: member, amount: Money(0), time: self.scalars.time };
         self.pay_shares(shares.iter().map(|(_, share)| share), cause);
     }
@@ -216,7 +217,7 @@ impl State {
         amount: Option<Money>,
         source: MemberIx,
     ) -> Option<Breakage> {
-        self.scalars.itemized_from.and_then(|_| self.unreached(rule, amount, source))
+        self.itemized_from().and_then(|_| self.unreached(rule, amount, source))
     }
 
     /// What a rule would pay to levels that reach nobody: those above the root, and admins further up than
@@ -294,7 +295,7 @@ impl State {
             match self.fate(share) {
                 ShareFate::Nothing => {}
                 ShareFate::Withheld(status) => {
-                    self.withhold(status, share.amount);
+                    self.ledger.withhold(status, share.amount);
                     withheld += 1;
                 }
                 ShareFate::Paid => {
@@ -307,16 +308,6 @@ impl State {
             }
         }
         withheld
-    }
-
-    /// Adds to the breakage: what was not paid because the receiver, with this status, may not earn.
-    fn withhold(&mut self, status: Status, amount: Money) {
-        self.scalars.breakage_levels += 1;
-        self.scalars.breakage_amount = self.scalars.breakage_amount.saturating_add(amount.0);
-        let reason = BreakageReason::of_status(status).filter(|_| self.scalars.itemized_from.is_some());
-        if let Some(reason) = reason {
-            self.scalars.breakage.add(reason, amount);
-        }
     }
 
     /// Whether a share is paid: the single implementation of that rule, used for paying and for explaining.
@@ -351,49 +342,15 @@ impl State {
         })
     }
 
-    /// Stores the reference of the group begun last.
-    fn refer(&mut self, reference: Option<&Reference>) {
-        let Some(reference) = reference else { return };
-        let newest = u32::try_from(self.ledger.triggers() - 1).expect("limited by ENTRIES_MAX");
-        let ledger = &self.ledger;
-        self.tables.references.push(newest, reference, |trigger| ledger.trigger_key(trigger).0);
-    }
-
     /// Adds an entry to the group begun last; returns its index.
     pub(in crate::core) fn append_entry(&mut self, row: EntryRow) -> u32 {
         let receiver = MemberIx(row.receiver);
-        let account = self.members.account(receiver).unwrap_or_else(|| {
-            let account = self.accounts.open();
+        let known = self.members.account(receiver);
+        let Posted { entry, account } = self.ledger.post(row, known);
+        if known.is_none() {
             self.members.set_account(receiver, account);
-            account
-        });
-        let mut newest = self.accounts.newest(account);
-        let entry = self.ledger.push(row, &mut newest);
-        if newest == Some(entry) {
-            self.accounts.set_newest(account, entry);
         }
-        self.accounts.add(account, row.status, row.amount.into());
         entry
-    }
-
-    /// An entry that a command names.
-    pub(in crate::core) fn judge_entry(&self, entry: u64) -> Result<Entry, Rejection> {
-        if entry < self.ledger.len() { Ok(self.entry(entry)) } else { Err(Rejection::EntryUnknown) }
-    }
-
-    /// The entry to reverse. It can be reversed once, a reversal and a void entry never.
-    pub(in crate::core) fn judge_reverse(&self, entry: u64) -> Result<Entry, Rejection> {
-        let reversed = self.judge_entry(entry)?;
-        if reversed.status == EntryStatus::Void {
-            return Err(Rejection::EntryChangeNotAllowed);
-        }
-        if self.tables.reversals.reverses(entry).is_some() {
-            return Err(Rejection::EntryIsReversal);
-        }
-        if self.tables.reversals.reversal_of(entry).is_some() {
-            return Err(Rejection::ReversedBefore);
-        }
-        if self.ledger.has_room(1) { Ok(reversed) } else { Err(Rejection::LedgerFull) }
     }
 
     /// Adds a pending entry of the negative amount for the same receiver, regardless of later changes to the
@@ -410,14 +367,9 @@ impl State {
         let (receiver, level, amount) =
             (reversed.receiver, reversed.level, Money(reversed.amount.0.wrapping_neg()));
         let reversal = self.post(&Share { receiver, level, amount, is_beyond: false }, EntryStatus::Pending);
-        self.refer(reference.as_ref());
-        self.keep_reversal(reversal, reversed.index);
+        self.ledger.refer(reference.as_ref());
+        self.ledger.keep_reversal(reversal, reversed.index);
         Outcome::Reversed { entry: reversed.index, reversal: reversal.into() }
-    }
-
-    fn keep_reversal(&mut self, entry: u32, reverses: u64) {
-        let reverses = u32::try_from(reverses).expect("limited by ENTRIES_MAX");
-        self.tables.reversals.push(ReversalRow { entry, reverses });
     }
 
     /// Whether an imported entry may reverse the one that it names.
@@ -429,7 +381,7 @@ impl State {
         let Some(named) = entry.reverses else {
             return if entry.amount.0 < 0 { Err(Rejection::ReversalUnmatched) } else { Ok(()) };
         };
-        let reversed = self.judge_reverse(named)?;
+        let reversed = self.ledger.judge_reverse(named)?;
         let fits = (reversed.receiver, reversed.source, reversed.level) == (receiver, source, entry.level)
             && *self.kind_name(reversed.kind) == *entry.kind
             && reversed.amount.0 == -entry.amount.0;
@@ -458,13 +410,13 @@ impl State {
     ) -> Result<DueImport, Rejection> {
         let receiver = self.find(directory, &entry.receiver).ok_or(Rejection::MemberUnknown)?;
         let source = self.find(directory, &entry.source).ok_or(Rejection::MemberUnknown)?;
-        self.judge_row_id(entry.row_id)?;
+        self.ledger.judge_row_id(entry.row_id)?;
         let kind = match kind_from_name(&entry.kind).ok_or(Rejection::TriggerUnknown)? {
             Kind::Signup => Some(KIND_SIGNUP),
             Kind::Rank(rank) => Some(KIND_RANK + rank),
             Kind::Trigger => {
-                let kind = self.scalars.kinds.number(&entry.kind);
-                if !self.scalars.kinds.has_room(usize::from(kind.is_none()), kinds_max) {
+                let kind = self.ledger.kinds().number(&entry.kind);
+                if !self.ledger.kinds().has_room(usize::from(kind.is_none()), kinds_max) {
                     return Err(Rejection::PlanKindsFull);
                 }
                 kind
@@ -473,7 +425,7 @@ impl State {
         if !entry.amount.in_range() {
             return Err(Rejection::AmountOutOfRange);
         }
-        if !self.ledger.has_room(1) {
+        if !self.ledger.entries().has_room(1) {
             return Err(Rejection::LedgerFull);
         }
         self.judge_imported_reversal((receiver, source), entry)?;
@@ -482,16 +434,16 @@ impl State {
 
     pub(in crate::core) fn import_entry(&mut self, entry: &ImportEntry, due: &DueImport) -> Outcome {
         let DueImport { receiver, source, kind } = *due;
-        let kind = kind.unwrap_or_else(|| self.add_kind(&entry.kind));
+        let kind = kind.unwrap_or_else(|| self.ledger.add_kind(&entry.kind));
         self.begin_group(Cause { kind, source, amount: Money(0), time: entry.time });
         let posted = self.post(
             &Share { receiver, level: entry.level, amount: entry.amount, is_beyond: false },
             entry.status,
         );
-        self.keep_row_id(RowKind::Entry, posted, entry.row_id);
-        self.refer(entry.reference.as_ref());
+        self.ledger.keep_row_id(RowKind::Entry, posted, entry.row_id);
+        self.ledger.refer(entry.reference.as_ref());
         if let Some(reverses) = entry.reverses {
-            self.keep_reversal(posted, reverses);
+            self.ledger.keep_reversal(posted, reverses);
         }
         Outcome::EntryImported { entry: u64::from(posted) }
     }

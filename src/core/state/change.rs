@@ -119,7 +119,7 @@ impl State {
         if !self.is_empty() && plan.placement != present.placement {
             return Err(Rejection::PlanPlacementFixed);
         }
-        if self.ledger.len() != 0 && plan.currency != present.currency {
+        if self.entries() != 0 && plan.currency != present.currency {
             return Err(Rejection::PlanCurrencyFixed);
         }
         let same_rule = matches!(
@@ -130,10 +130,10 @@ impl State {
         if !self.is_empty() && (!same_rule || plan.ranks.steps().len() < present.ranks.steps().len()) {
             return Err(Rejection::PlanRanksRemoved);
         }
-        let number = |rule: &BonusRule| self.scalars.kinds.number(&rule.trigger);
+        let number = |rule: &BonusRule| self.ledger.kinds().number(&rule.trigger);
         let kinds: Vec<Option<u16>> = plan.bonuses.iter().map(number).collect();
         let new = kinds.iter().filter(|kind| kind.is_none()).count();
-        if !self.scalars.kinds.has_room(new, kinds_max) {
+        if !self.ledger.kinds().has_room(new, kinds_max) {
             return Err(Rejection::PlanKindsFull);
         }
         Ok(PlanChange { kinds })
@@ -169,8 +169,10 @@ impl State {
         };
         self.scalars.plans.push(version);
         let numbered = plan.bonuses.iter().zip(&change.kinds);
-        self.scalars.rule_kinds =
-            numbered.map(|(rule, known)| known.unwrap_or_else(|| self.add_kind(&rule.trigger))).collect();
+        let number = |(rule, known): (&BonusRule, &Option<u16>)| {
+            known.unwrap_or_else(|| self.ledger.add_kind(&rule.trigger))
+        };
+        self.scalars.rule_kinds = numbered.map(number).collect();
         if !is_prepared {
             self.recount_watched(&watched_before);
             self.count_sponsor_tree_as_planned(&mut aside.replaced);

@@ -13,10 +13,11 @@ pub enum Part {
     /// What placement rules keep to find free slots.
     Slots,
     Codes,
-    /// Entries, and the accounts of those who received them.
+    /// Entries, the accounts of those who received them, references, reversals, row ids, trigger names,
+    /// breakage.
     Ledger,
-    /// Requests, row ids, references, reversals: the lists of `Tables`.
-    Tables,
+    /// Idempotency keys, and the commands that changed nothing.
+    Requests,
     /// The deep counts of admins.
     Admins,
     /// What the trees count: tours and level counts. Without it a tree is copied as an uncounted one.

@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::core::{
-    ledger::{accounts::Accounts, breakage::Breakage, entries::Ledger, kinds::Kinds},
+    ledger::{kinds::Kinds, part::Ledger},
     network::{
         codes::{CodeKey, Codes},
         members::Members,
         rank,
     },
     plan::Plan,
-    state::{image::Tables, part::Views, plans::PlanVersions},
+    requests::part::Requests,
+    state::{part::Views, plans::PlanVersions},
     store::column::Scalar,
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder},
     words::types::{MemberIx, Timestamp, Tree},
@@ -26,9 +27,7 @@ pub struct State {
     pub(in crate::core) slots: SlotFinder,
     pub(in crate::core) codes: Codes,
     pub(in crate::core) ledger: Ledger,
-    pub(in crate::core) accounts: Accounts,
-    /// Requests, row ids, references and others: each a list of rows.
-    pub(in crate::core) tables: Tables,
+    pub(in crate::core) requests: Requests,
     pub(in crate::core) admins: Scalar<Admins>,
     pub(in crate::core) views: Views,
 }
@@ -41,24 +40,14 @@ pub(in crate::core) type Admins = BTreeMap<MemberIx, [Vec<u32>; 2]>;
 pub(in crate::core) struct Scalars {
     pub lsn: u64,
     pub time: Timestamp,
-    /// Microseconds of log time that did not count toward the expiry of keys (`keys.rs`).
-    pub key_lag: i64,
     pub outcome_hash: u64,
     pub code_key: CodeKey,
     pub plan: Arc<Plan>,
     pub plan_version: u32,
     /// Known plans with the LSNs from which they hold; the last is `plan`.
     pub plans: PlanVersions,
-    /// Trigger names ever in a plan or imported.
-    pub kinds: Arc<Kinds>,
     /// The number of the trigger name of each rule of the plan, by position.
     pub rule_kinds: Vec<u16>,
-    /// What was not paid because the receiver may not earn: levels and their amount.
-    pub breakage_levels: u64,
-    pub breakage_amount: i64,
-    /// The first command that was logged in format 4 or later. From there on breakage is itemized.
-    pub itemized_from: Option<u64>,
-    pub breakage: Breakage,
     pub depth: u32,
     /// Members by paid-as rank.
     pub rank_distribution: Vec<u64>,
@@ -94,18 +83,12 @@ impl State {
             scalars: Scalar::new(Scalars {
                 lsn: 0,
                 time: Timestamp(0),
-                key_lag: 0,
                 outcome_hash: 0,
                 code_key,
                 plans: PlanVersions::new(Arc::clone(&plan)),
                 plan,
                 plan_version: 1,
-                kinds: Arc::default(),
                 rule_kinds: Vec::new(),
-                breakage_levels: 0,
-                breakage_amount: 0,
-                itemized_from: None,
-                breakage: Breakage::default(),
                 depth: 0,
                 rank_distribution: Vec::new(),
                 watches,
@@ -115,8 +98,7 @@ impl State {
             sponsors: Genealogy::empty_copy(),
             codes: Codes::new(),
             ledger: Ledger::new(),
-            accounts: Accounts::new(),
-            tables: Tables::new(),
+            requests: Requests::new(),
             admins: Scalar::new(Admins::new()),
             views: Views::default(),
         }
@@ -144,13 +126,8 @@ impl State {
     pub(in crate::core) fn name_kinds(&mut self, kinds: Kinds) -> Option<()> {
         let rules = self.scalars.plan.bonuses.iter();
         self.scalars.rule_kinds = rules.map(|rule| kinds.number(&rule.trigger)).collect::<Option<_>>()?;
-        self.scalars.kinds = Arc::new(kinds);
+        self.ledger.set_kinds(kinds);
         Some(())
-    }
-
-    /// Numbers a trigger name that has no number. Room was checked before.
-    pub(in crate::core) fn add_kind(&mut self, name: &str) -> u16 {
-        Arc::make_mut(&mut self.scalars.kinds).add(name)
     }
 }
 

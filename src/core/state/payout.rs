@@ -1,14 +1,8 @@
 //! Changes of the state of entries: payouts, of one or of many, holds and releases, and voids.
 
 use crate::core::{
-    ledger::{
-        entries::Entry,
-        filter::EntryFilter,
-        statuses::Statuses,
-        sum::Sum,
-        transitions::{Transition, transition},
-    },
-    requests::command::{ChangeEntry, Outcome, PayFilter, Rejection, WideMoney},
+    ledger::{changes::StatusChange, entries::Entry, filter::EntryFilter, statuses::Statuses, sum::Sum},
+    requests::command::{Outcome, PayFilter, Rejection, WideMoney},
     state::parts::State,
     words::{
         directory::Directory,
@@ -29,14 +23,6 @@ impl Payout {
     pub fn takes(&self, entry: &Entry) -> bool {
         entry.index < self.end && self.filter.takes(entry)
     }
-}
-
-/// What judging a change of the state of one entry found.
-pub(in crate::core) struct StatusChange {
-    /// As it was.
-    entry: Entry,
-    /// False if it has the state already.
-    changed: bool,
 }
 
 impl State {
@@ -63,7 +49,7 @@ impl State {
     /// O(pending entries), some ten million a second, for the rest.
     pub(in crate::core) fn pay_matching(&mut self, filter: &PayFilter, payout: &Payout) -> Outcome {
         let paid = match payout.filter.receiver {
-            _ if *filter == PayFilter::default() => self.pay_pending(),
+            _ if *filter == PayFilter::default() => self.ledger.pay_pending(),
             Some(receiver) => self.pay_received(receiver, payout),
             None => self.pay_below(payout),
         };
@@ -71,21 +57,12 @@ impl State {
         Outcome::MatchingPaid { entries, amount: WideMoney::new(paid.amount) }
     }
 
-    /// Marks all pending entries paid. O(entries / 64).
-    pub(in crate::core) fn pay_pending(&mut self) -> Sum {
-        let paid = self.ledger.pay_all();
-        if paid.entries != 0 {
-            self.accounts.pay_all();
-        }
-        paid
-    }
-
     fn pay_below(&mut self, payout: &Payout) -> Sum {
         let (pending, mut paid, mut from) = (Statuses::from(EntryStatus::Pending), Sum::default(), 0);
-        while let Some(index) = self.ledger.first_with(pending, from, payout.end) {
+        while let Some(index) = self.ledger.entries().first_with(pending, from, payout.end) {
             let entry = self.entry(index);
             if payout.takes(&entry) {
-                self.set_entry_status(&StatusChange { entry, changed: true }, EntryStatus::Paid);
+                self.pay_found(entry);
                 paid.add(entry.amount);
             }
             from = index + 1;
@@ -102,61 +79,29 @@ impl State {
                 break;
             }
             if entry.status == EntryStatus::Pending && payout.takes(&entry) {
-                self.set_entry_status(&StatusChange { entry, changed: true }, EntryStatus::Paid);
+                self.pay_found(entry);
                 paid.add(entry.amount);
             }
         }
         paid
     }
 
-    /// Judges a change of the state of an entry.
-    ///
-    /// # Errors
-    /// When it is unknown, or may not get this state.
-    fn judge_transition(&self, entry: u64, to: EntryStatus) -> Result<StatusChange, Rejection> {
-        let entry = self.judge_entry(entry)?;
-        match transition(entry.status, to) {
-            Transition::Change => Ok(StatusChange { entry, changed: true }),
-            Transition::Unchanged => Ok(StatusChange { entry, changed: false }),
-            Transition::Refused => Err(Rejection::EntryChangeNotAllowed),
-        }
-    }
-
-    pub(in crate::core) fn judge_pay(&self, entry: u64) -> Result<StatusChange, Rejection> {
-        self.judge_transition(entry, EntryStatus::Paid)
-    }
-
     pub(in crate::core) fn pay_entry(&mut self, change: &StatusChange) -> Outcome {
-        self.set_entry_status(change, EntryStatus::Paid);
+        self.set_entry_status(change);
         Outcome::EntryPaid { entry: change.entry.index, changed: change.changed }
     }
 
-    /// A reversal and what it takes back cancel out, so neither can be void without the other.
-    pub(in crate::core) fn judge_change(&self, command: &ChangeEntry) -> Result<StatusChange, Rejection> {
-        let change = self.judge_transition(command.entry, command.change.status())?;
-        if change.changed && command.change.status() == EntryStatus::Void {
-            if self.reverses(command.entry).is_some() {
-                return Err(Rejection::EntryIsReversal);
-            }
-            if self.reversal_of(command.entry).is_some() {
-                return Err(Rejection::ReversedBefore);
-            }
-        }
-        Ok(change)
-    }
-
-    pub(in crate::core) fn change_entry(&mut self, command: &ChangeEntry, change: &StatusChange) -> Outcome {
-        self.set_entry_status(change, command.change.status());
+    pub(in crate::core) fn change_entry(&mut self, change: &StatusChange) -> Outcome {
+        self.set_entry_status(change);
         Outcome::EntryChanged { entry: change.entry.index, changed: change.changed }
     }
 
-    /// Changes the state of an entry, and the balance of its receiver, unless it has that state.
-    fn set_entry_status(&mut self, StatusChange { entry, changed }: &StatusChange, to: EntryStatus) {
-        if !changed {
-            return;
-        }
-        self.ledger.set_status(entry.index, to);
-        let account = self.members.account(entry.receiver).expect("who received an entry has an account");
-        self.accounts.shift(account, entry.status, to, entry.amount);
+    fn pay_found(&mut self, entry: Entry) {
+        self.set_entry_status(&StatusChange { entry, to: EntryStatus::Paid, changed: true });
+    }
+
+    fn set_entry_status(&mut self, change: &StatusChange) {
+        let account = self.members.account(change.entry.receiver);
+        self.ledger.set_status(change, account.expect("who received an entry has an account"));
     }
 }

@@ -10,16 +10,23 @@ use std::{hint::black_box, ops::Range};
 
 use crate::core::{
     ledger::{
-        breakage::Breakage,
+        breakage::{Breakage, Unpaid},
         entries::{ENTRIES_MAX, Entry},
         kinds::Kinds,
+        once::Once,
+        references::References,
+        reversals::Reversals,
+        row_ids::CarriedIds,
         rows::{EntryRow, TriggerRow},
     },
     network::{
         members::{FLAG_BITS, Ranks, role_in, status_in},
         rows::{CodeRow, MemberRow},
     },
-    requests::unchanged::UNCHANGED_MAX,
+    requests::{
+        keys::Keys,
+        unchanged::{UNCHANGED_MAX, UnchangedList},
+    },
     state::{
         bonus::KIND_SIGNUP,
         image::{self, ImageHeader, ImageRows, RowCounts, Section, sections},
@@ -31,7 +38,7 @@ use crate::core::{
     store::{
         column::Column,
         parallel::{both, in_blocks},
-        rows::{Rows, SoFar, require},
+        rows::{Keeps, Rows, SoFar, require},
     },
     tree::{genealogy::Genealogy, tour::Spans},
     words::{
@@ -91,11 +98,11 @@ macro_rules! rows_of_sections {
         $($(
             impl SectionRow for image::$row {
                 fn count(state: &State) -> usize {
-                    state.tables.$part.count()
+                    Keeps::<$Part>::list(&state.$part).count()
                 }
 
                 fn of(state: &State, at: usize) -> Self {
-                    state.tables.$part.row_at(at)
+                    Keeps::<$Part>::list(&state.$part).row_at(at)
                 }
 
                 fn restore<D: Directory + Send>(
@@ -104,7 +111,8 @@ macro_rules! rows_of_sections {
                     _directory: &mut D,
                 ) -> Result<(), String> {
                     let so_far = restore.so_far();
-                    rows.into_iter().try_for_each(|row| restore.state.tables.$part.restore(row, &so_far))
+                    let list = Keeps::<$Part>::list_mut(&mut restore.state.$part);
+                    rows.into_iter().try_for_each(|row| list.restore(row, &so_far))
                 }
             }
         )?)+
@@ -164,11 +172,11 @@ impl SectionRow for CodeRow {
 
 impl SectionRow for TriggerRow {
     fn count(state: &State) -> usize {
-        state.ledger.triggers()
+        state.ledger.entries().triggers()
     }
 
     fn of(state: &State, at: usize) -> Self {
-        state.ledger.trigger(at)
+        state.ledger.entries().trigger(at)
     }
 
     fn restore<D: Directory + Send>(
@@ -183,11 +191,11 @@ impl SectionRow for TriggerRow {
 
 impl SectionRow for EntryRow {
     fn count(state: &State) -> usize {
-        usize::try_from(state.ledger.len()).expect("entries are in memory")
+        usize::try_from(state.entries()).expect("entries are in memory")
     }
 
     fn of(state: &State, at: usize) -> Self {
-        let entry = state.ledger.entry(at as u64);
+        let entry = state.entry(at as u64);
         EntryRow {
             amount: entry.amount.0,
             receiver: entry.receiver.0,
@@ -208,24 +216,25 @@ impl SectionRow for EntryRow {
 impl State {
     /// The scalars of this state as an image header.
     pub fn image_header(&self) -> ImageHeader {
+        let unpaid = self.ledger.unpaid();
         ImageHeader {
             lsn: self.scalars.lsn,
             time: self.scalars.time,
-            key_lag: self.scalars.key_lag,
+            key_lag: self.requests.lag(),
             outcome_hash: self.scalars.outcome_hash,
             code_key: self.scalars.code_key,
             plan: (*self.scalars.plan).clone(),
             plan_version: self.scalars.plan_version,
             plans: self.scalars.plans.clone(),
-            kinds: self.scalars.kinds.names().to_vec(),
-            breakage_levels: self.scalars.breakage_levels,
-            breakage_amount: self.scalars.breakage_amount,
-            itemized_from: self.scalars.itemized_from,
-            breakage: self.scalars.breakage,
+            kinds: self.ledger.kinds().names().to_vec(),
+            breakage_levels: unpaid.levels,
+            breakage_amount: unpaid.amount,
+            itemized_from: unpaid.itemized_from,
+            breakage: unpaid.by_reason,
             rows: RowCounts::of(|section| {
                 u32::try_from(self.rows_of(section)).expect("sections are limited to 32-bit counts")
             }),
-            unchanged_after: self.tables.unchanged.complete_after(),
+            unchanged_after: self.requests.unchanged().complete_after(),
         }
     }
 
@@ -288,7 +297,7 @@ impl Restore {
         })?;
         let mut state = State::new(header.plan.clone(), header.code_key);
         state.name_kinds(kinds).ok_or("a trigger of the plan has no number")?;
-        state.tables.unchanged.set_complete_after(header.unchanged_after);
+        state.requests.set_complete_after(header.unchanged_after);
         state.ledger.defer_order();
         Ok(Self {
             state,
@@ -322,7 +331,7 @@ impl Restore {
         SoFar {
             lsn: self.header.lsn,
             members: self.state.len(),
-            triggers: u32::try_from(self.state.ledger.triggers()).expect("no more than entries"),
+            triggers: u32::try_from(self.state.ledger.entries().triggers()).expect("no more than entries"),
             entries: self.state.entries(),
             kinds: self.header.kinds.len(),
         }
@@ -366,20 +375,20 @@ impl Restore {
             })?;
         }
         state.recount_admins();
-        state.ledger.order_late();
-        let State { ledger, tables, .. } = &mut state;
-        tables.references.order(|trigger| ledger.trigger_key(trigger).0);
+        state.ledger.order();
         state.check_reversals()?;
         state.scalars.lsn = header.lsn;
         state.scalars.time = header.time;
-        state.scalars.key_lag = header.key_lag;
+        state.requests.set_lag(header.key_lag);
         state.scalars.outcome_hash = header.outcome_hash;
         state.scalars.plan_version = header.plan_version;
         state.scalars.plans = header.plans;
-        state.scalars.breakage_levels = header.breakage_levels;
-        state.scalars.breakage_amount = header.breakage_amount;
-        state.scalars.itemized_from = header.itemized_from;
-        state.scalars.breakage = header.breakage;
+        state.ledger.set_unpaid(Unpaid {
+            levels: header.breakage_levels,
+            amount: header.breakage_amount,
+            itemized_from: header.itemized_from,
+            by_reason: header.breakage,
+        });
         Ok(state)
     }
 
@@ -464,7 +473,7 @@ impl Restore {
     }
 
     fn push_entry(&mut self, row: &EntryRow) -> Result<(), String> {
-        let index = self.state.ledger.len();
+        let index = self.state.entries();
         let wrong = |what: &str| format!("ledger entry {index}: {what}");
         require(row.receiver < self.state.len(), || wrong("no such receiver"))?;
         let next = (self.next_trigger < self.triggers.len()).then(|| *self.triggers.get(self.next_trigger));
@@ -486,7 +495,8 @@ impl State {
     /// Checks that each reversal fits the entry that it reverses.
     fn check_reversals(&self) -> Result<(), String> {
         let same = |entry: &Entry| (entry.receiver, entry.source, entry.level, entry.kind);
-        (0..self.tables.reversals.count()).map(|at| self.tables.reversals.row_at(at)).try_for_each(|row| {
+        let reversals = self.ledger.reversals();
+        (0..reversals.count()).map(|at| reversals.row_at(at)).try_for_each(|row| {
             let (reversal, reversed) = (self.entry(row.entry.into()), self.entry(row.reverses.into()));
             let negates = reversal.amount.0 == reversed.amount.0.wrapping_neg();
             require(same(&reversal) == same(&reversed) && negates, || {

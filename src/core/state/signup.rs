@@ -1,7 +1,6 @@
 //! Registration: the checks in order, then placement, counts, ranks and payments.
 
 use crate::core::{
-    ledger::row_ids::RowIdRow,
     network::{
         members::{Ranks, flags_of},
         rank::{self, Standing},
@@ -109,7 +108,7 @@ impl State {
 
     /// Carried history must exist in the plan, and the row id must be unused.
     fn judge_carried(&self, carried: &Carried) -> Result<(), Rejection> {
-        self.judge_row_id(carried.row_id)?;
+        self.ledger.judge_row_id(carried.row_id)?;
         let plan = &self.scalars.plan;
         if plan.ranks.steps().len() < usize::from(carried.lifetime_rank) {
             return Err(Rejection::RankUnknown);
@@ -118,22 +117,6 @@ impl State {
             return Err(Rejection::TurnUnknown);
         }
         Ok(())
-    }
-
-    /// An imported row id must be new.
-    pub(in crate::core) fn judge_row_id(&self, id: Option<[u8; 16]>) -> Result<(), Rejection> {
-        if id.is_some_and(|id| self.tables.row_ids.row_of(&id).is_some()) {
-            Err(Rejection::RowIdTaken)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Records the imported id of the newest row of a kind.
-    pub(in crate::core) fn keep_row_id(&mut self, kind: RowKind, index: u32, id: Option<[u8; 16]>) {
-        if let Some(id) = id {
-            self.tables.row_ids.push(RowIdRow { id, kind, index });
-        }
     }
 
     /// An imported member keeps its position, whatever rule put it there: an import may name slots under any
@@ -198,7 +181,7 @@ impl State {
         let carried = register.origin.carried();
         let lifetime = first.max(carried.lifetime_rank);
         self.enter(flags_of(register), register.member, joined_at, Ranks { paid_as: first, lifetime });
-        self.keep_row_id(RowKind::Member, member.0, carried.row_id);
+        self.ledger.keep_row_id(RowKind::Member, member.0, carried.row_id);
         directory.add_member(&register.member, member, |member| *self.members.id(member));
         self.enter_code(directory, register.code.as_ref().zip(admission.folded_code.as_deref()), member);
         let mut reached = self.attach(member, admission.sponsor, spot);

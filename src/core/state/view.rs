@@ -80,8 +80,8 @@ parts! {
     Sponsors: sponsors;
     Slots: slots;
     Codes: codes;
-    Ledger: ledger, accounts;
-    Tables: tables;
+    Ledger: ledger;
+    Requests: requests;
     Admins: admins;
 }
 
@@ -214,7 +214,8 @@ impl FrozenCopy {
     /// When the copy is not complete.
     pub fn into_state(self) -> State {
         let (mut state, parts) = self.0.expect("a complete copy");
-        state.tables.index_copy();
+        state.ledger.index_copy();
+        state.requests.index_copy();
         if !parts.has(Part::Slots) {
             state.slots = SlotFinder::default();
         }
@@ -223,12 +224,8 @@ impl FrozenCopy {
             state.sponsors.set_jumps();
         }
         if parts.contains(Parts::of(&[Part::Members, Part::Ledger])) {
-            let State { ledger, members, accounts, .. } = &mut state;
-            accounts.index_held(ledger.held().map(|index| {
-                let entry = ledger.entry(index);
-                let account = members.account(entry.receiver).expect("who received an entry has an account");
-                (account, entry.amount)
-            }));
+            let State { ledger, members, .. } = &mut state;
+            ledger.index_held(|receiver| members.account(receiver));
         }
         state
     }
