@@ -92,17 +92,17 @@ impl State {
 
     /// The plan in force.
     pub fn plan(&self) -> &Arc<Plan> {
-        &self.scalars.plan
+        self.plans.plan()
     }
 
     /// Number of plans activated, the first included.
     pub fn plan_version(&self) -> u32 {
-        self.scalars.plan_version
+        self.plans.version()
     }
 
     /// The plans that are known, with the LSNs from which they hold; the last is in force.
     pub fn plan_versions(&self) -> &PlanVersions {
-        &self.scalars.plans
+        self.plans.versions()
     }
 
     /// Deepest level of the placement tree; 0 when empty.
@@ -246,7 +246,7 @@ impl State {
     /// tree.
     pub fn levels(&self, tree: Tree, index: MemberIx) -> Option<[u32; LEVELS_MAX]> {
         let mut levels = self.tree(tree).levels(index)?;
-        levels[usize::from(self.scalars.plan.level_cap)..].fill(0);
+        levels[usize::from(self.plans.plan().level_cap)..].fill(0);
         Some(levels)
     }
 
@@ -269,7 +269,7 @@ impl State {
         RankView {
             paid_as: ranks.paid_as,
             lifetime: ranks.lifetime,
-            next: rank::next_rank(&self.scalars.plan.ranks, &self.standing(index)),
+            next: rank::next_rank(&self.plans.plan().ranks, &self.standing(index)),
         }
     }
 
@@ -328,7 +328,7 @@ impl State {
     /// # Errors
     /// `RuleNotAllowed` when the plan does not allow the rule.
     pub fn preview(&self, sponsor: MemberIx, rule: PlacementRule) -> Result<Spot, Rejection> {
-        let placement = &self.scalars.plan.placement;
+        let placement = &self.plans.plan().placement;
         if !placement.allows(rule) {
             return Err(Rejection::RuleNotAllowed);
         }

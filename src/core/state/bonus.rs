@@ -105,8 +105,8 @@ impl State {
         trigger: &TriggerBonus,
     ) -> Result<DueTrigger, Rejection> {
         let source = self.find(directory, &trigger.source).ok_or(Rejection::MemberUnknown)?;
-        let position = self.scalars.plan.bonus_position(&trigger.trigger).ok_or(Rejection::TriggerUnknown)?;
-        let rule = &self.scalars.plan.bonuses[position];
+        let position = self.plans.plan().bonus_position(&trigger.trigger).ok_or(Rejection::TriggerUnknown)?;
+        let rule = &self.plans.plan().bonuses[position];
         if trigger.amount.is_some_and(|amount| amount.0 < 0 || !amount.in_range()) {
             return Err(Rejection::AmountOutOfRange);
         }
@@ -116,7 +116,7 @@ impl State {
         if !shares_in_range(rule, trigger.amount) {
             return Err(Rejection::AmountOutOfRange);
         }
-        let kind = self.scalars.rule_kinds[position];
+        let kind = self.plans.kind(position);
         if trigger.once && self.paid_once(source, kind) {
             return Err(Rejection::TriggeredBefore);
         }
@@ -147,7 +147,7 @@ impl State {
         if trigger.once {
             self.set_paid_once(source, kind);
         }
-        let rule = &self.scalars.plan.bonuses[rule];
+        let rule = &self.plans.plan().bonuses[rule];
         let shares = self.shares(rule, trigger.amount, source);
         if let Some(unreached) = self.unreached_to_itemize(rule, trigger.amount, source) {
             self.ledger.add_unreached(&unreached);
@@ -166,16 +166,16 @@ impl State {
 
     /// Whether the ledger has room for the most that one signup can pay.
     pub(in crate::core) fn has_room_for_signup(&self) -> bool {
-        let rules = self.scalars.plan.bonuses.iter().filter(|rule| rule.on_registration).count() as u64;
+        let rules = self.plans.plan().bonuses.iter().filter(|rule| rule.on_registration).count() as u64;
         // A signup can promote at most one member past each minimum of a count, and each of the levels and
         // admins of a level rule.
-        let ranks = (self.scalars.plan.ranks.steps().len() * (LEVELS_MAX + ADMINS_MAX)) as u64;
+        let ranks = (self.plans.plan().ranks.steps().len() * (LEVELS_MAX + ADMINS_MAX)) as u64;
         self.ledger.entries().has_room(rules * ENTRIES_PER_TRIGGER_MAX as u64 + ranks)
     }
 
     /// Pays the registration bonuses.
     pub(in crate::core) fn pay_registration(&mut self, member: MemberIx) {
-        let rules = || self.scalars.plan.bonuses.iter().filter(|rule| rule.on_registration);
+        let rules = || self.plans.plan().bonuses.iter().filter(|rule| rule.on_registration);
         if rules().next().is_none() {
             return;
         }
@@ -192,7 +192,7 @@ impl State {
     /// The shares of the signup of `member`, level ascending, each with the position of its rule in the plan.
     pub(in crate::core) fn registration_shares(&self, member: MemberIx) -> Vec<(usize, Share)> {
         let mut shares = Vec::new();
-        for (position, rule) in self.scalars.plan.bonuses.iter().enumerate() {
+        for (position, rule) in self.plans.plan().bonuses.iter().enumerate() {
             if rule.on_registration {
                 shares.extend(self.shares(rule, None, member).iter().map(|share| (position, *share)));
             }
@@ -203,7 +203,7 @@ impl State {
 
     /// Pays the reward of a rank that `receiver` first reached through the signup of `source`.
     pub(in crate::core) fn pay_reward(&mut self, source: MemberIx, receiver: MemberIx, rank: u16) {
-        let reward = self.scalars.plan.ranks.steps().get(usize::from(rank) - 1).and_then(|step| step.reward);
+        let reward = self.plans.plan().ranks.steps().get(usize::from(rank) - 1).and_then(|step| step.reward);
         let cause = Cause { kind: KIND_RANK + rank, source, amount: Money(0), time: self.scalars.time };
         if let Some(amount) = reward {
             self.pay_shares(&[Share { receiver, level: 0, amount, is_beyond: false }], cause);
@@ -328,7 +328,7 @@ impl State {
             amount: cause.amount.0,
             source: cause.source.0,
             first_entry: 0,
-            plan_version: self.scalars.plan_version,
+            plan_version: self.plans.version(),
             kind: cause.kind,
         });
     }

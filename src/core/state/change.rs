@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::core::{
-    plan::{BonusRule, Plan, RankRule},
+    plan::{Plan, RankRule},
     requests::command::{Outcome, Rejection},
     state::{
         part::{Part, Parts},
         parts::{State, watches},
-        plans::PlanVersion,
+        plans::PlanChange,
         prepare::Aside,
         recompute,
     },
@@ -26,12 +26,6 @@ pub(in crate::core) struct MemberChange {
     member: MemberIx,
     /// False if the member is like that already.
     changed: bool,
-}
-
-/// What judging a plan found.
-pub(in crate::core) struct PlanChange {
-    /// By position of its rule, the number of each trigger name that has one already.
-    kinds: Vec<Option<u16>>,
 }
 
 impl State {
@@ -112,31 +106,7 @@ impl State {
     }
 
     pub(in crate::core) fn judge_plan(&self, plan: &Plan, kinds_max: usize) -> Result<PlanChange, Rejection> {
-        let present = &*self.scalars.plan;
-        if plan == present {
-            return Err(Rejection::PlanUnchanged);
-        }
-        if !self.is_empty() && plan.placement != present.placement {
-            return Err(Rejection::PlanPlacementFixed);
-        }
-        if self.entries() != 0 && plan.currency != present.currency {
-            return Err(Rejection::PlanCurrencyFixed);
-        }
-        let same_rule = matches!(
-            (&plan.ranks, &present.ranks),
-            (RankRule::Thresholds { .. }, RankRule::Thresholds { .. })
-                | (RankRule::LevelFill { .. }, RankRule::LevelFill { .. })
-        );
-        if !self.is_empty() && (!same_rule || plan.ranks.steps().len() < present.ranks.steps().len()) {
-            return Err(Rejection::PlanRanksRemoved);
-        }
-        let number = |rule: &BonusRule| self.ledger.kinds().number(&rule.trigger);
-        let kinds: Vec<Option<u16>> = plan.bonuses.iter().map(number).collect();
-        let new = kinds.iter().filter(|kind| kind.is_none()).count();
-        if !self.ledger.kinds().has_room(new, kinds_max) {
-            return Err(Rejection::PlanKindsFull);
-        }
-        Ok(PlanChange { kinds })
+        self.plans.judge(plan, !self.is_empty(), &self.ledger, kinds_max)
     }
 
     /// Activates a plan. If its rank minima differ, all ranks are recomputed, without paying rewards.
@@ -157,22 +127,9 @@ impl State {
         }
         let is_prepared = self.adopt_prepared_plan(aside);
         let plan = Arc::new(plan.clone());
-        let before = std::mem::replace(&mut self.scalars.plan, Arc::clone(&plan));
         let watched_before = std::mem::replace(&mut self.scalars.watches, watches(&plan));
-        self.scalars.plan_version += 1;
-        let version = PlanVersion {
-            version: self.scalars.plan_version,
-            lsn: self.scalars.lsn,
-            time: self.scalars.time,
-            is_exact: true,
-            plan: Arc::clone(&plan),
-        };
-        self.scalars.plans.push(version);
-        let numbered = plan.bonuses.iter().zip(&change.kinds);
-        let number = |(rule, known): (&BonusRule, &Option<u16>)| {
-            known.unwrap_or_else(|| self.ledger.add_kind(&rule.trigger))
-        };
-        self.scalars.rule_kinds = numbered.map(number).collect();
+        let at = (self.scalars.lsn, self.scalars.time);
+        let before = self.plans.activate(Arc::clone(&plan), change, &mut self.ledger, at);
         if !is_prepared {
             self.recount_watched(&watched_before);
             self.count_sponsor_tree_as_planned(&mut aside.replaced);
@@ -180,7 +137,7 @@ impl State {
                 self.rerate_all();
             }
         }
-        Outcome::PlanActivated { version: self.scalars.plan_version }
+        Outcome::PlanActivated { version: self.plans.version() }
     }
 
     /// As `put_plan`, without a preparation, on a state that no lock protects.
@@ -193,13 +150,13 @@ impl State {
     pub(in crate::core) fn touches_members(&self, plan: &Plan) -> bool {
         let counts_otherwise =
             plan.count_sponsor_tree != self.sponsors.is_counted() && !plan.placement.trees_coincide();
-        counts_otherwise || !rates_alike(&self.scalars.plan.ranks, &plan.ranks)
+        counts_otherwise || !rates_alike(&self.plans.plan().ranks, &plan.ranks)
     }
 
     /// Starts or stops counting the sponsor tree. O(members).
     fn count_sponsor_tree_as_planned(&mut self, replaced: &mut Freeing) {
-        let planned = self.scalars.plan.count_sponsor_tree;
-        if self.scalars.plan.placement.trees_coincide() || self.sponsors.is_counted() == planned {
+        let planned = self.plans.plan().count_sponsor_tree;
+        if self.plans.plan().placement.trees_coincide() || self.sponsors.is_counted() == planned {
             return;
         }
         self.lose_views(Parts::of(&[Part::Counts]), replaced);

@@ -11,7 +11,7 @@ use crate::core::{
     },
     plan::Plan,
     requests::part::Requests,
-    state::{part::Views, plans::PlanVersions},
+    state::{part::Views, plans::Plans},
     store::column::Scalar,
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder},
     words::types::{MemberIx, Timestamp, Tree},
@@ -20,6 +20,7 @@ use crate::core::{
 /// A network at one LSN.
 pub struct State {
     pub(in crate::core) scalars: Scalar<Scalars>,
+    pub(in crate::core) plans: Plans,
     pub(in crate::core) members: Members,
     /// Also the sponsor tree where the plan makes both the same.
     pub(in crate::core) placement: Genealogy,
@@ -42,12 +43,6 @@ pub(in crate::core) struct Scalars {
     pub time: Timestamp,
     pub outcome_hash: u64,
     pub code_key: CodeKey,
-    pub plan: Arc<Plan>,
-    pub plan_version: u32,
-    /// Known plans with the LSNs from which they hold; the last is `plan`.
-    pub plans: PlanVersions,
-    /// The number of the trigger name of each rule of the plan, by position.
-    pub rule_kinds: Vec<u16>,
     pub depth: u32,
     /// Members by paid-as rank.
     pub rank_distribution: Vec<u64>,
@@ -68,16 +63,15 @@ impl State {
             slots: SlotFinder::new(&plan.placement),
             ..Self::empty(plan, code_key.into())
         };
-        let names = state.scalars.plan.bonuses.iter().map(|rule| rule.trigger.clone());
+        let names = state.plans.plan().bonuses.iter().map(|rule| rule.trigger.clone());
         let kinds = Kinds::of(names).expect("a plan has few triggers, each once");
-        state.name_kinds(kinds).expect("each was numbered");
+        state.set_kinds(kinds).expect("each was numbered");
         state
     }
 
     /// Completely empty: the initial value of a frozen copy.
     pub(in crate::core) fn empty(plan: Plan, code_key: CodeKey) -> Self {
         let watches = watches(&plan);
-        let plan = Arc::new(plan);
         Self {
             slots: SlotFinder::new(&plan.placement),
             scalars: Scalar::new(Scalars {
@@ -85,14 +79,11 @@ impl State {
                 time: Timestamp(0),
                 outcome_hash: 0,
                 code_key,
-                plans: PlanVersions::new(Arc::clone(&plan)),
-                plan,
-                plan_version: 1,
-                rule_kinds: Vec::new(),
                 depth: 0,
                 rank_distribution: Vec::new(),
                 watches,
             }),
+            plans: Plans::new(plan),
             members: Members::new(),
             placement: Genealogy::empty_copy(),
             sponsors: Genealogy::empty_copy(),
@@ -106,7 +97,7 @@ impl State {
 
     /// The tree that stores this one: the placement tree serves as both where the plan makes them the same.
     pub(in crate::core) fn kept_tree(&self, tree: Tree) -> Tree {
-        if self.scalars.plan.placement.trees_coincide() { Tree::Placement } else { tree }
+        if self.plans.plan().placement.trees_coincide() { Tree::Placement } else { tree }
     }
 
     pub(in crate::core) fn tree(&self, tree: Tree) -> &Genealogy {
@@ -123,11 +114,9 @@ impl State {
     }
 
     /// Sets the numbers of trigger names. `None` if a trigger of the plan has none.
-    pub(in crate::core) fn name_kinds(&mut self, kinds: Kinds) -> Option<()> {
-        let rules = self.scalars.plan.bonuses.iter();
-        self.scalars.rule_kinds = rules.map(|rule| kinds.number(&rule.trigger)).collect::<Option<_>>()?;
+    pub(in crate::core) fn set_kinds(&mut self, kinds: Kinds) -> Option<()> {
         self.ledger.set_kinds(kinds);
-        Some(())
+        self.plans.number_kinds(&self.ledger)
     }
 }
 

@@ -69,7 +69,7 @@ impl State {
     /// Reads, step by step for all of `places`, which are initially sponsors, what a signup below them
     /// touches. The result is meaningless.
     fn prefetch_places(&self, places: &mut [MemberIx]) -> u32 {
-        let own_sponsor_tree = !self.scalars.plan.placement.trees_coincide();
+        let own_sponsor_tree = !self.plans.plan().placement.trees_coincide();
         let mut seen = 0;
         for sponsor in places.iter() {
             seen ^= self.members.prefetch(*sponsor)

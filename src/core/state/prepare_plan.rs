@@ -60,7 +60,7 @@ impl Shadow {
 
 impl Ahead for Shadow {
     fn id(&self, state: &State) -> ResultId {
-        result(state, &self.0.scalars.plan)
+        result(state, self.0.plan())
     }
 
     fn advance(&mut self, state: &State, steps: usize) -> bool {
@@ -71,7 +71,7 @@ impl Ahead for Shadow {
     /// another plan came between. O(members).
     fn complete(&mut self, state: &State) -> bool {
         let Self(shadow) = self;
-        if shadow.scalars.plan_version != state.scalars.plan_version + 1 {
+        if shadow.plan_version() != state.plan_version() + 1 {
             return false;
         }
         shadow.members.take_lifetimes(&state.members);
@@ -105,7 +105,7 @@ impl State {
 
     /// Like a registration that pays nothing, at the member's place in the network.
     fn take_in(&mut self, network: &State, member: MemberIx) {
-        let first = rank::first_rank(&self.scalars.plan.ranks);
+        let first = rank::first_rank(&self.plans.plan().ranks);
         let members = &network.members;
         self.enter(
             members.flags(member),

@@ -50,7 +50,7 @@ pub fn ranks_from(state: &State, rule: &RankRule, counts: &Counts) -> Vec<u16> {
 /// Every member's paid-as rank under the plan in force, from the counts that are kept: less work and memory
 /// than [`ranks`], and no check of these counts.
 pub(in crate::core) fn kept_ranks(state: &State) -> Vec<u16> {
-    of_all(state.members.len(), |member| rank::paid_as(&state.scalars.plan.ranks, &state.standing(member)))
+    of_all(state.members.len(), |member| rank::paid_as(&state.plan().ranks, &state.standing(member)))
 }
 
 fn of_all(members: usize, rank: impl Fn(MemberIx) -> u16 + Sync) -> Vec<u16> {

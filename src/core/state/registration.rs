@@ -46,7 +46,7 @@ impl State {
     /// The rank that every member has on joining. The kind of rank rule, which decides it, is fixed once a
     /// member exists.
     pub fn rank_at_registration(&self) -> u16 {
-        rank::first_rank(&self.scalars.plan.ranks)
+        rank::first_rank(&self.plans.plan().ranks)
     }
 
     fn same_sponsor<D: Directory>(&self, directory: &D, register: &Register, member: MemberIx) -> bool {
@@ -64,7 +64,7 @@ impl State {
         request: PlacementRequest,
         member: MemberIx,
     ) -> bool {
-        let default_rule = self.scalars.plan.placement.default_rule;
+        let default_rule = self.plans.plan().placement.default_rule;
         let is_rule = |rule: PlacementRule| match self.members.requested(member) {
             Requested::PlanDefault => rule == default_rule,
             Requested::Rule(code) => code == rule as u32,

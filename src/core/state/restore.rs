@@ -223,9 +223,9 @@ impl State {
             key_lag: self.requests.lag(),
             outcome_hash: self.scalars.outcome_hash,
             code_key: self.scalars.code_key,
-            plan: (*self.scalars.plan).clone(),
-            plan_version: self.scalars.plan_version,
-            plans: self.scalars.plans.clone(),
+            plan: (**self.plan()).clone(),
+            plan_version: self.plan_version(),
+            plans: self.plan_versions().clone(),
             kinds: self.ledger.kinds().names().to_vec(),
             breakage_levels: unpaid.levels,
             breakage_amount: unpaid.amount,
@@ -296,7 +296,7 @@ impl Restore {
             "it has breakage by reason from before that was kept".into()
         })?;
         let mut state = State::new(header.plan.clone(), header.code_key);
-        state.name_kinds(kinds).ok_or("a trigger of the plan has no number")?;
+        state.set_kinds(kinds).ok_or("a trigger of the plan has no number")?;
         state.requests.set_complete_after(header.unchanged_after);
         state.ledger.defer_order();
         Ok(Self {
@@ -356,14 +356,14 @@ impl Restore {
         // Linking and counting need memory.
         drop(triggers);
         link_rest(&mut state, unlinked)?;
-        let State { scalars, placement, sponsors, slots, .. } = &mut state;
+        let State { scalars, plans, placement, sponsors, slots, .. } = &mut state;
         let [sponsor_watch, placement_watch] = &scalars.watches;
         let counted = sponsors.is_counted() && sponsors.len() != 0;
         let (spans, _) = both(
             || placement.count_anew(placement_watch),
             || counted.then(|| sponsors.count_anew(sponsor_watch)),
         );
-        let (placement, sponsors, plan) = (&*placement, &*sponsors, &scalars.plan.placement);
+        let (placement, sponsors, plan) = (&*placement, &*sponsors, &plans.plan().placement);
         let (misplaced, ()) =
             both(|| misplaced(placement, sponsors, &spans), || slots.attached_all(placement, plan));
         require(misplaced.is_none(), || {
@@ -381,8 +381,7 @@ impl Restore {
         state.scalars.time = header.time;
         state.requests.set_lag(header.key_lag);
         state.scalars.outcome_hash = header.outcome_hash;
-        state.scalars.plan_version = header.plan_version;
-        state.scalars.plans = header.plans;
+        state.plans.set_versions(header.plans);
         state.ledger.set_unpaid(Unpaid {
             levels: header.breakage_levels,
             amount: header.breakage_amount,
@@ -404,10 +403,9 @@ impl Restore {
         let total = self.header.rows[Section::Members];
         numbered().try_for_each(|(member, row)| check_row(&self.state, total, member, row))?;
         let [sponsors_unlinked, placement_unlinked] = &mut self.unlinked;
-        let State { members, placement, sponsors, scalars, .. } = &mut self.state;
-        let scalars = &mut **scalars;
-        let coincide = scalars.plan.placement.trees_coincide();
-        let width = scalars.plan.placement.width;
+        let State { members, placement, sponsors, plans, .. } = &mut self.state;
+        let plan = &plans.plan().placement;
+        let (coincide, width) = (plan.trees_coincide(), plan.width);
         for row in rows {
             members.push(
                 MemberId(row.id),
@@ -585,8 +583,8 @@ fn link_rest(state: &mut State, unlinked: [Option<MemberIx>; 2]) -> Result<(), S
             .map_err(rootless)?;
     }
     let Some(first) = placement_from else { return Ok(()) };
-    let State { scalars, placement, .. } = state;
-    let width = scalars.plan.placement.width;
+    let State { scalars, plans, placement, .. } = state;
+    let width = plans.plan().placement.width;
     placement
         .link_rest(first, |tree, parent, slot| free_slot(tree, width, parent, slot))
         .map_err(slot_refused)?;

@@ -109,7 +109,7 @@ impl State {
     /// Carried history must exist in the plan, and the row id must be unused.
     fn judge_carried(&self, carried: &Carried) -> Result<(), Rejection> {
         self.ledger.judge_row_id(carried.row_id)?;
-        let plan = &self.scalars.plan;
+        let plan = self.plan();
         if plan.ranks.steps().len() < usize::from(carried.lifetime_rank) {
             return Err(Rejection::RankUnknown);
         }
@@ -127,7 +127,7 @@ impl State {
         sponsor: Option<MemberIx>,
         register: &Register,
     ) -> Result<Seat, Rejection> {
-        let placement = &self.scalars.plan.placement;
+        let placement = &self.plans.plan().placement;
         let request = register.placement;
         let may_name_slots =
             placement.strategic || (register.origin != Origin::Signup && !placement.trees_coincide());
@@ -157,7 +157,7 @@ impl State {
     /// A named slot must be free. Without a width, slots are filled in order, so only the next one is.
     fn judge_slot(&self, parent: MemberIx, slot: u32) -> Result<(), Rejection> {
         let children = self.placement.link(parent).children;
-        let (out_of_range, taken) = match self.scalars.plan.placement.width {
+        let (out_of_range, taken) = match self.plans.plan().placement.width {
             Some(width) => (u32::from(width) <= slot, self.placement.is_taken(parent, slot)),
             None => (children < slot, slot < children),
         };
@@ -176,7 +176,7 @@ impl State {
     ) -> Outcome {
         let member = MemberIx(self.len());
         let spot = self.spot(admission);
-        let first = rank::first_rank(&self.scalars.plan.ranks);
+        let first = rank::first_rank(&self.plans.plan().ranks);
         let joined_at = register.joined_at.unwrap_or(self.scalars.time);
         let carried = register.origin.carried();
         let lifetime = first.max(carried.lifetime_rank);
@@ -188,9 +188,9 @@ impl State {
         if let (Some(sponsor), Seat::ByRule(PlacementRule::RoundRobin), Some((parent, _))) =
             (admission.sponsor, &admission.seat, spot)
         {
-            self.slots.spilled(&self.placement, &self.scalars.plan.placement, sponsor, parent);
+            self.slots.spilled(&self.placement, &self.plans.plan().placement, sponsor, parent);
         }
-        let has_turn = self.slots.set_turn(&self.scalars.plan.placement, member, carried.turn);
+        let has_turn = self.slots.set_turn(&self.plans.plan().placement, member, carried.turn);
         debug_assert!(has_turn, "judged");
         if register.role == Role::Admin {
             self.admins.insert(member, [Vec::new(), Vec::new()]);
@@ -206,7 +206,7 @@ impl State {
     fn spot(&self, admission: &Admission) -> Option<Spot> {
         match (&admission.seat, admission.sponsor) {
             (Seat::ByRule(rule), Some(sponsor)) => {
-                Some(self.slots.find(&self.placement, &self.scalars.plan.placement, sponsor, *rule))
+                Some(self.slots.find(&self.placement, &self.plans.plan().placement, sponsor, *rule))
             }
             (Seat::Named(spot), _) => Some(*spot),
             _ => None,
@@ -247,17 +247,17 @@ impl State {
         spot: Option<Spot>,
     ) -> Vec<MemberIx> {
         let mut reached = Vec::new();
-        let Self { scalars, placement, sponsors, slots, .. } = self;
+        let Self { scalars, plans, placement, sponsors, slots, .. } = self;
         let scalars = &mut **scalars;
         let [sponsor_watch, placement_watch] = &scalars.watches;
         placement.attach(spot, placement_watch, &mut reached);
-        if !scalars.plan.placement.trees_coincide() {
+        if !plans.plan().placement.trees_coincide() {
             let recruit = sponsor.map(|sponsor| (sponsor, sponsors.link(sponsor).children));
             sponsors.attach(recruit, sponsor_watch, &mut reached);
         }
-        slots.attached(placement, &scalars.plan.placement, member);
+        slots.attached(placement, &plans.plan().placement, member);
         scalars.depth = scalars.depth.max(placement.link(member).level);
-        if let RankRule::Thresholds { tree, basis: RankBasis::Direct, .. } = scalars.plan.ranks {
+        if let RankRule::Thresholds { tree, basis: RankBasis::Direct, .. } = plans.plan().ranks {
             reached.extend(MemberIx::from_column(self.tree(tree).link(member).parent));
         }
         reached
@@ -284,7 +284,7 @@ impl State {
             for (distance, admin) in above {
                 let deep = self.admins.get_mut(&admin).expect("it was among the keys");
                 add_at(&mut deep[tree as usize], distance - LEVELS_MAX - 1);
-                if tree == self.kept_tree(self.scalars.plan.ranks.tree()) {
+                if tree == self.kept_tree(self.plans.plan().ranks.tree()) {
                     reached.push(admin);
                 }
             }
@@ -307,7 +307,7 @@ impl State {
     /// Updates a member's ranks from its counts. Returns those before and after.
     pub(in crate::core) fn rerate(&mut self, member: MemberIx) -> (Ranks, Ranks) {
         let before = self.members.ranks(member);
-        let paid_as = rank::paid_as(&self.scalars.plan.ranks, &self.standing(member));
+        let paid_as = rank::paid_as(&self.plans.plan().ranks, &self.standing(member));
         let after = Ranks { paid_as, lifetime: before.lifetime.max(paid_as) };
         if before != after {
             self.members.set_ranks(member, after);
@@ -319,7 +319,7 @@ impl State {
 
     /// The inputs of the plan's rank rule for a member.
     pub(in crate::core) fn standing(&self, member: MemberIx) -> Standing<'_> {
-        let tree = self.kept_tree(self.scalars.plan.ranks.tree());
+        let tree = self.kept_tree(self.plans.plan().ranks.tree());
         let genealogy = self.tree(tree);
         Standing {
             direct: genealogy.link(member).children,

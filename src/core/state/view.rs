@@ -34,40 +34,46 @@ macro_rules! parts {
 
         impl State {
             fn freeze_parts(&mut self, view: ViewId, parts: Parts) {
-                let Self { scalars, views: _, $($($field),+),+ } = self;
+                let Self { scalars, plans, views: _, $($($field),+),+ } = self;
                 scalars.freeze(view);
+                plans.freeze(view);
                 $(if parts.has(Part::$part) {
                     $($field.freeze(view);)+
                 })+
             }
 
             fn copy_parts(&self, view: ViewId, parts: Parts, copy: &mut Self) -> bool {
-                let Self { scalars, views: _, $($($field),+),+ } = self;
+                let Self { scalars, plans, views: _, $($($field),+),+ } = self;
                 scalars.copy_step(view, &mut copy.scalars)
+                    && plans.copy_step(view, &mut copy.plans)
                     $(&& (!parts.has(Part::$part) || $($field.copy_step(view, &mut copy.$field))&&+))+
             }
 
             fn skip_parts(&self, view: ViewId) {
-                let Self { scalars, views: _, $($($field),+),+ } = self;
+                let Self { scalars, plans, views: _, $($($field),+),+ } = self;
                 scalars.skip(view);
+                plans.skip(view);
                 $($($field.skip(view);)+)+
             }
 
             fn release_parts(&mut self, view: ViewId, freeing: &mut Freeing) {
-                let Self { scalars, views: _, $($($field),+),+ } = self;
+                let Self { scalars, plans, views: _, $($($field),+),+ } = self;
                 scalars.release(view, freeing);
+                plans.release(view, freeing);
                 $($($field.release(view, freeing);)+)+
             }
 
             fn share_parts(&mut self, other: &Self, freeing: &mut Freeing) {
-                let Self { scalars, views: _, $($($field),+),+ } = self;
+                let Self { scalars, plans, views: _, $($($field),+),+ } = self;
                 scalars.share(&other.scalars, freeing);
+                plans.share(&other.plans, freeing);
                 $($($field.share(&other.$field, freeing);)+)+
             }
 
             fn thaw_parts(&mut self, view: ViewId, freeing: &mut Freeing) {
-                let Self { scalars, views: _, $($($field),+),+ } = self;
+                let Self { scalars, plans, views: _, $($($field),+),+ } = self;
                 scalars.thaw(view, freeing);
+                plans.thaw(view, freeing);
                 $($($field.thaw(view, freeing);)+)+
             }
         }
@@ -178,7 +184,7 @@ impl State {
     /// copied are no longer kept.
     pub fn copy_frozen(&self, view: ViewId, copy: &mut FrozenCopy) -> CopyProgress {
         let Some(LiveView { parts, .. }) = self.views.find(view) else { return CopyProgress::Lost };
-        let empty = || (Self::empty((*self.scalars.plan).clone(), self.scalars.code_key), *parts);
+        let empty = || (Self::empty((**self.plan()).clone(), self.scalars.code_key), *parts);
         let (copy, _) = copy.0.get_or_insert_with(empty);
         if self.copy_parts(view, *parts, copy) { CopyProgress::Complete } else { CopyProgress::More }
     }
