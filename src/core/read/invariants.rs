@@ -3,7 +3,7 @@
 
 use crate::core::{
     ledger::{accounts::Balance, sum::Sum},
-    state::{parts::State, recompute},
+    state::{all_ranks, parts::State},
     tree::order::{Order, below_themselves},
     words::types::{EntryStatus, MemberIx, NONE, Role, Timestamp, Tree},
 };
@@ -127,7 +127,7 @@ fn audit_counts(state: &State, name: Tree, findings: &mut Findings) {
     if !tree.is_counted() {
         return;
     }
-    let counts = recompute::counts(state, name);
+    let counts = all_ranks::counts(state, name);
     let near_cap = state.scalars.watches[name as usize].downline.last().copied().unwrap_or(0);
     for member in members(state) {
         let size = counts.downline(member);
@@ -165,7 +165,7 @@ fn audit_placement(state: &State, findings: &mut Findings) {
 }
 
 fn audit_ranks(state: &State, findings: &mut Findings) {
-    let ranks = recompute::ranks(state);
+    let ranks = all_ranks::ranks(state);
     let mut distribution = vec![0_u64; state.rank_distribution().len()];
     for member in members(state) {
         let held = state.members.ranks(member);

@@ -6,11 +6,11 @@ use crate::core::{
     plan::{Plan, RankRule},
     requests::command::{Outcome, Rejection},
     state::{
+        all_ranks,
         part::{Part, Parts},
         parts::{State, watches},
         plans::PlanChange,
         prepare::Aside,
-        recompute,
     },
     store::freeing::Freeing,
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder, recount},
@@ -197,7 +197,7 @@ impl State {
 
     /// Re-rates every member under the plan in force, from the counts that are kept.
     fn rerate_all(&mut self) {
-        for (member, paid_as) in recompute::kept_ranks(self).into_iter().enumerate() {
+        for (member, paid_as) in all_ranks::kept_ranks(self).into_iter().enumerate() {
             let member = index(member);
             if self.members.ranks(member).paid_as != paid_as {
                 self.rerate(member);

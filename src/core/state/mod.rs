@@ -1,6 +1,7 @@
 //! The complete state. Commands are judged and applied here, and only here does a state change.
 
 pub(in crate::core) mod ahead;
+pub(in crate::core) mod all_ranks;
 pub(in crate::core) mod apply;
 pub(in crate::core) mod bonus;
 pub(in crate::core) mod change;
@@ -13,8 +14,7 @@ pub(in crate::core) mod prefetch;
 pub(in crate::core) mod prepare;
 pub(in crate::core) mod prepare_admin;
 pub(in crate::core) mod prepare_plan;
-pub(in crate::core) mod recompute;
-pub(in crate::core) mod registration;
+pub(in crate::core) mod repeat;
 pub(in crate::core) mod restore;
 pub(in crate::core) mod signup;
 pub(in crate::core) mod view;

@@ -1,8 +1,9 @@
-//! Recomputes all derived data from scratch: an independent way to every number.
+//! The ranks of all members at once: from a recount, an independent way to every number, or from the counts
+//! that are kept.
 //!
-//! The signup path maintains counts and ranks incrementally; this computes them in full, by another
-//! algorithm, in parallel, with the same result for any number of threads (integer sums in a fixed order).
-//! Used when a plan changes, and by `audit`.
+//! Signups maintain counts and ranks incrementally; this computes them in full, by another algorithm, in
+//! parallel, with the same result for any number of threads (integer sums in a fixed order). Used when a plan
+//! changes, and by `audit`.
 
 use rayon::prelude::*;
 
