@@ -119,7 +119,7 @@ impl State {
 
     /// The newest entry of `receiver` that is not late. O(1).
     pub(in crate::core) fn newest_received(&self, receiver: MemberIx) -> Option<u64> {
-        self.ledger.accounts().newest(self.members.account(receiver)?).map(u64::from)
+        self.ledger.accounts().newest(self.network.members().account(receiver)?).map(u64::from)
     }
 
     /// The next entry. O(1), O(log late entries) where some are late.

@@ -83,7 +83,7 @@ impl State {
 
     /// Members; their indexes are `0..len`.
     pub fn len(&self) -> u32 {
-        u32::try_from(self.members.len()).expect("limited by MEMBERS_MAX")
+        u32::try_from(self.network.members().len()).expect("limited by MEMBERS_MAX")
     }
 
     pub fn is_empty(&self) -> bool {
@@ -107,12 +107,12 @@ impl State {
 
     /// Deepest level of the placement tree; 0 when empty.
     pub fn depth(&self) -> u32 {
-        self.scalars.depth
+        self.network.depth()
     }
 
     /// Members by paid-as rank; trailing ranks never held may be missing.
     pub fn rank_distribution(&self) -> &[u64] {
-        &self.scalars.rank_distribution
+        self.network.rank_distribution()
     }
 
     /// Levels withheld so far because their receiver may not earn, and their total amount.
@@ -134,7 +134,7 @@ impl State {
 
     /// By external id, among the present members.
     pub fn find<D: Directory>(&self, directory: &D, id: &MemberId) -> Option<MemberIx> {
-        directory.member(id, |member| self.members.is(member, id))
+        directory.member(id, |member| self.network.members().is(member, id))
     }
 
     /// As [`State::find`]; without such a member, returns a stand-in (none in an empty network), so that an
@@ -151,7 +151,7 @@ impl State {
         self.find(directory, id).ok_or_else(|| {
             let stand_in = self.stand_in(u128::from_le_bytes(id.0));
             stand_in.inspect(|stand_in| {
-                black_box(self.members.is(*stand_in, id));
+                black_box(self.network.members().is(*stand_in, id));
             })
         })
     }
@@ -173,7 +173,7 @@ impl State {
         directory: &D,
         folded: &str,
     ) -> Option<MemberIx> {
-        self.codes.owner(self.scalars.code_key, directory, folded, self.len())
+        self.network.codes().owner(self.network.code_key(), directory, folded, self.len())
     }
 
     /// By referral code as people write it: the exact one, or else, with O as 0 and I and L as 1, the only
@@ -194,42 +194,43 @@ impl State {
         directory: &D,
         folded: &str,
     ) -> Result<Option<MemberIx>, Rejection> {
-        self.codes
-            .look_up(self.scalars.code_key, directory, folded, self.len())
+        self.network
+            .codes()
+            .look_up(self.network.code_key(), directory, folded, self.len())
             .map_err(|_| Rejection::CodeAmbiguous)
     }
 
     /// A member's external id: one column of what [`State::member`] reads.
     pub fn id(&self, index: MemberIx) -> MemberId {
-        *self.members.id(index)
+        *self.network.members().id(index)
     }
 
     /// A member's columns.
     pub fn member(&self, index: MemberIx) -> Member {
-        let placement = self.placement.link(index);
+        let placement = self.network.placement().link(index);
         let sponsor = self.tree(Tree::Sponsor).link(index);
         Member {
             index,
-            id: *self.members.id(index),
+            id: *self.network.members().id(index),
             sponsor: MemberIx::from_column(sponsor.parent),
             parent: MemberIx::from_column(placement.parent),
             slot: placement.slot,
             level: placement.level,
             sponsor_level: sponsor.level,
-            joined_at: self.members.joined_at(index),
-            status: self.members.status(index),
-            role: self.members.role(index),
+            joined_at: self.network.members().joined_at(index),
+            status: self.network.members().status(index),
+            role: self.network.members().role(index),
         }
     }
 
     /// A member's referral code.
     pub fn code(&self, index: MemberIx) -> Code {
-        self.codes.of(self.scalars.code_key, index)
+        self.network.codes().of(self.network.code_key(), index)
     }
 
     /// Appends a member's referral code, folded for comparison (`Code::folded`), as bytes. For bulk work.
     pub fn fold_code(&self, index: MemberIx, out: &mut Vec<u8>) {
-        self.codes.fold_into(self.scalars.code_key, index, out);
+        self.network.codes().fold_into(self.network.code_key(), index, out);
     }
 
     /// Children in a tree.
@@ -256,16 +257,16 @@ impl State {
         if !self.tree(tree).is_counted() {
             return None;
         }
-        self.admins.get(&index).map(|deep| deep[self.kept_tree(tree) as usize].as_slice())
+        self.network.admins().get(&index).map(|deep| deep[self.network.kept_tree(tree) as usize].as_slice())
     }
 
     /// Ordinal of the rank in force; 0 is "no rank".
     pub fn paid_as(&self, index: MemberIx) -> u16 {
-        self.members.ranks(index).paid_as
+        self.network.members().ranks(index).paid_as
     }
 
     pub fn rank(&self, index: MemberIx) -> RankView {
-        let ranks = self.members.ranks(index);
+        let ranks = self.network.members().ranks(index);
         RankView {
             paid_as: ranks.paid_as,
             lifetime: ranks.lifetime,
@@ -280,7 +281,7 @@ impl State {
 
     /// The lowest free slot under `parent`. O(1) in a family that is wide or has no gap, else O(children).
     pub fn lowest_free_slot(&self, parent: MemberIx) -> u32 {
-        self.placement.lowest_free(parent)
+        self.network.placement().lowest_free(parent)
     }
 
     /// In slot order; in the sponsor tree that is join order.
@@ -299,7 +300,7 @@ impl State {
     /// that includes its downline in the sponsor tree. O(log n), and the same steps for every pair of
     /// members.
     pub fn is_in_team(&self, top: MemberIx, member: MemberIx) -> bool {
-        self.placement.contains(top, member).expect("the placement tree is always counted")
+        self.network.placement().contains(top, member).expect("the placement tree is always counted")
     }
 
     /// A walk through the present downline of `top` (without `top` itself), for [`State::preorder_step`].
@@ -332,7 +333,7 @@ impl State {
         if !placement.allows(rule) {
             return Err(Rejection::RuleNotAllowed);
         }
-        Ok(self.slots.find(&self.placement, placement, sponsor, rule))
+        Ok(self.network.spot(self.plan(), sponsor, rule))
     }
 
     /// Ledger entries; their indexes are `0..entries`.
@@ -352,7 +353,7 @@ impl State {
 
     /// What all entries of a member come to, by state. O(1).
     pub fn balance(&self, member: MemberIx) -> Balance {
-        let account = self.members.account(member);
+        let account = self.network.members().account(member);
         account.map_or(Balance::default(), |account| self.ledger.accounts().balance(account))
     }
 
@@ -437,19 +438,19 @@ impl State {
 
     /// Round robin: the slot that the next spill from a member goes to; 0 if the plan has no turns. O(1).
     pub fn turn(&self, member: MemberIx) -> u16 {
-        self.slots.turn(member)
+        self.network.slots().turn(member)
     }
 
     /// Bytes held.
     pub fn memory(&self) -> MemoryUse {
-        let (placement_links, placement_counts) = self.placement.bytes();
-        let (sponsor_links, sponsor_counts) = self.sponsors.bytes();
+        let (placement_links, placement_counts) = self.network.placement().bytes();
+        let (sponsor_links, sponsor_counts) = self.network.sponsors().bytes();
         MemoryUse {
-            members: self.members.bytes(),
+            members: self.network.members().bytes(),
             links: placement_links + sponsor_links,
             counts: placement_counts + sponsor_counts,
-            slots: self.slots.bytes(),
-            codes: self.codes.size_bytes() + self.ledger.row_ids().size_bytes(),
+            slots: self.network.slots().bytes(),
+            codes: self.network.codes().size_bytes() + self.ledger.row_ids().size_bytes(),
             ledger: self.ledger.bytes(),
         }
     }

@@ -128,7 +128,7 @@ impl State {
     /// Whether this member's trigger of this name was paid with `once`. O(1).
     fn paid_once(&self, source: MemberIx, kind: u16) -> bool {
         if kind < ONCE_BITS {
-            self.members.paid_once(source, kind)
+            self.network.members().paid_once(source, kind)
         } else {
             self.ledger.paid_once(source, kind)
         }
@@ -136,7 +136,7 @@ impl State {
 
     fn set_paid_once(&mut self, source: MemberIx, kind: u16) {
         if kind < ONCE_BITS {
-            self.members.set_paid_once(source, kind);
+            self.network.set_paid_once(source, kind);
         } else {
             self.ledger.set_paid_once(source, kind);
         }
@@ -245,7 +245,7 @@ impl State {
                 let level = source_level.saturating_sub(tree.link(*admin).level as usize);
                 ADMIN_LEVELS_MAX < level && tree.is_ancestor(*admin, source)
             };
-            let too_far = self.admins.keys().filter(|admin| is_too_far(admin)).count();
+            let too_far = self.network.admins().keys().filter(|admin| is_too_far(admin)).count();
             (0..too_far).for_each(|_| breakage.add(BreakageReason::LevelCap, at_level(levels)));
         }
         Some(breakage)
@@ -280,7 +280,7 @@ impl State {
                     is_beyond: true,
                 })
             };
-            shares.beyond.extend(self.admins.keys().filter_map(beyond));
+            shares.beyond.extend(self.network.admins().keys().filter_map(beyond));
             shares.beyond.sort_by_key(|share| share.level);
         }
         shares
@@ -315,7 +315,7 @@ impl State {
         if share.amount == Money(0) {
             return ShareFate::Nothing;
         }
-        match self.members.status(share.receiver) {
+        match self.network.members().status(share.receiver) {
             Status::Active => ShareFate::Paid,
             status => ShareFate::Withheld(status),
         }
@@ -345,10 +345,10 @@ impl State {
     /// Adds an entry to the group begun last; returns its index.
     pub(in crate::core) fn append_entry(&mut self, row: EntryRow) -> u32 {
         let receiver = MemberIx(row.receiver);
-        let known = self.members.account(receiver);
+        let known = self.network.members().account(receiver);
         let Posted { entry, account } = self.ledger.post(row, known);
         if known.is_none() {
-            self.members.set_account(receiver, account);
+            self.network.set_account(receiver, account);
         }
         entry
     }

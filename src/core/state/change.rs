@@ -5,18 +5,14 @@ use std::sync::Arc;
 use crate::core::{
     plan::{Plan, RankRule},
     requests::command::{Outcome, Rejection},
-    state::{
-        all_ranks,
-        part::{Part, Parts},
-        parts::{State, watches},
-        plans::PlanChange,
-        prepare::Aside,
+    state::{all_ranks, parts::State, plans::PlanChange, prepare::Aside},
+    store::{
+        freeing::Freeing,
+        parts::{Part, Parts},
     },
-    store::freeing::Freeing,
-    tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder, recount},
     words::{
         directory::Directory,
-        types::{ADMIN_LEVELS_MAX, ADMINS_MAX, KINDS_MAX, MemberId, MemberIx, Role, Status, Tree, index},
+        types::{ADMINS_MAX, KINDS_MAX, MemberId, MemberIx, Role, Status, index},
     },
 };
 
@@ -37,7 +33,7 @@ impl State {
         status: Status,
     ) -> Result<MemberChange, Rejection> {
         let member = self.find(directory, member).ok_or(Rejection::MemberUnknown)?;
-        let present = self.members.status(member);
+        let present = self.network.members().status(member);
         if present == Status::Terminated && status != Status::Terminated {
             return Err(Rejection::StatusChangeNotAllowed);
         }
@@ -47,7 +43,7 @@ impl State {
     pub(in crate::core) fn set_status(&mut self, status: Status, change: MemberChange) -> Outcome {
         let MemberChange { member, changed } = change;
         if changed {
-            self.members.set_status(member, status);
+            self.network.set_status(member, status);
         }
         Outcome::StatusSet { member, changed }
     }
@@ -59,8 +55,8 @@ impl State {
         role: Role,
     ) -> Result<MemberChange, Rejection> {
         let member = self.find(directory, member).ok_or(Rejection::MemberUnknown)?;
-        let changed = self.members.role(member) != role;
-        if changed && role == Role::Admin && ADMINS_MAX <= self.admins.len() {
+        let changed = self.network.members().role(member) != role;
+        if changed && role == Role::Admin && ADMINS_MAX <= self.network.admins().len() {
             return Err(Rejection::AdminsFull);
         }
         Ok(MemberChange { member, changed })
@@ -83,26 +79,8 @@ impl State {
 
     /// Sets a role that differs from the present one. `deep` are the deep levels of a new admin, if known.
     pub(in crate::core) fn change_role(&mut self, member: MemberIx, role: Role, deep: Option<[Vec<u32>; 2]>) {
-        self.members.set_role(member, role);
-        match role {
-            Role::Admin => {
-                let deep = deep.unwrap_or_else(|| self.deep_levels(member));
-                self.admins.insert(member, deep);
-            }
-            Role::Member => {
-                self.admins.remove(&member);
-            }
-        }
+        self.network.set_role(member, role, deep);
         self.rerate(member);
-    }
-
-    /// An admin's head-counts beyond `LEVELS_MAX`, from scratch.
-    pub(in crate::core) fn deep_levels(&self, member: MemberIx) -> [Vec<u32>; 2] {
-        let mut deep = [Vec::new(), Vec::new()];
-        for tree in self.counted_trees() {
-            deep[tree as usize] = self.tree(tree).deep_levels(member, ADMIN_LEVELS_MAX);
-        }
-        deep
     }
 
     pub(in crate::core) fn judge_plan(&self, plan: &Plan, kinds_max: usize) -> Result<PlanChange, Rejection> {
@@ -121,17 +99,15 @@ impl State {
         if self.is_empty() {
             let replaced = Parts::of(&[Part::Placement, Part::Sponsors, Part::Slots]);
             self.lose_views(replaced, &mut aside.replaced);
-            self.placement = Genealogy::new(true);
-            self.sponsors = Genealogy::new(plan.count_sponsor_tree);
-            self.slots = SlotFinder::new(&plan.placement);
+            self.network.restart(plan);
         }
         let is_prepared = self.adopt_prepared_plan(aside);
         let plan = Arc::new(plan.clone());
-        let watched_before = std::mem::replace(&mut self.scalars.watches, watches(&plan));
+        let watched_before = self.network.watch_for(&plan);
         let at = (self.scalars.lsn, self.scalars.time);
         let before = self.plans.activate(Arc::clone(&plan), change, &mut self.ledger, at);
         if !is_prepared {
-            self.recount_watched(&watched_before);
+            self.network.recount_watched(&watched_before);
             self.count_sponsor_tree_as_planned(&mut aside.replaced);
             if !rates_alike(&before.ranks, &plan.ranks) {
                 self.rerate_all();
@@ -148,58 +124,26 @@ impl State {
 
     /// Whether changing to `plan` costs more than O(1).
     pub(in crate::core) fn touches_members(&self, plan: &Plan) -> bool {
-        let counts_otherwise =
-            plan.count_sponsor_tree != self.sponsors.is_counted() && !plan.placement.trees_coincide();
+        let counts_otherwise = plan.count_sponsor_tree != self.network.sponsors().is_counted()
+            && !plan.placement.trees_coincide();
         counts_otherwise || !rates_alike(&self.plans.plan().ranks, &plan.ranks)
     }
 
     /// Starts or stops counting the sponsor tree. O(members).
     fn count_sponsor_tree_as_planned(&mut self, replaced: &mut Freeing) {
         let planned = self.plans.plan().count_sponsor_tree;
-        if self.plans.plan().placement.trees_coincide() || self.sponsors.is_counted() == planned {
+        if self.plans.plan().placement.trees_coincide() || self.network.sponsors().is_counted() == planned {
             return;
         }
         self.lose_views(Parts::of(&[Part::Counts]), replaced);
-        let mut admins = std::mem::take(&mut *self.admins);
-        if planned {
-            self.sponsors.count_anew(&self.scalars.watches[Tree::Sponsor as usize]);
-        } else if let Some(counts) = self.sponsors.stop_counting() {
-            replaced.push(counts);
-        }
-        for (admin, deep) in &mut admins {
-            deep[Tree::Sponsor as usize] =
-                if planned { self.sponsors.deep_levels(*admin, ADMIN_LEVELS_MAX) } else { Vec::new() };
-        }
-        *self.admins = admins;
-    }
-
-    /// Counts the deep levels of all admins from scratch.
-    pub(in crate::core) fn recount_admins(&mut self) {
-        let admins: Vec<MemberIx> = self.admins.keys().copied().collect();
-        for admin in admins {
-            let deep = self.deep_levels(admin);
-            self.admins.insert(admin, deep);
-        }
-    }
-
-    /// Recomputes the near downlines for the present watches.
-    pub(in crate::core) fn recount_watched(&mut self, before: &[Arc<Watch>; 2]) {
-        let watched = self.scalars.watches.clone();
-        for (tree, index) in
-            [(&mut self.sponsors, Tree::Sponsor as usize), (&mut self.placement, Tree::Placement as usize)]
-        {
-            if before[index] != watched[index] && tree.is_counted() {
-                let sizes = recount::downlines(tree);
-                tree.rewatch(&watched[index], &sizes);
-            }
-        }
+        self.network.set_sponsors_counted(planned, replaced);
     }
 
     /// Re-rates every member under the plan in force, from the counts that are kept.
     fn rerate_all(&mut self) {
         for (member, paid_as) in all_ranks::kept_ranks(self).into_iter().enumerate() {
             let member = index(member);
-            if self.members.ranks(member).paid_as != paid_as {
+            if self.network.members().ranks(member).paid_as != paid_as {
                 self.rerate(member);
             }
         }

@@ -6,11 +6,9 @@ pub(in crate::core) mod apply;
 pub(in crate::core) mod bonus;
 pub(in crate::core) mod change;
 pub mod image;
-pub(in crate::core) mod part;
 pub(in crate::core) mod parts;
 pub(in crate::core) mod payout;
 pub(in crate::core) mod plans;
-pub(in crate::core) mod prefetch;
 pub(in crate::core) mod prepare;
 pub(in crate::core) mod prepare_admin;
 pub(in crate::core) mod prepare_plan;
@@ -21,8 +19,13 @@ pub(in crate::core) mod view;
 
 pub use self::{
     apply::Verdict,
-    part::{Part, Parts},
     parts::State,
     view::{CopyProgress, FrozenCopy, KeptPages, TooManyViews, VIEWS_MAX},
 };
-pub use super::{store::column::ViewId, words::directory::Directory};
+pub use super::{
+    store::{
+        column::ViewId,
+        parts::{Part, Parts},
+    },
+    words::directory::Directory,
+};

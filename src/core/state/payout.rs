@@ -101,7 +101,7 @@ impl State {
     }
 
     fn set_entry_status(&mut self, change: &StatusChange) {
-        let account = self.members.account(change.entry.receiver);
+        let account = self.network.members().account(change.entry.receiver);
         self.ledger.set_status(change, account.expect("who received an entry has an account"));
     }
 }

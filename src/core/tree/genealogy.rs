@@ -139,7 +139,7 @@ impl Genealogy {
     }
 
     /// Prefetches what attaching below each of `parents` will touch, step by step for all of them: see
-    /// `state::prefetch`. The result is meaningless.
+    /// `network::prefetch`. The result is meaningless.
     pub fn prefetch(&self, parents: &[MemberIx]) -> u32 {
         let Some(counts) = &self.counts else { return 0 };
         let mut seen = 0;

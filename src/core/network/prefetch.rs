@@ -10,8 +10,8 @@
 use std::hint::black_box;
 
 use crate::core::{
+    network::part::Network,
     requests::command::{Command, PlacementRequest, Register, SponsorRef, Stamped},
-    state::parts::State,
     words::{
         directory::Directory,
         types::{MemberId, MemberIx, NONE, Tree},
@@ -29,7 +29,7 @@ const PREFETCH_FROM_MEMBERS: usize = 1 << 16;
 /// many signups pass, which are cached.
 const STEPS_DOWN: usize = 4;
 
-impl State {
+impl Network {
     /// Prefetches what a list shows of `members`, and the ids of their parents in `tree`: in a walk through a
     /// downline each is in a different place. Changes nothing. O(members).
     pub fn prefetch_rows(&self, tree: Tree, members: &[MemberIx]) {
@@ -69,7 +69,7 @@ impl State {
     /// Reads, step by step for all of `places`, which are initially sponsors, what a signup below them
     /// touches. The result is meaningless.
     fn prefetch_places(&self, places: &mut [MemberIx]) -> u32 {
-        let own_sponsor_tree = !self.plans.plan().placement.trees_coincide();
+        let own_sponsor_tree = !self.shape.trees_coincide;
         let mut seen = 0;
         for sponsor in places.iter() {
             seen ^= self.members.prefetch(*sponsor)
