@@ -86,7 +86,7 @@ impl Network {
     /// The rejection.
     pub fn judge_entry(&self, entry: &ImportEntry) -> Result<(), Rejection> {
         self.judge_row_id(entry.row_id)?;
-        self.state.judge_import_entry(&self.directory, entry).map(drop)
+        self.state.judge_import_entry(&self.directory, entry)
     }
 
     /// Rejects imported row ids that the network would generate itself.

@@ -59,15 +59,15 @@ pub use self::{
         unchanged::{UNCHANGED_MAX, Unchanged},
     },
     state::{
+        all_ranks::{
+            counts as recounted, ranks as recomputed_ranks, ranks_from as recomputed_ranks_from,
+            ranks_under as recomputed_ranks_under,
+        },
         bonus::ShareFate,
         image,
         payout::Payout,
         plans::{PLAN_VERSIONS_MAX, PlanVersion, PlanVersions},
         prepare::{Need, Preparation},
-        recompute::{
-            counts as recomputed_counts, ranks as recomputed_ranks, ranks_from as recomputed_ranks_from,
-            ranks_under as recomputed_ranks_under,
-        },
         restore::Restore,
     },
     store::parallel::on_threads,

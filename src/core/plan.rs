@@ -315,9 +315,14 @@ impl Plan {
         rates.filter(|rates| u64::from(BasisPoints::WHOLE.0) < rates.basis_points)
     }
 
-    /// The rule for a trigger, with its position in the plan.
+    /// The rule for a trigger.
     pub fn bonus(&self, trigger: &str) -> Option<&BonusRule> {
-        self.bonuses.iter().find(|rule| &*rule.trigger == trigger)
+        self.bonus_position(trigger).map(|position| &self.bonuses[position])
+    }
+
+    /// The position in `bonuses` of the rule for a trigger.
+    pub fn bonus_position(&self, trigger: &str) -> Option<usize> {
+        self.bonuses.iter().position(|rule| &*rule.trigger == trigger)
     }
 
     /// Whether levels and downlines of `tree` are counted.

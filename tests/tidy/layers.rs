@@ -81,7 +81,7 @@ const LAYERS: [Layer; 4] = [
         ],
         homes: &[
             ("petgraph", &["read/graph.rs"]),
-            ("rayon", &["store/parallel.rs", "state/recompute.rs", "tree/recount.rs"]),
+            ("rayon", &["store/parallel.rs", "state/all_ranks.rs", "tree/recount.rs"]),
         ],
     },
     Layer {

@@ -6,7 +6,7 @@ use super::{Args, Report};
 use crate::{
     cli::{exit::Failure, interrupt::Interrupt},
     core::{
-        on_threads, recomputed_counts, recomputed_ranks, recomputed_ranks_from,
+        on_threads, recomputed_ranks, recomputed_ranks_from, recounted,
         state::State,
         types::{MemberIx, NONE, Tree},
     },
@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, _interrupt: &Interrupt) -> Result<Vec<Report>, Fa
 
 fn recompute(state: &State) -> usize {
     let rule = &state.plan().ranks;
-    let counts = recomputed_counts(state, rule.tree());
+    let counts = recounted(state, rule.tree());
     recomputed_ranks_from(state, rule, &counts).len()
 }
 
@@ -71,7 +71,7 @@ fn best<R>(mut work: impl FnMut() -> R) -> Duration {
 
 /// Returns the number of members whose stored rank or counts differ from the recomputed ones.
 fn differences(state: &State) -> u64 {
-    let (ranks, counts) = (recomputed_ranks(state), recomputed_counts(state, Tree::Placement));
+    let (ranks, counts) = (recomputed_ranks(state), recounted(state, Tree::Placement));
     let is_same = |member: MemberIx| {
         state.paid_as(member) == ranks[member.at()]
             && state.downline(Tree::Placement, member) == Some(counts.downline(member))

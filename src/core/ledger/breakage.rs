@@ -79,3 +79,25 @@ impl Breakage {
         self.0.iter_mut().zip(other.0).for_each(|(sum, other)| sum.add_all(other));
     }
 }
+
+/// All breakage of a network.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Unpaid {
+    /// What was not paid because the receiver may not earn: levels and their amount.
+    pub levels: u64,
+    pub amount: i64,
+    /// The first command that was logged in format 4 or later. From there on breakage is itemized.
+    pub itemized_from: Option<u64>,
+    pub by_reason: Breakage,
+}
+
+impl Unpaid {
+    /// Adds what was not paid because the receiver, with this status, may not earn.
+    pub fn withhold(&mut self, status: Status, amount: Money) {
+        self.levels += 1;
+        self.amount = self.amount.saturating_add(amount.0);
+        if let Some(reason) = BreakageReason::of_status(status).filter(|_| self.itemized_from.is_some()) {
+            self.by_reason.add(reason, amount);
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! The bonus ledger: entries are append-only and never change, except for their state.
+//! The entries of the bonus ledger: append-only, they never change, except for their state.
 //!
 //! Entries of one trigger (or signup) are contiguous, level ascending, and share their common fields. Entries
 //! of one receiver are linked newest first, the order in which they are read, except late ones (`late.rs`),
@@ -63,7 +63,7 @@ pub struct Entry {
     pub plan_version: u32,
 }
 
-pub(crate) struct Ledger {
+pub(crate) struct Entries {
     lines: Settled<Line>,
     triggers: Settled<TriggerRow>,
     /// Bit `i % 64` of word `i / 64`: entry `i` is pending or held.
@@ -82,9 +82,9 @@ struct Totals {
     times_ascend: bool,
 }
 
-freeze_fields!(Ledger { lines, triggers, open, aside, totals, late });
+freeze_fields!(Entries { lines, triggers, open, aside, totals, late });
 
-impl Ledger {
+impl Entries {
     pub fn new() -> Self {
         Self {
             lines: Settled::new(),
@@ -169,7 +169,7 @@ impl Ledger {
         index
     }
 
-    /// From here on late entries are ordered only by [`Ledger::order_late`]: for bulk loading.
+    /// From here on late entries are ordered only by [`Entries::order_late`]: for bulk loading.
     pub fn defer_order(&mut self) {
         self.late.is_ordered = false;
     }
@@ -485,7 +485,7 @@ mod tests {
     }
 
     /// Compares counts, sums and searches with the states as listed.
-    fn check(ledger: &Ledger, states: &[EntryStatus]) {
+    fn check(ledger: &Entries, states: &[EntryStatus]) {
         let len = states.len() as u64;
         for statuses in (0_u8..16).map(|set| {
             let chosen = EntryStatus::ALL.into_iter().filter(|status| set >> (*status as u8) & 1 != 0);
@@ -510,7 +510,7 @@ mod tests {
 
     #[test]
     fn states_are_counted_summed_and_found() {
-        let mut ledger = Ledger::new();
+        let mut ledger = Entries::new();
         let mut newest = None;
         for lsn in 1..=200 {
             ledger.begin(TriggerRow { lsn, ..NO_TRIGGER });

@@ -16,10 +16,10 @@ impl Kinds {
     pub fn of(names: impl IntoIterator<Item = Box<str>>) -> Option<Self> {
         let mut kinds = Self::default();
         for name in names {
-            let known = kinds.len();
-            if known == KINDS_MAX || usize::from(kinds.intern(&name)) != known {
+            if !kinds.has_room(1, KINDS_MAX) || kinds.number(&name).is_some() {
                 return None;
             }
+            kinds.add(&name);
         }
         Some(kinds)
     }
@@ -38,20 +38,17 @@ impl Kinds {
         self.number_of.get(name).copied()
     }
 
-    /// The number of a name, assigned now if it has none. Requires room.
-    pub fn intern(&mut self, name: &str) -> u16 {
-        if let Some(number) = self.number(name) {
-            return number;
-        }
+    /// Numbers a name that has no number. Requires room.
+    pub fn add(&mut self, name: &str) -> u16 {
+        debug_assert!(self.number(name).is_none());
         let number = u16::try_from(self.names.len()).expect("limited by KINDS_MAX");
         self.names.push(name.into());
         self.number_of.insert(name.into(), number);
         number
     }
 
-    /// Whether the new ones among `names` fit a limit. None of them occurs twice.
-    pub fn has_room<'a>(&self, names: impl Iterator<Item = &'a str>, most: usize) -> bool {
-        let new = names.filter(|name| self.number(name).is_none()).count();
+    /// Whether `new` more names fit a limit.
+    pub fn has_room(&self, new: usize, most: usize) -> bool {
         self.len() + new <= most
     }
 }
@@ -65,13 +62,11 @@ mod tests {
         let name = |number: usize| format!("kind-{number}");
         let mut kinds = Kinds::default();
         for number in 0..KINDS_MAX {
-            assert!(kinds.has_room([name(number).as_str()].into_iter(), KINDS_MAX), "{number}");
-            assert_eq!(usize::from(kinds.intern(&name(number))), number);
+            assert!(kinds.has_room(1, KINDS_MAX), "{number}");
+            assert_eq!(usize::from(kinds.add(&name(number))), number);
         }
-        assert_eq!((usize::from(kinds.intern(&name(17))), kinds.len()), (17, KINDS_MAX));
+        assert!(kinds.has_room(0, KINDS_MAX) && !kinds.has_room(1, KINDS_MAX));
         let (old, new) = (name(5), name(KINDS_MAX));
-        assert!(kinds.has_room([old.as_str()].into_iter(), KINDS_MAX));
-        assert!(!kinds.has_room([new.as_str()].into_iter(), KINDS_MAX));
         assert_eq!((kinds.number(&old), kinds.number(&new)), (Some(5), None));
         let all = kinds.names().to_vec();
         assert!(Kinds::of(all.clone()).is_some_and(|kinds| kinds.names() == all));

@@ -1,13 +1,15 @@
 //! The bonus ledger: entries, their order and states, balances, names of triggers, references, reversals, row
-//! ids, and breakage.
+//! ids, and breakage. Together they are one part of the state, [`part::Ledger`].
 
 pub(in crate::core) mod accounts;
 pub(in crate::core) mod breakage;
+pub(in crate::core) mod changes;
 pub(in crate::core) mod entries;
 pub(in crate::core) mod filter;
 pub(in crate::core) mod kinds;
 pub(in crate::core) mod late;
 pub(in crate::core) mod once;
+pub(in crate::core) mod part;
 pub(in crate::core) mod references;
 pub(in crate::core) mod reversals;
 pub(in crate::core) mod row_ids;

@@ -14,7 +14,7 @@ use crate::core::{
     },
     words::{
         directory::Directory,
-        types::{Code, MemberIx},
+        types::{Code, MemberIx, alike},
     },
 };
 
@@ -120,8 +120,8 @@ impl Codes {
         self.bytes.copy_range(start..start + row.len as usize, out);
     }
 
-    /// Stores the code of the newest member. Owners must ascend.
-    pub fn push(&mut self, key: CodeKey, member: MemberIx, code: &Code) {
+    /// Stores the code of the newest member; `folded` is [`Code::folded`]. Owners must ascend.
+    pub fn push(&mut self, key: CodeKey, member: MemberIx, code: &Code, folded: &str) {
         debug_assert!(self.last_owner().is_none_or(|last| last < member));
         let text = code.as_str().as_bytes();
         let row = StoredCode {
@@ -130,7 +130,7 @@ impl Codes {
             offset: self.bytes.len() as u64,
         };
         self.stored.push(row);
-        *self.lookalikes += u32::from(index_in(key, &code.folded()).is_some());
+        *self.lookalikes += u32::from(index_in(key, folded).is_some());
         text.iter().for_each(|byte| self.bytes.push(*byte));
     }
 
@@ -175,16 +175,16 @@ impl Codes {
         &self,
         key: CodeKey,
         directory: &impl Directory,
-        code: &Code,
+        folded: &str,
         members: u32,
     ) -> Result<Option<MemberIx>, Ambiguous> {
-        let exact = self.owner(key, directory, &code.folded(), members);
+        let exact = self.owner(key, directory, folded, members);
         if exact.is_some() {
             return Ok(exact);
         }
         // One code may be written in exactly its alike form; all others similar to it are in the directory's
         // table.
-        let alike = code.alike();
+        let alike = alike(folded);
         let mut owner = self.owner(key, directory, &alike, members);
         let mut others = false;
         directory.codes_alike(&alike, &mut |candidate| {
@@ -398,7 +398,8 @@ mod tests {
     fn stored_codes_are_found_by_member() {
         let mut codes = Codes::new();
         for (member, text) in [(3, "three"), (7, "Seven"), (8, "8")] {
-            codes.push(1.into(), MemberIx(member), &Code::parse(text).unwrap());
+            let code = Code::parse(text).unwrap();
+            codes.push(1.into(), MemberIx(member), &code, &code.folded());
         }
         assert_eq!(codes.of(1.into(), MemberIx(7)).as_str(), "Seven");
         assert_eq!(codes.of(1.into(), MemberIx(8)).as_str(), "8");

@@ -113,7 +113,7 @@ impl Members {
         *self.flags.get(member.at())
     }
 
-    /// Prefetches what a signup needs of its sponsor. The result is meaningless, see `state::prefetch`.
+    /// Prefetches what a signup needs of its sponsor. The result is meaningless, see `network::prefetch`.
     pub fn prefetch(&self, member: MemberIx) -> u32 {
         self.flags(member) ^ u32::from(self.id(member).0[0])
     }

@@ -1,7 +1,9 @@
 //! Ranks: a member's rank from its counts under the plan.
 
+use std::sync::Arc;
+
 use crate::core::{
-    plan::{RankBasis, RankRule},
+    plan::{Plan, RankBasis, RankRule},
     tree::counting::Watch,
     words::types::{ADMIN_LEVELS_MAX, LEVELS_MAX, Tree},
 };
@@ -120,4 +122,10 @@ pub(crate) fn watch(rule: &RankRule, tree: Tree, trees_coincide: bool) -> Watch 
         }
     }
     watch
+}
+
+/// The watched counts in each tree under a plan.
+pub(crate) fn watches(plan: &Plan) -> [Arc<Watch>; 2] {
+    let coincide = plan.placement.trees_coincide();
+    [Tree::Sponsor, Tree::Placement].map(|tree| Arc::new(watch(&plan.ranks, tree, coincide)))
 }

@@ -41,16 +41,16 @@ impl fmt::Debug for Digest {
 pub fn state_digest(state: &State) -> Digest {
     let mut whole = fields_of_format_1(state);
     // Later additions are hashed only where they hold something that could not be expressed before.
-    if state.scalars.code_key.form != CodeForm::Any {
-        whole.text("code form").number(state.scalars.code_key.form as u8);
+    if state.network.code_key().form != CodeForm::Any {
+        whole.text("code form").number(state.network.code_key().form as u8);
     }
-    let unchanged = &state.tables.unchanged;
+    let unchanged = state.requests.unchanged();
     if unchanged.len() != 0 || unchanged.complete_after() != 0 {
         whole.text("unchanged").number(unchanged.complete_after()).number(unchanged.len() as u64);
         feed_rows(state, Section::Unchanged, &mut whole);
     }
-    if state.scalars.key_lag != 0 {
-        whole.text("key lag").signed(state.scalars.key_lag);
+    if state.requests.lag() != 0 {
+        whole.text("key lag").signed(state.requests.lag());
     }
     for section in Section::IN_ORDER.into_iter().filter(|section| Section::Unchanged < *section) {
         let rows = state.rows_of(section);
@@ -59,7 +59,7 @@ pub fn state_digest(state: &State) -> Digest {
             match section {
                 // In the order in which they were first digested, which is not that of the columns.
                 Section::RowIds => (0..rows).for_each(|at| {
-                    let row = state.tables.row_ids.row(at);
+                    let row = state.ledger.row_ids().row(at);
                     whole.bytes(&row.id).number(row.kind as u8).number(row.index);
                 }),
                 section => feed_rows(state, section, &mut whole),
@@ -144,28 +144,28 @@ fn fields_of_format_1(state: &State) -> Fields {
         .number(state.lsn())
         .signed(state.time().0)
         .number(state.outcome_hash())
-        .number(state.scalars.code_key.key);
+        .number(state.network.code_key().key);
     whole.plan(state.plan()).number(state.plan_version()).number(state.depth());
-    whole.list(state.scalars.kinds.names(), |fields, kind| _ = fields.text(kind));
+    whole.list(state.ledger.kinds().names(), |fields, kind| _ = fields.text(kind));
     let (levels, amount) = state.breakage();
     whole.number(levels).signed(amount.0).number(u8::from(state.entry_times_ascend()));
     // The distribution may or may not have entries for unused ranks.
     let distribution = state.rank_distribution().iter().enumerate().filter(|(_, members)| **members != 0);
     distribution.for_each(|(rank, members)| _ = whole.number(rank as u64).number(*members));
-    for (admin, deep) in state.admins.iter() {
+    for (admin, deep) in state.network.admins().iter() {
         whole.number(admin.0);
         deep.iter().for_each(|counts| whole.list(counts, |fields, count| _ = fields.number(*count)));
     }
     feed_rows(state, Section::Codes, &mut whole);
     feed_rows(state, Section::Keys, &mut whole);
-    for block in in_blocks(state.members.len(), |range| members_digest(state, range)) {
+    for block in in_blocks(state.network.members().len(), |range| members_digest(state, range)) {
         whole.bytes(&block);
     }
     let entries = usize::try_from(state.entries()).expect("entries are in memory");
     for block in in_blocks(entries, |range| entries_digest(state, range)) {
         whole.bytes(&block);
     }
-    for block in in_blocks(state.ledger.triggers(), |range| triggers_digest(state, range)) {
+    for block in in_blocks(state.ledger.entries().triggers(), |range| triggers_digest(state, range)) {
         whole.bytes(&block);
     }
     whole
@@ -175,11 +175,11 @@ fn members_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
     let mut block = Fields::new("members");
     for member in range.map(index) {
         block
-            .bytes(&state.members.id(member).0)
-            .signed(state.members.joined_at(member).0)
-            .number(state.members.flags(member));
-        let ranks = state.members.ranks(member);
-        block.number(ranks.paid_as).number(ranks.lifetime).number(state.slots.turn(member));
+            .bytes(&state.network.members().id(member).0)
+            .signed(state.network.members().joined_at(member).0)
+            .number(state.network.members().flags(member));
+        let ranks = state.network.members().ranks(member);
+        block.number(ranks.paid_as).number(ranks.lifetime).number(state.network.slots().turn(member));
         for tree in [Tree::Sponsor, Tree::Placement] {
             let genealogy = state.tree(tree);
             let link = genealogy.link(member);
@@ -210,7 +210,7 @@ fn entries_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
 fn triggers_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
     let mut block = Fields::new("triggers");
     for index in range {
-        let trigger = state.ledger.trigger(index);
+        let trigger = state.ledger.entries().trigger(index);
         block.signed(trigger.amount).number(trigger.first_entry);
     }
     block.finish().0
@@ -220,7 +220,7 @@ fn triggers_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
 /// ranks and bonuses, without LSNs and positions. A sum of row hashes, so independent of their order: two
 /// machines that hold the same network agree.
 pub fn network_digest(state: &State) -> Digest {
-    let members = in_blocks(state.members.len(), |range| {
+    let members = in_blocks(state.network.members().len(), |range| {
         let (mut row, mut code) = (Row::new("member"), Vec::new());
         sum(range.map(|member| member_hash(state, index(member), &mut row, &mut code)))
     });
@@ -242,7 +242,7 @@ fn member_hash(state: &State, member: MemberIx, hash: &mut Row, code: &mut Vec<u
     code.clear();
     state.fold_code(member, code);
     let row = state.member(member);
-    let id_of = |other: Option<MemberIx>| other.map_or([0; 16], |other| state.members.id(other).0);
+    let id_of = |other: Option<MemberIx>| other.map_or([0; 16], |other| state.network.members().id(other).0);
     hash.of(|fields| {
         fields
             .bytes(&row.id.0)
@@ -250,7 +250,7 @@ fn member_hash(state: &State, member: MemberIx, hash: &mut Row, code: &mut Vec<u
             .bytes(&id_of(row.sponsor))
             .bytes(&id_of(row.parent));
         fields.number(row.slot).signed(row.joined_at.0).number(row.status as u8).number(row.role as u8);
-        fields.number(code.len() as u64).bytes(code).number(state.members.ranks(member).paid_as);
+        fields.number(code.len() as u64).bytes(code).number(state.network.members().ranks(member).paid_as);
     })
 }
 
@@ -258,8 +258,8 @@ fn entry_hash(state: &State, index: u64, hash: &mut Row) -> [u64; 4] {
     let entry = state.entry(index);
     hash.of(|fields| {
         fields
-            .bytes(&state.members.id(entry.receiver).0)
-            .bytes(&state.members.id(entry.source).0)
+            .bytes(&state.network.members().id(entry.receiver).0)
+            .bytes(&state.network.members().id(entry.source).0)
             .number(entry.level);
         fields
             .signed(entry.amount.0)

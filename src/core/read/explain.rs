@@ -94,16 +94,16 @@ impl State {
     /// needs an amount and none was given. O(levels + admins).
     pub fn explain_trigger(&self, source: MemberIx, trigger: &str, amount: Option<Money>) -> Option<Walk> {
         let plan = self.plan();
-        let position = plan.bonuses.iter().position(|rule| &*rule.trigger == trigger)?;
+        let position = plan.bonus_position(trigger)?;
         let rule = &plan.bonuses[position];
         rule.pay.at(1, amount)?;
-        let shares: Vec<ExplainedShare> = self
-            .shares(rule, amount, source)
-            .into_iter()
-            .map(|share| self.explained(position, &share))
-            .collect();
+        let shares = self.shares(rule, amount, source);
+        let shares: Vec<ExplainedShare> =
+            shares.iter().map(|share| self.explained(position, share)).collect();
         let mut breakage = withheld(&shares);
-        breakage.add_all(&self.unreached(rule, amount, source));
+        if let Some(unreached) = self.unreached(rule, amount, source) {
+            breakage.add_all(&unreached);
+        }
         let beyond = self.levels_beyond(rule.tree, source, rule.pay.levels());
         Some(Walk { source, shares, beyond, breakage })
     }
@@ -111,14 +111,18 @@ impl State {
     /// The walk of a signup that was just paid. O(rules * (levels + admins)).
     pub fn explain_registration(&self, member: MemberIx) -> Walk {
         let plan = self.plan();
-        let shares = self.registration_shares(plan, member);
-        let shares: Vec<ExplainedShare> =
-            shares.into_iter().map(|(position, share)| self.explained(position, &share)).collect();
+        let shares: Vec<ExplainedShare> = self
+            .registration_shares(member)
+            .iter()
+            .map(|(position, share)| self.explained(*position, share))
+            .collect();
         let rules = || plan.bonuses.iter().filter(|rule| rule.on_registration);
         let beyond =
             rules().map(|rule| self.levels_beyond(rule.tree, member, rule.pay.levels())).min().unwrap_or(0);
         let mut breakage = withheld(&shares);
-        rules().for_each(|rule| breakage.add_all(&self.unreached(rule, None, member)));
+        rules()
+            .filter_map(|rule| self.unreached(rule, None, member))
+            .for_each(|unreached| breakage.add_all(&unreached));
         Walk { source: member, shares, beyond, breakage }
     }
 
@@ -161,21 +165,18 @@ impl State {
 
     /// The ledger entries that a command made. O(log entries).
     pub fn entries_of(&self, lsn: u64) -> Range<u64> {
+        let entries = self.ledger.entries();
         let first = |lsn: u64| {
-            let (mut low, mut high) = (0, self.ledger.triggers());
+            let (mut low, mut high) = (0, entries.triggers());
             while low < high {
                 let middle = usize::midpoint(low, high);
-                if self.ledger.trigger(middle).lsn < lsn {
+                if entries.trigger(middle).lsn < lsn {
                     low = middle + 1;
                 } else {
                     high = middle;
                 }
             }
-            if low < self.ledger.triggers() {
-                u64::from(self.ledger.trigger(low).first_entry)
-            } else {
-                self.ledger.len()
-            }
+            if low < entries.triggers() { u64::from(entries.trigger(low).first_entry) } else { entries.len() }
         };
         first(lsn)..first(lsn.saturating_add(1))
     }

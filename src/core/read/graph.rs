@@ -148,7 +148,7 @@ impl<'state> IntoNodeReferences for View<'state> {
     type NodeReferences = Box<dyn Iterator<Item = Self::NodeRef> + 'state>;
 
     fn node_references(self) -> Self::NodeReferences {
-        Box::new(self.node_identifiers().map(move |member| (member, self.state.members.id(member))))
+        Box::new(self.node_identifiers().map(move |member| (member, self.state.network.members().id(member))))
     }
 }
 

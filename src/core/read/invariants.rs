@@ -3,7 +3,7 @@
 
 use crate::core::{
     ledger::{accounts::Balance, sum::Sum},
-    state::{parts::State, recompute},
+    state::{all_ranks, parts::State},
     tree::order::{Order, below_themselves},
     words::types::{EntryStatus, MemberIx, NONE, Role, Timestamp, Tree},
 };
@@ -12,7 +12,8 @@ use crate::core::{
 /// entries).
 pub fn audit(state: &State, most: usize) -> Vec<String> {
     let mut findings = Findings { list: Vec::new(), most };
-    let trees = [Tree::Sponsor, Tree::Placement].into_iter().filter(|tree| state.kept_tree(*tree) == *tree);
+    let trees =
+        [Tree::Sponsor, Tree::Placement].into_iter().filter(|tree| state.network.kept_tree(*tree) == *tree);
     trees.clone().for_each(|tree| audit_links(state, tree, &mut findings));
     // Everything else walks along the links, and would not terminate on a cycle.
     if !findings.list.is_empty() {
@@ -127,8 +128,8 @@ fn audit_counts(state: &State, name: Tree, findings: &mut Findings) {
     if !tree.is_counted() {
         return;
     }
-    let counts = recompute::counts(state, name);
-    let near_cap = state.scalars.watches[name as usize].downline.last().copied().unwrap_or(0);
+    let counts = all_ranks::counts(state, name);
+    let near_cap = state.network.watch(name).downline.last().copied().unwrap_or(0);
     for member in members(state) {
         let size = counts.downline(member);
         findings.require(tree.downline(member) == Some(size), || {
@@ -153,22 +154,23 @@ fn audit_placement(state: &State, findings: &mut Findings) {
             format!("{member:?} has a sponsor or a parent but not both")
         });
         if let (Some(sponsor), Some(parent)) = (row.sponsor, row.parent) {
-            let inside = sponsor == parent || state.placement.is_ancestor(sponsor, parent);
+            let inside = sponsor == parent || state.network.placement().is_ancestor(sponsor, parent);
             findings.require(inside, || format!("{member:?} is outside its sponsor's placement subtree"));
             findings.require(width.is_none_or(|width| row.slot < width), || {
                 format!("slot of {member:?} is beyond the width")
             });
         }
     }
-    let deepest = members(state).map(|member| state.placement.link(member).level).max().unwrap_or(0);
+    let deepest =
+        members(state).map(|member| state.network.placement().link(member).level).max().unwrap_or(0);
     findings.require(state.depth() == deepest, || format!("depth {}, is {deepest}", state.depth()));
 }
 
 fn audit_ranks(state: &State, findings: &mut Findings) {
-    let ranks = recompute::ranks(state);
+    let ranks = all_ranks::ranks(state);
     let mut distribution = vec![0_u64; state.rank_distribution().len()];
     for member in members(state) {
-        let held = state.members.ranks(member);
+        let held = state.network.members().ranks(member);
         let rank = ranks[member.at()];
         findings.require(held.paid_as == rank, || format!("rank of {member:?}: {}, is {rank}", held.paid_as));
         findings
@@ -184,20 +186,22 @@ fn audit_ranks(state: &State, findings: &mut Findings) {
 
 fn audit_admins(state: &State, findings: &mut Findings) {
     for member in members(state) {
-        let is_admin = state.members.role(member) == Role::Admin;
-        findings.require(is_admin == state.admins.contains_key(&member), || {
+        let is_admin = state.network.members().role(member) == Role::Admin;
+        findings.require(is_admin == state.network.admins().contains_key(&member), || {
             format!("role of {member:?} and the list of admins disagree")
         });
     }
-    for (admin, deep) in state.admins.iter() {
-        findings.require(*deep == state.deep_levels(*admin), || format!("deep levels of admin {admin:?}"));
+    for (admin, deep) in state.network.admins().iter() {
+        findings.require(*deep == state.network.deep_levels(*admin), || {
+            format!("deep levels of admin {admin:?}")
+        });
     }
 }
 
 /// Lists by receiver hold each entry once, newest first; sums and balances are right. A copy has no lists of
 /// late entries: there they are counted.
 fn audit_ledger(state: &State, findings: &mut Findings) {
-    let mut listed = if state.ledger.is_ordered() { 0 } else { late_entries(state) };
+    let mut listed = if state.ledger.entries().is_ordered() { 0 } else { late_entries(state) };
     for receiver in members(state) {
         let mut newer = (Timestamp(i64::MAX), u64::MAX);
         let mut walk = state.received(receiver);

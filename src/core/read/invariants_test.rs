@@ -44,12 +44,14 @@ fn network() -> State {
 fn nothing_is_found_where_nothing_is_broken() {
     let state = network();
     assert_eq!(audit(&state, 10), Vec::<String>::new());
-    assert!(state.tree(Tree::Sponsor).is_counted() && state.kept_tree(Tree::Sponsor) == Tree::Sponsor);
+    assert!(
+        state.tree(Tree::Sponsor).is_counted() && state.network.kept_tree(Tree::Sponsor) == Tree::Sponsor
+    );
     for tree in [Tree::Sponsor, Tree::Placement] {
         let link = state.tree(tree).link(SOMEBODY);
         assert!(link.parent != NONE && 1 < link.children, "{tree:?}");
     }
-    assert!(0 < state.pending() && 1 < state.members.ranks(SOMEBODY).paid_as);
+    assert!(0 < state.pending() && 1 < state.network.members().ranks(SOMEBODY).paid_as);
 }
 
 /// A corruption, and a finding that reports it.
@@ -58,76 +60,87 @@ type Broken = (&'static str, fn(&mut State));
 #[test]
 fn whatever_is_broken_is_found() {
     let broken: [Broken; 28] = [
-        ("is before its Placement parent", |state| state.placement.link_mut(SOMEBODY).parent = SOMEBODY.0),
+        ("is before its Placement parent", |state| {
+            state.network.placement_mut().link_mut(SOMEBODY).parent = SOMEBODY.0
+        }),
         ("MemberIx(3) is below itself in the Placement tree", |state| {
-            state.placement.link_mut(SOMEBODY).parent = SOMEBODY.0;
+            state.network.placement_mut().link_mut(SOMEBODY).parent = SOMEBODY.0;
         }),
         ("MemberIx(3) is below itself in the Sponsor tree", |state| {
-            let below = state.sponsors.children(SOMEBODY).last().unwrap();
-            state.sponsors.link_mut(SOMEBODY).parent = below.0;
+            let below = state.network.sponsors().children(SOMEBODY).last().unwrap();
+            state.network.sponsors_mut().link_mut(SOMEBODY).parent = below.0;
         }),
         ("MemberIx(3) has a Placement parent that does not exist", |state| {
-            state.placement.link_mut(SOMEBODY).parent = MEMBERS;
+            state.network.placement_mut().link_mut(SOMEBODY).parent = MEMBERS;
         }),
         ("is not reached from a root of the Sponsor tree", |state| {
-            state.sponsors.link_mut(LAST).parent = NONE;
-            state.sponsors.link_mut(LAST).level = 1;
+            state.network.sponsors_mut().link_mut(LAST).parent = NONE;
+            state.network.sponsors_mut().link_mut(LAST).level = 1;
         }),
-        ("names another Sponsor", |state| state.sponsors.link_mut(LAST).parent = MEMBERS - 2),
-        ("level of MemberIx(3) in the Placement tree", |state| state.placement.link_mut(SOMEBODY).level += 1),
-        ("level of root MemberIx(0)", |state| state.placement.link_mut(MemberIx(0)).level = 2),
+        ("names another Sponsor", |state| state.network.sponsors_mut().link_mut(LAST).parent = MEMBERS - 2),
+        ("level of MemberIx(3) in the Placement tree", |state| {
+            state.network.placement_mut().link_mut(SOMEBODY).level += 1
+        }),
+        ("level of root MemberIx(0)", |state| state.network.placement_mut().link_mut(MemberIx(0)).level = 2),
         ("do not ascend in the Placement tree", |state| {
-            state.placement.link_mut(second_child(state, Tree::Placement)).slot = 0;
+            let child = second_child(state, Tree::Placement);
+            state.network.placement_mut().link_mut(child).slot = 0;
         }),
         ("direct count of MemberIx(3) in the Sponsor tree", |state| {
-            state.sponsors.link_mut(SOMEBODY).children += 1;
+            state.network.sponsors_mut().link_mut(SOMEBODY).children += 1;
         }),
         ("Placement tree lists", |state| {
-            state.placement.link_mut(second_child(state, Tree::Placement)).next_sibling = NONE;
+            let child = second_child(state, Tree::Placement);
+            state.network.placement_mut().link_mut(child).next_sibling = NONE;
         }),
         ("do not ascend in the Placement tree", |state| {
             let circle = second_child(state, Tree::Placement);
-            state.placement.link_mut(circle).next_sibling = circle.0;
+            state.network.placement_mut().link_mut(circle).next_sibling = circle.0;
         }),
-        ("near Placement downline of MemberIx(3)", |state| state.placement.tally_mut(SOMEBODY)[0] -= 1),
-        ("Sponsor levels of MemberIx(3)", |state| state.sponsors.tally_mut(SOMEBODY)[1] += 1),
+        ("near Placement downline of MemberIx(3)", |state| {
+            state.network.placement_mut().tally_mut(SOMEBODY)[0] -= 1
+        }),
+        ("Sponsor levels of MemberIx(3)", |state| state.network.sponsors_mut().tally_mut(SOMEBODY)[1] += 1),
         ("is outside its sponsor's placement subtree", |state| {
             let parent = state.member(LAST).parent.unwrap();
             let elsewhere = members(state)
-                .find(|member| *member != parent && !state.placement.is_ancestor(*member, parent));
-            state.sponsors = sponsored(state, elsewhere);
+                .find(|member| *member != parent && !state.network.placement().is_ancestor(*member, parent));
+            *state.network.sponsors_mut() = sponsored(state, elsewhere);
         }),
-        ("has a sponsor or a parent but not both", |state| state.sponsors = sponsored(state, None)),
+        ("has a sponsor or a parent but not both", |state| {
+            *state.network.sponsors_mut() = sponsored(state, None)
+        }),
         ("is beyond the width", |state| {
-            let last_child = members(state).find(|member| state.placement.link(*member).slot == 2).unwrap();
-            state.placement.link_mut(last_child).slot = 3;
+            let last_child =
+                members(state).find(|member| state.network.placement().link(*member).slot == 2).unwrap();
+            state.network.placement_mut().link_mut(last_child).slot = 3;
         }),
-        ("depth ", |state| state.scalars.depth += 1),
+        ("depth ", |state| *state.network.depth_mut() += 1),
         ("rank of MemberIx(3): 0", |state| {
-            state.members.set_ranks(SOMEBODY, Ranks { paid_as: 0, lifetime: 4 });
+            state.network.members_mut().set_ranks(SOMEBODY, Ranks { paid_as: 0, lifetime: 4 });
         }),
         ("best rank of MemberIx(3)", |state| {
-            let paid_as = state.members.ranks(SOMEBODY).paid_as;
-            state.members.set_ranks(SOMEBODY, Ranks { paid_as, lifetime: paid_as - 1 });
+            let paid_as = state.network.members().ranks(SOMEBODY).paid_as;
+            state.network.members_mut().set_ranks(SOMEBODY, Ranks { paid_as, lifetime: paid_as - 1 });
         }),
-        ("rank distribution", |state| state.scalars.rank_distribution[0] += 1),
+        ("rank distribution", |state| state.network.rank_distribution_mut()[0] += 1),
         ("role of MemberIx(3) and the list of admins disagree", |state| {
-            state.members.set_role(SOMEBODY, Role::Admin);
+            state.network.members_mut().set_role(SOMEBODY, Role::Admin);
         }),
         ("deep levels of admin MemberIx(0)", |state| {
-            state.admins.get_mut(&MemberIx(0)).unwrap()[Tree::Placement as usize].push(1);
+            state.network.admins_mut().get_mut(&MemberIx(0)).unwrap()[Tree::Placement as usize].push(1);
         }),
-        ("entries are listed by receiver", |state| state.members.set_account(SOMEBODY, NONE)),
+        ("entries are listed by receiver", |state| state.network.members_mut().set_account(SOMEBODY, NONE)),
         ("is listed for MemberIx(3)", |state| {
-            let others = state.members.account(MemberIx(0)).unwrap();
-            state.members.set_account(SOMEBODY, others);
+            let others = state.network.members().account(MemberIx(0)).unwrap();
+            state.network.members_mut().set_account(SOMEBODY, others);
         }),
         ("balance of MemberIx(3)", |state| {
-            let account = state.members.account(SOMEBODY).unwrap();
-            state.accounts.add(account, EntryStatus::Held, 1);
+            let account = state.network.members().account(SOMEBODY).unwrap();
+            state.ledger.accounts_mut().add(account, EntryStatus::Held, 1);
         }),
-        ("pending entries: ", |state| state.ledger.sum_mut(EntryStatus::Pending).entries += 1),
-        ("paid entries: ", |state| state.ledger.sum_mut(EntryStatus::Paid).amount -= 1),
+        ("pending entries: ", |state| state.ledger.entries_mut().sum_mut(EntryStatus::Pending).entries += 1),
+        ("paid entries: ", |state| state.ledger.entries_mut().sum_mut(EntryStatus::Paid).amount -= 1),
     ];
     for (says, break_it) in broken {
         let mut state = network();
@@ -142,8 +155,11 @@ fn whatever_is_broken_is_found() {
 fn sponsored(state: &State, sponsor: Option<MemberIx>) -> Genealogy {
     let mut tree = Genealogy::new(true);
     for member in members(state) {
-        let parent =
-            if member == LAST { sponsor } else { MemberIx::from_column(state.sponsors.link(member).parent) };
+        let parent = if member == LAST {
+            sponsor
+        } else {
+            MemberIx::from_column(state.network.sponsors().link(member).parent)
+        };
         let place = parent.map(|parent| (parent, tree.link(parent).children));
         tree.attach(place, &Watch::default(), &mut Vec::new());
     }

@@ -109,8 +109,9 @@ impl State {
     pub(in crate::core) fn received_until(&self, receiver: MemberIx, until: Timestamp) -> ReceivedWalk {
         let late = self
             .ledger
+            .entries()
             .is_ordered()
-            .then(|| self.ledger.late_received_before(receiver, (until, 0)))
+            .then(|| self.ledger.entries().late_received_before(receiver, (until, 0)))
             .flatten()
             .map(u64::from);
         ReceivedWalk { receiver, in_time: self.newest_received(receiver), late }
@@ -118,7 +119,7 @@ impl State {
 
     /// The newest entry of `receiver` that is not late. O(1).
     pub(in crate::core) fn newest_received(&self, receiver: MemberIx) -> Option<u64> {
-        self.accounts.newest(self.members.account(receiver)?).map(u64::from)
+        self.ledger.accounts().newest(self.network.members().account(receiver)?).map(u64::from)
     }
 
     /// The next entry. O(1), O(log late entries) where some are late.
@@ -126,7 +127,7 @@ impl State {
         let key = |entry: u64| (self.entry(entry).time, entry);
         match (walk.in_time, walk.late) {
             (Some(in_time), late) if late.is_none_or(|late| key(late) < key(in_time)) => {
-                walk.in_time = self.ledger.older(in_time);
+                walk.in_time = self.ledger.entries().older(in_time);
                 Some(in_time)
             }
             (_, Some(late)) => {
@@ -146,12 +147,12 @@ impl State {
     /// The receiver's previous late entry in its list.
     fn late_received_below(&self, receiver: MemberIx, entry: u64) -> Option<u64> {
         let index = u32::try_from(entry).expect("an entry's index");
-        self.ledger.late_received_before(receiver, (self.entry(entry).time, index)).map(u64::from)
+        self.ledger.entries().late_received_before(receiver, (self.entry(entry).time, index)).map(u64::from)
     }
 
     /// The last trigger of a reference before a list position.
     fn referred_before(&self, reference: &Reference, place: (Timestamp, u32)) -> Option<u32> {
-        self.tables.references.before(reference, place, |trigger| self.ledger.trigger_key(trigger).0)
+        self.ledger.referred_before(reference, place)
     }
 
     /// A walk through the list of the present entries. O(log entries).
@@ -161,9 +162,9 @@ impl State {
             (Some(reference), _) => Along::Reference(self.referred_before(reference, (filter.until, 0))),
             (None, Some(receiver)) => Along::Receiver(self.received_until(receiver, filter.until)),
             (None, None) => {
-                let end = self.ledger.in_time_until(filter.until);
-                let in_time = self.ledger.in_time_below(end, before, filter.statuses);
-                Along::All { in_time, late: self.ledger.late_before((filter.until, 0)) }
+                let end = self.ledger.entries().in_time_until(filter.until);
+                let in_time = self.ledger.entries().in_time_below(end, before, filter.statuses);
+                Along::All { in_time, late: self.ledger.entries().late_before((filter.until, 0)) }
             }
         };
         Listed { filter, before, along, untouched: None, run: Vec::new(), last: None }
@@ -186,9 +187,10 @@ impl State {
             return None;
         }
         let entry = self.entry(last);
-        let triggers = self.ledger.triggers_beside(self.ledger.trigger_of(last), RUN_TRIGGERS_MAX);
+        let triggers =
+            self.ledger.entries().triggers_beside(self.ledger.entries().trigger_of(last), RUN_TRIGGERS_MAX);
         let mut run: Vec<u64> =
-            triggers.clone().flat_map(|trigger| self.ledger.entries_of_trigger(trigger)).collect();
+            triggers.clone().flat_map(|trigger| self.ledger.entries().entries_of_trigger(trigger)).collect();
         run.retain(|index| filter.receiver.is_none_or(|receiver| self.entry(*index).receiver == receiver));
         let lowest = run.first().copied().unwrap_or(last);
         self.put_in_order(&mut run);
@@ -204,7 +206,7 @@ impl State {
                 let is_of = |next: &u64| {
                     *next < self.entries()
                         && self.entry(*next).receiver == receiver
-                        && !self.ledger.is_late(*next)
+                        && !self.ledger.entries().is_late(*next)
                 };
                 if !next.as_ref().is_none_or(is_of) {
                     return None;
@@ -216,10 +218,12 @@ impl State {
                 let in_time = match next {
                     None => None,
                     Some(next) => Some(
-                        u32::try_from(next).ok().filter(|next| (*next as usize) < self.ledger.triggers())?,
+                        u32::try_from(next)
+                            .ok()
+                            .filter(|next| (*next as usize) < self.ledger.entries().triggers())?,
                     ),
                 };
-                Along::All { in_time, late: self.ledger.late_before((entry.time, triggers.start)) }
+                Along::All { in_time, late: self.ledger.entries().late_before((entry.time, triggers.start)) }
             }
         };
         Some(Listed { filter, before, along, untouched: None, run, last: Some(last) })
@@ -263,20 +267,25 @@ impl State {
             Along::Receiver(received) => self.collect_received(received, &mut walk.run),
             Along::Reference(next) => {
                 let (Some(trigger), Some(reference)) = (*next, &walk.filter.reference) else { return };
-                *next = self.referred_before(reference, self.ledger.trigger_key(trigger));
-                walk.run.extend(self.ledger.entries_of_trigger(trigger));
+                *next = self.referred_before(reference, self.ledger.entries().trigger_key(trigger));
+                walk.run.extend(self.ledger.entries().entries_of_trigger(trigger));
             }
             Along::All { in_time, late } => {
-                let key = |trigger: u32| self.ledger.trigger_key(trigger);
+                let key = |trigger: u32| self.ledger.entries().trigger_key(trigger);
                 let is_late = in_time.is_none_or(|in_time| late.is_some_and(|late| key(in_time) < key(late)));
                 let Some(trigger) = (if is_late { *late } else { *in_time }) else { return };
-                let triggers = self.ledger.triggers_beside(trigger, RUN_TRIGGERS_MAX);
+                let triggers = self.ledger.entries().triggers_beside(trigger, RUN_TRIGGERS_MAX);
                 if is_late {
-                    *late = self.ledger.late_before(key(triggers.start));
+                    *late = self.ledger.entries().late_before(key(triggers.start));
                 } else {
-                    *in_time = self.ledger.in_time_below(triggers.start, walk.before, walk.filter.statuses);
+                    *in_time = self.ledger.entries().in_time_below(
+                        triggers.start,
+                        walk.before,
+                        walk.filter.statuses,
+                    );
                 }
-                walk.run.extend(triggers.flat_map(|trigger| self.ledger.entries_of_trigger(trigger)));
+                walk.run
+                    .extend(triggers.flat_map(|trigger| self.ledger.entries().entries_of_trigger(trigger)));
             }
         }
         let is_too_old = walk.run.first().is_some_and(|index| self.entry(*index).time < walk.filter.from);

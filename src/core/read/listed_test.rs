@@ -69,9 +69,9 @@ fn every_list_is_the_naive_one_sorted_and_filtered() {
         let commands = 1 + random.next_u32() % 200;
         let (grown, directory) = network(&mut random, commands);
         let restored = reopened(&grown);
-        late += grown.ledger.late_entries();
+        late += grown.ledger.entries().late_entries();
         for state in [&grown, &restored] {
-            assert_eq!(state.ledger.late_entries(), grown.ledger.late_entries());
+            assert_eq!(state.ledger.entries().late_entries(), grown.ledger.entries().late_entries());
             for round in 0..20 {
                 let filter = if round == 0 { EntryFilter::default() } else { filter(&mut random, state) };
                 assert_eq!(
@@ -158,11 +158,11 @@ fn a_forged_position_shows_nothing_else() {
 fn paid_entries_cost_no_steps_of_a_list_of_pending_ones() {
     let mut random = Pcg64Mcg::seed_from_u64(1);
     let mut state = network(&mut random, 400).0;
-    while state.ledger.late_entries() != 0 || state.entries() < 3 {
+    while state.ledger.entries().late_entries() != 0 || state.entries() < 3 {
         state = network(&mut random, 6).0;
     }
     for index in (0..state.entries()).filter(|index| *index != 1) {
-        state.ledger.set_status(index, EntryStatus::Paid);
+        state.ledger.entries_mut().set_status(index, EntryStatus::Paid);
     }
     let statuses = EntryStatus::Pending.into();
     let mut walk = state.listed(EntryFilter { statuses, ..EntryFilter::default() });

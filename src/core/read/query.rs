@@ -83,7 +83,7 @@ impl State {
 
     /// Members; their indexes are `0..len`.
     pub fn len(&self) -> u32 {
-        u32::try_from(self.members.len()).expect("limited by MEMBERS_MAX")
+        u32::try_from(self.network.members().len()).expect("limited by MEMBERS_MAX")
     }
 
     pub fn is_empty(&self) -> bool {
@@ -92,48 +92,49 @@ impl State {
 
     /// The plan in force.
     pub fn plan(&self) -> &Arc<Plan> {
-        &self.scalars.plan
+        self.plans.plan()
     }
 
     /// Number of plans activated, the first included.
     pub fn plan_version(&self) -> u32 {
-        self.scalars.plan_version
+        self.plans.version()
     }
 
     /// The plans that are known, with the LSNs from which they hold; the last is in force.
     pub fn plan_versions(&self) -> &PlanVersions {
-        &self.scalars.plans
+        self.plans.versions()
     }
 
     /// Deepest level of the placement tree; 0 when empty.
     pub fn depth(&self) -> u32 {
-        self.scalars.depth
+        self.network.depth()
     }
 
     /// Members by paid-as rank; trailing ranks never held may be missing.
     pub fn rank_distribution(&self) -> &[u64] {
-        &self.scalars.rank_distribution
+        self.network.rank_distribution()
     }
 
     /// Levels withheld so far because their receiver may not earn, and their total amount.
     pub fn breakage(&self) -> (u64, Money) {
-        (self.scalars.breakage_levels, Money(self.scalars.breakage_amount))
+        let unpaid = self.ledger.unpaid();
+        (unpaid.levels, Money(unpaid.amount))
     }
 
     /// What was paid to nobody, by reason, since the command at [`State::itemized_from`].
     pub fn breakage_by_reason(&self) -> &Breakage {
-        &self.scalars.breakage
+        &self.ledger.unpaid().by_reason
     }
 
     /// The first command whose breakage was itemized; `None` if there was none yet. A network that was made
     /// by an older release itemizes from the first command on that a newer one logged.
     pub fn itemized_from(&self) -> Option<u64> {
-        self.scalars.itemized_from
+        self.ledger.unpaid().itemized_from
     }
 
     /// By external id, among the present members.
     pub fn find<D: Directory>(&self, directory: &D, id: &MemberId) -> Option<MemberIx> {
-        directory.member(id, |member| self.members.is(member, id))
+        directory.member(id, |member| self.network.members().is(member, id))
     }
 
     /// As [`State::find`]; without such a member, returns a stand-in (none in an empty network), so that an
@@ -150,7 +151,7 @@ impl State {
         self.find(directory, id).ok_or_else(|| {
             let stand_in = self.stand_in(u128::from_le_bytes(id.0));
             stand_in.inspect(|stand_in| {
-                black_box(self.members.is(*stand_in, id));
+                black_box(self.network.members().is(*stand_in, id));
             })
         })
     }
@@ -163,7 +164,16 @@ impl State {
 
     /// By referral code, including generated ones, exact matches only.
     pub fn member_by_code<D: Directory>(&self, directory: &D, code: &Code) -> Option<MemberIx> {
-        self.codes.owner(self.scalars.code_key, directory, &code.folded(), self.len())
+        self.owner_of_exact_code(directory, &code.folded())
+    }
+
+    /// As [`State::member_by_code`]; `folded` is [`Code::folded`].
+    pub(in crate::core) fn owner_of_exact_code<D: Directory>(
+        &self,
+        directory: &D,
+        folded: &str,
+    ) -> Option<MemberIx> {
+        self.network.codes().owner(self.network.code_key(), directory, folded, self.len())
     }
 
     /// By referral code as people write it: the exact one, or else, with O as 0 and I and L as 1, the only
@@ -175,42 +185,52 @@ impl State {
         directory: &D,
         code: &Code,
     ) -> Result<Option<MemberIx>, Rejection> {
-        self.codes
-            .look_up(self.scalars.code_key, directory, code, self.len())
+        self.owner_of_code(directory, &code.folded())
+    }
+
+    /// As [`State::look_up_code`]; `folded` is [`Code::folded`].
+    pub(in crate::core) fn owner_of_code<D: Directory>(
+        &self,
+        directory: &D,
+        folded: &str,
+    ) -> Result<Option<MemberIx>, Rejection> {
+        self.network
+            .codes()
+            .look_up(self.network.code_key(), directory, folded, self.len())
             .map_err(|_| Rejection::CodeAmbiguous)
     }
 
     /// A member's external id: one column of what [`State::member`] reads.
     pub fn id(&self, index: MemberIx) -> MemberId {
-        *self.members.id(index)
+        *self.network.members().id(index)
     }
 
     /// A member's columns.
     pub fn member(&self, index: MemberIx) -> Member {
-        let placement = self.placement.link(index);
+        let placement = self.network.placement().link(index);
         let sponsor = self.tree(Tree::Sponsor).link(index);
         Member {
             index,
-            id: *self.members.id(index),
+            id: *self.network.members().id(index),
             sponsor: MemberIx::from_column(sponsor.parent),
             parent: MemberIx::from_column(placement.parent),
             slot: placement.slot,
             level: placement.level,
             sponsor_level: sponsor.level,
-            joined_at: self.members.joined_at(index),
-            status: self.members.status(index),
-            role: self.members.role(index),
+            joined_at: self.network.members().joined_at(index),
+            status: self.network.members().status(index),
+            role: self.network.members().role(index),
         }
     }
 
     /// A member's referral code.
     pub fn code(&self, index: MemberIx) -> Code {
-        self.codes.of(self.scalars.code_key, index)
+        self.network.codes().of(self.network.code_key(), index)
     }
 
     /// Appends a member's referral code, folded for comparison (`Code::folded`), as bytes. For bulk work.
     pub fn fold_code(&self, index: MemberIx, out: &mut Vec<u8>) {
-        self.codes.fold_into(self.scalars.code_key, index, out);
+        self.network.codes().fold_into(self.network.code_key(), index, out);
     }
 
     /// Children in a tree.
@@ -227,7 +247,7 @@ impl State {
     /// tree.
     pub fn levels(&self, tree: Tree, index: MemberIx) -> Option<[u32; LEVELS_MAX]> {
         let mut levels = self.tree(tree).levels(index)?;
-        levels[usize::from(self.scalars.plan.level_cap)..].fill(0);
+        levels[usize::from(self.plans.plan().level_cap)..].fill(0);
         Some(levels)
     }
 
@@ -237,20 +257,20 @@ impl State {
         if !self.tree(tree).is_counted() {
             return None;
         }
-        self.admins.get(&index).map(|deep| deep[self.kept_tree(tree) as usize].as_slice())
+        self.network.admins().get(&index).map(|deep| deep[self.network.kept_tree(tree) as usize].as_slice())
     }
 
     /// Ordinal of the rank in force; 0 is "no rank".
     pub fn paid_as(&self, index: MemberIx) -> u16 {
-        self.members.ranks(index).paid_as
+        self.network.members().ranks(index).paid_as
     }
 
     pub fn rank(&self, index: MemberIx) -> RankView {
-        let ranks = self.members.ranks(index);
+        let ranks = self.network.members().ranks(index);
         RankView {
             paid_as: ranks.paid_as,
             lifetime: ranks.lifetime,
-            next: rank::next_rank(&self.scalars.plan.ranks, &self.standing(index)),
+            next: rank::next_rank(&self.plans.plan().ranks, &self.standing(index)),
         }
     }
 
@@ -261,7 +281,7 @@ impl State {
 
     /// The lowest free slot under `parent`. O(1) in a family that is wide or has no gap, else O(children).
     pub fn lowest_free_slot(&self, parent: MemberIx) -> u32 {
-        self.placement.lowest_free(parent)
+        self.network.placement().lowest_free(parent)
     }
 
     /// In slot order; in the sponsor tree that is join order.
@@ -280,7 +300,7 @@ impl State {
     /// that includes its downline in the sponsor tree. O(log n), and the same steps for every pair of
     /// members.
     pub fn is_in_team(&self, top: MemberIx, member: MemberIx) -> bool {
-        self.placement.contains(top, member).expect("the placement tree is always counted")
+        self.network.placement().contains(top, member).expect("the placement tree is always counted")
     }
 
     /// A walk through the present downline of `top` (without `top` itself), for [`State::preorder_step`].
@@ -309,65 +329,66 @@ impl State {
     /// # Errors
     /// `RuleNotAllowed` when the plan does not allow the rule.
     pub fn preview(&self, sponsor: MemberIx, rule: PlacementRule) -> Result<Spot, Rejection> {
-        let placement = &self.scalars.plan.placement;
+        let placement = &self.plans.plan().placement;
         if !placement.allows(rule) {
             return Err(Rejection::RuleNotAllowed);
         }
-        Ok(self.slots.find(&self.placement, placement, sponsor, rule))
+        Ok(self.network.spot(self.plan(), sponsor, rule))
     }
 
     /// Ledger entries; their indexes are `0..entries`.
     pub fn entries(&self) -> u64 {
-        self.ledger.len()
+        self.ledger.entries().len()
     }
 
     /// Pending entries.
     pub fn pending(&self) -> u64 {
-        self.ledger.sum(EntryStatus::Pending).entries
+        self.ledger.entries().sum(EntryStatus::Pending).entries
     }
 
     /// The entries in a state. O(1).
     pub fn entries_in(&self, status: EntryStatus) -> Sum {
-        self.ledger.sum(status)
+        self.ledger.entries().sum(status)
     }
 
     /// What all entries of a member come to, by state. O(1).
     pub fn balance(&self, member: MemberIx) -> Balance {
-        self.members.account(member).map_or(Balance::default(), |account| self.accounts.balance(account))
+        let account = self.network.members().account(member);
+        account.map_or(Balance::default(), |account| self.ledger.accounts().balance(account))
     }
 
     pub fn entry(&self, index: u64) -> Entry {
-        self.ledger.entry(index)
+        self.ledger.entries().entry(index)
     }
 
     /// Whether all entries are in time order. Imported ones may not be.
     pub fn entry_times_ascend(&self) -> bool {
-        self.ledger.times_ascend()
+        self.ledger.entries().times_ascend()
     }
 
     /// The external reference behind an entry. O(log references).
     pub fn reference_of(&self, entry: u64) -> Option<Reference> {
-        self.tables.references.of(self.ledger.trigger_of(entry))
+        self.ledger.reference_of(entry)
     }
 
     /// The entry that this one reverses. O(log reversals).
     pub fn reverses(&self, entry: u64) -> Option<u64> {
-        self.tables.reversals.reverses(entry)
+        self.ledger.reversals().reverses(entry)
     }
 
     /// The entry that reverses this one. O(1).
     pub fn reversal_of(&self, entry: u64) -> Option<u64> {
-        self.tables.reversals.reversal_of(entry)
+        self.ledger.reversals().reversal_of(entry)
     }
 
     /// Number of reversals.
     pub fn reversal_count(&self) -> usize {
-        self.tables.reversals.len()
+        self.ledger.reversals().len()
     }
 
     /// Number of triggers that have entries and a reference.
     pub fn reference_count(&self) -> usize {
-        self.tables.references.len()
+        self.ledger.references().len()
     }
 
     /// The kind of entries printed under this name; `None` if no plan or entry ever had it.
@@ -375,7 +396,7 @@ impl State {
         match kind_from_name(name)? {
             Kind::Signup => Some(KIND_SIGNUP),
             Kind::Rank(rank) => Some(KIND_RANK + rank),
-            Kind::Trigger => self.scalars.kinds.number(name),
+            Kind::Trigger => self.ledger.kinds().number(name),
         }
     }
 
@@ -384,57 +405,53 @@ impl State {
         match kind {
             KIND_SIGNUP => KIND_REGISTRATION.into(),
             KIND_RANK.. => format!("{KIND_RANK_PREFIX}{}", kind - KIND_RANK).into(),
-            _ => Cow::Borrowed(&self.scalars.kinds.names()[usize::from(kind)]),
+            _ => Cow::Borrowed(&self.ledger.kinds().names()[usize::from(kind)]),
         }
     }
 
     /// Why the command at an LSN changed nothing; `None` if it changed something, or if unknown: see
     /// [`State::changed_nothing_after`]. O(log of the number that did not).
     pub fn changed_nothing(&self, lsn: u64) -> Option<Unchanged> {
-        self.tables.unchanged.find(lsn)
+        self.requests.unchanged().find(lsn)
     }
 
     /// For every command after this LSN it is known whether it changed anything. 0 for a network that was
     /// never in a directory of format 1, and had at most [`super::UNCHANGED_MAX`] such commands.
     pub fn changed_nothing_after(&self) -> u64 {
-        self.tables.unchanged.complete_after()
+        self.requests.unchanged().complete_after()
     }
 
     /// The imported id of a row. O(1).
     pub fn carried_row_id(&self, kind: RowKind, index: u64) -> Option<[u8; 16]> {
-        self.tables.row_ids.id_of(kind, index)
+        self.ledger.row_ids().id_of(kind, index)
     }
 
     /// The row with an imported id. O(1).
     pub fn row_that_carried(&self, id: &[u8; 16]) -> Option<(RowKind, u64)> {
-        self.tables.row_ids.row_of(id)
+        self.ledger.row_ids().row_of(id)
     }
 
     /// Number of imported row ids.
     pub fn carried_row_ids(&self) -> usize {
-        self.tables.row_ids.len()
+        self.ledger.row_ids().len()
     }
 
     /// Round robin: the slot that the next spill from a member goes to; 0 if the plan has no turns. O(1).
     pub fn turn(&self, member: MemberIx) -> u16 {
-        self.slots.turn(member)
+        self.network.slots().turn(member)
     }
 
     /// Bytes held.
     pub fn memory(&self) -> MemoryUse {
-        let (placement_links, placement_counts) = self.placement.bytes();
-        let (sponsor_links, sponsor_counts) = self.sponsors.bytes();
+        let (placement_links, placement_counts) = self.network.placement().bytes();
+        let (sponsor_links, sponsor_counts) = self.network.sponsors().bytes();
         MemoryUse {
-            members: self.members.bytes(),
+            members: self.network.members().bytes(),
             links: placement_links + sponsor_links,
             counts: placement_counts + sponsor_counts,
-            slots: self.slots.bytes(),
-            codes: self.codes.size_bytes() + self.tables.row_ids.size_bytes(),
-            ledger: self.ledger.bytes()
-                + self.accounts.bytes()
-                + self.tables.once.size_bytes()
-                + self.tables.references.size_bytes()
-                + self.tables.reversals.size_bytes(),
+            slots: self.network.slots().bytes(),
+            codes: self.network.codes().size_bytes() + self.ledger.row_ids().size_bytes(),
+            ledger: self.ledger.bytes(),
         }
     }
 }

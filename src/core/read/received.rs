@@ -142,7 +142,7 @@ impl State {
     /// [`State::brought_step`].
     pub fn brought(&self, receiver: MemberIx, level: u32) -> Brought {
         let (walk, newest) = (self.received(receiver), self.newest_received(receiver));
-        let (before, late_from) = (self.entries(), self.ledger.triggers_end());
+        let (before, late_from) = (self.entries(), self.ledger.entries().triggers_end());
         Brought {
             receiver,
             level,
@@ -171,16 +171,16 @@ impl State {
                 }
             } else if brought.at != brought.end {
                 let index = brought.at.expect("entries are linked down to the first");
-                brought.at = self.ledger.older(index);
+                brought.at = self.ledger.entries().older(index);
                 brought.add(&self.entry(index));
-            } else if let Some(trigger) = self.ledger.late_from(brought.late_from) {
+            } else if let Some(trigger) = self.ledger.entries().late_from(brought.late_from) {
                 brought.late_from = trigger + 1;
-                for index in self.ledger.entries_of_trigger(trigger) {
+                for index in self.ledger.entries().entries_of_trigger(trigger) {
                     brought.looked += 1;
                     brought.add(&self.entry(index));
                 }
             } else {
-                brought.late_from = self.ledger.triggers_end();
+                brought.late_from = self.ledger.entries().triggers_end();
                 let newest = self.newest_received(brought.receiver);
                 if newest == brought.newest {
                     return true;

@@ -123,11 +123,11 @@ impl State {
     fn is_listed(&self, filter: &MemberFilter, member: MemberIx) -> bool {
         let MemberFilter { roots, status, role, rank, from, until } = *filter;
         let is_any_time = from == Timestamp(i64::MIN) && until == Timestamp(i64::MAX);
-        status.is_none_or(|status| self.members.status(member) == status)
-            && role.is_none_or(|role| self.members.role(member) == role)
-            && rank.is_none_or(|rank| self.members.ranks(member).paid_as == rank)
-            && (is_any_time || (from..until).contains(&self.members.joined_at(member)))
-            && (!roots || self.placement.link(member).parent == NONE)
+        status.is_none_or(|status| self.network.members().status(member) == status)
+            && role.is_none_or(|role| self.network.members().role(member) == role)
+            && rank.is_none_or(|rank| self.network.members().ranks(member).paid_as == rank)
+            && (is_any_time || (from..until).contains(&self.network.members().joined_at(member)))
+            && (!roots || self.network.placement().link(member).parent == NONE)
     }
 }
 

@@ -9,7 +9,8 @@
 use std::{collections::VecDeque, hint::black_box};
 
 use crate::core::{
-    state::{parts::State, prefetch::TOGETHER},
+    network::prefetch::TOGETHER,
+    state::parts::State,
     tree::genealogy::Genealogy,
     words::types::{MemberIx, NONE, Tree},
 };

@@ -95,7 +95,7 @@ impl State {
             empty: if empty_count == 0 {
                 Vec::new()
             } else {
-                self.placement.free_slots(member, width.unwrap_or(0), EMPTY_SLOTS_NAMED_MAX)
+                self.network.placement().free_slots(member, width.unwrap_or(0), EMPTY_SLOTS_NAMED_MAX)
             },
             empty_count,
         }

@@ -1,9 +1,10 @@
-//! Commands, their outcomes, and the record of past ones.
+//! Commands, their outcomes, and the record of past ones, which is one part of the state: [`part::Requests`].
 
 pub(in crate::core) mod bonuses;
 pub mod command;
 pub(in crate::core) mod keys;
 pub(in crate::core) mod members;
+pub(in crate::core) mod part;
 pub(in crate::core) mod rows;
 pub(in crate::core) mod rules;
 pub(in crate::core) mod unchanged;

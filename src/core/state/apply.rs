@@ -1,16 +1,12 @@
 //! `apply`, the only function that changes a state.
 //!
-//! It is a flat match with one function per command. Each first *judges* (reads only; a rejection changes
-//! nothing but the LSN) and then acts. Admission runs the same judgment before a command is logged (`check`),
-//! so each rule is implemented once.
+//! It is a flat match with two functions per command. The first *judges* (reads only; a rejection changes
+//! nothing but the LSN) and returns what it found: members, rules, entries, places. The second acts on that,
+//! and looks up nothing again. Admission runs the same judgment before a command is logged (`check`), so each
+//! rule is implemented once.
 
 use crate::core::{
-    requests::{
-        command::{Applied, CodeRules, Command, Outcome, Rejection, RequestKey, Stamped},
-        keys::Clock,
-        rows::{KeyRow, UnchangedRow},
-        unchanged::Unchanged,
-    },
+    requests::command::{Applied, CodeRules, Command, Outcome, Rejection, RequestKey, Stamped},
     state::{
         parts::State,
         prepare::{Aside, Preparation},
@@ -65,7 +61,7 @@ impl State {
         assert_eq!(stamped.lsn, self.scalars.lsn + 1, "commands are applied in order, each once");
         assert!(self.scalars.time <= stamped.time, "log time never goes backwards");
         self.step(stamped);
-        self.tables.keys.expire(self.key_clock().now());
+        self.requests.expire(stamped.time);
         let applied = match self.check_key(stamped.key) {
             Verdict::Repeat(earlier) => earlier,
             Verdict::Reject(rejection) => Applied { outcome: Outcome::Rejected(rejection), lsn: stamped.lsn },
@@ -79,26 +75,19 @@ impl State {
     fn step(&mut self, stamped: &Stamped) {
         // The first command has no previous time to step from.
         let bounded = stamped.is_of_format_3() && self.scalars.lsn != 0;
-        self.scalars.key_lag = self.key_clock().step(stamped.time, bounded).lag;
+        self.requests.step(self.scalars.time, stamped.time, bounded);
         self.scalars.lsn = stamped.lsn;
         self.scalars.time = stamped.time;
         if stamped.is_of_format_4() {
-            self.scalars.itemized_from.get_or_insert(stamped.lsn);
+            self.ledger.itemize_from(stamped.lsn);
         }
-    }
-
-    /// The clock that expires keys.
-    pub(in crate::core) fn key_clock(&self) -> Clock {
-        Clock { time: self.scalars.time, lag: self.scalars.key_lag }
     }
 
     /// Folds the outcome of the command `lsn` into the rolling hash, and adds it to the list if it changed
     /// nothing.
     fn note(&mut self, applied: &Applied, lsn: u64) {
         self.scalars.outcome_hash = roll(self.scalars.outcome_hash, applied);
-        if let Some(reason) = Unchanged::of(lsn, applied) {
-            self.tables.unchanged.push(UnchangedRow { lsn, reason: reason.code() });
-        }
+        self.requests.note(applied, lsn);
     }
 
     /// Applies the next command, or changes nothing at all, not even the LSN, if it breaks a rule: like
@@ -116,19 +105,20 @@ impl State {
         stamped: &Stamped,
     ) -> Result<Applied, Rejection> {
         assert!(stamped.key.is_none(), "a repeated command is neither applied nor rejected");
-        let before = (self.scalars.lsn, self.scalars.time, self.scalars.key_lag);
-        let itemized_from = self.scalars.itemized_from;
+        let before = (self.scalars.lsn, self.scalars.time);
+        let (lag, unpaid) = (self.requests.lag(), *self.ledger.unpaid());
         assert_eq!(stamped.lsn, before.0 + 1, "commands are applied in order, each once");
         assert!(before.1 <= stamped.time, "log time never goes backwards");
         self.step(stamped);
         let applied = self.act(directory, stamped, &mut Aside::default());
         if let Outcome::Rejected(rejection) = applied.outcome {
             // A rejected command was judged before anything was changed.
-            (self.scalars.lsn, self.scalars.time, self.scalars.key_lag) = before;
-            self.scalars.itemized_from = itemized_from;
+            (self.scalars.lsn, self.scalars.time) = before;
+            self.requests.set_lag(lag);
+            self.ledger.set_unpaid(unpaid);
             return Err(rejection);
         }
-        self.tables.keys.expire(self.key_clock().now());
+        self.requests.expire(stamped.time);
         self.note(&applied, stamped.lsn);
         Ok(applied)
     }
@@ -157,7 +147,7 @@ impl State {
 
     fn check_key(&self, key: Option<RequestKey>) -> Verdict {
         let Some((key, row)) =
-            key.and_then(|key| Some((key, self.tables.keys.get(&key.key, self.key_clock().now())?)))
+            key.and_then(|key| Some((key, self.requests.get(&key.key, self.scalars.time)?)))
         else {
             return Verdict::Admit;
         };
@@ -168,44 +158,83 @@ impl State {
         }
     }
 
+    /// Judges as admission does, under the rules of today.
     fn judge<D: Directory>(&self, directory: &D, command: &Command) -> Result<(), Rejection> {
         match command {
             Command::Register(register) => {
-                self.judge_register(directory, register, CodeRules::Alike).map(|_| ())
+                self.judge_register(directory, register, CodeRules::Alike).map(drop)
             }
-            Command::TriggerBonus(trigger) => self.judge_trigger(directory, trigger).map(|_| ()),
-            Command::PayEntry { entry } => self.judge_pay(*entry).map(|_| ()),
+            Command::TriggerBonus(trigger) => self.judge_trigger(directory, trigger).map(drop),
+            Command::PayEntry { entry } => self.ledger.judge_pay(*entry).map(drop),
             Command::PayAll => Ok(()),
-            Command::SetStatus { member, status } => {
-                self.judge_status(directory, member, *status).map(|_| ())
-            }
-            Command::SetRole { member, role } => self.judge_role(directory, member, *role).map(|_| ()),
-            Command::PutPlan(plan) => self.judge_plan(plan, KINDS_MAX),
-            Command::ImportEntry(entry) => self.judge_import_entry(directory, entry).map(|_| ()),
-            Command::ReverseEntry { entry } => self.judge_reverse(*entry),
-            Command::PayMatching(filter) => self.payout(directory, filter).map(|_| ()),
-            Command::ChangeEntry(change) => self.judge_change(change).map(|_| ()),
+            Command::SetStatus { member, status } => self.judge_status(directory, member, *status).map(drop),
+            Command::SetRole { member, role } => self.judge_role(directory, member, *role).map(drop),
+            Command::PutPlan(plan) => self.judge_plan(plan, KINDS_MAX).map(drop),
+            Command::ImportEntry(entry) => self.judge_import_entry(directory, entry),
+            Command::ReverseEntry { entry } => self.ledger.judge_reverse(*entry).map(drop),
+            Command::PayMatching(filter) => self.payout(directory, filter).map(drop),
+            Command::ChangeEntry(change) => self.ledger.judge_change(change).map(drop),
         }
     }
 
+    /// Judges a command under the rules of its format, then acts on what was found.
+    fn judge_and_act<D: Directory>(
+        &mut self,
+        directory: &mut D,
+        stamped: &Stamped,
+        aside: &mut Aside,
+    ) -> Result<Outcome, Rejection> {
+        Ok(match &stamped.command {
+            Command::Register(register) => {
+                let found = self.judge_register(directory, register, stamped.code_rules())?;
+                self.register(directory, register, &found)
+            }
+            Command::TriggerBonus(trigger) => {
+                let found = self.judge_trigger(directory, trigger)?;
+                self.trigger_bonus(trigger, &found)
+            }
+            Command::PayEntry { entry } => {
+                let found = self.ledger.judge_pay(*entry)?;
+                self.pay_entry(&found)
+            }
+            Command::PayAll => Outcome::AllPaid { entries: self.ledger.pay_pending().entries },
+            Command::SetStatus { member, status } => {
+                let found = self.judge_status(directory, member, *status)?;
+                self.set_status(*status, found)
+            }
+            Command::SetRole { member, role } => {
+                let found = self.judge_role(directory, member, *role)?;
+                self.set_role(*role, found, aside)
+            }
+            Command::PutPlan(plan) => {
+                let found = self.judge_plan(plan, stamped.kinds_max())?;
+                self.put_plan(plan, &found, aside)
+            }
+            Command::ImportEntry(entry) => {
+                let found = self.judge_import(directory, entry, stamped.kinds_max())?;
+                self.import_entry(entry, &found)
+            }
+            Command::ReverseEntry { entry } => {
+                let found = self.ledger.judge_reverse(*entry)?;
+                self.reverse_entry(&found)
+            }
+            Command::PayMatching(filter) => {
+                let found = self.payout(directory, filter)?;
+                self.pay_matching(filter, &found)
+            }
+            Command::ChangeEntry(change) => {
+                let found = self.ledger.judge_change(change)?;
+                self.change_entry(&found)
+            }
+        })
+    }
+
+    /// Keeps the outcome for the command's key, unless a rule refused it.
     fn act<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped, aside: &mut Aside) -> Applied {
-        let result = match &stamped.command {
-            Command::Register(register) => self.register(directory, register, stamped.code_rules()),
-            Command::TriggerBonus(trigger) => self.trigger_bonus(directory, trigger),
-            Command::PayEntry { entry } => self.pay_entry(*entry),
-            Command::PayAll => Ok(Outcome::AllPaid { entries: self.pay_pending().entries }),
-            Command::SetStatus { member, status } => self.set_status(directory, member, *status),
-            Command::SetRole { member, role } => self.set_role(directory, member, *role, aside),
-            Command::PutPlan(plan) => self.put_plan(plan, stamped.kinds_max(), aside),
-            Command::ImportEntry(entry) => self.import_entry(directory, entry, stamped.kinds_max()),
-            Command::ReverseEntry { entry } => self.reverse_entry(*entry),
-            Command::PayMatching(filter) => self.pay_matching(directory, filter),
-            Command::ChangeEntry(change) => self.change_entry(change),
-        };
+        let result = self.judge_and_act(directory, stamped, aside);
         let applied = Applied { outcome: result.unwrap_or_else(Outcome::Rejected), lsn: stamped.lsn };
         if let (Some(key), Ok(_)) = (stamped.key, result) {
-            let time = self.key_clock().now();
-            self.tables.keys.push(KeyRow::new(key, time, applied));
+            self.requests.remember(key, stamped.time, applied);
         }
         applied
     }

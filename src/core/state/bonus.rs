@@ -3,18 +3,20 @@
 use crate::core::{
     ledger::{
         breakage::{Breakage, BreakageReason},
-        once::{ONCE_BITS, ONCE_ROWS_MAX, OnceRow},
-        rows::{EntryRow, ReversalRow, TriggerRow},
+        entries::Entry,
+        once::ONCE_BITS,
+        part::Posted,
+        rows::{EntryRow, TriggerRow},
     },
-    plan::{BonusRule, KIND_REGISTRATION, NAME_BYTES_MAX, Plan, TRIGGERS_MAX},
+    plan::{BonusRule, KIND_REGISTRATION, LevelPay, NAME_BYTES_MAX, TRIGGERS_MAX},
     requests::command::{ImportEntry, Outcome, Rejection, TriggerBonus},
     state::parts::State,
     words::{
         directory::Directory,
         row_kind::RowKind,
         types::{
-            ADMIN_LEVELS_MAX, ADMINS_MAX, EntryStatus, KINDS_MAX, LEVELS_MAX, MemberIx, Money, Reference,
-            Status, Timestamp,
+            ADMIN_LEVELS_MAX, ADMINS_MAX, EntryStatus, KINDS_MAX, LEVELS_MAX, MemberIx, Money, Status,
+            Timestamp,
         },
     },
 };
@@ -44,6 +46,21 @@ pub(in crate::core) struct Share {
     pub is_beyond: bool,
 }
 
+/// The shares of one rule.
+pub(in crate::core) struct Shares {
+    near: [Share; LEVELS_MAX],
+    len: usize,
+    /// Those of admins above the last paid level.
+    beyond: Vec<Share>,
+}
+
+impl Shares {
+    /// Level ascending.
+    pub fn iter(&self) -> impl Iterator<Item = &Share> {
+        self.near[..self.len].iter().chain(&self.beyond)
+    }
+}
+
 /// The fate of a share.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ShareFate {
@@ -64,14 +81,32 @@ struct Cause {
     time: Timestamp,
 }
 
+/// What judging a trigger found.
+pub(in crate::core) struct DueTrigger {
+    source: MemberIx,
+    /// Position of its rule in the plan.
+    rule: usize,
+    /// Number of its name.
+    kind: u16,
+}
+
+/// What judging an imported entry found.
+pub(in crate::core) struct DueImport {
+    receiver: MemberIx,
+    source: MemberIx,
+    /// `None` for a trigger name that has no number yet.
+    kind: Option<u16>,
+}
+
 impl State {
     pub(in crate::core) fn judge_trigger<D: Directory>(
         &self,
         directory: &D,
         trigger: &TriggerBonus,
-    ) -> Result<MemberIx, Rejection> {
+    ) -> Result<DueTrigger, Rejection> {
         let source = self.find(directory, &trigger.source).ok_or(Rejection::MemberUnknown)?;
-        let rule = self.scalars.plan.bonus(&trigger.trigger).ok_or(Rejection::TriggerUnknown)?;
+        let position = self.plans.plan().bonus_position(&trigger.trigger).ok_or(Rejection::TriggerUnknown)?;
+        let rule = &self.plans.plan().bonuses[position];
         if trigger.amount.is_some_and(|amount| amount.0 < 0 || !amount.in_range()) {
             return Err(Rejection::AmountOutOfRange);
         }
@@ -81,163 +116,158 @@ impl State {
         if !shares_in_range(rule, trigger.amount) {
             return Err(Rejection::AmountOutOfRange);
         }
-        let kind = self.trigger_kind(&trigger.trigger);
+        let kind = self.plans.kind(position);
         if trigger.once && self.paid_once(source, kind) {
             return Err(Rejection::TriggeredBefore);
         }
-        let has_room = self.ledger.has_room(ENTRIES_PER_TRIGGER_MAX as u64)
-            && (!trigger.once || kind < ONCE_BITS || self.tables.once.len() < ONCE_ROWS_MAX);
-        if has_room { Ok(source) } else { Err(Rejection::LedgerFull) }
-    }
-
-    /// The number of a trigger of the plan in force.
-    fn trigger_kind(&self, trigger: &str) -> u16 {
-        self.scalars.kinds.number(trigger).expect("the plan's triggers are numbered when it is activated")
+        let has_room = self.ledger.entries().has_room(ENTRIES_PER_TRIGGER_MAX as u64)
+            && (!trigger.once || kind < ONCE_BITS || self.ledger.has_room_for_once());
+        if has_room { Ok(DueTrigger { source, rule: position, kind }) } else { Err(Rejection::LedgerFull) }
     }
 
     /// Whether this member's trigger of this name was paid with `once`. O(1).
     fn paid_once(&self, source: MemberIx, kind: u16) -> bool {
         if kind < ONCE_BITS {
-            self.members.paid_once(source, kind)
+            self.network.members().paid_once(source, kind)
         } else {
-            self.tables.once.contains(source, kind)
+            self.ledger.paid_once(source, kind)
         }
     }
 
     fn set_paid_once(&mut self, source: MemberIx, kind: u16) {
         if kind < ONCE_BITS {
-            self.members.set_paid_once(source, kind);
+            self.network.set_paid_once(source, kind);
         } else {
-            self.tables.once.push(OnceRow { member: source.0, kind });
+            self.ledger.set_paid_once(source, kind);
         }
     }
 
-    pub(in crate::core) fn trigger_bonus<D: Directory>(
-        &mut self,
-        directory: &D,
-        trigger: &TriggerBonus,
-    ) -> Result<Outcome, Rejection> {
-        let source = self.judge_trigger(directory, trigger)?;
-        let kind = self.trigger_kind(&trigger.trigger);
-        let plan = self.scalars.plan.clone();
-        let rule = plan.bonus(&trigger.trigger).expect("judged");
+    pub(in crate::core) fn trigger_bonus(&mut self, trigger: &TriggerBonus, due: &DueTrigger) -> Outcome {
+        let DueTrigger { source, rule, kind } = *due;
         if trigger.once {
             self.set_paid_once(source, kind);
         }
-        let cause =
-            Cause { kind, source, amount: trigger.amount.unwrap_or_default(), time: self.scalars.time };
-        let first_entry = self.ledger.len();
-        let withheld = self.pay(rule, trigger.amount, cause);
-        let entries =
-            u32::try_from(self.ledger.len() - first_entry).expect("limited by ENTRIES_PER_TRIGGER_MAX");
-        if entries != 0 {
-            self.refer(trigger.reference.as_ref());
+        let rule = &self.plans.plan().bonuses[rule];
+        let shares = self.shares(rule, trigger.amount, source);
+        if let Some(unreached) = self.unreached_to_itemize(rule, trigger.amount, source) {
+            self.ledger.add_unreached(&unreached);
         }
-        Ok(Outcome::BonusPaid { first_entry, entries, withheld })
+        let amount = trigger.amount.unwrap_or_default();
+        let first_entry = self.entries();
+        let withheld =
+            self.pay_shares(shares.iter(), Cause { kind, source, amount, time: self.scalars.time });
+        let entries =
+            u32::try_from(self.entries() - first_entry).expect("limited by ENTRIES_PER_TRIGGER_MAX");
+        if entries != 0 {
+            self.ledger.refer(trigger.reference.as_ref());
+        }
+        Outcome::BonusPaid { first_entry, entries, withheld }
     }
 
     /// Whether the ledger has room for the most that one signup can pay.
     pub(in crate::core) fn has_room_for_signup(&self) -> bool {
-        let rules = self.scalars.plan.bonuses.iter().filter(|rule| rule.on_registration).count() as u64;
+        let rules = self.plans.plan().bonuses.iter().filter(|rule| rule.on_registration).count() as u64;
         // A signup can promote at most one member past each minimum of a count, and each of the levels and
         // admins of a level rule.
-        let ranks = (self.scalars.plan.ranks.steps().len() * (LEVELS_MAX + ADMINS_MAX)) as u64;
-        self.ledger.has_room(rules * ENTRIES_PER_TRIGGER_MAX as u64 + ranks)
+        let ranks = (self.plans.plan().ranks.steps().len() * (LEVELS_MAX + ADMINS_MAX)) as u64;
+        self.ledger.entries().has_room(rules * ENTRIES_PER_TRIGGER_MAX as u64 + ranks)
     }
 
     /// Pays the registration bonuses.
     pub(in crate::core) fn pay_registration(&mut self, member: MemberIx) {
-        let plan = self.scalars.plan.clone();
-        let cause = Cause { kind: KIND_SIGNUP, source: member, amount: Money(0), time: self.scalars.time };
-        let shares: Vec<Share> =
-            self.registration_shares(&plan, member).into_iter().map(|(_, share)| share).collect();
-        self.pay_shares(&shares, cause);
-        for rule in plan.bonuses.iter().filter(|rule| rule.on_registration) {
-            self.note_unreached(rule, None, member);
+        let rules = || self.plans.plan().bonuses.iter().filter(|rule| rule.on_registration);
+        if rules().next().is_none() {
+            return;
         }
+        let mut unreached = Breakage::default();
+        rules()
+            .filter_map(|rule| self.unreached_to_itemize(rule, None, member))
+            .for_each(|of_rule| unreached.add_all(&of_rule));
+        let shares = self.registration_shares(member);
+        self.ledger.add_unreached(&unreached);
+        let cause = Cause { kind: KIND_SIGNUP, source: member, amount: Money(0), time: self.scalars.time };
+        self.pay_shares(shares.iter().map(|(_, share)| share), cause);
     }
 
     /// The shares of the signup of `member`, level ascending, each with the position of its rule in the plan.
-    pub(in crate::core) fn registration_shares(&self, plan: &Plan, member: MemberIx) -> Vec<(usize, Share)> {
-        let rules = plan.bonuses.iter().enumerate().filter(|(_, rule)| rule.on_registration);
-        let of_rule = |(position, rule)| {
-            self.shares(rule, None, member).into_iter().map(move |share| (position, share))
-        };
-        let mut shares: Vec<(usize, Share)> = rules.flat_map(of_rule).collect();
+    pub(in crate::core) fn registration_shares(&self, member: MemberIx) -> Vec<(usize, Share)> {
+        let mut shares = Vec::new();
+        for (position, rule) in self.plans.plan().bonuses.iter().enumerate() {
+            if rule.on_registration {
+                shares.extend(self.shares(rule, None, member).iter().map(|share| (position, *share)));
+            }
+        }
         shares.sort_by_key(|(_, share)| share.level);
         shares
     }
 
     /// Pays the reward of a rank that `receiver` first reached through the signup of `source`.
     pub(in crate::core) fn pay_reward(&mut self, source: MemberIx, receiver: MemberIx, rank: u16) {
-        let reward = self.scalars.plan.ranks.steps().get(usize::from(rank) - 1).and_then(|step| step.reward);
+        let reward = self.plans.plan().ranks.steps().get(usize::from(rank) - 1).and_then(|step| step.reward);
         let cause = Cause { kind: KIND_RANK + rank, source, amount: Money(0), time: self.scalars.time };
         if let Some(amount) = reward {
             self.pay_shares(&[Share { receiver, level: 0, amount, is_beyond: false }], cause);
         }
     }
 
-    /// Pays one rule; returns how many levels were withheld.
-    fn pay(&mut self, rule: &BonusRule, amount: Option<Money>, cause: Cause) -> u32 {
-        let shares = self.shares(rule, amount, cause.source);
-        self.note_unreached(rule, amount, cause.source);
-        self.pay_shares(&shares, cause)
-    }
-
-    /// Itemizes what a rule pays to nobody because it reaches nobody.
-    fn note_unreached(&mut self, rule: &BonusRule, amount: Option<Money>, source: MemberIx) {
-        if self.scalars.itemized_from.is_some() {
-            let unreached = self.unreached(rule, amount, source);
-            self.scalars.breakage.add_all(&unreached);
-        }
+    /// [`State::unreached`], if breakage is itemized.
+    fn unreached_to_itemize(
+        &self,
+        rule: &BonusRule,
+        amount: Option<Money>,
+        source: MemberIx,
+    ) -> Option<Breakage> {
+        self.itemized_from().and_then(|_| self.unreached(rule, amount, source))
     }
 
     /// What a rule would pay to levels that reach nobody: those above the root, and admins further up than
-    /// `ADMIN_LEVELS_MAX`. O(levels + admins).
+    /// `ADMIN_LEVELS_MAX`. `None` where there can be none of either, O(1); else O(levels + admins).
     pub(in crate::core) fn unreached(
         &self,
         rule: &BonusRule,
         amount: Option<Money>,
         source: MemberIx,
-    ) -> Breakage {
+    ) -> Option<Breakage> {
         let tree = self.tree(rule.tree);
-        let (levels, source_level) = (rule.pay.levels(), tree.link(source).level);
+        let (levels, source_level) = (rule.pay.levels(), tree.link(source).level as usize);
+        // A root is at level 1.
+        let may_be_too_far = rule.admins_beyond && ADMIN_LEVELS_MAX + 1 < source_level;
+        if levels < source_level && !may_be_too_far {
+            return None;
+        }
         let at_level = |level: usize| rule.pay.at(level, amount).expect("an amount was asked for");
         let mut breakage = Breakage::default();
-        for level in source_level as usize..=levels {
+        for level in source_level..=levels {
             breakage.add(BreakageReason::ShortUpline, at_level(level));
         }
-        if rule.admins_beyond {
+        if may_be_too_far {
             let is_too_far = |admin: &MemberIx| {
-                let level = source_level.saturating_sub(tree.link(*admin).level) as usize;
+                let level = source_level.saturating_sub(tree.link(*admin).level as usize);
                 ADMIN_LEVELS_MAX < level && tree.is_ancestor(*admin, source)
             };
-            let too_far = self.admins.keys().filter(|admin| is_too_far(admin)).count();
+            let too_far = self.network.admins().keys().filter(|admin| is_too_far(admin)).count();
             (0..too_far).for_each(|_| breakage.add(BreakageReason::LevelCap, at_level(levels)));
         }
-        breakage
+        Some(breakage)
     }
 
-    /// The shares, level ascending.
+    /// The shares of a rule. O(levels + admins).
     pub(in crate::core) fn shares(
         &self,
         rule: &BonusRule,
         amount: Option<Money>,
         source: MemberIx,
-    ) -> Vec<Share> {
+    ) -> Shares {
+        const NO_SHARE: Share = Share { receiver: MemberIx(0), level: 0, amount: Money(0), is_beyond: false };
         let tree = self.tree(rule.tree);
         let levels = rule.pay.levels();
         let at_level = |level: usize| rule.pay.at(level, amount).expect("an amount was asked for");
-        let near = tree.near_upline(source);
-        let ladder = near.as_slice().iter().zip(1_u32..).take(levels);
-        let mut shares: Vec<Share> = ladder
-            .map(|(receiver, level)| Share {
-                receiver: *receiver,
-                level,
-                amount: at_level(level as usize),
-                is_beyond: false,
-            })
-            .collect();
+        let upline = tree.near_upline(source, levels);
+        let mut shares = Shares { near: [NO_SHARE; LEVELS_MAX], len: upline.len, beyond: Vec::new() };
+        for ((share, receiver), level) in shares.near.iter_mut().zip(upline.as_slice()).zip(1_u32..) {
+            let amount = at_level(level as usize);
+            *share = Share { receiver: *receiver, level, amount, is_beyond: false };
+        }
         if rule.admins_beyond {
             let source_level = tree.link(source).level;
             let beyond = |admin: &MemberIx| {
@@ -250,22 +280,22 @@ impl State {
                     is_beyond: true,
                 })
             };
-            let mut admins: Vec<Share> = self.admins.keys().filter_map(beyond).collect();
-            admins.sort_by_key(|share| share.level);
-            shares.append(&mut admins);
+            shares.beyond.extend(self.network.admins().keys().filter_map(beyond));
+            shares.beyond.sort_by_key(|share| share.level);
         }
         shares
     }
 
     /// Writes entries for receivers that may earn; the other shares are breakage. Zero shares make no entry.
-    fn pay_shares(&mut self, shares: &[Share], cause: Cause) -> u32 {
+    /// Returns how many were withheld.
+    fn pay_shares<'shares>(&mut self, shares: impl IntoIterator<Item = &'shares Share>, cause: Cause) -> u32 {
         let mut begun = false;
         let mut withheld = 0;
         for share in shares {
             match self.fate(share) {
                 ShareFate::Nothing => {}
                 ShareFate::Withheld(status) => {
-                    self.withhold(status, share.amount);
+                    self.ledger.withhold(status, share.amount);
                     withheld += 1;
                 }
                 ShareFate::Paid => {
@@ -280,22 +310,12 @@ impl State {
         withheld
     }
 
-    /// Adds to the breakage: what was not paid because the receiver, with this status, may not earn.
-    fn withhold(&mut self, status: Status, amount: Money) {
-        self.scalars.breakage_levels += 1;
-        self.scalars.breakage_amount = self.scalars.breakage_amount.saturating_add(amount.0);
-        let reason = BreakageReason::of_status(status).filter(|_| self.scalars.itemized_from.is_some());
-        if let Some(reason) = reason {
-            self.scalars.breakage.add(reason, amount);
-        }
-    }
-
     /// Whether a share is paid: the single implementation of that rule, used for paying and for explaining.
     pub(in crate::core) fn fate(&self, share: &Share) -> ShareFate {
         if share.amount == Money(0) {
             return ShareFate::Nothing;
         }
-        match self.members.status(share.receiver) {
+        match self.network.members().status(share.receiver) {
             Status::Active => ShareFate::Paid,
             status => ShareFate::Withheld(status),
         }
@@ -308,7 +328,7 @@ impl State {
             amount: cause.amount.0,
             source: cause.source.0,
             first_entry: 0,
-            plan_version: self.scalars.plan_version,
+            plan_version: self.plans.version(),
             kind: cause.kind,
         });
     }
@@ -322,57 +342,22 @@ impl State {
         })
     }
 
-    /// Stores the reference of the group begun last.
-    fn refer(&mut self, reference: Option<&Reference>) {
-        let Some(reference) = reference else { return };
-        let newest = u32::try_from(self.ledger.triggers() - 1).expect("limited by ENTRIES_MAX");
-        let ledger = &self.ledger;
-        self.tables.references.push(newest, reference, |trigger| ledger.trigger_key(trigger).0);
-    }
-
     /// Adds an entry to the group begun last; returns its index.
     pub(in crate::core) fn append_entry(&mut self, row: EntryRow) -> u32 {
         let receiver = MemberIx(row.receiver);
-        let account = self.members.account(receiver).unwrap_or_else(|| {
-            let account = self.accounts.open();
-            self.members.set_account(receiver, account);
-            account
-        });
-        let mut newest = self.accounts.newest(account);
-        let entry = self.ledger.push(row, &mut newest);
-        if newest == Some(entry) {
-            self.accounts.set_newest(account, entry);
+        let known = self.network.members().account(receiver);
+        let Posted { entry, account } = self.ledger.post(row, known);
+        if known.is_none() {
+            self.network.set_account(receiver, account);
         }
-        self.accounts.add(account, row.status, row.amount.into());
         entry
-    }
-
-    /// The state of an entry.
-    pub(in crate::core) fn judge_entry(&self, entry: u64) -> Result<EntryStatus, Rejection> {
-        if entry < self.ledger.len() { Ok(self.entry(entry).status) } else { Err(Rejection::EntryUnknown) }
-    }
-
-    /// An entry can be reversed once, a reversal and a void entry never.
-    pub(in crate::core) fn judge_reverse(&self, entry: u64) -> Result<(), Rejection> {
-        if self.judge_entry(entry)? == EntryStatus::Void {
-            return Err(Rejection::EntryChangeNotAllowed);
-        }
-        if self.tables.reversals.reverses(entry).is_some() {
-            return Err(Rejection::EntryIsReversal);
-        }
-        if self.tables.reversals.reversal_of(entry).is_some() {
-            return Err(Rejection::ReversedBefore);
-        }
-        if self.ledger.has_room(1) { Ok(()) } else { Err(Rejection::LedgerFull) }
     }
 
     /// Adds a pending entry of the negative amount for the same receiver, regardless of later changes to the
     /// entry or the receiver: what was paid by mistake is owed back. It shares the reference of the reversed
     /// entry, so that both are found by it.
-    pub(in crate::core) fn reverse_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
-        self.judge_reverse(entry)?;
-        let reversed = self.entry(entry);
-        let reference = self.reference_of(entry);
+    pub(in crate::core) fn reverse_entry(&mut self, reversed: &Entry) -> Outcome {
+        let reference = self.reference_of(reversed.index);
         self.begin_group(Cause {
             kind: reversed.kind,
             source: reversed.source,
@@ -382,14 +367,9 @@ impl State {
         let (receiver, level, amount) =
             (reversed.receiver, reversed.level, Money(reversed.amount.0.wrapping_neg()));
         let reversal = self.post(&Share { receiver, level, amount, is_beyond: false }, EntryStatus::Pending);
-        self.refer(reference.as_ref());
-        self.keep_reversal(reversal, entry);
-        Ok(Outcome::Reversed { entry, reversal: reversal.into() })
-    }
-
-    fn keep_reversal(&mut self, entry: u32, reverses: u64) {
-        let reverses = u32::try_from(reverses).expect("limited by ENTRIES_MAX");
-        self.tables.reversals.push(ReversalRow { entry, reverses });
+        self.ledger.refer(reference.as_ref());
+        self.ledger.keep_reversal(reversal, reversed.index);
+        Outcome::Reversed { entry: reversed.index, reversal: reversal.into() }
     }
 
     /// Whether an imported entry may reverse the one that it names.
@@ -401,15 +381,14 @@ impl State {
         let Some(named) = entry.reverses else {
             return if entry.amount.0 < 0 { Err(Rejection::ReversalUnmatched) } else { Ok(()) };
         };
-        self.judge_reverse(named)?;
-        let reversed = self.entry(named);
+        let reversed = self.ledger.judge_reverse(named)?;
         let fits = (reversed.receiver, reversed.source, reversed.level) == (receiver, source, entry.level)
             && *self.kind_name(reversed.kind) == *entry.kind
             && reversed.amount.0 == -entry.amount.0;
         if fits { Ok(()) } else { Err(Rejection::ReversalUnmatched) }
     }
 
-    /// Receiver and source of an imported entry, if it would be accepted.
+    /// Whether an imported entry would be accepted.
     ///
     /// # Errors
     /// The rejection that [`Command::ImportEntry`](crate::core::requests::command::Command::ImportEntry)
@@ -418,60 +397,66 @@ impl State {
         &self,
         directory: &D,
         entry: &ImportEntry,
-    ) -> Result<(MemberIx, MemberIx), Rejection> {
-        self.judge_import(directory, entry, KINDS_MAX)
+    ) -> Result<(), Rejection> {
+        self.judge_import(directory, entry, KINDS_MAX).map(|_| ())
     }
 
     /// As [`State::judge_import_entry`], under a limit of trigger names.
-    fn judge_import<D: Directory>(
+    pub(in crate::core) fn judge_import<D: Directory>(
         &self,
         directory: &D,
         entry: &ImportEntry,
         kinds_max: usize,
-    ) -> Result<(MemberIx, MemberIx), Rejection> {
+    ) -> Result<DueImport, Rejection> {
         let receiver = self.find(directory, &entry.receiver).ok_or(Rejection::MemberUnknown)?;
         let source = self.find(directory, &entry.source).ok_or(Rejection::MemberUnknown)?;
-        self.judge_row_id(entry.row_id)?;
-        match kind_from_name(&entry.kind) {
-            Some(Kind::Trigger) if !self.scalars.kinds.has_room(std::iter::once(&*entry.kind), kinds_max) => {
-                Err(Rejection::PlanKindsFull)
+        self.ledger.judge_row_id(entry.row_id)?;
+        let kind = match kind_from_name(&entry.kind).ok_or(Rejection::TriggerUnknown)? {
+            Kind::Signup => Some(KIND_SIGNUP),
+            Kind::Rank(rank) => Some(KIND_RANK + rank),
+            Kind::Trigger => {
+                let kind = self.ledger.kinds().number(&entry.kind);
+                if !self.ledger.kinds().has_room(usize::from(kind.is_none()), kinds_max) {
+                    return Err(Rejection::PlanKindsFull);
+                }
+                kind
             }
-            None => Err(Rejection::TriggerUnknown),
-            _ if !entry.amount.in_range() => Err(Rejection::AmountOutOfRange),
-            _ if !self.ledger.has_room(1) => Err(Rejection::LedgerFull),
-            _ => self.judge_imported_reversal((receiver, source), entry).map(|()| (receiver, source)),
+        };
+        if !entry.amount.in_range() {
+            return Err(Rejection::AmountOutOfRange);
         }
+        if !self.ledger.entries().has_room(1) {
+            return Err(Rejection::LedgerFull);
+        }
+        self.judge_imported_reversal((receiver, source), entry)?;
+        Ok(DueImport { receiver, source, kind })
     }
 
-    pub(in crate::core) fn import_entry<D: Directory>(
-        &mut self,
-        directory: &D,
-        entry: &ImportEntry,
-        kinds_max: usize,
-    ) -> Result<Outcome, Rejection> {
-        let (receiver, source) = self.judge_import(directory, entry, kinds_max)?;
-        let kind = match kind_from_name(&entry.kind).expect("judged") {
-            Kind::Signup => KIND_SIGNUP,
-            Kind::Rank(rank) => KIND_RANK + rank,
-            Kind::Trigger => self.intern_kind(&entry.kind),
-        };
+    pub(in crate::core) fn import_entry(&mut self, entry: &ImportEntry, due: &DueImport) -> Outcome {
+        let DueImport { receiver, source, kind } = *due;
+        let kind = kind.unwrap_or_else(|| self.ledger.add_kind(&entry.kind));
         self.begin_group(Cause { kind, source, amount: Money(0), time: entry.time });
         let posted = self.post(
             &Share { receiver, level: entry.level, amount: entry.amount, is_beyond: false },
             entry.status,
         );
-        self.keep_row_id(RowKind::Entry, posted, entry.row_id);
-        self.refer(entry.reference.as_ref());
+        self.ledger.keep_row_id(RowKind::Entry, posted, entry.row_id);
+        self.ledger.refer(entry.reference.as_ref());
         if let Some(reverses) = entry.reverses {
-            self.keep_reversal(posted, reverses);
+            self.ledger.keep_reversal(posted, reverses);
         }
-        Ok(Outcome::EntryImported { entry: u64::from(posted) })
+        Outcome::EntryImported { entry: u64::from(posted) }
     }
 }
 
-/// No level may pay more than the largest amount.
+/// No level may pay more than the largest amount. Fixed amounts were checked with the plan.
 fn shares_in_range(rule: &BonusRule, amount: Option<Money>) -> bool {
-    (1..=rule.pay.levels()).all(|level| rule.pay.at(level, amount).is_none_or(Money::in_range))
+    match (&rule.pay, amount) {
+        (LevelPay::Share(rates), Some(amount)) => {
+            rates.iter().max().is_none_or(|most| amount.basis_points(*most).in_range())
+        }
+        (LevelPay::Share(_), None) | (LevelPay::Fixed(_), _) => true,
+    }
 }
 
 /// The purpose of an entry, parsed from its printed kind.

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use crate::core::{
     plan::{Plan, RankRule},
     requests::command::{Outcome, Rejection},
-    state::{
-        part::{Part, Parts},
-        parts::{State, watches},
-        plans::PlanVersion,
-        prepare::Aside,
-        recompute,
+    state::{all_ranks, parts::State, plans::PlanChange, prepare::Aside},
+    store::{
+        freeing::Freeing,
+        parts::{Part, Parts},
     },
-    store::freeing::Freeing,
-    tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder, recount},
     words::{
         directory::Directory,
-        types::{ADMIN_LEVELS_MAX, ADMINS_MAX, KINDS_MAX, MemberId, MemberIx, Role, Status, Tree, index},
+        types::{ADMINS_MAX, KINDS_MAX, MemberId, MemberIx, Role, Status, index},
     },
 };
+
+/// What judging a change of one member found.
+#[derive(Clone, Copy)]
+pub(in crate::core) struct MemberChange {
+    member: MemberIx,
+    /// False if the member is like that already.
+    changed: bool,
+}
 
 impl State {
     /// Active and inactive are interchangeable; terminated is final.
@@ -27,27 +31,21 @@ impl State {
         directory: &D,
         member: &MemberId,
         status: Status,
-    ) -> Result<MemberIx, Rejection> {
+    ) -> Result<MemberChange, Rejection> {
         let member = self.find(directory, member).ok_or(Rejection::MemberUnknown)?;
-        let present = self.members.status(member);
+        let present = self.network.members().status(member);
         if present == Status::Terminated && status != Status::Terminated {
             return Err(Rejection::StatusChangeNotAllowed);
         }
-        Ok(member)
+        Ok(MemberChange { member, changed: present != status })
     }
 
-    pub(in crate::core) fn set_status<D: Directory>(
-        &mut self,
-        directory: &D,
-        member: &MemberId,
-        status: Status,
-    ) -> Result<Outcome, Rejection> {
-        let member = self.judge_status(directory, member, status)?;
-        let changed = self.members.status(member) != status;
+    pub(in crate::core) fn set_status(&mut self, status: Status, change: MemberChange) -> Outcome {
+        let MemberChange { member, changed } = change;
         if changed {
-            self.members.set_status(member, status);
+            self.network.set_status(member, status);
         }
-        Ok(Outcome::StatusSet { member, changed })
+        Outcome::StatusSet { member, changed }
     }
 
     pub(in crate::core) fn judge_role<D: Directory>(
@@ -55,77 +53,38 @@ impl State {
         directory: &D,
         member: &MemberId,
         role: Role,
-    ) -> Result<MemberIx, Rejection> {
+    ) -> Result<MemberChange, Rejection> {
         let member = self.find(directory, member).ok_or(Rejection::MemberUnknown)?;
-        let one_more = role == Role::Admin && self.members.role(member) != Role::Admin;
-        if one_more && ADMINS_MAX <= self.admins.len() { Err(Rejection::AdminsFull) } else { Ok(member) }
+        let changed = self.network.members().role(member) != role;
+        if changed && role == Role::Admin && ADMINS_MAX <= self.network.admins().len() {
+            return Err(Rejection::AdminsFull);
+        }
+        Ok(MemberChange { member, changed })
     }
 
     /// O(downline) when a member becomes an admin, since its deep levels were not counted before; O(1) when
     /// they were prepared.
-    pub(in crate::core) fn set_role<D: Directory>(
+    pub(in crate::core) fn set_role(
         &mut self,
-        directory: &D,
-        member: &MemberId,
         role: Role,
+        change: MemberChange,
         aside: &mut Aside,
-    ) -> Result<Outcome, Rejection> {
-        let member = self.judge_role(directory, member, role)?;
-        let changed = self.members.role(member) != role;
+    ) -> Outcome {
+        let MemberChange { member, changed } = change;
         if changed {
             self.change_role(member, role, Self::take_prepared_levels(member, aside));
         }
-        Ok(Outcome::RoleSet { member, changed })
+        Outcome::RoleSet { member, changed }
     }
 
     /// Sets a role that differs from the present one. `deep` are the deep levels of a new admin, if known.
     pub(in crate::core) fn change_role(&mut self, member: MemberIx, role: Role, deep: Option<[Vec<u32>; 2]>) {
-        self.members.set_role(member, role);
-        match role {
-            Role::Admin => {
-                let deep = deep.unwrap_or_else(|| self.deep_levels(member));
-                self.admins.insert(member, deep);
-            }
-            Role::Member => {
-                self.admins.remove(&member);
-            }
-        }
+        self.network.set_role(member, role, deep);
         self.rerate(member);
     }
 
-    /// An admin's head-counts beyond `LEVELS_MAX`, from scratch.
-    pub(in crate::core) fn deep_levels(&self, member: MemberIx) -> [Vec<u32>; 2] {
-        let mut deep = [Vec::new(), Vec::new()];
-        for tree in self.counted_trees() {
-            deep[tree as usize] = self.tree(tree).deep_levels(member, ADMIN_LEVELS_MAX);
-        }
-        deep
-    }
-
-    pub(in crate::core) fn judge_plan(&self, plan: &Plan, kinds_max: usize) -> Result<(), Rejection> {
-        let present = &*self.scalars.plan;
-        if plan == present {
-            return Err(Rejection::PlanUnchanged);
-        }
-        if !self.is_empty() && plan.placement != present.placement {
-            return Err(Rejection::PlanPlacementFixed);
-        }
-        if self.ledger.len() != 0 && plan.currency != present.currency {
-            return Err(Rejection::PlanCurrencyFixed);
-        }
-        let same_rule = matches!(
-            (&plan.ranks, &present.ranks),
-            (RankRule::Thresholds { .. }, RankRule::Thresholds { .. })
-                | (RankRule::LevelFill { .. }, RankRule::LevelFill { .. })
-        );
-        if !self.is_empty() && (!same_rule || plan.ranks.steps().len() < present.ranks.steps().len()) {
-            return Err(Rejection::PlanRanksRemoved);
-        }
-        let mut names = plan.bonuses.iter().map(|rule| &*rule.trigger);
-        if !self.scalars.kinds.has_room(&mut names, kinds_max) {
-            return Err(Rejection::PlanKindsFull);
-        }
-        Ok(())
+    pub(in crate::core) fn judge_plan(&self, plan: &Plan, kinds_max: usize) -> Result<PlanChange, Rejection> {
+        self.plans.judge(plan, !self.is_empty(), &self.ledger, kinds_max)
     }
 
     /// Activates a plan. If its rank minima differ, all ranks are recomputed, without paying rewards.
@@ -134,102 +93,57 @@ impl State {
     pub(in crate::core) fn put_plan(
         &mut self,
         plan: &Plan,
-        kinds_max: usize,
+        change: &PlanChange,
         aside: &mut Aside,
-    ) -> Result<Outcome, Rejection> {
-        self.judge_plan(plan, kinds_max)?;
+    ) -> Outcome {
         if self.is_empty() {
             let replaced = Parts::of(&[Part::Placement, Part::Sponsors, Part::Slots]);
             self.lose_views(replaced, &mut aside.replaced);
-            self.placement = Genealogy::new(true);
-            self.sponsors = Genealogy::new(plan.count_sponsor_tree);
-            self.slots = SlotFinder::new(&plan.placement);
+            self.network.restart(plan);
         }
         let is_prepared = self.adopt_prepared_plan(aside);
         let plan = Arc::new(plan.clone());
-        let before = std::mem::replace(&mut self.scalars.plan, Arc::clone(&plan));
-        let watched_before = std::mem::replace(&mut self.scalars.watches, watches(&plan));
-        self.scalars.plan_version += 1;
-        let version = PlanVersion {
-            version: self.scalars.plan_version,
-            lsn: self.scalars.lsn,
-            time: self.scalars.time,
-            is_exact: true,
-            plan: Arc::clone(&plan),
-        };
-        self.scalars.plans.push(version);
-        for rule in &plan.bonuses {
-            self.intern_kind(&rule.trigger);
-        }
+        let watched_before = self.network.watch_for(&plan);
+        let at = (self.scalars.lsn, self.scalars.time);
+        let before = self.plans.activate(Arc::clone(&plan), change, &mut self.ledger, at);
         if !is_prepared {
-            self.recount_watched(&watched_before);
+            self.network.recount_watched(&watched_before);
             self.count_sponsor_tree_as_planned(&mut aside.replaced);
             if !rates_alike(&before.ranks, &plan.ranks) {
                 self.rerate_all();
             }
         }
-        Ok(Outcome::PlanActivated { version: self.scalars.plan_version })
+        Outcome::PlanActivated { version: self.plans.version() }
     }
 
     /// As `put_plan`, without a preparation, on a state that no lock protects.
     pub(in crate::core) fn put_plan_computed(&mut self, plan: &Plan) -> Result<Outcome, Rejection> {
-        self.put_plan(plan, KINDS_MAX, &mut Aside::default())
+        let change = self.judge_plan(plan, KINDS_MAX)?;
+        Ok(self.put_plan(plan, &change, &mut Aside::default()))
     }
 
     /// Whether changing to `plan` costs more than O(1).
     pub(in crate::core) fn touches_members(&self, plan: &Plan) -> bool {
-        let counts_otherwise =
-            plan.count_sponsor_tree != self.sponsors.is_counted() && !plan.placement.trees_coincide();
-        counts_otherwise || !rates_alike(&self.scalars.plan.ranks, &plan.ranks)
+        let counts_otherwise = plan.count_sponsor_tree != self.network.sponsors().is_counted()
+            && !plan.placement.trees_coincide();
+        counts_otherwise || !rates_alike(&self.plans.plan().ranks, &plan.ranks)
     }
 
     /// Starts or stops counting the sponsor tree. O(members).
     fn count_sponsor_tree_as_planned(&mut self, replaced: &mut Freeing) {
-        let planned = self.scalars.plan.count_sponsor_tree;
-        if self.scalars.plan.placement.trees_coincide() || self.sponsors.is_counted() == planned {
+        let planned = self.plans.plan().count_sponsor_tree;
+        if self.plans.plan().placement.trees_coincide() || self.network.sponsors().is_counted() == planned {
             return;
         }
         self.lose_views(Parts::of(&[Part::Counts]), replaced);
-        let mut admins = std::mem::take(&mut *self.admins);
-        if planned {
-            self.sponsors.count_anew(&self.scalars.watches[Tree::Sponsor as usize]);
-        } else if let Some(counts) = self.sponsors.stop_counting() {
-            replaced.push(counts);
-        }
-        for (admin, deep) in &mut admins {
-            deep[Tree::Sponsor as usize] =
-                if planned { self.sponsors.deep_levels(*admin, ADMIN_LEVELS_MAX) } else { Vec::new() };
-        }
-        *self.admins = admins;
-    }
-
-    /// Counts the deep levels of all admins from scratch.
-    pub(in crate::core) fn recount_admins(&mut self) {
-        let admins: Vec<MemberIx> = self.admins.keys().copied().collect();
-        for admin in admins {
-            let deep = self.deep_levels(admin);
-            self.admins.insert(admin, deep);
-        }
-    }
-
-    /// Recomputes the near downlines for the present watches.
-    pub(in crate::core) fn recount_watched(&mut self, before: &[Arc<Watch>; 2]) {
-        let watched = self.scalars.watches.clone();
-        for (tree, index) in
-            [(&mut self.sponsors, Tree::Sponsor as usize), (&mut self.placement, Tree::Placement as usize)]
-        {
-            if before[index] != watched[index] && tree.is_counted() {
-                let sizes = recount::downlines(tree);
-                tree.rewatch(&watched[index], &sizes);
-            }
-        }
+        self.network.set_sponsors_counted(planned, replaced);
     }
 
     /// Re-rates every member under the plan in force, from the counts that are kept.
     fn rerate_all(&mut self) {
-        for (member, paid_as) in recompute::kept_ranks(self).into_iter().enumerate() {
+        for (member, paid_as) in all_ranks::kept_ranks(self).into_iter().enumerate() {
             let member = index(member);
-            if self.members.ranks(member).paid_as != paid_as {
+            if self.network.members().ranks(member).paid_as != paid_as {
                 self.rerate(member);
             }
         }

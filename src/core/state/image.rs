@@ -6,14 +6,7 @@
 use std::ops::{Index, IndexMut};
 
 use crate::core::{
-    ledger::{
-        breakage::Breakage, once::Once, references::References, reversals::Reversals, row_ids::CarriedIds,
-    },
-    network::codes::CodeKey,
-    plan::Plan,
-    requests::{keys::Keys, unchanged::UnchangedList},
-    state::plans::PlanVersions,
-    store::column::freeze_fields,
+    ledger::breakage::Breakage, network::codes::CodeKey, plan::Plan, state::plans::PlanVersions,
     words::types::Timestamp,
 };
 
@@ -33,8 +26,9 @@ pub use crate::core::{
 /// - the number on disk, ascending by one, and the name, which `inspect` and the specification use
 /// - the first format version that has the section
 /// - the type of its rows
-/// - `in`: the part of the state that holds exactly these rows ([`Tables`], a trait of `store/rows.rs`). The
-///   other sections are taken out of several parts and put back into them by `restore.rs`.
+/// - `in`: the part of the state that keeps exactly these rows in a list of its own, and the type of that
+///   list (`Keeps` and `Rows` in `store/rows.rs`). The other sections are taken out of several parts and put
+///   back into them by `restore.rs`.
 /// - the columns of the rows on disk, named as the fields; `Text` is followed by the type of the lengths
 /// - `before`: an earlier version of the section, with rows that convert into those of today (`From`)
 ///
@@ -68,21 +62,21 @@ macro_rules! __sections {
                 kind: u16,
             }
             5 Entries "entries" since 1: EntryRow { amount: i64, receiver: u32, level: u32, status: u8 }
-            6 Keys "keys" since 1: KeyRow in keys: Keys {
+            6 Keys "keys" since 1: KeyRow in requests: Keys {
                 key: [u8; 16],
                 fingerprint: u64,
                 time: i64,
                 lsn: u64,
                 outcome: [u8; 24],
             }
-            7 Unchanged "unchanged" since 2: UnchangedRow in unchanged: UnchangedList { lsn: u64, reason: u16 }
-            8 RowIds "row_ids" since 2: RowIdRow in row_ids: CarriedIds { id: [u8; 16], index: u32, kind: u8 }
-            9 References "references" since 3: ReferenceRow in references: References {
+            7 Unchanged "unchanged" since 2: UnchangedRow in requests: UnchangedList { lsn: u64, reason: u16 }
+            8 RowIds "row_ids" since 2: RowIdRow in ledger: CarriedIds { id: [u8; 16], index: u32, kind: u8 }
+            9 References "references" since 3: ReferenceRow in ledger: References {
                 trigger: u32,
                 text: Text<u16>,
             }
-            10 Reversals "reversals" since 3: ReversalRow in reversals: Reversals { entry: u32, reverses: u32 }
-            11 Once "once" since 4: OnceRow in once: Once { member: u32, kind: u16 }
+            10 Reversals "reversals" since 3: ReversalRow in ledger: Reversals { entry: u32, reverses: u32 }
+            11 Once "once" since 4: OnceRow in ledger: Once { member: u32, kind: u16 }
         }
     };
 }
@@ -148,19 +142,6 @@ macro_rules! sections_of_an_image {
                 match self {
                     $(Self::$section(_) => Section::$section,)+
                 }
-            }
-        }
-
-        /// The parts of a state that hold exactly the rows of one section each.
-        pub(in crate::core) struct Tables {
-            $($(pub $part: $Part,)?)+
-        }
-
-        freeze_fields!(Tables { $($($part,)?)+ });
-
-        impl Tables {
-            pub fn new() -> Self {
-                Self { $($($part: $Part::new(),)?)+ }
             }
         }
     };

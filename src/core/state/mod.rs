@@ -1,11 +1,11 @@
 //! The complete state. Commands are judged and applied here, and only here does a state change.
 
 pub(in crate::core) mod ahead;
+pub(in crate::core) mod all_ranks;
 pub(in crate::core) mod apply;
 pub(in crate::core) mod bonus;
 pub(in crate::core) mod change;
 pub mod image;
-pub(in crate::core) mod part;
 pub(in crate::core) mod parts;
 pub(in crate::core) mod payout;
 pub(in crate::core) mod plans;
@@ -13,16 +13,20 @@ pub(in crate::core) mod prefetch;
 pub(in crate::core) mod prepare;
 pub(in crate::core) mod prepare_admin;
 pub(in crate::core) mod prepare_plan;
-pub(in crate::core) mod recompute;
-pub(in crate::core) mod registration;
+pub(in crate::core) mod repeat;
 pub(in crate::core) mod restore;
 pub(in crate::core) mod signup;
 pub(in crate::core) mod view;
 
 pub use self::{
     apply::Verdict,
-    part::{Part, Parts},
     parts::State,
     view::{CopyProgress, FrozenCopy, KeptPages, TooManyViews, VIEWS_MAX},
 };
-pub use super::{store::column::ViewId, words::directory::Directory};
+pub use super::{
+    store::{
+        column::ViewId,
+        parts::{Part, Parts},
+    },
+    words::directory::Directory,
+};

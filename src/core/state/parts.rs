@@ -1,67 +1,57 @@
 //! The parts of a network's state, and their common types.
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use crate::core::{
-    ledger::{accounts::Accounts, breakage::Breakage, entries::Ledger, kinds::Kinds},
-    network::{
-        codes::{CodeKey, Codes},
-        members::Members,
-        rank,
-    },
+    ledger::{kinds::Kinds, part::Ledger},
+    network::{codes::CodeKey, part::Network},
     plan::Plan,
-    state::{image::Tables, part::Views, plans::PlanVersions},
-    store::column::Scalar,
-    tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder},
+    requests::part::Requests,
+    state::plans::Plans,
+    store::{
+        column::{Scalar, ViewId},
+        parts::Parts,
+    },
+    tree::genealogy::Genealogy,
     words::types::{MemberIx, Timestamp, Tree},
 };
 
-/// A network at one LSN.
+/// A network at one LSN. Each part has private fields, and sees the others only as arguments.
 pub struct State {
     pub(in crate::core) scalars: Scalar<Scalars>,
-    pub(in crate::core) members: Members,
-    /// Also the sponsor tree where the plan makes both the same.
-    pub(in crate::core) placement: Genealogy,
-    pub(in crate::core) sponsors: Genealogy,
-    pub(in crate::core) slots: SlotFinder,
-    pub(in crate::core) codes: Codes,
+    pub(in crate::core) plans: Plans,
+    pub(in crate::core) network: Network,
     pub(in crate::core) ledger: Ledger,
-    pub(in crate::core) accounts: Accounts,
-    /// Requests, row ids, references and others: each a list of rows.
-    pub(in crate::core) tables: Tables,
-    pub(in crate::core) admins: Scalar<Admins>,
+    pub(in crate::core) requests: Requests,
     pub(in crate::core) views: Views,
 }
 
-/// Head-counts beyond `LEVELS_MAX` of each admin: by tree, then level.
-pub(in crate::core) type Admins = BTreeMap<MemberIx, [Vec<u32>; 2]>;
-
-/// Values that exist once per network.
+/// Where the log stands.
 #[derive(Clone)]
 pub(in crate::core) struct Scalars {
     pub lsn: u64,
     pub time: Timestamp,
-    /// Microseconds of log time that did not count toward the expiry of keys (`keys.rs`).
-    pub key_lag: i64,
     pub outcome_hash: u64,
-    pub code_key: CodeKey,
-    pub plan: Arc<Plan>,
-    pub plan_version: u32,
-    /// Known plans with the LSNs from which they hold; the last is `plan`.
-    pub plans: PlanVersions,
-    /// Trigger names ever in a plan or imported.
-    pub kinds: Arc<Kinds>,
-    /// What was not paid because the receiver may not earn: levels and their amount.
-    pub breakage_levels: u64,
-    pub breakage_amount: i64,
-    /// The first command that was logged in format 4 or later. From there on breakage is itemized.
-    pub itemized_from: Option<u64>,
-    pub breakage: Breakage,
-    pub depth: u32,
-    /// Members by paid-as rank.
-    pub rank_distribution: Vec<u64>,
-    /// Counts at which ranks are checked again, by tree.
-    pub watches: [Arc<Watch>; 2],
+}
+
+/// The frozen views of a state.
+#[derive(Default)]
+pub(in crate::core) struct Views {
+    /// The number of the newest view so far.
+    pub newest: u64,
+    /// Oldest first.
+    pub live: Vec<LiveView>,
+}
+
+pub(in crate::core) struct LiveView {
+    pub id: ViewId,
+    pub parts: Parts,
+    /// A plan change replaced columns under it.
+    pub is_lost: bool,
+}
+
+impl Views {
+    pub fn find(&self, id: ViewId) -> Option<&LiveView> {
+        self.live.iter().find(|live| live.id == id && !live.is_lost)
+    }
 }
 
 impl State {
@@ -71,82 +61,40 @@ impl State {
     /// When the plan is not valid (`Plan::validate`).
     pub fn new(plan: Plan, code_key: impl Into<CodeKey>) -> Self {
         assert_eq!(plan.validate(), Ok(()), "plans are validated where they come from");
-        let mut state = Self {
-            placement: Genealogy::new(true),
-            sponsors: Genealogy::new(plan.count_sponsor_tree),
-            slots: SlotFinder::new(&plan.placement),
-            ..Self::empty(plan, code_key.into())
-        };
-        let names = state.scalars.plan.bonuses.iter().map(|rule| rule.trigger.clone());
-        state.scalars.kinds = Arc::new(Kinds::of(names).expect("a plan has few triggers, each once"));
+        let code_key = code_key.into();
+        let network = Network::new(&plan, code_key);
+        let mut state = Self { network, ..Self::empty(plan, code_key) };
+        let names = state.plans.plan().bonuses.iter().map(|rule| rule.trigger.clone());
+        let kinds = Kinds::of(names).expect("a plan has few triggers, each once");
+        state.set_kinds(kinds).expect("each was numbered");
         state
     }
 
     /// Completely empty: the initial value of a frozen copy.
     pub(in crate::core) fn empty(plan: Plan, code_key: CodeKey) -> Self {
-        let watches = watches(&plan);
-        let plan = Arc::new(plan);
         Self {
-            slots: SlotFinder::new(&plan.placement),
-            scalars: Scalar::new(Scalars {
-                lsn: 0,
-                time: Timestamp(0),
-                key_lag: 0,
-                outcome_hash: 0,
-                code_key,
-                plans: PlanVersions::new(Arc::clone(&plan)),
-                plan,
-                plan_version: 1,
-                kinds: Arc::default(),
-                breakage_levels: 0,
-                breakage_amount: 0,
-                itemized_from: None,
-                breakage: Breakage::default(),
-                depth: 0,
-                rank_distribution: Vec::new(),
-                watches,
-            }),
-            members: Members::new(),
-            placement: Genealogy::empty_copy(),
-            sponsors: Genealogy::empty_copy(),
-            codes: Codes::new(),
+            scalars: Scalar::new(Scalars { lsn: 0, time: Timestamp(0), outcome_hash: 0 }),
+            network: Network::empty(&plan, code_key),
+            plans: Plans::new(plan),
             ledger: Ledger::new(),
-            accounts: Accounts::new(),
-            tables: Tables::new(),
-            admins: Scalar::new(Admins::new()),
+            requests: Requests::new(),
             views: Views::default(),
         }
     }
 
-    /// The tree that stores this one: the placement tree serves as both where the plan makes them the same.
-    pub(in crate::core) fn kept_tree(&self, tree: Tree) -> Tree {
-        if self.scalars.plan.placement.trees_coincide() { Tree::Placement } else { tree }
-    }
-
     pub(in crate::core) fn tree(&self, tree: Tree) -> &Genealogy {
-        match self.kept_tree(tree) {
-            Tree::Sponsor => &self.sponsors,
-            Tree::Placement => &self.placement,
-        }
+        self.network.tree(tree)
     }
 
-    /// Trees that are stored separately and counted.
-    pub(in crate::core) fn counted_trees(&self) -> impl Iterator<Item = Tree> + use<> {
-        let sponsors = self.kept_tree(Tree::Sponsor) == Tree::Sponsor && self.sponsors.is_counted();
-        [Tree::Placement].into_iter().chain(sponsors.then_some(Tree::Sponsor))
+    /// Sets the numbers of trigger names. `None` if a trigger of the plan has none.
+    pub(in crate::core) fn set_kinds(&mut self, kinds: Kinds) -> Option<()> {
+        self.ledger.set_kinds(kinds);
+        self.plans.number_kinds(&self.ledger)
     }
 
-    /// The number of a trigger name, assigned now if it has none. Room was checked before.
-    pub(in crate::core) fn intern_kind(&mut self, name: &str) -> u16 {
-        match self.scalars.kinds.number(name) {
-            Some(number) => number,
-            None => Arc::make_mut(&mut self.scalars.kinds).intern(name),
-        }
+    /// Prefetches what a list shows of `members`, and the ids of their parents in `tree`: in a walk through a
+    /// downline each is in a different place. Changes nothing. O(members).
+    pub fn prefetch_rows(&self, tree: Tree, members: &[MemberIx]) {
+        self.network.prefetch_rows(tree, members);
     }
-}
-
-/// The watched counts in each tree under a plan.
-pub(in crate::core) fn watches(plan: &Plan) -> [Arc<Watch>; 2] {
-    let coincide = plan.placement.trees_coincide();
-    [Tree::Sponsor, Tree::Placement].map(|tree| Arc::new(rank::watch(&plan.ranks, tree, coincide)))
 }

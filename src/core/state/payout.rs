@@ -1,14 +1,8 @@
 //! Changes of the state of entries: payouts, of one or of many, holds and releases, and voids.
 
 use crate::core::{
-    ledger::{
-        entries::Entry,
-        filter::EntryFilter,
-        statuses::Statuses,
-        sum::Sum,
-        transitions::{Transition, transition},
-    },
-    requests::command::{ChangeEntry, Outcome, PayFilter, Rejection, WideMoney},
+    ledger::{changes::StatusChange, entries::Entry, filter::EntryFilter, statuses::Statuses, sum::Sum},
+    requests::command::{Outcome, PayFilter, Rejection, WideMoney},
     state::parts::State,
     words::{
         directory::Directory,
@@ -53,36 +47,22 @@ impl State {
 
     /// O(entries / 64) for all; O(entries of the receiver that are newer than `from`) for one receiver;
     /// O(pending entries), some ten million a second, for the rest.
-    pub(in crate::core) fn pay_matching<D: Directory>(
-        &mut self,
-        directory: &D,
-        filter: &PayFilter,
-    ) -> Result<Outcome, Rejection> {
-        let payout = self.payout(directory, filter)?;
+    pub(in crate::core) fn pay_matching(&mut self, filter: &PayFilter, payout: &Payout) -> Outcome {
         let paid = match payout.filter.receiver {
-            _ if *filter == PayFilter::default() => self.pay_pending(),
-            Some(receiver) => self.pay_received(receiver, &payout),
-            None => self.pay_below(&payout),
+            _ if *filter == PayFilter::default() => self.ledger.pay_pending(),
+            Some(receiver) => self.pay_received(receiver, payout),
+            None => self.pay_below(payout),
         };
         let entries = u32::try_from(paid.entries).expect("limited by ENTRIES_MAX");
-        Ok(Outcome::MatchingPaid { entries, amount: WideMoney::new(paid.amount) })
-    }
-
-    /// Marks all pending entries paid. O(entries / 64).
-    pub(in crate::core) fn pay_pending(&mut self) -> Sum {
-        let paid = self.ledger.pay_all();
-        if paid.entries != 0 {
-            self.accounts.pay_all();
-        }
-        paid
+        Outcome::MatchingPaid { entries, amount: WideMoney::new(paid.amount) }
     }
 
     fn pay_below(&mut self, payout: &Payout) -> Sum {
         let (pending, mut paid, mut from) = (Statuses::from(EntryStatus::Pending), Sum::default(), 0);
-        while let Some(index) = self.ledger.first_with(pending, from, payout.end) {
+        while let Some(index) = self.ledger.entries().first_with(pending, from, payout.end) {
             let entry = self.entry(index);
             if payout.takes(&entry) {
-                self.set_entry_status(&entry, EntryStatus::Paid);
+                self.pay_found(entry);
                 paid.add(entry.amount);
             }
             from = index + 1;
@@ -99,63 +79,29 @@ impl State {
                 break;
             }
             if entry.status == EntryStatus::Pending && payout.takes(&entry) {
-                self.set_entry_status(&entry, EntryStatus::Paid);
+                self.pay_found(entry);
                 paid.add(entry.amount);
             }
         }
         paid
     }
 
-    /// Whether getting a state changes anything for an entry.
-    ///
-    /// # Errors
-    /// When it is unknown, or may not get this state.
-    fn judge_transition(&self, entry: u64, to: EntryStatus) -> Result<bool, Rejection> {
-        match transition(self.judge_entry(entry)?, to) {
-            Transition::Change => Ok(true),
-            Transition::Unchanged => Ok(false),
-            Transition::Refused => Err(Rejection::EntryChangeNotAllowed),
-        }
+    pub(in crate::core) fn pay_entry(&mut self, change: &StatusChange) -> Outcome {
+        self.set_entry_status(change);
+        Outcome::EntryPaid { entry: change.entry.index, changed: change.changed }
     }
 
-    pub(in crate::core) fn judge_pay(&self, entry: u64) -> Result<bool, Rejection> {
-        self.judge_transition(entry, EntryStatus::Paid)
+    pub(in crate::core) fn change_entry(&mut self, change: &StatusChange) -> Outcome {
+        self.set_entry_status(change);
+        Outcome::EntryChanged { entry: change.entry.index, changed: change.changed }
     }
 
-    pub(in crate::core) fn pay_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
-        let changed = self.judge_pay(entry)?;
-        if changed {
-            self.set_entry_status(&self.entry(entry), EntryStatus::Paid);
-        }
-        Ok(Outcome::EntryPaid { entry, changed })
+    fn pay_found(&mut self, entry: Entry) {
+        self.set_entry_status(&StatusChange { entry, to: EntryStatus::Paid, changed: true });
     }
 
-    /// A reversal and what it takes back cancel out, so neither can be void without the other.
-    pub(in crate::core) fn judge_change(&self, command: &ChangeEntry) -> Result<bool, Rejection> {
-        let changes = self.judge_transition(command.entry, command.change.status())?;
-        if changes && command.change.status() == EntryStatus::Void {
-            if self.reverses(command.entry).is_some() {
-                return Err(Rejection::EntryIsReversal);
-            }
-            if self.reversal_of(command.entry).is_some() {
-                return Err(Rejection::ReversedBefore);
-            }
-        }
-        Ok(changes)
-    }
-
-    pub(in crate::core) fn change_entry(&mut self, command: &ChangeEntry) -> Result<Outcome, Rejection> {
-        let (changed, entry) = (self.judge_change(command)?, command.entry);
-        if changed {
-            self.set_entry_status(&self.entry(entry), command.change.status());
-        }
-        Ok(Outcome::EntryChanged { entry, changed })
-    }
-
-    /// Changes the state of an entry, and the balance of its receiver.
-    fn set_entry_status(&mut self, entry: &Entry, to: EntryStatus) {
-        self.ledger.set_status(entry.index, to);
-        let account = self.members.account(entry.receiver).expect("who received an entry has an account");
-        self.accounts.shift(account, entry.status, to, entry.amount);
+    fn set_entry_status(&mut self, change: &StatusChange) {
+        let account = self.network.members().account(change.entry.receiver);
+        self.ledger.set_status(change, account.expect("who received an entry has an account"));
     }
 }

@@ -1,8 +1,14 @@
-//! Which plan was in force when: known without the log.
+//! The plans as a part of the state: the one in force, and which was in force when, known without the log.
 
 use std::sync::Arc;
 
-use crate::core::{plan::Plan, words::types::Timestamp};
+use crate::core::{
+    ledger::part::Ledger,
+    plan::{BonusRule, Plan, RankRule},
+    requests::command::Rejection,
+    store::column::{Scalar, freeze_fields},
+    words::types::Timestamp,
+};
 
 /// Versions that a state knows: the newest ones. Older ones are in the log alone.
 pub const PLAN_VERSIONS_MAX: usize = 1_024;
@@ -93,6 +99,130 @@ impl PlanVersions {
     pub fn at(&self, lsn: u64) -> Option<&PlanVersion> {
         let after = self.0.partition_point(|version| version.lsn <= lsn);
         self.0.get(after.checked_sub(1)?)
+    }
+}
+
+/// The plans of a network. They are in every frozen view.
+pub(in crate::core) struct Plans {
+    now: Scalar<Known>,
+}
+
+#[derive(Clone)]
+struct Known {
+    /// In force.
+    plan: Arc<Plan>,
+    /// The number of the trigger name of each of its rules, by position.
+    kinds: Vec<u16>,
+    /// Plans activated, the first included.
+    version: u32,
+    /// The last is `plan`.
+    versions: PlanVersions,
+}
+
+freeze_fields!(Plans { now });
+
+/// What judging a plan found.
+pub(in crate::core) struct PlanChange {
+    /// By position of its rule, the number of each trigger name that has one already.
+    kinds: Vec<Option<u16>>,
+}
+
+impl Plans {
+    /// Of a network that begins with `plan`. Its trigger names have no numbers yet.
+    pub fn new(plan: Plan) -> Self {
+        let plan = Arc::new(plan);
+        let versions = PlanVersions::new(Arc::clone(&plan));
+        Self { now: Scalar::new(Known { plan, kinds: Vec::new(), version: 1, versions }) }
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.now.plan
+    }
+
+    pub fn version(&self) -> u32 {
+        self.now.version
+    }
+
+    pub fn versions(&self) -> &PlanVersions {
+        &self.now.versions
+    }
+
+    /// The number of the trigger name of a rule, by its position.
+    pub fn kind(&self, rule: usize) -> u16 {
+        self.now.kinds[rule]
+    }
+
+    /// Takes the numbers of trigger names from those of a ledger. `None` if one has none.
+    pub fn number_kinds(&mut self, ledger: &Ledger) -> Option<()> {
+        let numbers = self.now.plan.bonuses.iter().map(|rule| ledger.kinds().number(&rule.trigger));
+        let kinds = numbers.collect::<Option<_>>()?;
+        self.now.kinds = kinds;
+        Some(())
+    }
+
+    /// Sets what is known, for a restore. The last version is in force.
+    pub fn set_versions(&mut self, versions: PlanVersions) {
+        if let Some(last) = versions.list().last() {
+            self.now.version = last.version;
+        }
+        self.now.versions = versions;
+    }
+
+    /// Judges a plan for a network with or without members.
+    pub fn judge(
+        &self,
+        plan: &Plan,
+        has_members: bool,
+        ledger: &Ledger,
+        kinds_max: usize,
+    ) -> Result<PlanChange, Rejection> {
+        let present = &*self.now.plan;
+        if plan == present {
+            return Err(Rejection::PlanUnchanged);
+        }
+        if has_members && plan.placement != present.placement {
+            return Err(Rejection::PlanPlacementFixed);
+        }
+        if ledger.entries().len() != 0 && plan.currency != present.currency {
+            return Err(Rejection::PlanCurrencyFixed);
+        }
+        let same_rule = matches!(
+            (&plan.ranks, &present.ranks),
+            (RankRule::Thresholds { .. }, RankRule::Thresholds { .. })
+                | (RankRule::LevelFill { .. }, RankRule::LevelFill { .. })
+        );
+        if has_members && (!same_rule || plan.ranks.steps().len() < present.ranks.steps().len()) {
+            return Err(Rejection::PlanRanksRemoved);
+        }
+        let number = |rule: &BonusRule| ledger.kinds().number(&rule.trigger);
+        let kinds: Vec<Option<u16>> = plan.bonuses.iter().map(number).collect();
+        let new = kinds.iter().filter(|kind| kind.is_none()).count();
+        if !ledger.kinds().has_room(new, kinds_max) {
+            return Err(Rejection::PlanKindsFull);
+        }
+        Ok(PlanChange { kinds })
+    }
+
+    /// Activates a plan by the command `lsn`: its trigger names get numbers. Returns the plan before.
+    pub fn activate(
+        &mut self,
+        plan: Arc<Plan>,
+        change: &PlanChange,
+        ledger: &mut Ledger,
+        (lsn, time): (u64, Timestamp),
+    ) -> Arc<Plan> {
+        let numbered = plan.bonuses.iter().zip(&change.kinds);
+        let number = |(rule, known): (&BonusRule, &Option<u16>)| {
+            known.unwrap_or_else(|| ledger.add_kind(&rule.trigger))
+        };
+        let kinds = numbered.map(number).collect();
+        let now = &mut *self.now;
+        now.kinds = kinds;
+        now.version += 1;
+        let version = now.version;
+        now.versions.push(PlanVersion { version, lsn, time, is_exact: true, plan: Arc::clone(&plan) });
+        std::mem::replace(&mut now.plan, plan)
     }
 }
 

@@ -1,69 +1,27 @@
-//! Prefetching: reads the memory that a group of signups or bonus triggers, or a slice of a list, will touch,
-//! for all of them together.
-//!
-//! A signup in a large network touches some thirty cache lines in sequence, since each points to the next:
-//! sponsor, place, family, tour, then the counts of fifteen ancestors. Most of its time is memory latency.
-//! The signups of a group are independent, so each step is made for all of them before the next one, and the
-//! processor has many misses in flight at once. Prefetching decides nothing: where an earlier signup of the
-//! group changes the path, applying the command finds the right one and takes longer.
+//! Prefetching of what a group of commands will touch, for all of them together: `network/prefetch.rs` says why.
 
 use std::hint::black_box;
 
 use crate::core::{
-    requests::command::{Command, PlacementRequest, Register, SponsorRef, Stamped},
+    network::prefetch::{PREFETCH_FROM_MEMBERS, TOGETHER},
+    requests::command::{Command, Stamped},
     state::parts::State,
     words::{
         directory::Directory,
-        types::{MemberId, MemberIx, NONE, Tree},
+        types::{MemberId, MemberIx, Tree},
     },
 };
 
-/// Commands, or members, prefetched together: enough to saturate the memory, few enough that the lines are
-/// still in the nearest caches when used (some 3 KiB for a signup).
-pub(in crate::core) const TOGETHER: usize = 64;
-
-/// Smaller networks fit in the caches anyway.
-const PREFETCH_FROM_MEMBERS: usize = 1 << 16;
-
-/// Steps followed down from a sponsor to the placement. Deeper placements are reached through members that
-/// many signups pass, which are cached.
-const STEPS_DOWN: usize = 4;
-
 impl State {
-    /// Prefetches what a list shows of `members`, and the ids of their parents in `tree`: in a walk through a
-    /// downline each is in a different place. Changes nothing. O(members).
-    pub fn prefetch_rows(&self, tree: Tree, members: &[MemberIx]) {
-        let seen = members.iter().fold(0, |seen, member| {
-            let above = self.tree(tree).link(*member).parent;
-            let above_id = if above == NONE { 0 } else { self.members.id(MemberIx(above)).0[0] };
-            let linked = [Tree::Placement, Tree::Sponsor].map(|tree| self.tree(tree).link(*member).parent);
-            seen ^ self.members.prefetch_all(*member)
-                ^ linked[0]
-                ^ linked[1]
-                ^ u32::from(above_id)
-                ^ self.codes.prefetch(*member)
-        });
-        black_box(seen);
-    }
-
     /// Prefetches what applying `commands` will touch. Changes nothing. O(commands).
     pub fn prefetch<D: Directory>(&self, directory: &D, commands: &[Stamped]) {
-        if self.members.len() < PREFETCH_FROM_MEMBERS {
+        if self.network.members().len() < PREFETCH_FROM_MEMBERS {
             return;
         }
-        let mut candidates = Vec::with_capacity(TOGETHER);
+        let mut members = Vec::with_capacity(TOGETHER);
         for together in commands.chunks(TOGETHER) {
-            let registers = || together.iter().filter_map(|stamped| register_in(&stamped.command));
-            // The directory slots where the new ids will be inserted. The ids are new, so the candidates do
-            // not matter.
-            directory.candidates(registers().map(|register| &register.member), &mut candidates);
-            candidates.clear();
-            directory.candidates(registers().filter_map(sponsor_of), &mut candidates);
-            candidates.retain(|member| member.at() < self.members.len());
-            // If one member sponsors many, one lookup suffices.
-            candidates.dedup();
-            black_box(self.prefetch_places(&mut candidates));
-            black_box(self.prefetch_payments(directory, together, &mut candidates));
+            self.network.prefetch(directory, together, &mut members);
+            black_box(self.prefetch_payments(directory, together, &mut members));
         }
     }
 
@@ -75,24 +33,24 @@ impl State {
         group: &[Stamped],
         members: &mut Vec<MemberIx>,
     ) -> u32 {
+        let rows = self.network.members();
         let mut seen = 0;
         for tree in [Tree::Placement, Tree::Sponsor] {
             let triggers = || group.iter().filter_map(|stamped| self.trigger_in(tree, &stamped.command));
             let Some(levels) = triggers().map(|(_, levels)| levels).max() else { continue };
             members.clear();
             directory.candidates(triggers().map(|(source, _)| source), members);
-            members.retain(|member| member.at() < self.members.len());
+            members.retain(|member| member.at() < rows.len());
             let sources = members.len();
             for at in 0..sources {
-                let near = self.tree(tree).near_upline(members[at]);
-                members.extend(near.as_slice().iter().take(levels));
+                members.extend(self.tree(tree).near_upline(members[at], levels).as_slice());
             }
             let receivers = &members[sources..];
             seen ^= receivers.iter().fold(0, |seen, receiver| {
-                seen ^ self.members.prefetch(*receiver) ^ self.members.account(*receiver).unwrap_or_default()
+                seen ^ rows.prefetch(*receiver) ^ rows.account(*receiver).unwrap_or_default()
             });
-            let accounts = receivers.iter().filter_map(|receiver| self.members.account(*receiver));
-            seen ^= accounts.fold(0, |seen, account| seen ^ self.accounts.prefetch(account));
+            let accounts = receivers.iter().filter_map(|receiver| rows.account(*receiver));
+            seen ^= accounts.fold(0, |seen, account| seen ^ self.ledger.accounts().prefetch(account));
         }
         seen
     }
@@ -100,53 +58,8 @@ impl State {
     /// The source of a trigger that pays along `tree`, and the number of levels that it pays.
     fn trigger_in<'a>(&self, tree: Tree, command: &'a Command) -> Option<(&'a MemberId, usize)> {
         let Command::TriggerBonus(trigger) = command else { return None };
-        let rule = self.scalars.plan.bonus(&trigger.trigger).filter(|rule| rule.tree == tree)?;
-        Some((&trigger.source, rule.pay.levels()))
-    }
-
-    /// Reads, step by step for all of `places`, which are initially sponsors, what a signup below them
-    /// touches. The result is meaningless.
-    fn prefetch_places(&self, places: &mut [MemberIx]) -> u32 {
-        let own_sponsor_tree = !self.scalars.plan.placement.trees_coincide();
-        let mut seen = 0;
-        for sponsor in places.iter() {
-            seen ^= self.members.prefetch(*sponsor)
-                ^ self.slots.prefetch(*sponsor)
-                ^ self.placement.link(*sponsor).last_child;
-            if own_sponsor_tree {
-                seen ^= self.sponsors.link(*sponsor).last_child;
-            }
-        }
-        if own_sponsor_tree {
-            for sponsor in places.iter() {
-                seen ^= self.sponsors.prefetch_last_child(*sponsor);
-            }
-        }
-        for _ in 0..STEPS_DOWN {
-            for place in places.iter() {
-                seen ^= self.slots.prefetch_children(&self.placement, *place);
-            }
-            for place in places.iter_mut() {
-                *place = self.slots.step_down(&self.placement, *place);
-            }
-        }
-        seen ^ self.placement.prefetch(places)
-    }
-}
-
-/// A signup that is placed by a rule. Others are rare.
-fn register_in(command: &Command) -> Option<&Register> {
-    match command {
-        Command::Register(register) if !matches!(register.placement, PlacementRequest::Slot { .. }) => {
-            Some(register)
-        }
-        _ => None,
-    }
-}
-
-fn sponsor_of(register: &Register) -> Option<&MemberId> {
-    match &register.sponsor {
-        SponsorRef::Member(id) => Some(id),
-        SponsorRef::None | SponsorRef::Code(_) => None,
+        let position = self.plans.plan().bonus_position(&trigger.trigger)?;
+        let rule = &self.plans.plan().bonuses[position];
+        (rule.tree == tree).then(|| (&trigger.source, rule.pay.levels()))
     }
 }

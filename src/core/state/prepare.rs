@@ -20,12 +20,11 @@ use crate::core::{
     requests::command::Command,
     state::{
         ahead::{Ahead, ResultId},
-        part::Parts,
         parts::State,
         prepare_admin::{self, DeepLevels},
         prepare_plan::{self, Shadow},
     },
-    store::freeing::Freeing,
+    store::{freeing::Freeing, parts::Parts},
     words::{
         directory::Directory,
         types::{MemberId, MemberIx, Role},
@@ -171,9 +170,9 @@ impl State {
             }
             Kind::Admin(member) => {
                 let member = self.find(directory, member)?;
-                let is_new = self.members.role(member) != Role::Admin;
+                let is_new = self.network.members().role(member) != Role::Admin;
                 let large = |tree| self.tree(tree).downline(member).is_some_and(|downline| from <= downline);
-                (is_new && self.counted_trees().any(large)).then_some(Need::Network)
+                (is_new && self.network.counted_trees().any(large)).then_some(Need::Network)
             }
         }
     }

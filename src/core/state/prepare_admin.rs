@@ -1,10 +1,10 @@
 //! The preparation of a new admin: the head-counts of its downline beyond `LEVELS_MAX`.
 
 use crate::core::{
+    network::growth::add_at,
     state::{
         ahead::{Ahead, ResultId},
         parts::State,
-        signup::add_at,
     },
     tree::preorder::Preorder,
     words::types::{ADMIN_LEVELS_MAX, LEVELS_MAX, MemberIx, Tree},
@@ -30,6 +30,7 @@ impl DeepLevels {
     pub fn new(state: &State, member: MemberIx) -> Self {
         let seen = state.len();
         let walks = state
+            .network
             .counted_trees()
             .map(|tree| (tree, state.tree(tree).preorder(member, member, seen)))
             .collect();
@@ -52,7 +53,7 @@ impl Ahead for DeepLevels {
     }
 
     fn advance(&mut self, state: &State, mut steps: usize) -> bool {
-        if !self.walks.iter().map(|(tree, _)| *tree).eq(state.counted_trees()) {
+        if !self.walks.iter().map(|(tree, _)| *tree).eq(state.network.counted_trees()) {
             // A plan change started or stopped counting a tree.
             *self = Self::new(state, self.member);
         }

@@ -10,10 +10,12 @@ use crate::core::{
     plan::Plan,
     state::{
         ahead::{Ahead, ResultId},
-        part::{Part, Parts},
         parts::State,
     },
-    store::freeing::Freeing,
+    store::{
+        freeing::Freeing,
+        parts::{Part, Parts},
+    },
     words::types::{MemberIx, Role, Tree},
 };
 
@@ -49,18 +51,14 @@ impl Shadow {
         let Self(shadow) = &mut *self;
         debug_assert_eq!(shadow.len(), state.len());
         state.lose_views(REPLACED, replaced);
-        std::mem::swap(&mut state.placement, &mut shadow.placement);
-        std::mem::swap(&mut state.sponsors, &mut shadow.sponsors);
-        state.members.swap_ranks(&mut shadow.members);
-        std::mem::swap(&mut *state.admins, &mut *shadow.admins);
-        std::mem::swap(&mut state.scalars.rank_distribution, &mut shadow.scalars.rank_distribution);
+        state.network.swap_ranked(&mut shadow.network);
         replaced.push(self);
     }
 }
 
 impl Ahead for Shadow {
     fn id(&self, state: &State) -> ResultId {
-        result(state, &self.0.scalars.plan)
+        result(state, self.0.plan())
     }
 
     fn advance(&mut self, state: &State, steps: usize) -> bool {
@@ -71,32 +69,37 @@ impl Ahead for Shadow {
     /// another plan came between. O(members).
     fn complete(&mut self, state: &State) -> bool {
         let Self(shadow) = self;
-        if shadow.scalars.plan_version != state.scalars.plan_version + 1 {
+        if shadow.plan_version() != state.plan_version() + 1 {
             return false;
         }
-        shadow.members.take_lifetimes(&state.members);
+        shadow.network.take_lifetimes(&state.network);
         true
     }
 }
 
 impl State {
-    /// Adds to a shadow the members that joined `network` since, at most `steps`, then its admins. Returns
+    /// Adds to a shadow the members that joined `present` since, at most `steps`, then its admins. Returns
     /// whether the two now agree.
-    fn follow(&mut self, network: &State, steps: usize) -> bool {
+    fn follow(&mut self, present: &State, steps: usize) -> bool {
         for _ in 0..steps {
-            if self.len() == network.len() {
+            if self.len() == present.len() {
                 break;
             }
-            self.take_in(network, MemberIx(self.len()));
+            self.take_in(present, MemberIx(self.len()));
         }
-        if self.len() != network.len() {
+        if self.len() != present.len() {
             return false;
         }
         let differing = |one: &State, other: &State| -> Vec<MemberIx> {
-            one.admins.keys().copied().filter(|admin| !other.admins.contains_key(admin)).collect()
+            one.network
+                .admins()
+                .keys()
+                .copied()
+                .filter(|admin| !other.network.admins().contains_key(admin))
+                .collect()
         };
         for (members, role) in
-            [(differing(self, network), Role::Member), (differing(network, self), Role::Admin)]
+            [(differing(self, present), Role::Member), (differing(present, self), Role::Admin)]
         {
             members.into_iter().for_each(|member| self.change_role(member, role, None));
         }
@@ -104,23 +107,24 @@ impl State {
     }
 
     /// Like a registration that pays nothing, at the member's place in the network.
-    fn take_in(&mut self, network: &State, member: MemberIx) {
-        let first = rank::first_rank(&self.scalars.plan.ranks);
-        let members = &network.members;
-        self.enter(
+    fn take_in(&mut self, present: &State, member: MemberIx) {
+        let first = rank::first_rank(&self.plans.plan().ranks);
+        let members = present.network.members();
+        self.network.enter(
             members.flags(member),
             *members.id(member),
             members.joined_at(member),
             Ranks { paid_as: first, lifetime: first },
         );
-        let place = network.placement.link(member);
+        let place = present.network.placement().link(member);
         let spot = MemberIx::from_column(place.parent).map(|parent| (parent, place.slot));
-        let sponsor = MemberIx::from_column(network.tree(Tree::Sponsor).link(member).parent);
-        let mut reached = self.attach(member, sponsor, spot);
+        let sponsor = MemberIx::from_column(present.tree(Tree::Sponsor).link(member).parent);
+        let plan = self.plans.plan();
+        let mut reached = self.network.attach(plan, member, sponsor, spot);
         if members.role(member) == Role::Admin {
-            self.admins.insert(member, [Vec::new(), Vec::new()]);
+            self.network.add_admin(member);
         }
-        self.count_for_admins(member, &mut reached);
+        self.network.count_for_admins(&plan.ranks, member, &mut reached);
         for receiver in reached {
             self.rerate(receiver);
         }

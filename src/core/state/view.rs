@@ -7,15 +7,13 @@
 use std::fmt;
 
 use crate::core::{
-    state::{
-        part::{LiveView, Part, Parts},
-        parts::State,
-    },
+    network::part::Network,
+    state::parts::{LiveView, State},
     store::{
         column::{Freeze, ViewId},
         freeing::Freeing,
+        parts::{Part, Parts, freeze_parts},
     },
-    tree::placement::SlotFinder,
 };
 
 /// The most views of a state at once: each may cost a copy of what can change.
@@ -23,67 +21,15 @@ pub const VIEWS_MAX: usize = 8;
 /// Kept pages that one release gives up at most, and those of a region: some 100 us.
 const RELEASE_STEPS: usize = 16 * 1_024;
 
-/// Connects the parts to the fields of a state, one or several. A field that is missing fails to compile, and
-/// so does a part.
-macro_rules! parts {
-    ($($part:ident: $($field:ident),+;)+) => {
-        /// Each part has a field.
-        const _: fn(Part) = |part| match part {
-            $(Part::$part)|+ | Part::Counts => {}
-        };
+freeze_parts!(State {
+    always { scalars, plans }
+    parts { Ledger: ledger, Requests: requests }
+    within { network }
+    never { views }
+});
 
-        impl State {
-            fn freeze_parts(&mut self, view: ViewId, parts: Parts) {
-                let Self { scalars, views: _, $($($field),+),+ } = self;
-                scalars.freeze(view);
-                $(if parts.has(Part::$part) {
-                    $($field.freeze(view);)+
-                })+
-            }
-
-            fn copy_parts(&self, view: ViewId, parts: Parts, copy: &mut Self) -> bool {
-                let Self { scalars, views: _, $($($field),+),+ } = self;
-                scalars.copy_step(view, &mut copy.scalars)
-                    $(&& (!parts.has(Part::$part) || $($field.copy_step(view, &mut copy.$field))&&+))+
-            }
-
-            fn skip_parts(&self, view: ViewId) {
-                let Self { scalars, views: _, $($($field),+),+ } = self;
-                scalars.skip(view);
-                $($($field.skip(view);)+)+
-            }
-
-            fn release_parts(&mut self, view: ViewId, freeing: &mut Freeing) {
-                let Self { scalars, views: _, $($($field),+),+ } = self;
-                scalars.release(view, freeing);
-                $($($field.release(view, freeing);)+)+
-            }
-
-            fn share_parts(&mut self, other: &Self, freeing: &mut Freeing) {
-                let Self { scalars, views: _, $($($field),+),+ } = self;
-                scalars.share(&other.scalars, freeing);
-                $($($field.share(&other.$field, freeing);)+)+
-            }
-
-            fn thaw_parts(&mut self, view: ViewId, freeing: &mut Freeing) {
-                let Self { scalars, views: _, $($($field),+),+ } = self;
-                scalars.thaw(view, freeing);
-                $($($field.thaw(view, freeing);)+)+
-            }
-        }
-    };
-}
-
-parts! {
-    Members: members;
-    Placement: placement;
-    Sponsors: sponsors;
-    Slots: slots;
-    Codes: codes;
-    Ledger: ledger, accounts;
-    Tables: tables;
-    Admins: admins;
-}
+/// Each part has a field. Counts are in the trees.
+const _: () = assert!(State::PARTS.and(Network::PARTS).with(Part::Counts).contains(Parts::of(&Part::ALL)));
 
 /// There are as many frozen views as there may be: [`VIEWS_MAX`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -178,7 +124,7 @@ impl State {
     /// copied are no longer kept.
     pub fn copy_frozen(&self, view: ViewId, copy: &mut FrozenCopy) -> CopyProgress {
         let Some(LiveView { parts, .. }) = self.views.find(view) else { return CopyProgress::Lost };
-        let empty = || (Self::empty((*self.scalars.plan).clone(), self.scalars.code_key), *parts);
+        let empty = || (Self::empty((**self.plan()).clone(), self.network.code_key()), *parts);
         let (copy, _) = copy.0.get_or_insert_with(empty);
         if self.copy_parts(view, *parts, copy) { CopyProgress::Complete } else { CopyProgress::More }
     }
@@ -214,21 +160,12 @@ impl FrozenCopy {
     /// When the copy is not complete.
     pub fn into_state(self) -> State {
         let (mut state, parts) = self.0.expect("a complete copy");
-        state.tables.index_copy();
-        if !parts.has(Part::Slots) {
-            state.slots = SlotFinder::default();
-        }
-        if !parts.has(Part::Counts) {
-            state.placement.set_jumps();
-            state.sponsors.set_jumps();
-        }
+        state.ledger.index_copy();
+        state.requests.index_copy();
+        state.network.complete_copy(parts.has(Part::Slots), parts.has(Part::Counts));
         if parts.contains(Parts::of(&[Part::Members, Part::Ledger])) {
-            let State { ledger, members, accounts, .. } = &mut state;
-            accounts.index_held(ledger.held().map(|index| {
-                let entry = ledger.entry(index);
-                let account = members.account(entry.receiver).expect("who received an entry has an account");
-                (account, entry.amount)
-            }));
+            let State { ledger, network, .. } = &mut state;
+            ledger.index_held(|receiver| network.members().account(receiver));
         }
         state
     }

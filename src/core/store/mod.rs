@@ -5,6 +5,7 @@ pub(in crate::core) mod freeing;
 pub(in crate::core) mod order;
 pub(in crate::core) mod pages;
 pub(in crate::core) mod parallel;
+pub(in crate::core) mod parts;
 pub(crate) mod region;
 pub(in crate::core) mod rows;
 pub(in crate::core) mod settled;

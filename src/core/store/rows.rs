@@ -21,6 +21,32 @@ pub(in crate::core) trait Rows: Freeze {
     fn restore(&mut self, row: Self::Row, so_far: &SoFar) -> Result<(), String>;
 }
 
+/// A larger part that has such a list among its private fields. Snapshots and restores reach it so.
+pub(in crate::core) trait Keeps<List: Rows> {
+    fn list(&self) -> &List;
+
+    /// For a restore alone.
+    fn list_mut(&mut self) -> &mut List;
+}
+
+/// Implements [`Keeps`] for some fields.
+macro_rules! keeps {
+    ($type:ty { $($field:ident: $List:ty),+ $(,)? }) => {
+        $(
+            impl $crate::core::store::rows::Keeps<$List> for $type {
+                fn list(&self) -> &$List {
+                    &self.$field
+                }
+
+                fn list_mut(&mut self) -> &mut $List {
+                    &mut self.$field
+                }
+            }
+        )+
+    };
+}
+pub(crate) use keeps;
+
 /// What is known of an image while a section is read: its header, and the sections before.
 pub(in crate::core) struct SoFar {
     pub lsn: u64,

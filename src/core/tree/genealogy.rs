@@ -139,7 +139,7 @@ impl Genealogy {
     }
 
     /// Prefetches what attaching below each of `parents` will touch, step by step for all of them: see
-    /// `state::prefetch`. The result is meaningless.
+    /// `network::prefetch`. The result is meaningless.
     pub fn prefetch(&self, parents: &[MemberIx]) -> u32 {
         let Some(counts) = &self.counts else { return 0 };
         let mut seen = 0;
@@ -230,19 +230,20 @@ impl Genealogy {
         std::iter::successors(parent, |above| MemberIx::from_column(self.link(*above).parent))
     }
 
-    /// The nearest ancestors, parent first, at most `LEVELS_MAX + 1`: from the chain where there is one.
-    pub fn near_upline(&self, member: MemberIx) -> NearUpline {
+    /// The nearest ancestors, parent first, at most `most` of them and `LEVELS_MAX + 1`: from the chain where
+    /// there is one.
+    pub fn near_upline(&self, member: MemberIx, most: usize) -> NearUpline {
         let mut near = NearUpline { members: [MemberIx(NONE); CHAIN], len: 0 };
         let Some(parent) = MemberIx::from_column(self.link(member).parent) else { return near };
         if let Some(counts) = &self.counts {
-            for family in counts.chains.get(self.link(parent).family as usize) {
+            for family in counts.chains.get(self.link(parent).family as usize).iter().take(most) {
                 if *family == NONE {
                     break;
                 }
                 near.add(MemberIx(*counts.owners.get(*family as usize)));
             }
         } else {
-            self.upline(member).take(CHAIN).for_each(|above| near.add(above));
+            self.upline(member).take(most.min(CHAIN)).for_each(|above| near.add(above));
         }
         near
     }

@@ -93,7 +93,7 @@ impl SlotFinder {
         }
     }
 
-    /// Prefetches what a search from `member` reads first. The result is meaningless, see `state::prefetch`.
+    /// Prefetches what a search from `member` reads first. The result is meaningless.
     pub fn prefetch(&self, member: MemberIx) -> u32 {
         self.open.as_ref().map_or(0, |open| open.get(member.at()).0)
     }

@@ -7,7 +7,11 @@ use super::*;
 use crate::core::{
     plan::{Placement, PlacementRule},
     store::parallel::on_threads,
-    tree::{counting::Watch, placement::SlotFinder, recount},
+    tree::{
+        counting::{CHAIN, Watch},
+        placement::SlotFinder,
+        recount,
+    },
     words::types::LEVELS_MAX,
 };
 
@@ -140,9 +144,9 @@ fn a_tree_counted_whole_counts_on_as_the_one_that_grew() {
                 let (above, is_old) = (twins.number(above), member.0 < 3_000);
                 assert_eq!(renumbered.is_ancestor(above, number), expected, "{shape}: {member:?}");
                 assert!(!is_old || spans.is_ancestor(above, number) == expected, "{shape}: {member:?}");
-                let near = grown.near_upline(member);
+                let near = grown.near_upline(member, CHAIN);
                 let near: Vec<MemberIx> = near.as_slice().iter().map(|above| twins.number(*above)).collect();
-                assert_eq!(renumbered.near_upline(number).as_slice(), near, "{shape}: {member:?}");
+                assert_eq!(renumbered.near_upline(number, CHAIN).as_slice(), near, "{shape}: {member:?}");
             }
         }
     }

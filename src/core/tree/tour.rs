@@ -265,7 +265,7 @@ impl Tour {
         self.add_to_counts(leaf, 2);
     }
 
-    /// Prefetches the location of a member's exit token. The result is meaningless, see `state::prefetch`.
+    /// Prefetches the location of a member's exit token. The result is meaningless, see `network::prefetch`.
     pub fn prefetch_leaf(&self, member: MemberIx) -> u32 {
         *self.leaf_of.get(Token::Exit(member).to_word() as usize)
     }

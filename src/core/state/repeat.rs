@@ -28,7 +28,11 @@ impl State {
         let same = self.same_sponsor(directory, register, member)
             && register.role == self.role_at_registration(member)
             && register.joined_at
-                == self.members.joined_at_given(member).then(|| self.members.joined_at(member))
+                == self
+                    .network
+                    .members()
+                    .joined_at_given(member)
+                    .then(|| self.network.members().joined_at(member))
             && self.same_placement(directory, register.placement, member)
             && register.code.as_ref().is_none_or(|code| code.folded() == self.code(member).folded());
         same.then_some(member)
@@ -36,8 +40,8 @@ impl State {
 
     /// The role that a member registered with.
     pub fn role_at_registration(&self, member: MemberIx) -> Role {
-        let role = self.members.role(member);
-        match (role, self.members.role_has_changed(member)) {
+        let role = self.network.members().role(member);
+        match (role, self.network.members().role_has_changed(member)) {
             (Role::Member, false) | (Role::Admin, true) => Role::Member,
             (Role::Admin, false) | (Role::Member, true) => Role::Admin,
         }
@@ -46,7 +50,7 @@ impl State {
     /// The rank that every member has on joining. The kind of rank rule, which decides it, is fixed once a
     /// member exists.
     pub fn rank_at_registration(&self) -> u16 {
-        rank::first_rank(&self.scalars.plan.ranks)
+        rank::first_rank(&self.plans.plan().ranks)
     }
 
     fn same_sponsor<D: Directory>(&self, directory: &D, register: &Register, member: MemberIx) -> bool {
@@ -64,8 +68,8 @@ impl State {
         request: PlacementRequest,
         member: MemberIx,
     ) -> bool {
-        let default_rule = self.scalars.plan.placement.default_rule;
-        let is_rule = |rule: PlacementRule| match self.members.requested(member) {
+        let default_rule = self.plans.plan().placement.default_rule;
+        let is_rule = |rule: PlacementRule| match self.network.members().requested(member) {
             Requested::PlanDefault => rule == default_rule,
             Requested::Rule(code) => code == rule as u32,
             Requested::Slot => false,
@@ -74,9 +78,9 @@ impl State {
             PlacementRequest::PlanDefault => is_rule(default_rule),
             PlacementRequest::Rule(rule) => is_rule(rule),
             PlacementRequest::Slot { parent, slot } => {
-                let link = self.placement.link(member);
+                let link = self.network.placement().link(member);
                 let present = MemberIx::from_column(link.parent);
-                self.members.requested(member) == Requested::Slot
+                self.network.members().requested(member) == Requested::Slot
                     && present.is_some()
                     && present == self.find(directory, &parent)
                     && link.slot == slot

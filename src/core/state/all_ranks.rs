@@ -1,8 +1,9 @@
-//! Recomputes all derived data from scratch: an independent way to every number.
+//! The ranks of all members at once: from a recount, an independent way to every number, or from the counts
+//! that are kept.
 //!
-//! The signup path maintains counts and ranks incrementally; this computes them in full, by another
-//! algorithm, in parallel, with the same result for any number of threads (integer sums in a fixed order).
-//! Used when a plan changes, and by `audit`.
+//! Signups maintain counts and ranks incrementally; this computes them in full, by another algorithm, in
+//! parallel, with the same result for any number of threads (integer sums in a fixed order). Used when a plan
+//! changes, and by `audit`.
 
 use rayon::prelude::*;
 
@@ -34,7 +35,7 @@ pub fn ranks_under(state: &State, rule: &RankRule) -> Vec<u16> {
 pub fn ranks_from(state: &State, rule: &RankRule, counts: &Counts) -> Vec<u16> {
     let tree = state.tree(rule.tree());
     let rank = |member: MemberIx| {
-        let is_admin = state.members.role(member) == Role::Admin;
+        let is_admin = state.network.members().role(member) == Role::Admin;
         let deep = is_admin.then(|| tree.deep_levels(member, ADMIN_LEVELS_MAX));
         let standing = Standing {
             direct: tree.link(member).children,
@@ -50,7 +51,9 @@ pub fn ranks_from(state: &State, rule: &RankRule, counts: &Counts) -> Vec<u16> {
 /// Every member's paid-as rank under the plan in force, from the counts that are kept: less work and memory
 /// than [`ranks`], and no check of these counts.
 pub(in crate::core) fn kept_ranks(state: &State) -> Vec<u16> {
-    of_all(state.members.len(), |member| rank::paid_as(&state.scalars.plan.ranks, &state.standing(member)))
+    of_all(state.network.members().len(), |member| {
+        rank::paid_as(&state.plan().ranks, &state.standing(member))
+    })
 }
 
 fn of_all(members: usize, rank: impl Fn(MemberIx) -> u16 + Sync) -> Vec<u16> {
