@@ -7,6 +7,8 @@
 //! member was already given the code that would be generated, the member gets it with a number appended,
 //! stored.
 
+use strum::FromRepr;
+
 use crate::core::{
     store::{
         column::{Scalar, freeze_fields},
@@ -39,7 +41,7 @@ pub struct CodeKey {
 }
 
 /// The form of generated codes. Numbers are on disk: never renumbered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromRepr)]
 #[repr(u8)]
 pub enum CodeForm {
     /// Eight digits or letters of Crockford's base 32, as in networks made before format 3. Some look like
@@ -57,10 +59,6 @@ impl From<u64> for CodeKey {
 }
 
 impl CodeForm {
-    pub fn from_code(code: u8) -> Option<Self> {
-        [CodeForm::Any, CodeForm::LetterFirst].into_iter().find(|form| *form as u8 == code)
-    }
-
     /// Bits held by a code: the index, followed by check bits.
     const fn bits(self) -> u32 {
         match self {

@@ -66,7 +66,7 @@ impl Unchanged {
         match code {
             REPEAT => Some(Unchanged::Repeat),
             ALREADY => Some(Unchanged::Already),
-            code => Rejection::from_code(code).map(Unchanged::Rejected),
+            code => Rejection::from_repr(code).map(Unchanged::Rejected),
         }
     }
 

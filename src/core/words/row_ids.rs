@@ -60,7 +60,7 @@ impl RowIds {
             return None;
         }
         let kind = u8::try_from(packed >> INDEX_BITS).ok()?;
-        Some((RowKind::from_code(kind)?, u64::try_from(packed & mask(INDEX_BITS)).expect("64 bits")))
+        Some((RowKind::from_repr(kind)?, u64::try_from(packed & mask(INDEX_BITS)).expect("64 bits")))
     }
 
     fn round(self, round: u8, value: u64) -> u64 {

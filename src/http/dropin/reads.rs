@@ -86,10 +86,10 @@ pub async fn bonuses(shared: &Shared, principal: &Principal, parts: &Parts) -> R
     let source = source(shared, parts)?;
     let status = match query_parameter(parts.uri.query(), "status").as_deref() {
         None | Some("") => None,
-        Some(name) => match OldStatus::from_name(name) {
-            Some(status) => Some(status),
+        Some(name) => match name.parse::<OldStatus>() {
+            Ok(status) => Some(status),
             // Compared exactly: no entry has another status.
-            None => return Ok(stream::list(source, Nothing).await),
+            Err(_) => return Ok(stream::list(source, Nothing).await),
         },
     };
     let rows =
