@@ -379,6 +379,25 @@ mod tests {
         }
     }
 
+    /// Codes are printed and sent around. These were computed from the definition by another program.
+    #[test]
+    fn generated_codes_never_change() {
+        // key, member, its code of each form
+        let table = [
+            (7, 0, "3DXXV89D", "CJ5VY6CX"),
+            (7, 1, "RB8JVV39", "ZSY3PASH"),
+            (7, 4_711, "YWFEYXVK", "VXNSGYVW"),
+            (7, u32::MAX - 2, "SF3K65HZ", "KP63T41S"),
+            (99, 0, "S2T74TKP", "CAWA77TG"),
+            (u64::MAX, 123_456, "RWEG7X8Q", "ZN73KRB0"),
+        ];
+        for (key, member, any, letter_first) in table {
+            let code = |form| generated(CodeKey { key, form }, MemberIx(member)).into_string();
+            assert_eq!(code(CodeForm::Any), any, "{key} {member}");
+            assert_eq!(code(CodeForm::LetterFirst), letter_first, "{key} {member}");
+        }
+    }
+
     #[test]
     fn new_generated_codes_look_like_no_number() {
         let key = CodeKey { key: 7, form: CodeForm::LetterFirst };

@@ -120,6 +120,21 @@ mod tests {
         }
     }
 
+    /// Ids are kept by other systems. These were computed from the definition by another program.
+    #[test]
+    fn ids_never_change() {
+        let table = [
+            (SEED, RowKind::Member, 0, 0xd376_e39d_7e5c_49e8_961a_8601_7fe3_1bac_u128),
+            (SEED, RowKind::Entry, 0, 0x9a64_e853_5cff_4321_abcc_e470_1a59_1269),
+            (SEED, RowKind::Member, 4_711, 0xe169_ac6c_8c2f_4ae5_9048_ecd1_39db_bd7f),
+            (7, RowKind::Entry, 1 << 32, 0x5d6e_b41f_e4ec_4a5a_be81_ae38_6d7f_4094),
+            (u64::MAX, RowKind::Entry, u64::MAX, 0xee3d_29f5_ecc7_488d_923b_dd7a_3f89_9135),
+        ];
+        for (key, kind, index, id) in table {
+            assert_eq!(RowIds::new(key).encode(kind, index), id.to_be_bytes(), "{key} {kind:?} {index}");
+        }
+    }
+
     #[test]
     fn foreign_ids_are_refused() {
         println!("seed {SEED}");
