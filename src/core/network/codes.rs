@@ -16,6 +16,7 @@ use crate::core::{
     },
     words::{
         directory::Directory,
+        permutation::Permutation,
         types::{Code, MemberIx},
     },
 };
@@ -27,10 +28,8 @@ const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const WITHOUT_E: &[u8; 31] = b"0123456789ABCDFGHJKMNPQRSTVWXYZ";
 const LETTERS: &[u8; 21] = b"ABCDFGHJKMNPQRSTVWXYZ";
 const GENERATED_BYTES: usize = 8;
-/// Rounds come in pairs; each pair changes both halves.
-const ROUND_PAIRS: u64 = 3;
 /// Bits of the right half of the permuted value.
-const HALF_BITS: u32 = 20;
+const RIGHT_BITS: u32 = 20;
 
 /// How codes are generated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -251,7 +250,8 @@ fn generated(key: CodeKey, member: MemberIx) -> Code {
 }
 
 fn generated_letters(key: CodeKey, member: MemberIx) -> [u8; GENERATED_BYTES] {
-    let value = shuffle(key, u64::from(member.0) << key.form.check_bits());
+    let value = permutation(key).permute(u128::from(member.0) << key.form.check_bits());
+    let value = u64::try_from(value).expect("at most 40 bits");
     match key.form {
         CodeForm::Any => std::array::from_fn(|position| {
             CROCKFORD[(value >> (5 * (GENERATED_BYTES - 1 - position)) & 31) as usize]
@@ -292,40 +292,16 @@ fn index_in(key: CodeKey, folded: &str) -> Option<MemberIx> {
     if value >> key.form.bits() != 0 {
         return None;
     }
-    let plain = unshuffle(key, value);
+    let plain = permutation(key).undo(value.into());
     let check = plain & ((1 << key.form.check_bits()) - 1);
     (check == 0).then_some(MemberIx(u32::try_from(plain >> key.form.check_bits()).ok()?))
 }
 
-/// The round function: what to change one half by, given the other half.
-fn round(key: CodeKey, round: u64, half: u64) -> u64 {
-    xxhash_rust::xxh3::xxh3_64_with_seed(&(half << 8 | round).to_le_bytes(), key.key)
-}
-
-/// The masks of the left half and of the right half.
-fn masks(form: CodeForm) -> [u64; 2] {
-    [(1 << (form.bits() - HALF_BITS)) - 1, (1 << HALF_BITS) - 1]
-}
-
-/// A permutation of the form's bits: a Feistel network. It hides order; it is not encryption.
-fn shuffle(key: CodeKey, value: u64) -> u64 {
-    let [left_mask, right_mask] = masks(key.form);
-    let (mut left, mut right) = (value >> HALF_BITS, value & right_mask);
-    for pair in 0..ROUND_PAIRS {
-        left ^= round(key, 2 * pair, right) & left_mask;
-        right ^= round(key, 2 * pair + 1, left) & right_mask;
-    }
-    left << HALF_BITS | right
-}
-
-fn unshuffle(key: CodeKey, value: u64) -> u64 {
-    let [left_mask, right_mask] = masks(key.form);
-    let (mut left, mut right) = (value >> HALF_BITS, value & right_mask);
-    for pair in (0..ROUND_PAIRS).rev() {
-        right ^= round(key, 2 * pair + 1, left) & right_mask;
-        left ^= round(key, 2 * pair, right) & left_mask;
-    }
-    left << HALF_BITS | right
+/// The permutation of the form's bits under a key.
+fn permutation(key: CodeKey) -> Permutation<impl Fn(u8, u64) -> u64> {
+    Permutation::new(key.form.bits() - RIGHT_BITS, RIGHT_BITS, move |round: u8, half: u64| {
+        xxhash_rust::xxh3::xxh3_64_with_seed(&(half << 8 | u64::from(round)).to_le_bytes(), key.key)
+    })
 }
 
 #[cfg(test)]

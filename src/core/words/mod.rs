@@ -3,6 +3,7 @@
 pub mod actor;
 pub(in crate::core) mod all;
 pub(in crate::core) mod directory;
+pub(in crate::core) mod permutation;
 pub(in crate::core) mod row_ids;
 pub(in crate::core) mod row_kind;
 pub mod types;
