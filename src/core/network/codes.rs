@@ -12,6 +12,7 @@ use strum::FromRepr;
 use crate::core::{
     store::{
         column::{Scalar, freeze_fields},
+        search::partition_point,
         settled::Settled,
     },
     words::{
@@ -229,16 +230,9 @@ impl Codes {
         if at < self.stored.len() && self.stored.get(at).member == member.0 {
             return Some(at);
         }
-        let (mut low, mut high) = (0, self.stored.len().min(at));
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            if self.stored.get(middle).member < member.0 {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        (low < self.stored.len() && self.stored.get(low).member == member.0).then_some(low)
+        let before = 0..self.stored.len().min(at);
+        let at = partition_point(before, |index| self.stored.get(index).member < member.0);
+        (at < self.stored.len() && self.stored.get(at).member == member.0).then_some(at)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::core::{
         bonus::{KIND_RANK, KIND_SIGNUP, Share, ShareFate},
         parts::State,
     },
+    store::search::partition_point,
     words::types::{MemberIx, Money, Tree},
 };
 
@@ -162,17 +163,9 @@ impl State {
     /// The ledger entries that a command made. O(log entries).
     pub fn entries_of(&self, lsn: u64) -> Range<u64> {
         let first = |lsn: u64| {
-            let (mut low, mut high) = (0, self.ledger.triggers());
-            while low < high {
-                let middle = usize::midpoint(low, high);
-                if self.ledger.trigger(middle).lsn < lsn {
-                    low = middle + 1;
-                } else {
-                    high = middle;
-                }
-            }
-            if low < self.ledger.triggers() {
-                u64::from(self.ledger.trigger(low).first_entry)
+            let at = partition_point(0..self.ledger.triggers(), |at| self.ledger.trigger(at).lsn < lsn);
+            if at < self.ledger.triggers() {
+                u64::from(self.ledger.trigger(at).first_entry)
             } else {
                 self.ledger.len()
             }

@@ -7,5 +7,6 @@ pub(in crate::core) mod pages;
 pub(in crate::core) mod parallel;
 pub(crate) mod region;
 pub(in crate::core) mod rows;
+pub(in crate::core) mod search;
 pub(in crate::core) mod settled;
 pub(crate) mod steps;
