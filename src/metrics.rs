@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use strum::VariantNames;
 
 use crate::core::{
     Breakage, BreakageReason,
@@ -100,7 +101,8 @@ pub struct WriteMetrics {
     commands: Vec<Counter>,
     /// By reason, in the order of `Rejection::ALL`, and by [`RejectionStage`].
     rejections: Vec<[Counter; 2]>,
-    refusals: [Counter; 7],
+    /// By [`Refusal`].
+    refusals: Vec<Counter>,
     pub repeats: Counter,
     pub wait_seconds: Histogram,
     pub append_seconds: Histogram,
@@ -126,7 +128,8 @@ pub enum RejectionStage {
 }
 
 /// Why a write was not attempted, or its outcome is unknown.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Refusal {
     Overloaded = 0,
     ReadOnly = 1,
@@ -141,7 +144,6 @@ impl WriteMetrics {
     fn new(recorder: &PrometheusRecorder) -> Self {
         let rejection =
             |reason: &'static str, stage| counter_of(recorder, &table::REJECTIONS, &[reason, stage]);
-        let refusal = |reason| counter_of(recorder, &table::REFUSALS, &[reason]);
         Self {
             signups: counter_of(recorder, &table::SIGNUPS, &[]),
             commands: CommandKind::ALL
@@ -150,16 +152,7 @@ impl WriteMetrics {
             rejections: Rejection::ALL
                 .map(|reason| ["admission", "log"].map(|stage| rejection(reason.name(), stage)))
                 .into(),
-            refusals: [
-                "overloaded",
-                "read_only",
-                "outcome_unknown",
-                "stopping",
-                "too_large",
-                "no_room",
-                "clock_jumped",
-            ]
-            .map(refusal),
+            refusals: counters_by::<Refusal>(recorder, &table::REFUSALS),
             repeats: counter_of(recorder, &table::REPEATS, &[]),
             wait_seconds: histogram_of(recorder, &table::WAIT_SECONDS, &[]),
             append_seconds: histogram_of(recorder, &table::APPEND_SECONDS, &[]),
@@ -332,15 +325,19 @@ pub struct HttpMetrics {
     pub connections: Gauge,
     pub connections_accepted: Counter,
     connections_refused: Counter,
-    turned_away: [Counter; 2],
-    cut: [Counter; 2],
+    /// By [`ConnectionRefused`].
+    turned_away: Vec<Counter>,
+    /// By [`ConnectionCut`].
+    cut: Vec<Counter>,
     pub answer_bytes_held: Gauge,
     pub heavy_waiting: Gauge,
-    heavy_refused: [Counter; 3],
+    /// By [`Lane`].
+    heavy_refused: Vec<Counter>,
 }
 
 /// Why a connection was refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum ConnectionRefused {
     /// All connections are busy.
     Busy = 0,
@@ -349,14 +346,16 @@ pub enum ConnectionRefused {
 }
 
 /// Why a connection was closed to make room for others.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum ConnectionCut {
     Idle = 0,
     SlowReader = 1,
 }
 
 /// The queue that heavy work waits in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Lane {
     /// Work on the current state, in short pieces.
     Present = 0,
@@ -390,13 +389,11 @@ impl HttpMetrics {
             connections: gauge_of(recorder, &table::HTTP_CONNECTIONS, &[]),
             connections_accepted: counter_of(recorder, &table::HTTP_ACCEPTED, &[]),
             connections_refused: counter_of(recorder, &table::HTTP_REFUSED, &[]),
-            turned_away: ["busy", "address"]
-                .map(|reason| counter_of(recorder, &table::HTTP_TURNED_AWAY, &[reason])),
-            cut: ["idle", "slow_reader"].map(|reason| counter_of(recorder, &table::HTTP_CUT, &[reason])),
+            turned_away: counters_by::<ConnectionRefused>(recorder, &table::HTTP_TURNED_AWAY),
+            cut: counters_by::<ConnectionCut>(recorder, &table::HTTP_CUT),
             answer_bytes_held: gauge_of(recorder, &table::HTTP_HELD, &[]),
             heavy_waiting: gauge_of(recorder, &table::HEAVY_WAITING, &[]),
-            heavy_refused: ["present", "past", "search"]
-                .map(|lane| counter_of(recorder, &table::HEAVY_REFUSED, &[lane])),
+            heavy_refused: counters_by::<Lane>(recorder, &table::HEAVY_REFUSED),
         }
     }
 
@@ -464,6 +461,11 @@ fn key_of(definition: &Definition, labels: &[&'static str]) -> Key {
 fn counter_of(recorder: &PrometheusRecorder, definition: &Definition, labels: &[&'static str]) -> Counter {
     assert_eq!(definition.kind, Kind::Counter);
     recorder.register_counter(&key_of(definition, labels), &METADATA)
+}
+
+/// A counter for each value of an enum, in their order; the value's name is the label.
+fn counters_by<E: VariantNames>(recorder: &PrometheusRecorder, definition: &Definition) -> Vec<Counter> {
+    E::VARIANTS.iter().map(|name| counter_of(recorder, definition, &[*name])).collect()
 }
 
 fn gauge_of(recorder: &PrometheusRecorder, definition: &Definition, labels: &[&'static str]) -> Gauge {

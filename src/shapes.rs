@@ -12,12 +12,14 @@
 //! exponential are not value-stable, so this file has its own.
 
 use rand_pcg::{Pcg64, rand_core::RngCore};
+use strum::IntoStaticStr;
 use uuid::Uuid;
 
 use crate::core::types::MemberId;
 
 /// The shape of a made-up sponsor tree.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Shape {
     /// Fitted to a real paid matrix of 4,016 members: deep and narrow, three recruits or none
     Real,
@@ -38,17 +40,9 @@ pub enum Shape {
 }
 
 impl Shape {
+    /// The name on the command line and in reports.
     pub fn name(self) -> &'static str {
-        match self {
-            Shape::Real => "real",
-            Shape::Uniform => "uniform",
-            Shape::Pa => "pa",
-            Shape::Star => "star",
-            Shape::Chain => "chain",
-            Shape::Root => "root",
-            Shape::Freebsd => "freebsd",
-            Shape::Jazz => "jazz",
-        }
+        self.into()
     }
 
     fn fit(self) -> Option<&'static Fit> {

@@ -39,6 +39,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use subtle::ConstantTimeEq;
 
 use super::rights::{Role, Scope, Scopes};
@@ -123,7 +124,8 @@ pub struct ServiceKey {
 }
 
 /// The state of a key at a moment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum KeyStatus {
     Active,
     Expired,
@@ -131,12 +133,9 @@ pub enum KeyStatus {
 }
 
 impl KeyStatus {
+    /// The printed name.
     pub fn name(self) -> &'static str {
-        match self {
-            KeyStatus::Active => "active",
-            KeyStatus::Expired => "expired",
-            KeyStatus::Revoked => "revoked",
-        }
+        self.into()
     }
 }
 
@@ -309,9 +308,13 @@ impl KeyV1 {
 
     fn read(self) -> std::result::Result<Arc<ServiceKey>, String> {
         let wrong = |what: &str| format!("key `{}` has a wrong {what}", self.id);
-        let role =
-            Role::from_name(&self.role).filter(|role| *role != Role::Member).ok_or_else(|| wrong("role"))?;
-        let scopes: Option<Scopes> = self.scopes.iter().map(|scope| Scope::from_name(scope)).collect();
+        let role = self
+            .role
+            .parse::<Role>()
+            .ok()
+            .filter(|role| *role != Role::Member)
+            .ok_or_else(|| wrong("role"))?;
+        let scopes = self.scopes.iter().map(|scope| scope.parse::<Scope>().ok()).collect::<Option<Scopes>>();
         let scopes = scopes.ok_or_else(|| wrong("scope"))?;
         let hash = unhex(&self.hash).ok_or_else(|| wrong("hash"))?;
         if !is_name(&self.name) || !is_key_id(&self.id) {

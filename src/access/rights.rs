@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 /// The kind of a principal. Unrelated to a member's role in the network.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum Role {
     /// Reads itself and its own downline. Only tokens carry it.
     Member,
@@ -16,78 +19,49 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Role; 4] = [Role::Member, Role::Service, Role::Auditor, Role::Admin];
-
+    /// The printed name.
     pub fn name(self) -> &'static str {
-        match self {
-            Role::Member => "member",
-            Role::Service => "service",
-            Role::Auditor => "auditor",
-            Role::Admin => "admin",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.name() == name)
+        self.into()
     }
 }
 
 /// One permission of a service. The names are in key files and tokens: never rename them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
+#[derive(EnumString, IntoStaticStr, VariantArray, strum::VariantNames)]
 pub enum Scope {
+    #[strum(serialize = "members:read")]
     MembersRead,
+    #[strum(serialize = "members:register")]
     MembersRegister,
+    #[strum(serialize = "members:manage")]
     MembersManage,
+    #[strum(serialize = "bonuses:read")]
     BonusesRead,
+    #[strum(serialize = "bonuses:trigger")]
     BonusesTrigger,
+    #[strum(serialize = "bonuses:pay")]
     BonusesPay,
+    #[strum(serialize = "network:read")]
     NetworkRead,
+    #[strum(serialize = "plan:read")]
     PlanRead,
+    #[strum(serialize = "plan:change")]
     PlanChange,
+    #[strum(serialize = "events:read")]
     EventsRead,
+    #[strum(serialize = "operations:read")]
     OperationsRead,
+    #[strum(serialize = "operate")]
     Operate,
+    #[strum(serialize = "metrics")]
     Metrics,
 }
 
 impl Scope {
-    pub const ALL: [Scope; 13] = [
-        Scope::MembersRead,
-        Scope::MembersRegister,
-        Scope::MembersManage,
-        Scope::BonusesRead,
-        Scope::BonusesTrigger,
-        Scope::BonusesPay,
-        Scope::NetworkRead,
-        Scope::PlanRead,
-        Scope::PlanChange,
-        Scope::EventsRead,
-        Scope::OperationsRead,
-        Scope::Operate,
-        Scope::Metrics,
-    ];
-
+    /// The printed name.
     pub fn name(self) -> &'static str {
-        match self {
-            Scope::MembersRead => "members:read",
-            Scope::MembersRegister => "members:register",
-            Scope::MembersManage => "members:manage",
-            Scope::BonusesRead => "bonuses:read",
-            Scope::BonusesTrigger => "bonuses:trigger",
-            Scope::BonusesPay => "bonuses:pay",
-            Scope::NetworkRead => "network:read",
-            Scope::PlanRead => "plan:read",
-            Scope::PlanChange => "plan:change",
-            Scope::EventsRead => "events:read",
-            Scope::OperationsRead => "operations:read",
-            Scope::Operate => "operate",
-            Scope::Metrics => "metrics",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| scope.name() == name)
+        self.into()
     }
 }
 
@@ -123,9 +97,9 @@ impl Scopes {
         self.0 == 0
     }
 
-    /// In the order of [`Scope::ALL`].
+    /// In the order of [`Scope`].
     pub fn iter(self) -> impl Iterator<Item = Scope> {
-        Scope::ALL.into_iter().filter(move |scope| self.has(*scope))
+        Scope::VARIANTS.iter().copied().filter(move |scope| self.has(*scope))
     }
 }
 
@@ -141,7 +115,7 @@ impl fmt::Debug for Scopes {
     }
 }
 
-const _: () = assert!(Scope::ALL.len() <= u32::BITS as usize, "the set has a bit for each");
+const _: () = assert!(Scope::VARIANTS.len() <= u32::BITS as usize, "the set has a bit for each");
 
 #[cfg(test)]
 mod tests {
@@ -149,15 +123,15 @@ mod tests {
 
     #[test]
     fn names_come_back_and_sets_hold_what_they_were_given() {
-        for role in Role::ALL {
-            assert_eq!(Role::from_name(role.name()), Some(role));
+        for role in Role::VARIANTS {
+            assert_eq!(role.name().parse::<Role>(), Ok(*role));
         }
-        for scope in Scope::ALL {
-            assert_eq!(Scope::from_name(scope.name()), Some(scope));
+        for scope in Scope::VARIANTS.iter().copied() {
+            assert_eq!(scope.name().parse::<Scope>(), Ok(scope));
             let only: Scopes = [scope].into_iter().collect();
             assert_eq!(only.iter().collect::<Vec<_>>(), [scope]);
         }
-        assert_eq!((Role::from_name("Admin"), Scope::from_name("")), (None, None));
+        assert!("Admin".parse::<Role>().is_err() && "".parse::<Scope>().is_err());
         assert!(
             Scopes::NONE.is_empty()
                 && !Scopes::GATEWAY.has(Scope::PlanChange)

@@ -448,6 +448,8 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// Writes one cell, quoted where it needs to be. (The writer of `csv-core` fills a buffer that its caller
+/// must flush: more code than this.)
 fn write_csv_cell(out: &mut dyn Write, cell: &Cell) -> io::Result<()> {
     match cell {
         Cell::Empty => Ok(()),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use strum::VariantNames;
 
 use super::{
     DataDirArgs, announce,
@@ -113,7 +114,7 @@ fn create(args: &Create) -> Result<(), Failure> {
             "a name has 1 to {NAME_CHARS_MAX} letters, digits, blanks or ._-/, and no blank at its ends"
         )));
     }
-    let role = Role::from_name(&args.role).filter(|role| *role != Role::Member);
+    let role = args.role.parse::<Role>().ok().filter(|role| *role != Role::Member);
     let role = role.ok_or_else(|| {
         usage(format!("there is no role `{}` for keys: service, auditor or admin", args.role))
     })?;
@@ -151,11 +152,11 @@ fn scopes(role: Role, names: &[String]) -> Result<Scopes, String> {
     if names.is_empty() {
         return Ok(Scopes::GATEWAY);
     }
-    let known = || Scope::ALL.map(Scope::name).join(", ");
+    let known = || Scope::VARIANTS.join(", ");
     names
         .iter()
         .map(|name| {
-            Scope::from_name(name).ok_or_else(|| format!("there is no scope `{name}`; there are {}", known()))
+            name.parse::<Scope>().map_err(|_| format!("there is no scope `{name}`; there are {}", known()))
         })
         .collect()
 }

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use strum::EnumString;
+
 use super::{sources::Origin, values::Values};
 use crate::access::Role;
 
@@ -22,7 +24,8 @@ const RATE_MAX: u64 = 10_000_000;
 const LIST_MAX: usize = 64;
 
 /// Whether credentials are required.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub enum AuthMode {
     /// If there is a key file, or tokens are configured.
     Auto,
@@ -84,7 +87,8 @@ pub struct RateConfig {
 
 /// Signature algorithms that can be configured: those with public keys. A shared secret makes every holder an
 /// issuer, so it is a separate kind of key with one algorithm.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, EnumString)]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum JwtAlgorithm {
     Rs256,
     Rs384,
@@ -94,21 +98,8 @@ pub enum JwtAlgorithm {
     Ps512,
     Es256,
     Es384,
+    #[strum(serialize = "EdDSA")]
     EdDsa,
-}
-
-impl JwtAlgorithm {
-    const NAMES: [(&str, JwtAlgorithm); 9] = [
-        ("RS256", JwtAlgorithm::Rs256),
-        ("RS384", JwtAlgorithm::Rs384),
-        ("RS512", JwtAlgorithm::Rs512),
-        ("PS256", JwtAlgorithm::Ps256),
-        ("PS384", JwtAlgorithm::Ps384),
-        ("PS512", JwtAlgorithm::Ps512),
-        ("ES256", JwtAlgorithm::Es256),
-        ("ES384", JwtAlgorithm::Es384),
-        ("EdDSA", JwtAlgorithm::EdDsa),
-    ];
 }
 
 /// Where the issuer's keys are.
@@ -147,15 +138,10 @@ pub struct JwtConfig {
 }
 
 pub(super) fn read(values: &mut Values<'_>, insecure: bool) -> AuthConfig {
-    let mode = match values.text("auth").as_str() {
-        "auto" => AuthMode::Auto,
-        "on" => AuthMode::On,
-        "off" => AuthMode::Off,
-        _ => {
-            values.wrong("auth", "is not one of auto, on, off");
-            AuthMode::On
-        }
-    };
+    let mode = values.text("auth").parse().unwrap_or_else(|_| {
+        values.wrong("auth", "is not one of auto, on, off");
+        AuthMode::On
+    });
     let failures = values.number("rate_failures_per_minute", 0, RATE_MAX);
     AuthConfig {
         mode,
@@ -223,21 +209,18 @@ fn read_jwt(values: &mut Values<'_>, insecure: bool) -> Option<JwtConfig> {
             );
         }
     }
-    let named = |name: &str| {
-        JwtAlgorithm::NAMES.iter().find(|(known, _)| *known == name).map(|(_, algorithm)| *algorithm)
-    };
     let algorithms = list(
         values,
         "jwt_algorithms",
         "is not a list of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA",
-        named,
+        |name| name.parse::<JwtAlgorithm>().ok(),
     );
     if algorithms.is_empty() {
         values.wrong("jwt_algorithms", "must name at least one algorithm with public keys");
     }
     let meaning = |pair: &str| {
         let (said, role) = pair.split_once('=')?;
-        Some((said.trim().to_owned(), Role::from_name(role.trim())?))
+        Some((said.trim().to_owned(), role.trim().parse::<Role>().ok()?))
     };
     let roles = list(values, "jwt_roles", "is not a list such as `user=member,staff=auditor`", meaning);
     for key in ["jwt_role_claim", "jwt_member_claim"] {
@@ -365,7 +348,7 @@ mod tests {
             (JwtKeys::File("keys.json".into()), "role", "sub")
         );
         assert!(!jwt.may_lack_issuer && !jwt.may_lack_audience);
-        assert_eq!(jwt.roles.len(), Role::ALL.len());
+        assert_eq!(jwt.roles.len(), <Role as strum::VariantArray>::VARIANTS.len());
         assert_eq!((jwt.leeway, jwt.refresh), (Duration::from_secs(30), Duration::from_secs(300)));
         let errors = resolve(&TOKENS[..1]).unwrap_err();
         assert_eq!(errors.len(), 2, "{errors:?}");

@@ -5,9 +5,13 @@ use std::{
     str::FromStr,
 };
 
+use strum::EnumString;
+
 use super::{size, sources::Given};
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// The form of log lines.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
     Auto,
@@ -145,15 +149,10 @@ impl Values<'_> {
     }
 
     pub fn log_format(&mut self) -> LogFormat {
-        match self.given("log_format").text.as_str() {
-            "auto" => LogFormat::Auto,
-            "text" => LogFormat::Text,
-            "json" => LogFormat::Json,
-            _ => {
-                self.wrong("log_format", "is not one of auto, text, json");
-                LogFormat::Auto
-            }
-        }
+        self.given("log_format").text.parse().unwrap_or_else(|_| {
+            self.wrong("log_format", "is not one of auto, text, json");
+            LogFormat::Auto
+        })
     }
 
     pub fn log(&mut self) -> String {

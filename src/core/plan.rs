@@ -6,7 +6,12 @@
 
 use std::fmt;
 
-use crate::core::words::types::{BasisPoints, LEVELS_MAX, Money, Tree};
+use strum::{EnumString, FromRepr, IntoStaticStr, VariantArray};
+
+use crate::core::words::{
+    all::all,
+    types::{BasisPoints, LEVELS_MAX, Money, Tree},
+};
 
 /// The widest forced matrix. A signup scans the children of each node on its way down, so width is a cost per
 /// level.
@@ -88,6 +93,8 @@ impl Placement {
 /// Definitions and worked examples: `tests/scenarios/placement_*.txt`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
+#[derive(EnumString, FromRepr, IntoStaticStr, VariantArray, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum PlacementRule {
     /// The first member in level order, within a level in slot order of the path, that has a free slot.
     BreadthFirst = 1,
@@ -122,51 +129,12 @@ pub enum PlacementRule {
 }
 
 impl PlacementRule {
-    pub const ALL: [PlacementRule; 15] = [
-        PlacementRule::BreadthFirst,
-        PlacementRule::BreadthFirstBySlot,
-        PlacementRule::Balanced,
-        PlacementRule::RoundRobin,
-        PlacementRule::PowerLeg,
-        PlacementRule::Unilevel,
-        PlacementRule::Left,
-        PlacementRule::Right,
-        PlacementRule::WeakLegOutside,
-        PlacementRule::WeakLegEven,
-        PlacementRule::StrongLegOutside,
-        PlacementRule::StrongLegEven,
-        PlacementRule::EvenFill,
-        PlacementRule::LeftEven,
-        PlacementRule::RightEven,
-    ];
+    /// All of them, by code.
+    pub const ALL: [Self; Self::VARIANTS.len()] = all();
 
     /// The name in plan files and requests.
-    pub const fn name(self) -> &'static str {
-        match self {
-            PlacementRule::BreadthFirst => "breadth-first",
-            PlacementRule::BreadthFirstBySlot => "breadth-first-by-slot",
-            PlacementRule::Balanced => "balanced",
-            PlacementRule::RoundRobin => "round-robin",
-            PlacementRule::PowerLeg => "power-leg",
-            PlacementRule::Unilevel => "unilevel",
-            PlacementRule::Left => "left",
-            PlacementRule::Right => "right",
-            PlacementRule::WeakLegOutside => "weak-leg-outside",
-            PlacementRule::WeakLegEven => "weak-leg-even",
-            PlacementRule::StrongLegOutside => "strong-leg-outside",
-            PlacementRule::StrongLegEven => "strong-leg-even",
-            PlacementRule::EvenFill => "even-fill",
-            PlacementRule::LeftEven => "left-even",
-            PlacementRule::RightEven => "right-even",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|rule| rule.name() == name)
-    }
-
-    pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|rule| *rule as u8 == code)
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// Rules that refer to a left and a right leg.
@@ -255,7 +223,7 @@ impl RankRule {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromRepr)]
 #[repr(u8)]
 pub enum RankBasis {
     /// Children in the tree (personal recruits, for the sponsor tree).

@@ -112,7 +112,7 @@ impl Instance {
                 supported: FORMAT_VERSION,
             });
         }
-        let form = CodeForm::from_code(bytes[56])
+        let form = CodeForm::from_repr(bytes[56])
             .ok_or_else(|| damaged("its generated codes have an unknown form"))?;
         Ok(Self {
             id: InstanceId(bytes[16..32].try_into().expect("sixteen bytes")),

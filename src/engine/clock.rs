@@ -26,12 +26,15 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// Microseconds since boot, including sleep. It never goes back while a process runs, and cannot be set.
 pub type BootClock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// The system's wall clock, in microseconds UTC.
+/// The time of the system's wall clock, in microseconds UTC.
+pub fn system_time() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// The system's wall clock.
 pub fn system_clock() -> Clock {
-    Arc::new(|| {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-    })
+    Arc::new(system_time)
 }
 
 /// The system's boot clock: `CLOCK_BOOTTIME`; elsewhere the monotonic clock, which counts sleep on those

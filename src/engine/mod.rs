@@ -86,7 +86,7 @@ mod status;
 
 pub use self::{
     answer::{Answer, AnsweredBy, Sent},
-    clock::{BootClock, Clock, ClockJump, ClockStanding, system_boot_clock, system_clock},
+    clock::{BootClock, Clock, ClockJump, ClockStanding, system_boot_clock, system_clock, system_time},
     directory::MemberDirectory,
     error::{OpenError, SnapshotError, SubmitError},
     handle::Engine,

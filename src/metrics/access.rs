@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use metrics::{Counter, Gauge};
 use metrics_exporter_prometheus::PrometheusRecorder;
+use strum::VariantNames;
 
-use super::{counter_of, gauge_of, table};
+use super::{counter_of, counters_by, gauge_of, table};
 
-/// The result of checking a request's credentials, in the order of [`OUTCOMES`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// The result of checking a request's credentials.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum AuthOutcome {
     Key,
     Token,
@@ -43,36 +45,9 @@ pub enum AuthOutcome {
     PageForeign,
 }
 
-/// Label values, in the order of [`AuthOutcome`].
-const OUTCOMES: [&str; 22] = [
-    "key",
-    "token",
-    "anonymous",
-    "missing",
-    "malformed",
-    "key_unknown",
-    "key_secret",
-    "key_expired",
-    "key_revoked",
-    "token_not_taken",
-    "token_malformed",
-    "token_algorithm",
-    "token_key",
-    "token_signature",
-    "token_expired",
-    "token_issuer",
-    "token_audience",
-    "token_claim",
-    "token_keys_missing",
-    "token_subject",
-    "host_unknown",
-    "page_foreign",
-];
-
-const _: () = assert!(AuthOutcome::PageForeign as usize + 1 == OUTCOMES.len());
-
 /// Which limit was exceeded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum LimitedBy {
     Principal = 0,
     Address = 1,
@@ -81,7 +56,8 @@ pub enum LimitedBy {
 }
 
 /// What was reloaded while running.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Loaded {
     Keys = 0,
     Jwks = 1,
@@ -89,33 +65,37 @@ pub enum Loaded {
 
 /// Who was admitted, who was refused, and how fresh the sources are.
 pub struct AccessMetrics {
-    outcomes: [Counter; OUTCOMES.len()],
+    /// By [`AuthOutcome`].
+    outcomes: Vec<Counter>,
     denied: [Counter; 2],
-    limited: [Counter; 4],
+    /// By [`LimitedBy`].
+    limited: Vec<Counter>,
     /// Units of work of members, and of others.
     costs: [Counter; 2],
     pub enabled: Gauge,
     pub keys_active: Gauge,
     pub jwks_keys: Gauge,
-    ages: [Gauge; 2],
-    failures: [Counter; 2],
+    /// By [`Loaded`].
+    ages: Vec<Gauge>,
+    failures: Vec<Counter>,
 }
 
 impl AccessMetrics {
     pub(super) fn new(recorder: &Arc<PrometheusRecorder>) -> Self {
-        let sources = ["keys", "jwks"];
         Self {
-            outcomes: OUTCOMES.map(|outcome| counter_of(recorder, &table::AUTH_REQUESTS, &[outcome])),
+            outcomes: counters_by::<AuthOutcome>(recorder, &table::AUTH_REQUESTS),
             denied: ["unseen", "forbidden"]
                 .map(|reason| counter_of(recorder, &table::AUTH_DENIED, &[reason])),
-            limited: ["principal", "address", "failures", "cost"]
-                .map(|by| counter_of(recorder, &table::RATE_LIMITED, &[by])),
+            limited: counters_by::<LimitedBy>(recorder, &table::RATE_LIMITED),
             costs: ["member", "other"].map(|of| counter_of(recorder, &table::COST_UNITS, &[of])),
             enabled: gauge_of(recorder, &table::AUTH_ENABLED, &[]),
             keys_active: gauge_of(recorder, &table::KEYS_ACTIVE, &[]),
             jwks_keys: gauge_of(recorder, &table::JWKS_KEYS, &[]),
-            ages: sources.map(|source| gauge_of(recorder, &table::CREDENTIALS_AGE, &[source])),
-            failures: sources.map(|source| counter_of(recorder, &table::CREDENTIALS_FAILURES, &[source])),
+            ages: Loaded::VARIANTS
+                .iter()
+                .map(|source| gauge_of(recorder, &table::CREDENTIALS_AGE, &[*source]))
+                .collect(),
+            failures: counters_by::<Loaded>(recorder, &table::CREDENTIALS_FAILURES),
         }
     }
 

@@ -148,3 +148,26 @@ fn ranks_beyond_the_ladder_share_a_series() {
     assert!((value_of(&series, "upline_rank_members", &[("rank", "above")])).abs() < f64::EPSILON);
     assert!((value_of(&series, "upline_rank_members", &[("rank", "64")])).abs() < f64::EPSILON);
 }
+
+/// Dashboards and alerts use them. A variant that is renamed keeps its label by `#[strum(serialize = ...)]`.
+#[test]
+fn labels_never_change() {
+    let table: [(&[&str], &str); 7] = [
+        (
+            AuthOutcome::VARIANTS,
+            "key token anonymous missing malformed key_unknown key_secret key_expired key_revoked \
+             token_not_taken token_malformed token_algorithm token_key token_signature token_expired \
+             token_issuer token_audience token_claim token_keys_missing token_subject host_unknown \
+             page_foreign",
+        ),
+        (LimitedBy::VARIANTS, "principal address failures cost"),
+        (Loaded::VARIANTS, "keys jwks"),
+        (Refusal::VARIANTS, "overloaded read_only outcome_unknown stopping too_large no_room clock_jumped"),
+        (ConnectionRefused::VARIANTS, "busy address"),
+        (ConnectionCut::VARIANTS, "idle slow_reader"),
+        (Lane::VARIANTS, "present past search"),
+    ];
+    for (labels, expected) in table {
+        assert_eq!(labels.join(" "), expected);
+    }
+}

@@ -4,6 +4,7 @@ use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{EnumAccess, VariantAccess, Visitor},
 };
+use strum::{IntoStaticStr, VariantNames};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -210,8 +211,9 @@ struct RankDocument {
 }
 
 /// Which genealogy.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum TreeName {
     #[default]
     Placement,
@@ -237,11 +239,9 @@ impl From<Tree> for TreeName {
 }
 
 impl TreeName {
+    /// The printed name.
     pub fn name(self) -> &'static str {
-        match self {
-            TreeName::Placement => "placement",
-            TreeName::Sponsor => "sponsor",
-        }
+        self.into()
     }
 }
 
@@ -249,15 +249,8 @@ impl TreeName {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct RuleName(pub PlacementRule);
 
-static RULES: [&str; PlacementRule::ALL.len()] = {
-    let mut names = [""; PlacementRule::ALL.len()];
-    let mut at = 0;
-    while at < names.len() {
-        names[at] = PlacementRule::ALL[at].name();
-        at += 1;
-    }
-    names
-};
+/// The names of all placement rules.
+const RULES: &[&str] = PlacementRule::VARIANTS;
 
 impl Serialize for RuleName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -267,7 +260,7 @@ impl Serialize for RuleName {
 
 impl<'de> Deserialize<'de> for RuleName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_enum("PlacementRule", &RULES, ByName)
+        deserializer.deserialize_enum("PlacementRule", RULES, ByName)
     }
 }
 
@@ -283,8 +276,8 @@ impl<'de> Visitor<'de> for ByName {
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<RuleName, A::Error> {
         let (name, variant) = data.variant::<String>()?;
         variant.unit_variant()?;
-        let unknown = || serde::de::Error::unknown_variant(&name, &RULES);
-        PlacementRule::from_name(&name).map(RuleName).ok_or_else(unknown)
+        let unknown = || serde::de::Error::unknown_variant(&name, RULES);
+        name.parse().map(RuleName).map_err(|_| unknown())
     }
 }
 
@@ -293,7 +286,7 @@ impl PartialSchema for RuleName {
         let description = Some("How a free slot is found, starting at the sponsor");
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .enum_values(Some(RULES))
+            .enum_values(Some(RULES.iter().copied()))
             .description(description)
             .into()
     }

@@ -86,7 +86,7 @@ pub fn tree(word: &str) -> Result<Tree, Wrong> {
 }
 
 pub fn rule(word: &str) -> Result<PlacementRule, Wrong> {
-    PlacementRule::from_name(word).ok_or_else(|| format!("`{word}` is no placement rule"))
+    word.parse().map_err(|_| format!("`{word}` is no placement rule"))
 }
 
 /// `P:0` is slot 0 under P.
@@ -132,7 +132,7 @@ pub fn register(words: &mut Words) -> Result<Register, Wrong> {
             }
             "turn" => carried.get_or_insert_with(Carried::default).turn = words.number("slot")?,
             "status" => {
-                let status = Status::from_name(words.next("status")?).ok_or("no such status")?;
+                let status: Status = words.next("status")?.parse().map_err(|_| "no such status")?;
                 carried.get_or_insert_with(Carried::default).status = status;
             }
             "sponsor-too" => carried.get_or_insert_with(Carried::default).sponsor_too = true,
@@ -158,18 +158,12 @@ pub fn command(verb: &str, words: &mut Words) -> Result<Option<Command>, Wrong> 
         "status" => {
             let member = id_of(words.next("member")?);
             let word = words.next("status")?;
-            Command::SetStatus {
-                member,
-                status: Status::from_name(word).ok_or_else(|| format!("`{word}` is no status"))?,
-            }
+            Command::SetStatus { member, status: word.parse().map_err(|_| format!("`{word}` is no status"))? }
         }
         "role" => {
             let member = id_of(words.next("member")?);
             let word = words.next("role")?;
-            Command::SetRole {
-                member,
-                role: Role::from_name(word).ok_or_else(|| format!("`{word}` is no role"))?,
-            }
+            Command::SetRole { member, role: word.parse().map_err(|_| format!("`{word}` is no role"))? }
         }
         "import-entry" => Command::ImportEntry(import_entry(words)?),
         _ => return Ok(None),
@@ -232,7 +226,7 @@ fn import_entry(words: &mut Words) -> Result<ImportEntry, Wrong> {
     let level = if words.take("level") { words.number("level")? } else { 0 };
     let amount = money(words.next("amount")?)?;
     let word = words.next("status")?;
-    let status = EntryStatus::from_name(word).ok_or_else(|| format!("`{word}` is no status of an entry"))?;
+    let status: EntryStatus = word.parse().map_err(|_| format!("`{word}` is no status of an entry"))?;
     let hour: i64 = if words.take("at") { words.number("hour")? } else { 0 };
     let row_id = if words.take("row") { Some(id_of(words.next("row id")?).0) } else { None };
     let reference = reference(words)?;

@@ -6,12 +6,20 @@
 
 use std::{collections::BTreeSet, fmt::Write, fs};
 
+use strum::VariantArray;
 use upline::{
-    core::{command::CommandKind, image::sections},
+    access,
+    core::{
+        ActorKind, BreakageReason, RowKind,
+        command::{CommandKind, EntryChange, Rejection},
+        image::sections,
+        plan::PlacementRule,
+        types::{EntryStatus, Role, Status},
+    },
     durability::FORMAT_VERSION,
 };
 
-use super::layers::{root, sources};
+use super::layers::root;
 
 /// A variant, as in the source.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -106,7 +114,6 @@ fn every_rejection_is_wired_everywhere() {
     check(
         &variants("src/core/requests/command.rs", "pub enum Rejection {"),
         &[
-            ("src/core/requests/command.rs", "    pub const ALL: [Rejection", named),
             ("src/http/v1/problem.rs", "", named),
             ("src/http/dropin/errors.rs", "", named),
             ("docs/api.md", "", |kind| format!("| `{}` | ", kind.snake())),
@@ -163,35 +170,79 @@ fn every_metric_is_in_the_table_and_set() {
     }
 }
 
-/// Lists that must have all variants of an enum have them.
+/// `strum` lists the variants of enums. This one has a variant that wraps another enum, so its list is ours.
 #[test]
-fn every_list_of_all_is_whole() {
-    let mut lists = 0;
-    let mut missing = Vec::new();
-    for source in sources("src") {
-        for (at, _) in
-            source.text.match_indices("const ALL: [").chain(source.text.match_indices("const OURS: ["))
-        {
-            let rest = &source.text[at..];
-            let Some((_, typed)) = rest.split_once(": [") else { continue };
-            let of = typed.split(';').next().unwrap_or_default();
-            let Some(list) = rest.split_once("= [").and_then(|(_, list)| list.split_once("];")) else {
-                continue;
-            };
-            let Some(begin) = source.text.find(&format!("enum {of} {{")) else { continue };
-            lists += 1;
-            for kind in variants_of(item(&source.text[begin..], "enum ")) {
-                let is_there = [of, "Self"].iter().any(|of| stands(list.0, &format!("{of}::{}", kind.name)));
-                if !is_there {
-                    missing.push(format!("src/{}: {of}::{}", source.name, kind.name));
-                }
-            }
-        }
+fn every_problem_of_our_own_is_listed() {
+    let mut kinds = variants("src/http/v1/problem.rs", "pub enum Code {");
+    kinds.retain(|kind| kind.name != "Rejected");
+    let named: fn(&Kind) -> String = |kind| format!("Code::{}", kind.name);
+    check(&kinds, &[("src/http/v1/problem.rs", "    pub const OURS: [Code", named)]);
+}
+
+/// The numbers on disk and the printed names of the enums whose names `strum` derives from the variants: a
+/// variant that is renamed keeps its name by `#[strum(serialize = ...)]`.
+#[test]
+fn numbers_and_names_never_change() {
+    let table = [
+        (shown(&Status::ALL, |of| (of as u16, of.name())), "0 active, 1 inactive, 2 terminated"),
+        (shown(&Role::ALL, |of| (of as u16, of.name())), "0 member, 1 admin"),
+        (shown(&EntryStatus::ALL, |of| (of as u16, of.name())), "0 pending, 1 paid, 2 held, 3 void"),
+        (shown(&EntryChange::ALL, |of| (of as u16, of.name())), "1 hold, 2 release, 3 void"),
+        (
+            shown(&ActorKind::ALL, |of| (of as u16, of.name())),
+            "0 unknown, 1 member, 2 service, 3 auditor, 4 admin, 5 cli, 6 anonymous",
+        ),
+        (
+            shown(&BreakageReason::ALL, |of| (of as u16, of.name())),
+            "0 inactive, 1 terminated, 2 short_upline, 3 level_cap",
+        ),
+        (
+            shown(&PlacementRule::ALL, |of| (of as u16, of.name())),
+            "1 breadth-first, 2 breadth-first-by-slot, 3 balanced, 4 round-robin, 5 power-leg, 6 unilevel, \
+             7 left, 8 right, 9 weak-leg-outside, 10 weak-leg-even, 11 strong-leg-outside, 12 strong-leg-even, \
+             13 even-fill, 14 left-even, 15 right-even",
+        ),
+        (
+            shown(&Rejection::ALL, |of| (of as u16, of.name())),
+            "1 member_exists, 2 sponsor_unknown, 3 sponsor_not_active, 4 parent_unknown, \
+             5 parent_outside_sponsor_subtree, 6 slot_taken, 7 slot_out_of_range, 8 rule_not_allowed, \
+             9 strategic_not_allowed, 10 code_taken, 11 network_full, 13 member_unknown, 14 admins_full, \
+             15 status_change_not_allowed, 16 trigger_unknown, 17 amount_missing, 18 amount_out_of_range, \
+             19 triggered_before, 20 entry_unknown, 21 ledger_full, 22 key_reused, 23 plan_placement_fixed, \
+             24 plan_currency_fixed, 25 plan_ranks_removed, 26 plan_kinds_full, 27 plan_unchanged, \
+             28 root_with_placement, 29 row_id_taken, 30 rank_unknown, 31 turn_unknown, 35 code_ambiguous, \
+             36 code_reads_as_id, 32 reversed_before, 33 entry_is_reversal, 34 reversal_unmatched, \
+             37 entry_change_not_allowed",
+        ),
+        (
+            shown(access::Role::VARIANTS, |of| (of as u16, of.name())),
+            "0 member, 1 service, 2 auditor, 3 admin",
+        ),
+        (
+            shown(access::Scope::VARIANTS, |of| (of as u16, of.name())),
+            "0 members:read, 1 members:register, 2 members:manage, 3 bonuses:read, 4 bonuses:trigger, \
+             5 bonuses:pay, 6 network:read, 7 plan:read, 8 plan:change, 9 events:read, 10 operations:read, \
+             11 operate, 12 metrics",
+        ),
+    ];
+    for (found, expected) in table {
+        assert_eq!(found, expected);
     }
-    // A variant that wraps another kind has a separate list.
-    missing.retain(|found| found != "src/http/v1/problem.rs: Code::Rejected");
-    assert_eq!(missing, Vec::<String>::new());
-    assert!(8 <= lists, "{lists} lists");
+    assert_eq!(RowKind::ALL.map(|kind| kind as u8), [1, 2]);
+    assert!(Rejection::ALL.into_iter().all(|reason| Rejection::from_repr(reason as u16) == Some(reason)));
+    assert_eq!(
+        (Rejection::from_repr(12), Status::from_repr(3), "Active".parse::<Status>().ok()),
+        (None, None, None)
+    );
+}
+
+/// Returns the numbers and names of an enum's values.
+fn shown<T: Copy>(all: &[T], of: fn(T) -> (u16, &'static str)) -> String {
+    let rows = all.iter().map(|value| {
+        let (number, name) = of(*value);
+        format!("{number} {name}")
+    });
+    rows.collect::<Vec<_>>().join(", ")
 }
 
 fn check(kinds: &[Kind], places: &[Place]) {

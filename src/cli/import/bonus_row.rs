@@ -14,7 +14,7 @@ use crate::{
     core::{
         Entry, RowKind,
         command::{ImportEntry, Rejection},
-        types::{EntryStatus, MemberId, MemberIx, Reference},
+        types::{MemberId, MemberIx, Reference},
     },
 };
 
@@ -86,7 +86,7 @@ pub(super) fn parse(
         kind: kind.into(),
         level: level.parse().map_err(|_| Refusal::BadLevel)?,
         amount: amount::parse(amount, exponent).map_err(Refusal::BadAmount)?,
-        status: EntryStatus::from_name(status).ok_or(Refusal::BadStatus)?,
+        status: status.parse().map_err(|_| Refusal::BadStatus)?,
         time: reading.time(created_at)?,
         row_id: optional(id, parse_row_id, Refusal::BadRowId)?,
         reference: optional(reference, Reference::parse, Refusal::BadReference)?,

@@ -70,8 +70,8 @@ impl MemberRow {
             slot,
             joined_at: if joined_at.is_empty() { None } else { Some(reading.time(joined_at)?) },
             code: optional(code, Code::parse, Refusal::BadCode)?,
-            status: optional(status, Status::from_name, Refusal::BadStatus)?,
-            role: optional(role, Role::from_name, Refusal::BadRole)?,
+            status: optional(status, |text| text.parse().ok(), Refusal::BadStatus)?,
+            role: optional(role, |text| text.parse().ok(), Refusal::BadRole)?,
             carried: Carried {
                 row_id: optional(id, parse_row_id, Refusal::BadRowId)?,
                 lifetime_rank: optional(

@@ -1,13 +1,20 @@
 //! Breakage: what plans would have paid, and why nobody got it.
 
+use strum::{IntoStaticStr, VariantArray};
+
 use crate::core::{
     ledger::sum::Sum,
-    words::types::{Money, Status},
+    words::{
+        all::all,
+        types::{Money, Status},
+    },
 };
 
 /// Why an amount was paid to nobody. Codes are on disk: never renumbered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
+#[derive(IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum BreakageReason {
     /// The receiver was inactive: of a level, or of the reward for a rank.
     Inactive = 0,
@@ -20,20 +27,12 @@ pub enum BreakageReason {
 }
 
 impl BreakageReason {
-    pub const ALL: [BreakageReason; 4] = [
-        BreakageReason::Inactive,
-        BreakageReason::Terminated,
-        BreakageReason::ShortUpline,
-        BreakageReason::LevelCap,
-    ];
+    /// All of them, by code.
+    pub const ALL: [Self; Self::VARIANTS.len()] = all();
 
+    /// The printed name.
     pub fn name(self) -> &'static str {
-        match self {
-            BreakageReason::Inactive => "inactive",
-            BreakageReason::Terminated => "terminated",
-            BreakageReason::ShortUpline => "short_upline",
-            BreakageReason::LevelCap => "level_cap",
-        }
+        self.into()
     }
 
     /// The reason for which a receiver with this status gets nothing; `None` if it may earn.

@@ -22,6 +22,7 @@ use crate::core::{
         column::{Column, Scalar, freeze_fields},
         order::Sequence,
         parallel,
+        search::partition_point,
         settled::Settled,
     },
     words::types::{EntryStatus, MemberIx, Money, NONE, Timestamp},
@@ -330,15 +331,11 @@ impl Entries {
     /// The exclusive end of the in-time triggers before `time`. O(log triggers), plus the cost of
     /// [`Late::in_time_below`].
     pub fn in_time_until(&self, time: Timestamp) -> u32 {
-        let (mut low, mut high) = (0, narrow(self.triggers.len()));
-        while low < high {
-            let middle = u32::midpoint(low, high);
-            match self.late.in_time_below(middle + 1).filter(|trigger| low <= *trigger) {
-                Some(trigger) if time <= self.triggers.get(trigger as usize).time => high = trigger,
-                _ => low = middle + 1,
-            }
-        }
-        low
+        let is_before = |at: usize| {
+            let in_time = self.late.in_time_below(narrow(at) + 1);
+            in_time.is_none_or(|trigger| self.triggers.get(trigger as usize).time < time)
+        };
+        narrow(partition_point(0..self.triggers.len(), is_before))
     }
 
     /// The last late trigger before a list position. O(log n).

@@ -10,6 +10,7 @@ use crate::core::{
         freeing::Freeing,
         order::Sequence,
         rows::{Rows, SoFar, require},
+        search::partition_point,
         settled::Settled,
     },
     words::types::{Reference, Timestamp},
@@ -134,16 +135,8 @@ impl References {
 
     /// The reference of a trigger. O(log n).
     pub fn of(&self, trigger: u32) -> Option<Reference> {
-        let (mut low, mut high) = (0, self.rows.len());
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            if self.rows.get(middle).trigger < trigger {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        (low < self.rows.len() && self.rows.get(low).trigger == trigger).then(|| self.row(low).1)
+        let at = partition_point(0..self.rows.len(), |at| self.rows.get(at).trigger < trigger);
+        (at < self.rows.len() && self.rows.get(at).trigger == trigger).then(|| self.row(at).1)
     }
 
     /// The last trigger with this reference before a list position. O(log n).

@@ -10,6 +10,7 @@ use crate::core::{
     store::{
         column::freeze_fields,
         rows::{Rows, SoFar, require},
+        search::partition_point,
         settled::Settled,
     },
 };
@@ -81,16 +82,8 @@ impl Reversals {
 
     /// The entry that this one reverses. O(log n).
     pub fn reverses(&self, entry: u64) -> Option<u64> {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            if u64::from(self.row(middle).entry) < entry {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        let row = (low < self.len()).then(|| self.row(low)).filter(|row| u64::from(row.entry) == entry)?;
+        let at = partition_point(0..self.len(), |at| u64::from(self.row(at).entry) < entry);
+        let row = (at < self.len()).then(|| self.row(at)).filter(|row| u64::from(row.entry) == entry)?;
         Some(u64::from(row.reverses))
     }
 

@@ -7,13 +7,17 @@
 //! member was already given the code that would be generated, the member gets it with a number appended,
 //! stored.
 
+use strum::FromRepr;
+
 use crate::core::{
     store::{
         column::{Scalar, freeze_fields},
+        search::partition_point,
         settled::Settled,
     },
     words::{
         directory::Directory,
+        permutation::Permutation,
         types::{Code, MemberIx, alike},
     },
 };
@@ -25,10 +29,8 @@ const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const WITHOUT_E: &[u8; 31] = b"0123456789ABCDFGHJKMNPQRSTVWXYZ";
 const LETTERS: &[u8; 21] = b"ABCDFGHJKMNPQRSTVWXYZ";
 const GENERATED_BYTES: usize = 8;
-/// Rounds come in pairs; each pair changes both halves.
-const ROUND_PAIRS: u64 = 3;
 /// Bits of the right half of the permuted value.
-const HALF_BITS: u32 = 20;
+const RIGHT_BITS: u32 = 20;
 
 /// How codes are generated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,7 +41,7 @@ pub struct CodeKey {
 }
 
 /// The form of generated codes. Numbers are on disk: never renumbered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromRepr)]
 #[repr(u8)]
 pub enum CodeForm {
     /// Eight digits or letters of Crockford's base 32, as in networks made before format 3. Some look like
@@ -57,10 +59,6 @@ impl From<u64> for CodeKey {
 }
 
 impl CodeForm {
-    pub fn from_code(code: u8) -> Option<Self> {
-        [CodeForm::Any, CodeForm::LetterFirst].into_iter().find(|form| *form as u8 == code)
-    }
-
     /// Bits held by a code: the index, followed by check bits.
     const fn bits(self) -> u32 {
         match self {
@@ -232,16 +230,9 @@ impl Codes {
         if at < self.stored.len() && self.stored.get(at).member == member.0 {
             return Some(at);
         }
-        let (mut low, mut high) = (0, self.stored.len().min(at));
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            if self.stored.get(middle).member < member.0 {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        (low < self.stored.len() && self.stored.get(low).member == member.0).then_some(low)
+        let before = 0..self.stored.len().min(at);
+        let at = partition_point(before, |index| self.stored.get(index).member < member.0);
+        (at < self.stored.len() && self.stored.get(at).member == member.0).then_some(at)
     }
 }
 
@@ -253,7 +244,8 @@ fn generated(key: CodeKey, member: MemberIx) -> Code {
 }
 
 fn generated_letters(key: CodeKey, member: MemberIx) -> [u8; GENERATED_BYTES] {
-    let value = shuffle(key, u64::from(member.0) << key.form.check_bits());
+    let value = permutation(key).permute(u128::from(member.0) << key.form.check_bits());
+    let value = u64::try_from(value).expect("at most 40 bits");
     match key.form {
         CodeForm::Any => std::array::from_fn(|position| {
             CROCKFORD[(value >> (5 * (GENERATED_BYTES - 1 - position)) & 31) as usize]
@@ -294,40 +286,16 @@ fn index_in(key: CodeKey, folded: &str) -> Option<MemberIx> {
     if value >> key.form.bits() != 0 {
         return None;
     }
-    let plain = unshuffle(key, value);
+    let plain = permutation(key).undo(value.into());
     let check = plain & ((1 << key.form.check_bits()) - 1);
     (check == 0).then_some(MemberIx(u32::try_from(plain >> key.form.check_bits()).ok()?))
 }
 
-/// The round function: what to change one half by, given the other half.
-fn round(key: CodeKey, round: u64, half: u64) -> u64 {
-    xxhash_rust::xxh3::xxh3_64_with_seed(&(half << 8 | round).to_le_bytes(), key.key)
-}
-
-/// The masks of the left half and of the right half.
-fn masks(form: CodeForm) -> [u64; 2] {
-    [(1 << (form.bits() - HALF_BITS)) - 1, (1 << HALF_BITS) - 1]
-}
-
-/// A permutation of the form's bits: a Feistel network. It hides order; it is not encryption.
-fn shuffle(key: CodeKey, value: u64) -> u64 {
-    let [left_mask, right_mask] = masks(key.form);
-    let (mut left, mut right) = (value >> HALF_BITS, value & right_mask);
-    for pair in 0..ROUND_PAIRS {
-        left ^= round(key, 2 * pair, right) & left_mask;
-        right ^= round(key, 2 * pair + 1, left) & right_mask;
-    }
-    left << HALF_BITS | right
-}
-
-fn unshuffle(key: CodeKey, value: u64) -> u64 {
-    let [left_mask, right_mask] = masks(key.form);
-    let (mut left, mut right) = (value >> HALF_BITS, value & right_mask);
-    for pair in (0..ROUND_PAIRS).rev() {
-        right ^= round(key, 2 * pair + 1, left) & right_mask;
-        left ^= round(key, 2 * pair, right) & left_mask;
-    }
-    left << HALF_BITS | right
+/// The permutation of the form's bits under a key.
+fn permutation(key: CodeKey) -> Permutation<impl Fn(u8, u64) -> u64> {
+    Permutation::new(key.form.bits() - RIGHT_BITS, RIGHT_BITS, move |round: u8, half: u64| {
+        xxhash_rust::xxh3::xxh3_64_with_seed(&(half << 8 | u64::from(round)).to_le_bytes(), key.key)
+    })
 }
 
 #[cfg(test)]
@@ -378,6 +346,25 @@ mod tests {
     fn codes_of_networks_before_format_3_never_change() {
         for member in (0..2_000).chain([u32::MAX - 2]) {
             assert_eq!(generated(77.into(), MemberIx(member)).as_str(), generated_before_3(77, member));
+        }
+    }
+
+    /// Codes are printed and sent around. These were computed from the definition by another program.
+    #[test]
+    fn generated_codes_never_change() {
+        // key, member, its code of each form
+        let table = [
+            (7, 0, "3DXXV89D", "CJ5VY6CX"),
+            (7, 1, "RB8JVV39", "ZSY3PASH"),
+            (7, 4_711, "YWFEYXVK", "VXNSGYVW"),
+            (7, u32::MAX - 2, "SF3K65HZ", "KP63T41S"),
+            (99, 0, "S2T74TKP", "CAWA77TG"),
+            (u64::MAX, 123_456, "RWEG7X8Q", "ZN73KRB0"),
+        ];
+        for (key, member, any, letter_first) in table {
+            let code = |form| generated(CodeKey { key, form }, MemberIx(member)).into_string();
+            assert_eq!(code(CodeForm::Any), any, "{key} {member}");
+            assert_eq!(code(CodeForm::LetterFirst), letter_first, "{key} {member}");
         }
     }
 

@@ -214,12 +214,12 @@ impl Members {
 
 /// Decodes the status in external flags; `None` for an invalid one.
 pub(crate) fn status_in(flags: u32) -> Option<Status> {
-    Status::from_code(u8::try_from(flags & STATUS_BITS).expect("two bits"))
+    Status::from_repr(u8::try_from(flags & STATUS_BITS).expect("two bits"))
 }
 
 const _: () = assert!(Role::ALL.len() == 2, "one bit tells the role at registration from the present one");
 
 /// Decodes the role in external flags; `None` for an invalid one.
 pub(crate) fn role_in(flags: u32) -> Option<Role> {
-    Role::from_code(u8::try_from((flags & ROLE_BITS) >> ROLE_SHIFT).expect("two bits"))
+    Role::from_repr(u8::try_from((flags & ROLE_BITS) >> ROLE_SHIFT).expect("two bits"))
 }

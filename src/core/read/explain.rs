@@ -14,6 +14,7 @@ use crate::core::{
         bonus::{KIND_RANK, KIND_SIGNUP, Share, ShareFate},
         parts::State,
     },
+    store::search::partition_point,
     words::types::{MemberIx, Money, Tree},
 };
 
@@ -167,16 +168,8 @@ impl State {
     pub fn entries_of(&self, lsn: u64) -> Range<u64> {
         let entries = self.ledger.entries();
         let first = |lsn: u64| {
-            let (mut low, mut high) = (0, entries.triggers());
-            while low < high {
-                let middle = usize::midpoint(low, high);
-                if entries.trigger(middle).lsn < lsn {
-                    low = middle + 1;
-                } else {
-                    high = middle;
-                }
-            }
-            if low < entries.triggers() { u64::from(entries.trigger(low).first_entry) } else { entries.len() }
+            let at = partition_point(0..entries.triggers(), |at| entries.trigger(at).lsn < lsn);
+            if at < entries.triggers() { u64::from(entries.trigger(at).first_entry) } else { entries.len() }
         };
         first(lsn)..first(lsn.saturating_add(1))
     }

@@ -1,6 +1,11 @@
 //! What commands about bonuses contain.
 
-use crate::core::words::types::{EntryStatus, MemberId, Money, Reason, Reference, Timestamp};
+use strum::{FromRepr, IntoStaticStr, VariantArray};
+
+use crate::core::words::{
+    all::all,
+    types::{EntryStatus, MemberId, Money, Reason, Reference, Timestamp},
+};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TriggerBonus {
@@ -59,6 +64,8 @@ pub struct ChangeEntry {
 /// What happens to an entry that is not paid. Codes are on disk: never renumbered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
+#[derive(FromRepr, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum EntryChange {
     /// No payout takes it until it is released.
     Hold = 1,
@@ -69,7 +76,8 @@ pub enum EntryChange {
 }
 
 impl EntryChange {
-    pub const ALL: [EntryChange; 3] = [EntryChange::Hold, EntryChange::Release, EntryChange::Void];
+    /// All of them, by code.
+    pub const ALL: [Self; Self::VARIANTS.len()] = all();
 
     /// The state that it leads to.
     pub fn status(self) -> EntryStatus {
@@ -80,16 +88,9 @@ impl EntryChange {
         }
     }
 
+    /// The printed name.
     pub fn name(self) -> &'static str {
-        match self {
-            EntryChange::Hold => "hold",
-            EntryChange::Release => "release",
-            EntryChange::Void => "void",
-        }
-    }
-
-    pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|change| *change as u8 == code)
+        self.into()
     }
 }
 

@@ -4,10 +4,13 @@
 //! same state. Both are closed enums of plain data. Numbers given here are on disk: they are never renumbered
 //! or reused.
 
+use strum::{FromRepr, IntoStaticStr, VariantArray};
+
 use crate::core::{
     plan::Plan,
     words::{
         actor::Actor,
+        all::all,
         types::{
             EntryStatus, KINDS_MAX, KINDS_MAX_BEFORE_FORMAT_4, MemberId, MemberIx, Role, Status, Timestamp,
         },
@@ -308,9 +311,12 @@ pub struct Applied {
     pub lsn: u64,
 }
 
-/// Why a rule refused a command. The numbers are on disk and in clients: never renumbered.
+/// Why a rule refused a command, in the order in which the reasons are documented. The numbers are on disk
+/// and in clients: never renumbered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u16)]
+#[derive(FromRepr, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Rejection {
     MemberExists = 1,
     SponsorUnknown = 2,
@@ -342,120 +348,25 @@ pub enum Rejection {
     RowIdTaken = 29,
     RankUnknown = 30,
     TurnUnknown = 31,
-    ReversedBefore = 32,
-    EntryIsReversal = 33,
-    ReversalUnmatched = 34,
     /// Several codes are similar to the given one, and none is equal.
     CodeAmbiguous = 35,
     /// A chosen code that reads as a UUID could be mistaken for an id.
     CodeReadsAsId = 36,
+    ReversedBefore = 32,
+    EntryIsReversal = 33,
+    ReversalUnmatched = 34,
     /// A bonus in this state cannot get the one that was asked for.
     EntryChangeNotAllowed = 37,
 }
 
 impl Rejection {
-    pub const ALL: [Rejection; 36] = [
-        Rejection::MemberExists,
-        Rejection::SponsorUnknown,
-        Rejection::SponsorNotActive,
-        Rejection::ParentUnknown,
-        Rejection::ParentOutsideSponsorSubtree,
-        Rejection::SlotTaken,
-        Rejection::SlotOutOfRange,
-        Rejection::RuleNotAllowed,
-        Rejection::StrategicNotAllowed,
-        Rejection::CodeTaken,
-        Rejection::NetworkFull,
-        Rejection::MemberUnknown,
-        Rejection::AdminsFull,
-        Rejection::StatusChangeNotAllowed,
-        Rejection::TriggerUnknown,
-        Rejection::AmountMissing,
-        Rejection::AmountOutOfRange,
-        Rejection::TriggeredBefore,
-        Rejection::EntryUnknown,
-        Rejection::LedgerFull,
-        Rejection::KeyReused,
-        Rejection::PlanPlacementFixed,
-        Rejection::PlanCurrencyFixed,
-        Rejection::PlanRanksRemoved,
-        Rejection::PlanKindsFull,
-        Rejection::PlanUnchanged,
-        Rejection::RootWithPlacement,
-        Rejection::RowIdTaken,
-        Rejection::RankUnknown,
-        Rejection::TurnUnknown,
-        Rejection::CodeAmbiguous,
-        Rejection::CodeReadsAsId,
-        Rejection::ReversedBefore,
-        Rejection::EntryIsReversal,
-        Rejection::ReversalUnmatched,
-        Rejection::EntryChangeNotAllowed,
-    ];
+    /// All of them, in the order in which they are documented.
+    pub const ALL: [Self; Self::VARIANTS.len()] = all();
 
     /// Stable code for metrics, scenarios and clients.
     pub fn name(self) -> &'static str {
-        match self {
-            Rejection::MemberExists => "member_exists",
-            Rejection::SponsorUnknown => "sponsor_unknown",
-            Rejection::SponsorNotActive => "sponsor_not_active",
-            Rejection::ParentUnknown => "parent_unknown",
-            Rejection::ParentOutsideSponsorSubtree => "parent_outside_sponsor_subtree",
-            Rejection::SlotTaken => "slot_taken",
-            Rejection::SlotOutOfRange => "slot_out_of_range",
-            Rejection::RuleNotAllowed => "rule_not_allowed",
-            Rejection::StrategicNotAllowed => "strategic_not_allowed",
-            Rejection::CodeTaken => "code_taken",
-            Rejection::NetworkFull => "network_full",
-            Rejection::MemberUnknown => "member_unknown",
-            Rejection::AdminsFull => "admins_full",
-            Rejection::StatusChangeNotAllowed => "status_change_not_allowed",
-            Rejection::TriggerUnknown => "trigger_unknown",
-            Rejection::AmountMissing => "amount_missing",
-            Rejection::AmountOutOfRange => "amount_out_of_range",
-            Rejection::TriggeredBefore => "triggered_before",
-            Rejection::EntryUnknown => "entry_unknown",
-            Rejection::LedgerFull => "ledger_full",
-            Rejection::KeyReused => "key_reused",
-            Rejection::PlanPlacementFixed => "plan_placement_fixed",
-            Rejection::PlanCurrencyFixed => "plan_currency_fixed",
-            Rejection::PlanRanksRemoved => "plan_ranks_removed",
-            Rejection::PlanKindsFull => "plan_kinds_full",
-            Rejection::PlanUnchanged => "plan_unchanged",
-            Rejection::RootWithPlacement => "root_with_placement",
-            Rejection::RowIdTaken => "row_id_taken",
-            Rejection::RankUnknown => "rank_unknown",
-            Rejection::TurnUnknown => "turn_unknown",
-            Rejection::CodeAmbiguous => "code_ambiguous",
-            Rejection::CodeReadsAsId => "code_reads_as_id",
-            Rejection::ReversedBefore => "reversed_before",
-            Rejection::EntryIsReversal => "entry_is_reversal",
-            Rejection::ReversalUnmatched => "reversal_unmatched",
-            Rejection::EntryChangeNotAllowed => "entry_change_not_allowed",
-        }
-    }
-
-    pub fn from_code(code: u16) -> Option<Self> {
-        Self::ALL.into_iter().find(|rejection| *rejection as u16 == code)
+        self.into()
     }
 }
 
 const _: () = assert!(size_of::<Outcome>() <= 24);
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn rejections_have_one_number_and_one_name_each() {
-        let numbers: BTreeSet<u16> = Rejection::ALL.iter().map(|rejection| *rejection as u16).collect();
-        let names: BTreeSet<&str> = Rejection::ALL.iter().map(|rejection| rejection.name()).collect();
-        assert_eq!(numbers.len(), Rejection::ALL.len());
-        assert_eq!(names.len(), Rejection::ALL.len());
-        for rejection in Rejection::ALL {
-            assert_eq!(Rejection::from_code(rejection as u16), Some(rejection));
-        }
-    }
-}

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use crate::core::{
     requests::rows::KeyRow,
     store::{
-        column::{Column, Scalar, freeze_fields},
+        column::freeze_fields,
+        ring::Ring,
         rows::{Rows, SoFar, require},
     },
     words::types::Timestamp,
@@ -30,9 +31,9 @@ const EXPIRED_PER_COMMAND: usize = 64;
 ///
 /// Times here are those of the keys' own clock ([`Clock`]): log time minus what did not count.
 pub(crate) struct Keys {
-    ring: Column<KeyRow>,
-    ends: Scalar<Ends>,
-    row_of: HashMap<[u8; 16], u32>,
+    ring: Ring<KeyRow, KEYS_MAX>,
+    /// The place of a key's row in the ring.
+    place_of: HashMap<[u8; 16], u32>,
 }
 
 /// The clock that expires keys.
@@ -58,13 +59,7 @@ impl Clock {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Ends {
-    oldest: usize,
-    len: usize,
-}
-
-freeze_fields!(Keys { ends, ring } derived { row_of });
+freeze_fields!(Keys { ring } derived { place_of });
 
 /// Oldest first.
 impl Rows for Keys {
@@ -75,7 +70,7 @@ impl Rows for Keys {
     }
 
     fn row_at(&self, at: usize) -> KeyRow {
-        *self.ring.get(self.place(at))
+        *self.ring.get(at)
     }
 
     fn restore(&mut self, row: KeyRow, _so_far: &SoFar) -> Result<(), String> {
@@ -90,70 +85,60 @@ impl Rows for Keys {
 
 impl Keys {
     pub fn new() -> Self {
-        Self { ring: Column::new(), ends: Scalar::new(Ends { oldest: 0, len: 0 }), row_of: HashMap::new() }
+        Self { ring: Ring::new(), place_of: HashMap::new() }
     }
 
     fn index_derived(&mut self) {
-        self.row_of = (0..self.len())
-            .map(|at| (self.row_at(at).key, u32::try_from(self.place(at)).expect("below KEYS_MAX")))
-            .collect();
+        self.place_of =
+            (0..self.len()).map(|at| (self.ring.get(at).key, narrow(self.ring.place(at)))).collect();
     }
 
     pub fn len(&self) -> usize {
-        self.ends.len
-    }
-
-    /// Where the `at`-th oldest row is in the ring.
-    fn place(&self, at: usize) -> usize {
-        (self.ends.oldest + at) % KEYS_MAX
+        self.ring.len()
     }
 
     /// The row of a key, unless it has expired at `now`. O(1).
     pub fn get(&self, key: &[u8; 16], now: Timestamp) -> Option<&KeyRow> {
-        self.row_of.get(key).map(|place| self.ring.get(*place as usize)).filter(|row| !is_expired(row, now))
+        let row = self.place_of.get(key).map(|place| self.ring.at_place(*place as usize));
+        row.filter(|row| !is_expired(row, now))
     }
 
     /// The time of the newest row.
     pub fn newest(&self) -> Option<Timestamp> {
-        self.ends.len.checked_sub(1).map(|last| self.row_at(last).time)
+        self.ring.newest().map(|row| row.time)
     }
 
     /// Removes some of the rows expired at `now`. O(1).
     pub fn expire(&mut self, now: Timestamp) {
         for _ in 0..EXPIRED_PER_COMMAND {
-            if self.ends.len == 0 || !is_expired(self.ring.get(self.ends.oldest), now) {
+            if self.ring.oldest().is_none_or(|oldest| !is_expired(oldest, now)) {
                 return;
             }
-            self.forget_oldest();
+            let gone = self.ring.pop();
+            self.forget(gone);
         }
     }
 
     /// Adds a row whose key `get` does not find.
     pub fn push(&mut self, row: KeyRow) {
-        if self.ends.len == KEYS_MAX {
-            self.forget_oldest();
-        }
-        let place = self.place(self.ends.len);
-        if place == self.ring.len() {
-            self.ring.push(row);
-        } else {
-            *self.ring.get_mut(place) = row;
-        }
-        self.ends.len += 1;
-        self.row_of.insert(row.key, u32::try_from(place).expect("below KEYS_MAX"));
+        let gone = self.ring.make_room();
+        self.forget(gone);
+        let place = self.ring.push(row);
+        self.place_of.insert(row.key, narrow(place));
     }
 
-    fn forget_oldest(&mut self) {
-        let key = self.ring.get(self.ends.oldest).key;
-        if self.row_of.get(&key).is_some_and(|place| *place as usize == self.ends.oldest) {
-            self.row_of.remove(&key);
-        }
-        self.ends.oldest = (self.ends.oldest + 1) % KEYS_MAX;
-        self.ends.len -= 1;
-        if self.ends.len == 0 {
-            self.ends.oldest = 0;
+    /// Takes a row that left the ring out of the index, unless its key has a newer row by now.
+    fn forget(&mut self, gone: Option<(usize, KeyRow)>) {
+        if let Some((place, row)) = gone
+            && self.place_of.get(&row.key) == Some(&narrow(place))
+        {
+            self.place_of.remove(&row.key);
         }
     }
+}
+
+fn narrow(place: usize) -> u32 {
+    u32::try_from(place).expect("below KEYS_MAX")
 }
 
 fn is_expired(row: &KeyRow, now: Timestamp) -> bool {

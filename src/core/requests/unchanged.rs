@@ -11,8 +11,10 @@ use crate::core::{
         rows::UnchangedRow,
     },
     store::{
-        column::{Column, Scalar, freeze_fields},
+        column::{Scalar, freeze_fields},
+        ring::Ring,
         rows::{Rows, SoFar, require},
+        search::partition_point,
     },
 };
 
@@ -66,7 +68,7 @@ impl Unchanged {
         match code {
             REPEAT => Some(Unchanged::Repeat),
             ALREADY => Some(Unchanged::Already),
-            code => Rejection::from_code(code).map(Unchanged::Rejected),
+            code => Rejection::from_repr(code).map(Unchanged::Rejected),
         }
     }
 
@@ -80,21 +82,14 @@ impl Unchanged {
     }
 }
 
-/// A ring of rows, ascending by LSN.
+/// Rows, ascending by LSN.
 pub(crate) struct UnchangedList {
-    ring: Column<UnchangedRow>,
-    ends: Scalar<Ends>,
-}
-
-#[derive(Clone, Copy)]
-struct Ends {
-    oldest: usize,
-    len: usize,
+    ring: Ring<UnchangedRow, UNCHANGED_MAX>,
     /// All commands after this LSN that changed nothing are in the list.
-    complete_after: u64,
+    complete_after: Scalar<u64>,
 }
 
-freeze_fields!(UnchangedList { ends, ring });
+freeze_fields!(UnchangedList { complete_after, ring });
 
 impl Rows for UnchangedList {
     type Row = UnchangedRow;
@@ -109,7 +104,7 @@ impl Rows for UnchangedList {
 
     fn restore(&mut self, row: UnchangedRow, so_far: &SoFar) -> Result<(), String> {
         let wrong = |what: &str| format!("command {} that changed nothing: {what}", row.lsn);
-        let before = self.len().checked_sub(1).map_or(self.complete_after(), |newest| self.row(newest).lsn);
+        let before = self.ring.newest().map_or(self.complete_after(), |newest| newest.lsn);
         require(before < row.lsn && row.lsn <= so_far.lsn, || wrong("out of order"))?;
         require(Unchanged::from_code(row.reason).is_some(), || wrong("no such reason"))?;
         self.push(row);
@@ -119,55 +114,39 @@ impl Rows for UnchangedList {
 
 impl UnchangedList {
     pub fn new() -> Self {
-        Self { ring: Column::new(), ends: Scalar::new(Ends { oldest: 0, len: 0, complete_after: 0 }) }
+        Self { ring: Ring::new(), complete_after: Scalar::new(0) }
     }
 
     pub fn len(&self) -> usize {
-        self.ends.len
+        self.ring.len()
     }
 
     pub fn complete_after(&self) -> u64 {
-        self.ends.complete_after
+        *self.complete_after
     }
 
     pub fn set_complete_after(&mut self, lsn: u64) {
-        self.ends.complete_after = lsn;
+        *self.complete_after = lsn;
     }
 
     /// The `at`-th row, oldest first.
     pub fn row(&self, at: usize) -> UnchangedRow {
-        *self.ring.get((self.ends.oldest + at) % UNCHANGED_MAX)
+        *self.ring.get(at)
     }
 
     /// Adds a row; LSNs ascend.
     pub fn push(&mut self, row: UnchangedRow) {
-        debug_assert!(self.len() == 0 || self.row(self.len() - 1).lsn < row.lsn);
-        if self.ends.len == UNCHANGED_MAX {
-            self.ends.complete_after = self.row(0).lsn;
-            self.ends.oldest = (self.ends.oldest + 1) % UNCHANGED_MAX;
-            self.ends.len -= 1;
+        debug_assert!(self.ring.newest().is_none_or(|newest| newest.lsn < row.lsn));
+        if let Some((_, gone)) = self.ring.make_room() {
+            *self.complete_after = gone.lsn;
         }
-        let place = (self.ends.oldest + self.ends.len) % UNCHANGED_MAX;
-        if place == self.ring.len() {
-            self.ring.push(row);
-        } else {
-            *self.ring.get_mut(place) = row;
-        }
-        self.ends.len += 1;
+        self.ring.push(row);
     }
 
     /// O(log rows).
     pub fn find(&self, lsn: u64) -> Option<Unchanged> {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            if self.row(middle).lsn < lsn {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        let row = (low < self.len()).then(|| self.row(low)).filter(|row| row.lsn == lsn)?;
+        let at = partition_point(0..self.len(), |at| self.ring.get(at).lsn < lsn);
+        let row = (at < self.len()).then(|| self.row(at)).filter(|row| row.lsn == lsn)?;
         Some(Unchanged::from_code(row.reason).expect("codes are checked where they enter"))
     }
 }

@@ -67,11 +67,12 @@ pub(crate) trait Freeze {
 
 /// Implements [`Freeze`] field by field. The destructuring fails to compile when a field is missing. Fields
 /// named after `derived` follow from the others: they are not copied, and the type's `index_derived` builds
-/// them. Fields after `cached` are not copied either, and fill by themselves when they are needed.
+/// them. Fields after `cached` are not copied either, and fill by themselves when they are needed. The
+/// parameters of a generic type stand before it, in brackets.
 macro_rules! freeze_fields {
-    ($type:ty { $($field:ident),* $(,)? } $(derived { $($derived:ident),+ $(,)? })?
+    ([$($generics:tt)*] $type:ty { $($field:ident),* $(,)? } $(derived { $($derived:ident),+ $(,)? })?
      $(cached { $($cached:ident),+ $(,)? })?) => {
-        impl $crate::core::store::column::Freeze for $type {
+        impl<$($generics)*> $crate::core::store::column::Freeze for $type {
             #[allow(unused_variables, reason = "a type may have nothing to be frozen")]
             fn freeze(&mut self, view: $crate::core::store::column::ViewId) {
                 let Self { $($field,)* $($($derived: _,)+)? $($($cached: _),+)? } = self;
@@ -119,6 +120,9 @@ macro_rules! freeze_fields {
                 )?
             }
         }
+    };
+    ($type:ty { $($fields:tt)* } $($others:tt)*) => {
+        $crate::core::store::column::freeze_fields!([] $type { $($fields)* } $($others)*);
     };
 }
 pub(crate) use freeze_fields;

@@ -7,6 +7,8 @@ pub(in crate::core) mod pages;
 pub(in crate::core) mod parallel;
 pub(in crate::core) mod parts;
 pub(crate) mod region;
+pub(in crate::core) mod ring;
 pub(in crate::core) mod rows;
+pub(in crate::core) mod search;
 pub(in crate::core) mod settled;
 pub(crate) mod steps;

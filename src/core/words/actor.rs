@@ -2,12 +2,18 @@
 
 use std::{fmt, sync::Arc};
 
+use strum::{EnumString, FromRepr, IntoStaticStr, VariantArray};
+
+use crate::core::words::all::all;
+
 /// The most bytes of an actor's id; a longer one is cut at a character boundary.
 pub const ACTOR_ID_BYTES_MAX: usize = 128;
 
 /// The kind of sender. The numbers are on disk: never renumbered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
+#[derive(EnumString, FromRepr, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum ActorKind {
     /// Not recorded, as for all commands logged before format 3.
     Unknown = 0,
@@ -25,37 +31,12 @@ pub enum ActorKind {
 }
 
 impl ActorKind {
-    pub const ALL: [ActorKind; 7] = [
-        ActorKind::Unknown,
-        ActorKind::Member,
-        ActorKind::Service,
-        ActorKind::Auditor,
-        ActorKind::Admin,
-        ActorKind::Cli,
-        ActorKind::Anonymous,
-    ];
-
-    /// The kind with this number.
-    pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| *kind as u8 == code)
-    }
+    /// All of them, by number.
+    pub const ALL: [Self; Self::VARIANTS.len()] = all();
 
     /// The printed name.
     pub fn name(self) -> &'static str {
-        match self {
-            ActorKind::Unknown => "unknown",
-            ActorKind::Member => "member",
-            ActorKind::Service => "service",
-            ActorKind::Auditor => "auditor",
-            ActorKind::Admin => "admin",
-            ActorKind::Cli => "cli",
-            ActorKind::Anonymous => "anonymous",
-        }
-    }
-
-    /// The kind with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+        self.into()
     }
 }
 
@@ -120,14 +101,5 @@ mod tests {
             assert_eq!(actor.id().len(), kept, "{id}");
             assert!(id.starts_with(actor.id()));
         }
-    }
-
-    #[test]
-    fn kinds_have_one_number_and_one_name_each() {
-        for kind in ActorKind::ALL {
-            assert_eq!(ActorKind::from_code(kind as u8), Some(kind));
-            assert_eq!(ActorKind::from_name(kind.name()), Some(kind));
-        }
-        assert_eq!((ActorKind::from_code(7), ActorKind::from_name("nobody")), (None, None));
     }
 }

@@ -1,7 +1,11 @@
 //! Kinds of rows that have their own id.
 
+use strum::{FromRepr, VariantArray};
+
+use crate::core::words::all::all;
+
 /// What a row id names. The numbers are on disk and inside ids that clients store: never renumbered.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, FromRepr, VariantArray)]
 #[repr(u8)]
 pub enum RowKind {
     /// A member's row; the index is the member's.
@@ -11,10 +15,6 @@ pub enum RowKind {
 }
 
 impl RowKind {
-    pub const ALL: [RowKind; 2] = [RowKind::Member, RowKind::Entry];
-
-    /// The kind with this number on disk.
-    pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| *kind as u8 == code)
-    }
+    /// All of them, by number.
+    pub const ALL: [Self; Self::VARIANTS.len()] = all();
 }

@@ -6,6 +6,10 @@
 
 use std::fmt;
 
+use strum::{EnumString, FromRepr, IntoStaticStr, VariantArray};
+
+use crate::core::words::all::all;
+
 /// Sentinel for an absent index in columns. Never leaves the core: the public API uses `Option<MemberIx>`.
 pub(crate) const NONE: u32 = u32::MAX;
 
@@ -114,7 +118,7 @@ impl BasisPoints {
 }
 
 /// One of the two genealogies.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, FromRepr)]
 #[repr(u8)]
 pub enum Tree {
     /// Who recruited whom; unlimited width.
@@ -126,6 +130,8 @@ pub enum Tree {
 /// Account status. Codes are on disk: never renumbered.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
+#[derive(EnumString, FromRepr, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Status {
     #[default]
     Active = 0,
@@ -136,28 +142,20 @@ pub enum Status {
 }
 
 impl Status {
-    pub const ALL: [Status; 3] = [Status::Active, Status::Inactive, Status::Terminated];
+    /// All of them, by code.
+    pub const ALL: [Self; Self::VARIANTS.len()] = all();
 
+    /// The printed name.
     pub fn name(self) -> &'static str {
-        match self {
-            Status::Active => "active",
-            Status::Inactive => "inactive",
-            Status::Terminated => "terminated",
-        }
-    }
-
-    pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| *status as u8 == code)
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.name() == name)
+        self.into()
     }
 }
 
 /// Role inside the network (not an access right). Codes are on disk: never renumbered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
+#[derive(EnumString, FromRepr, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     Member = 0,
     /// Counted and paid beyond the level cap (at most `ADMINS_MAX` in a network).
@@ -165,27 +163,20 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Role; 2] = [Role::Member, Role::Admin];
+    /// All of them, by code.
+    pub const ALL: [Self; Self::VARIANTS.len()] = all();
 
+    /// The printed name.
     pub fn name(self) -> &'static str {
-        match self {
-            Role::Member => "member",
-            Role::Admin => "admin",
-        }
-    }
-
-    pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| *role as u8 == code)
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.name() == name)
+        self.into()
     }
 }
 
 /// State of a bonus entry. Codes are on disk: never renumbered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
+#[derive(EnumString, FromRepr, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum EntryStatus {
     /// Owed: a payout takes it.
     Pending = 0,
@@ -197,23 +188,12 @@ pub enum EntryStatus {
 }
 
 impl EntryStatus {
-    pub const ALL: [EntryStatus; 4] = [Self::Pending, Self::Paid, Self::Held, Self::Void];
+    /// All of them, by code.
+    pub const ALL: [Self; Self::VARIANTS.len()] = all();
 
+    /// The printed name.
     pub fn name(self) -> &'static str {
-        match self {
-            EntryStatus::Pending => "pending",
-            EntryStatus::Paid => "paid",
-            EntryStatus::Held => "held",
-            EntryStatus::Void => "void",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.name() == name)
-    }
-
-    pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| *status as u8 == code)
+        self.into()
     }
 }
 

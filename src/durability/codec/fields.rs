@@ -62,12 +62,12 @@ plain! {
     MemberId: |value, out| out.extend_from_slice(&value.0), |body| Ok(MemberId(body.array()?));
     Money: |value, out| out.extend_from_slice(&value.0.to_le_bytes()), |body| Ok(Money(body.i64()?));
     Timestamp: |value, out| out.extend_from_slice(&value.0.to_le_bytes()), |body| Ok(Timestamp(body.i64()?));
-    Status: |value, out| out.push(*value as u8), |body| body.code(Status::from_code, "an unknown status");
-    Role: |value, out| out.push(*value as u8), |body| body.code(Role::from_code, "an unknown role");
+    Status: |value, out| out.push(*value as u8), |body| body.code(Status::from_repr, "an unknown status");
+    Role: |value, out| out.push(*value as u8), |body| body.code(Role::from_repr, "an unknown role");
     EntryChange: |value, out| out.push(*value as u8),
-        |body| body.code(EntryChange::from_code, "an unknown change of an entry");
+        |body| body.code(EntryChange::from_repr, "an unknown change of an entry");
     PlacementRule: |value, out| out.push(*value as u8),
-        |body| body.code(PlacementRule::from_code, "an unknown placement rule");
+        |body| body.code(PlacementRule::from_repr, "an unknown placement rule");
 }
 
 /// Held and void came with version 4.
@@ -83,7 +83,7 @@ impl Field for EntryStatus {
         let status_of = |code| {
             let is_known =
                 |status: &EntryStatus| RECORD_V4 <= version || matches!(status, Self::Pending | Self::Paid);
-            Self::from_code(code).filter(is_known)
+            Self::from_repr(code).filter(is_known)
         };
         body.code(status_of, "an unknown entry status")
     }

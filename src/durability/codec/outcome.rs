@@ -53,7 +53,7 @@ pub fn decode_outcome(bytes: &[u8; OUTCOME_BYTES]) -> Result<Outcome, DecodeErro
     let member = MemberIx(middle);
     let outcome = match kind {
         0 => Outcome::Rejected(
-            Rejection::from_code(small).ok_or(DecodeError { offset: 2, reason: "an unknown rejection" })?,
+            Rejection::from_repr(small).ok_or(DecodeError { offset: 2, reason: "an unknown rejection" })?,
         ),
         1 => Outcome::Registered { member },
         2 => Outcome::BonusPaid {

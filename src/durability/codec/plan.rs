@@ -99,12 +99,12 @@ pub fn decode_plan(body: &mut Reader<'_>) -> Result<Plan, DecodeError> {
 }
 
 fn decode_rule(body: &mut Reader<'_>) -> Result<PlacementRule, DecodeError> {
-    body.code(PlacementRule::from_code, "an unknown placement rule")
+    body.code(PlacementRule::from_repr, "an unknown placement rule")
 }
 
 fn decode_bonus(body: &mut Reader<'_>) -> Result<BonusRule, DecodeError> {
     let trigger = body.text()?.into();
-    let tree = body.code(tree, "an unknown tree")?;
+    let tree = body.code(Tree::from_repr, "an unknown tree")?;
     let on_registration = body.flag()?;
     let admins_beyond = body.flag()?;
     let pay = match body.u8()? {
@@ -122,12 +122,12 @@ fn decode_bonus(body: &mut Reader<'_>) -> Result<BonusRule, DecodeError> {
 fn decode_ranks(body: &mut Reader<'_>) -> Result<RankRule, DecodeError> {
     match body.u8()? {
         RANKS_THRESHOLDS => {
-            let tree = body.code(tree, "an unknown tree")?;
-            let basis = body.code(basis, "an unknown basis of ranks")?;
+            let tree = body.code(Tree::from_repr, "an unknown tree")?;
+            let basis = body.code(RankBasis::from_repr, "an unknown basis of ranks")?;
             Ok(RankRule::Thresholds { tree, basis, steps: decode_steps(body)? })
         }
         RANKS_LEVEL_FILL => {
-            let tree = body.code(tree, "an unknown tree")?;
+            let tree = body.code(Tree::from_repr, "an unknown tree")?;
             Ok(RankRule::LevelFill { tree, steps: decode_steps(body)? })
         }
         _ => Err(body.error_before("an unknown kind of rank rule")),
@@ -144,12 +144,4 @@ fn decode_steps(body: &mut Reader<'_>) -> Result<Vec<RankStep>, DecodeError> {
             })
         })
         .collect()
-}
-
-fn tree(code: u8) -> Option<Tree> {
-    [Tree::Sponsor, Tree::Placement].into_iter().find(|tree| *tree as u8 == code)
-}
-
-fn basis(code: u8) -> Option<RankBasis> {
-    [RankBasis::Direct, RankBasis::Downline].into_iter().find(|basis| *basis as u8 == code)
 }

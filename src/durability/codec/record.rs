@@ -191,7 +191,7 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
 }
 
 fn decode_actor(body: &mut Reader<'_>) -> Result<Actor, DecodeError> {
-    let kind = body.code(ActorKind::from_code, "an unknown kind of actor")?;
+    let kind = body.code(ActorKind::from_repr, "an unknown kind of actor")?;
     let error = body.error("the id of an actor that is too long");
     let id = body.text()?;
     if ACTOR_ID_BYTES_MAX < id.len() { Err(error) } else { Ok(Actor::new(kind, id)) }

@@ -250,7 +250,7 @@ pub(super) fn header_of(version: u16, archive: &Bytes, manifest: &RowCounts) -> 
     macro_rules! since_3 {
         ($archived:expr) => {{
             let archived = $archived;
-            let form = CodeForm::from_code(archived.code_form).ok_or("an unknown form of generated codes")?;
+            let form = CodeForm::from_repr(archived.code_form).ok_or("an unknown form of generated codes")?;
             let before = since_2!(archived);
             ImageHeader {
                 code_key: CodeKey { key: archived.code_key.to_native(), form },

@@ -180,9 +180,9 @@ values_of! {
     Timestamp as i64: |value| value.0, |stored| Ok(Timestamp(stored.to_native()));
     [u8; 16] as [u8; 16]: |value| *value, |stored| Ok(*stored);
     EntryStatus as u8: |value| *value as u8,
-        |stored| EntryStatus::from_code(*stored).ok_or_else(|| "an unknown entry status".into());
+        |stored| EntryStatus::from_repr(*stored).ok_or_else(|| "an unknown entry status".into());
     RowKind as u8: |value| *value as u8,
-        |stored| RowKind::from_code(*stored).ok_or_else(|| "an unknown kind of row".into());
+        |stored| RowKind::from_repr(*stored).ok_or_else(|| "an unknown kind of row".into());
     Outcome as [u8; OUTCOME_BYTES]: |value| codec::encode_outcome(*value),
         |stored| codec::decode_outcome(stored).map_err(|error| error.to_string());
 }

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use serde_json::{Map, Value, json};
+use strum::VariantArray;
 
 use super::{
     credentials::{self, Credentials},
@@ -44,7 +45,7 @@ impl Issuer {
             keys: JwtKeys::File("unused".into()),
             member_claim: "sub".into(),
             role_claim: "role".into(),
-            roles: Role::ALL.map(|role| (format!("u-{}", role.name()), role)).into(),
+            roles: Role::VARIANTS.iter().map(|role| (format!("u-{}", role.name()), *role)).collect(),
             leeway: Duration::from_secs(LEEWAY_SECONDS),
             refresh: Duration::from_secs(300),
             ca_file: None,
@@ -132,7 +133,7 @@ fn check_claims(claims: &Map<String, Value>, principal: &Principal) {
     let said = claims.get("role").and_then(Value::as_str);
     assert_eq!(
         principal.role,
-        said.map_or(Role::Member, |said| Role::from_name(&said[2..]).expect("a role that is configured"))
+        said.map_or(Role::Member, |said| said[2..].parse().expect("a role that is configured"))
     );
     match principal.role {
         Role::Member => {

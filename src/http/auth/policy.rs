@@ -19,6 +19,8 @@ use std::{
     },
 };
 
+use strum::{FromRepr, VariantArray};
+
 use super::{costs::Payer, identity};
 use crate::{
     access::{Role, Scope, Scopes},
@@ -122,8 +124,7 @@ impl Principal {
 
     /// The table's last verdict on this request.
     pub fn verdict(&self) -> Verdict {
-        let code = self.verdict.load(Ordering::Relaxed);
-        Verdict::ALL.into_iter().find(|verdict| *verdict as u8 == code).expect("only verdicts are stored")
+        Verdict::from_repr(self.verdict.load(Ordering::Relaxed)).expect("only verdicts are stored")
     }
 
     /// For answers that everybody may read: there is nothing to ask.
@@ -148,7 +149,7 @@ impl Principal {
 }
 
 /// The outcome of authorization for a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromRepr)]
 #[repr(u8)]
 pub enum Verdict {
     NotAsked = 0,
@@ -158,8 +159,6 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    const ALL: [Verdict; 4] = [Verdict::NotAsked, Verdict::Allowed, Verdict::Unseen, Verdict::Forbidden];
-
     fn of(decision: Result<(), Denied>) -> Self {
         match decision {
             Ok(()) => Verdict::Allowed,
@@ -191,7 +190,7 @@ impl Sight {
 }
 
 /// Actions that can be asked for. Closed: a new one must have its row in [`Action::rule`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, VariantArray)]
 pub enum Action {
     /// Record, uplines, downlines, levels, rank, tree, placement preview of one member.
     ReadMember,
@@ -230,23 +229,6 @@ pub struct Rule {
 }
 
 impl Action {
-    pub const ALL: [Action; 14] = [
-        Action::ReadMember,
-        Action::ReadBonuses,
-        Action::ReadNetwork,
-        Action::RegisterMember,
-        Action::ManageMember,
-        Action::TriggerBonus,
-        Action::PayBonus,
-        Action::ReadPlan,
-        Action::ChangePlan,
-        Action::ReadOperations,
-        Action::Operate,
-        Action::ReadEvents,
-        Action::ReadMetrics,
-        Action::ReadAudit,
-    ];
-
     /// The table. Admins may do everything, so they have no column.
     pub fn rule(self) -> Rule {
         let rule = |member, scope: Scope, auditor| Rule { member, scope: Some(scope), auditor };

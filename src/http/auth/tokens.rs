@@ -249,7 +249,11 @@ impl Rules {
             return Ok(Principal::new(role, Some(id), identity::of_member(id), Scopes::NONE));
         }
         // RFC 8693: words separated by spaces; unknown ones mean nothing here.
-        let scopes = text("scope").unwrap_or_default().split(' ').filter_map(Scope::from_name).collect();
+        let scopes = text("scope")
+            .unwrap_or_default()
+            .split(' ')
+            .filter_map(|scope| scope.parse::<Scope>().ok())
+            .collect();
         Ok(Principal::new(role, None, identity::of_token(subject), scopes))
     }
 

@@ -3,6 +3,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
+use strum::VariantArray;
 
 use super::*;
 use crate::config::JwtKeys;
@@ -49,7 +50,7 @@ fn rules() -> Rules {
         keys: JwtKeys::File("unused".into()),
         member_claim: "sub".into(),
         role_claim: "role".into(),
-        roles: Role::ALL.map(|role| (format!("u-{}", role.name()), role)).into(),
+        roles: Role::VARIANTS.iter().map(|role| (format!("u-{}", role.name()), *role)).collect(),
         leeway: Duration::from_secs(30),
         refresh: Duration::from_secs(300),
         ca_file: None,

@@ -1,5 +1,7 @@
 //! The drop-in's lists, each as a walk that can pause after any row.
 
+use strum::{EnumString, IntoStaticStr};
+
 use super::render::{BonusObject, MEMBER_CLOSE, MemberObject};
 use crate::{
     engine::{EntryFilter, EntryStatus, Listed, Member, MemberIx, Preorder, RowKind, State, Statuses, Tree},
@@ -174,22 +176,17 @@ impl Brackets {
 
 /// The statuses that the original knows: its clients are told no others. A held entry is pending to them: it
 /// is owed, and not paid yet. A void one is not shown.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum OldStatus {
     Pending,
     Paid,
 }
 
 impl OldStatus {
-    pub const fn name(self) -> &'static str {
-        match self {
-            OldStatus::Pending => "pending",
-            OldStatus::Paid => "paid",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        [OldStatus::Pending, OldStatus::Paid].into_iter().find(|status| status.name() == name)
+    /// The printed name.
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// What an entry in this state is shown as. Void ones are shown only where one is asked for by its id.

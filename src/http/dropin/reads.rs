@@ -1,10 +1,7 @@
 //! Operations that change nothing. Members that do not exist have empty downlines, no bonuses and no rank, as
 //! in the original.
 
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
 use axum::http::{StatusCode, request::Parts};
 
@@ -17,7 +14,7 @@ use super::{
     weekly::Weekly,
 };
 use crate::{
-    engine::{MemberId, Timestamp, Tree},
+    engine::{MemberId, Tree, system_time},
     http::{
         auth::{self, Principal, TurnedAway},
         context::Shared,
@@ -86,10 +83,10 @@ pub async fn bonuses(shared: &Shared, principal: &Principal, parts: &Parts) -> R
     let source = source(shared, parts)?;
     let status = match query_parameter(parts.uri.query(), "status").as_deref() {
         None | Some("") => None,
-        Some(name) => match OldStatus::from_name(name) {
-            Some(status) => Some(status),
+        Some(name) => match name.parse::<OldStatus>() {
+            Ok(status) => Some(status),
             // Compared exactly: no entry has another status.
-            None => return Ok(stream::list(source, Nothing).await),
+            Err(_) => return Ok(stream::list(source, Nothing).await),
         },
     };
     let rows =
@@ -118,15 +115,10 @@ pub async fn weekly(
     parameter: &str,
 ) -> Result<Reply, Refused> {
     let (user, source) = (user_id(parameter)?, source(shared, parts)?);
-    let now = now();
+    // The weekly window is counted back from here.
+    let now = system_time();
     let rows = source.engine.read(|state, directory| {
         Weekly::new(state, principal.sight(state, directory), user.0, state.find(directory, &user), now)
     });
     Ok(stream::list(source, rows).await)
-}
-
-/// The wall clock, from which the weekly window is counted back.
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

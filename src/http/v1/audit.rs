@@ -125,10 +125,8 @@ fn filter_of(query: &AuditQuery) -> Result<AuditFilter, Problem> {
     let invalid = |field: &'static str| {
         Problem::new(Code::ParameterInvalid).with("field", field).detail(format!("{field} names no kind"))
     };
-    let actor_kind = query
-        .actor_kind
-        .as_deref()
-        .map(|name| ActorKind::from_name(name).ok_or_else(|| invalid("actor_kind")));
+    let actor_kind =
+        query.actor_kind.as_deref().map(|name| name.parse::<ActorKind>().map_err(|_| invalid("actor_kind")));
     let command_kind = query.kind.as_deref().map(|name| {
         let found = CommandKind::printed_names().into_iter().find(|known| *known == name);
         found.ok_or_else(|| invalid("kind"))

@@ -8,7 +8,7 @@ use super::{
     types::member_id,
 };
 use crate::{
-    engine::{Directory, MemberIx, Rejection, RequestKey, Sent, State},
+    engine::{Directory, Engine, MemberIx, Rejection, RequestKey, Sent, State},
     http::{
         auth::{Action, Denied, Principal, Refusal, Target, authorize, is_told, permit, whole_seconds},
         context::Shared,
@@ -78,25 +78,22 @@ impl Caller {
         target.found_member().ok_or_else(unknown)
     }
 
-    /// Checks a ledger entry that is acted on or read, by its id and the index parsed from it.
+    /// Returns a ledger entry that may be acted on or read, by the id of its bonus.
     ///
     /// # Errors
     /// `entry_unknown`, `forbidden`.
-    pub fn entry<D: Directory>(
-        &self,
-        action: Action,
-        id: Uuid,
-        index: Option<u64>,
-        state: &State,
-        directory: &D,
-    ) -> Result<u64, Problem> {
-        let unknown = || Problem::from(Rejection::EntryUnknown).at(state.lsn());
-        let target = Target::entry(state, id.into_bytes(), index);
-        authorize(&self.0, action, target, state, directory).map_err(|denied| of_denied(denied, unknown))?;
-        match target {
-            Target::Entry(entry) => Ok(entry),
-            _ => Err(unknown()),
-        }
+    pub fn entry(&self, action: Action, id: Uuid, engine: &Engine) -> Result<u64, Problem> {
+        let index = engine.entry_of(id.into_bytes());
+        engine.read(|state, directory| {
+            let unknown = || Problem::from(Rejection::EntryUnknown).at(state.lsn());
+            let target = Target::entry(state, id.into_bytes(), index);
+            let denied = authorize(&self.0, action, target, state, directory);
+            denied.map_err(|denied| of_denied(denied, unknown))?;
+            match target {
+                Target::Entry(entry) => Ok(entry),
+                _ => Err(unknown()),
+            }
+        })
     }
 
     /// Checks an action on the network as a whole.

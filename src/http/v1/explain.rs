@@ -173,9 +173,7 @@ async fn explain(
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     caller.may_cost()?;
-    let named = engine.entry_of(id.into_bytes());
-    let entry =
-        engine.read(|state, directory| caller.entry(Action::ReadBonuses, id, named, state, directory))?;
+    let entry = caller.entry(Action::ReadBonuses, id, engine)?;
     let told =
         on_past(&shared, &caller, move |engine, effort| engine.explain_counting(entry, effort)).await?;
     let told = told.ok_or(Code::Rejected(Rejection::EntryUnknown))?;

@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::{extract::State as Extract, http::StatusCode};
+use axum::extract::State as Extract;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    answer,
     caller::Caller,
     extract::{IdempotencyKey, Json, Path},
-    page::Reader,
-    pay::{COMMON, submit},
+    pay::{COMMON, changed, submit},
     problem::{Code, Problem, problems},
     register::{NOT_WRITTEN, field_invalid},
     types::Bonus,
@@ -149,9 +147,7 @@ async fn change(
     change: EntryChange,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    let named = engine.entry_of(id.into_bytes());
-    let entry =
-        engine.read(|state, directory| caller.entry(Action::PayBonus, id, named, state, directory))?;
+    let entry = caller.entry(Action::PayBonus, id, engine)?;
     let detail = "must have 1 to 200 printable characters, neither blank at its ends";
     let reason = Reason::parse(&body.reason).ok_or_else(|| field_invalid("reason", detail))?;
     let scope = match change {
@@ -163,8 +159,5 @@ async fn change(
     let command = Command::ChangeEntry(ChangeEntry { entry, change, reason });
     let (outcome, lsn) = submit(engine, command, caller.sends(key)).await?;
     let Outcome::EntryChanged { entry, .. } = outcome else { return Err(Code::Internal.into()) };
-    engine.read(|state, directory| {
-        let (reader, sight) = (Reader::new(engine, state), caller.0.sight(state, directory));
-        Ok(answer(StatusCode::OK, lsn, &Bonus::new(&reader, &sight.of_entry(state, &state.entry(entry)))))
-    })
+    Ok(changed(engine, caller, entry, lsn))
 }

@@ -370,9 +370,7 @@ async fn reverse(
     key: IdempotencyKey,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    let named = engine.entry_of(id.into_bytes());
-    let entry =
-        engine.read(|state, directory| caller.entry(Action::PayBonus, id, named, state, directory))?;
+    let entry = caller.entry(Action::PayBonus, id, engine)?;
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses/{id}/reverse", &id);
     let (outcome, lsn) = submit(engine, Command::ReverseEntry { entry }, caller.sends(key)).await?;
     let Outcome::Reversed { reversal, .. } = outcome else { return Err(Code::Internal.into()) };
@@ -403,15 +401,18 @@ async fn pay(
     key: IdempotencyKey,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    let named = engine.entry_of(id.into_bytes());
-    let entry =
-        engine.read(|state, directory| caller.entry(Action::PayBonus, id, named, state, directory))?;
+    let entry = caller.entry(Action::PayBonus, id, engine)?;
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses/{id}/pay", &id);
     let (outcome, lsn) = submit(engine, Command::PayEntry { entry }, caller.sends(key)).await?;
     let Outcome::EntryPaid { entry, .. } = outcome else { return Err(Code::Internal.into()) };
+    Ok(changed(engine, &caller, entry, lsn))
+}
+
+/// The answer to a change of one bonus: the bonus as it is now.
+pub(super) fn changed(engine: &Engine, caller: &Caller, entry: u64, lsn: u64) -> Reply {
     engine.read(|state, directory| {
         let (reader, sight) = (Reader::new(engine, state), caller.0.sight(state, directory));
-        Ok(answer(StatusCode::OK, lsn, &Bonus::new(&reader, &sight.of_entry(state, &state.entry(entry)))))
+        answer(StatusCode::OK, lsn, &Bonus::new(&reader, &sight.of_entry(state, &state.entry(entry))))
     })
 }
 

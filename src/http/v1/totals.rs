@@ -1,9 +1,6 @@
 //! Sums of bonuses on the wire, and the report over a window of time.
 
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
 use axum::{extract::State as Extract, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -23,7 +20,7 @@ use super::{
     types::{Amount, CurrencyCode, Time},
 };
 use crate::{
-    engine::{Balance, EntryStatus, Money, Plan, ReceivedSums, Sum, Timestamp},
+    engine::{Balance, EntryStatus, Money, Plan, ReceivedSums, Sum, Timestamp, system_time},
     http::{
         auth::Action,
         context::Shared,
@@ -182,12 +179,6 @@ pub async fn add_up(shared: &Shared, caller: &Caller, sums: &mut ReceivedSums) -
     Ok(())
 }
 
-/// The wall clock.
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-}
-
 /// What a member received in a window of time
 ///
 /// Adds up over the member's bonuses back to the begin of the window, some ten million a second. Reversals
@@ -206,7 +197,7 @@ async fn report(
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     caller.may_cost()?;
-    let (from, to) = query.window(now())?;
+    let (from, to) = query.window(system_time())?;
     let (mut sums, balance, lsn) = engine.read(|state, directory| {
         let member = caller.member(Action::ReadBonuses, id, state, directory)?;
         Ok::<_, Problem>((state.received_sums(member, from, to), state.balance(member), state.lsn()))

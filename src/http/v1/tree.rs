@@ -322,7 +322,7 @@ async fn preview(
                 .with("field", "rule")
                 .detail("there is no such placement rule")
         };
-        PlacementRule::from_name(name).ok_or_else(unknown)
+        name.parse::<PlacementRule>().map_err(|_| unknown())
     });
     let named = named.transpose()?;
     shared.v1_engine()?.read(|state, directory| {
