@@ -7,6 +7,7 @@
 mod announce;
 mod args;
 mod bench;
+mod bonus;
 mod clock;
 mod command_line;
 mod demo;
@@ -28,6 +29,7 @@ mod names;
 mod network;
 mod os_user;
 mod plan;
+mod problem;
 mod remote;
 mod repair;
 mod scratch;

@@ -58,4 +58,5 @@ pub use self::{
     options::{Options, PlanText},
     routes::routes,
     server::{Drained, EngineSlot, Server},
+    v1::problem::Problem,
 };
