@@ -5,7 +5,7 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use super::{
-    bench, clock, demo, dot,
+    bench, bonus, clock, demo, dot,
     exit::{self, Exit},
     export, import, inspect, keys, manual, member, plan, repair, screen, serve, settings, snapshot, tree,
     verify,
@@ -47,13 +47,15 @@ pub(super) enum Command {
     Clock(clock::Args),
     /// Show all of one member: place, counts, rank and what is missing for the next, last bonuses
     Member(member::Args),
+    /// List bonuses, and hold, release, void or take back one
+    Bonus(bonus::Args),
     /// Draw a part of a tree in the terminal
     Tree(tree::Args),
     /// Draw a tree, or a part of it, in Graphviz's language
     Dot(dot::Args),
     /// Show the configuration, or check a configuration file
     Config(settings::Args),
-    /// Work with plan files
+    /// Check plan files, and show the plans of a network
     Plan(plan::Args),
     /// Create, list and revoke the keys of services
     Keys(keys::Args),
@@ -91,6 +93,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Snapshot(args)) => snapshot::run(&args),
         Some(Command::Clock(args)) => clock::run(&args),
         Some(Command::Member(args)) => member::run(&args),
+        Some(Command::Bonus(args)) => bonus::run(&args),
         Some(Command::Tree(args)) => tree::run(&args),
         Some(Command::Dot(args)) => dot::run(&args),
         Some(Command::Config(args)) => settings::run(&args),

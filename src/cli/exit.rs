@@ -34,11 +34,11 @@ pub enum Exit {
     VerifyFailed = 9,
     /// `import --strict` refused rows, or `import` refused all of them, so nothing was imported.
     RowsRefused = 10,
-    /// No member has the given id, name or code.
+    /// No member has the given id, name or code, or no bonus has the id.
     Unknown = 11,
     /// No server responds at the given address.
     Unreachable = 12,
-    /// The server refused: credentials, a rule, overload; its reason is passed on.
+    /// The server, or a rule of the network, refused: credentials, a rule, overload; the reason is passed on.
     Refused = 13,
     /// `repair` found damage that it can repair without loss (`--apply`); nothing was changed.
     Repairable = 14,
@@ -65,9 +65,9 @@ Exit codes:
   8    the data directory has another plan than the one asked for
   9    verify found something that does not hold
   10   import --strict refused rows, or import refused all; nothing was imported
-  11   no member of that id, name or code
+  11   no member of that id, name or code, no bonus of that id
   12   no server answers at the address
-  13   the server said no; its reason is passed on
+  13   the server or a rule said no; the reason is passed on
   14   repair can be made without loss; nothing was changed
   15   repair would drop what may have been acknowledged; nothing was changed
   16   import refused some rows and imported the others

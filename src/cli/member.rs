@@ -2,30 +2,37 @@
 //!
 //! The printed object uses the terms of `/v1`: `member` is the response of `GET /v1/members/{id}`, and so on.
 
-use comfy_table::{CellAlignment, Table, presets};
-use serde_json::{Map, Value, json};
-use uuid::Uuid;
+use serde_json::{Value, json};
 
 use super::{
     exit::{Exit, Failure},
+    ledger,
     names::{find_member, server_paths, unknown_member},
     remote::Remote,
     screen,
     source::{self, Source},
+    tables::{self, shown},
 };
 use crate::{
-    amount,
     core::{
-        EntryFilter,
+        EntryFilter, RowIds,
         state::State,
-        types::{MemberIx, Money, Tree},
+        types::{MemberIx, Tree},
     },
-    engine::{RowIds, RowKind},
     time_text,
 };
 
 /// Bonuses shown, newest first.
 const BONUSES: usize = 10;
+
+const BONUS_COLUMNS: [(&str, &str); 6] = [
+    ("last bonuses", "time"),
+    ("kind", "kind"),
+    ("level", "level"),
+    ("amount", "amount"),
+    ("status", "status"),
+    ("source", "source"),
+];
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -103,25 +110,8 @@ fn rank(state: &State, index: MemberIx) -> Value {
 }
 
 fn bonuses(state: &State, rows: RowIds, index: MemberIx) -> Vec<Value> {
-    let currency = &state.plan().currency;
-    let entries =
-        state.listed_entries(EntryFilter { receiver: Some(index), ..EntryFilter::default() }).take(BONUSES);
-    let line = |entry| {
-        let entry = state.entry(entry);
-        json!({
-            "id": Uuid::from_bytes(rows.encode(RowKind::Entry, entry.index)).to_string(),
-            "receiver": state.member(entry.receiver).id.to_string(),
-            "time": time_text::print(entry.time),
-            "source": state.member(entry.source).id.to_string(),
-            "kind": state.kind_name(entry.kind),
-            "level": entry.level,
-            "amount": {"minor": entry.amount.0, "currency": String::from_utf8_lossy(&currency.code), "exponent": currency.exponent},
-            "status": entry.status.name(),
-            "lsn": entry.lsn,
-            "plan_version": entry.plan_version,
-        })
-    };
-    entries.map(line).collect()
+    let filter = EntryFilter { receiver: Some(index), ..EntryFilter::default() };
+    state.listed_entries(filter).take(BONUSES).map(|entry| ledger::bonus(state, rows, entry)).collect()
 }
 
 // --- from a server
@@ -178,33 +168,17 @@ fn items(mut body: Value) -> Value {
 // --- in words
 
 fn in_words(object: &Value) -> String {
-    let mut facts = table();
+    let mut facts = tables::plain();
     for (name, value) in facts_of(&object["member"], &object["rank"]) {
         facts.add_row([name.to_owned(), value]);
     }
     let mut parts = vec![facts.trim_fmt(), counts_table(object)];
     let bonuses = object["bonuses"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if bonuses.is_empty() {
-        parts.push("no bonuses".into());
-    } else {
-        parts.push(bonus_table(bonuses));
-    }
+    parts.push(match bonuses {
+        [] => "no bonuses".into(),
+        _ => tables::of_objects(&BONUS_COLUMNS, bonuses),
+    });
     parts.join("\n\n")
-}
-
-fn table() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table
-}
-
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "-".into(),
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.as_u64().map_or_else(|| number.to_string(), screen::grouped),
-        other => other.to_string(),
-    }
 }
 
 fn facts_of(member: &Value, rank: &Value) -> Vec<(&'static str, String)> {
@@ -246,7 +220,7 @@ fn counts_table(object: &Value) -> String {
     let levels = |key: &str| object["levels"][key].as_array().map(Vec::as_slice).unwrap_or_default();
     let filled = |key: &str| levels(key).iter().rposition(|count| count != 0).map_or(0, |last| last + 1);
     let columns = trees.iter().map(|(_, key)| filled(key)).max().unwrap_or_default();
-    let mut table = table();
+    let mut table = tables::plain();
     let header = [String::new(), "direct".into(), "downline".into()]
         .into_iter()
         .chain((1..=columns).map(|level| format!("level {level}")));
@@ -257,47 +231,8 @@ fn counts_table(object: &Value) -> String {
         let rest = (0..columns).map(|level| levels(key).get(level).map_or_else(|| "-".into(), shown));
         table.add_row(start.into_iter().chain(rest).collect::<Vec<_>>());
     }
-    align_right(&mut table, 1);
+    tables::align_right(&mut table, 1);
     table.trim_fmt()
-}
-
-fn align_right(table: &mut Table, from: usize) {
-    for column in table.column_iter_mut().skip(from) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-}
-
-fn bonus_table(bonuses: &[Value]) -> String {
-    let mut table = table();
-    table.add_row(["last bonuses", "kind", "level", "amount", "status", "source"]);
-    for bonus in bonuses {
-        let amount = bonus["amount"].as_object().map(money).unwrap_or_default();
-        table.add_row([
-            shown(&bonus["time"]),
-            shown(&bonus["kind"]),
-            shown(&bonus["level"]),
-            amount,
-            shown(&bonus["status"]),
-            shown(&bonus["source"]),
-        ]);
-    }
-    for column in [2, 3] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.trim_fmt()
-}
-
-fn money(amount: &Map<String, Value>) -> String {
-    let minor = amount.get("minor").and_then(Value::as_i64).unwrap_or_default();
-    let exponent = amount
-        .get("exponent")
-        .and_then(Value::as_u64)
-        .and_then(|exponent| u8::try_from(exponent).ok())
-        .unwrap_or_default();
-    let currency = amount.get("currency").and_then(Value::as_str).unwrap_or_default();
-    format!("{} {currency}", amount::print(Money(minor), exponent))
 }
 
 #[cfg(test)]

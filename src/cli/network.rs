@@ -1,5 +1,5 @@
-//! A single-threaded network in memory without a log: what `import` and `demo` build before anything is
-//! written.
+//! A single-threaded network in memory without a log: what commands build or change by themselves before
+//! anything is written.
 
 use super::{
     exit::{Exit, Failure},

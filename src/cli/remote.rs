@@ -8,11 +8,15 @@ use std::{path::PathBuf, time::Duration};
 
 use serde_json::Value;
 use ureq::{
-    Agent, Body,
+    Agent, Body, RequestBuilder,
     http::{Response, Uri},
+    typestate::WithBody,
 };
 
-use super::exit::{Exit, Failure};
+use super::{
+    exit::{Exit, Failure},
+    problem,
+};
 use crate::{
     trust::{self, read_bounded},
     version,
@@ -142,12 +146,25 @@ impl Remote {
     /// # Errors
     /// As [`Remote::get`].
     pub fn post(&self, path: &str) -> Result<Answer, Failure> {
+        self.answer(self.posting(path).send_empty())
+    }
+
+    /// Sends a POST with a JSON body.
+    ///
+    /// # Errors
+    /// As [`Remote::get`].
+    pub fn post_json(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
+        let request = self.posting(path).header("content-type", "application/json");
+        self.answer(request.send(body.to_string()))
+    }
+
+    fn posting(&self, path: &str) -> RequestBuilder<WithBody> {
         let mut request =
             self.agent.post(format!("{}{path}", self.base)).header("accept", "application/json");
         for (name, value) in self.headers() {
             request = request.header(name, value);
         }
-        self.answer(request.send_empty())
+        request
     }
 
     fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
@@ -180,25 +197,12 @@ impl Remote {
         }
     }
 
-    /// Describes a refusal: problem+json says what and why, other servers only a status.
     fn refusal(&self, status: u16, problem: Option<&Value>) -> Failure {
-        let text =
-            |key: &str| problem.and_then(|problem| problem[key].as_str()).filter(|text| !text.is_empty());
-        let (code, title, detail) = (text("code"), text("title"), text("detail"));
-        let mut words = match (title, detail) {
-            (Some(title), Some(detail)) if title != detail => format!("{title}: {detail}"),
-            (Some(title), Some(_)) => title.to_owned(),
-            (Some(only), None) | (None, Some(only)) => only.to_owned(),
-            (None, None) => "no reason given; is it an upline server?".to_owned(),
-        };
-        words += &code.map_or_else(|| format!(" ({status})"), |code| format!(" ({status} {code})"));
+        let mut words = problem::in_words(status, problem);
         if status == 401 {
             words += "; credentials are taken from --key-file or from UPLINE_API_KEY and UPLINE_API_SECRET";
         }
-        // A missing route is not a missing member: only the latter has a code of its own.
-        let is_unknown = status == 404 && code.is_some_and(|code| code != "route_unknown");
-        let exit = if is_unknown { Exit::Unknown } else { Exit::Refused };
-        Failure::new(exit, format!("{} says no: {words}", self.base))
+        Failure::new(problem::exit(status, problem), format!("{} says no: {words}", self.base))
     }
 }
 

@@ -1,5 +1,5 @@
-//! The source of a network for read-only commands: a data directory, opened without changing a byte of it, or
-//! a running server.
+//! Where a command finds its network: in a data directory, which commands that only read open without
+//! changing a byte of it, or on a running server.
 
 use super::{
     DataDirArgs,
@@ -8,6 +8,7 @@ use super::{
     screen,
 };
 use crate::{
+    config::Config,
     durability::storage::Disk,
     engine::{self, Loaded},
 };
@@ -32,14 +33,30 @@ impl Args {
     /// # Errors
     /// Errors of the configuration, the directory, the address.
     pub fn open(&self) -> Result<Source, Failure> {
-        if let Some(url) = &self.remote.url {
-            return Ok(Source::Server(Remote::new(url, &self.remote)?));
+        if let Some(remote) = self.server()? {
+            return Ok(Source::Server(remote));
         }
-        let config = self.data_dir.resolve([].into())?;
+        let config = self.config()?;
         let mut loading = screen::Loading::new();
         let loaded = engine::load(&Disk::shared(), &config.data_dir, &mut |progress| loading.show(progress));
         loading.finish();
         loaded.map(|loaded| Source::Directory(Box::new(loaded))).map_err(|error| suggest_server(error.into()))
+    }
+
+    /// Returns the named server, if one is named.
+    ///
+    /// # Errors
+    /// Errors of the address and of the credentials.
+    pub fn server(&self) -> Result<Option<Remote>, Failure> {
+        self.remote.url.as_ref().map(|url| Remote::new(url, &self.remote)).transpose()
+    }
+
+    /// Returns the configuration that names the data directory.
+    ///
+    /// # Errors
+    /// Every error found in it.
+    pub fn config(&self) -> Result<Config, Failure> {
+        self.data_dir.resolve([].into())
     }
 }
 

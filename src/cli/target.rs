@@ -1,5 +1,5 @@
-//! The network that `import` and `demo` work on: a new one, which becomes the first snapshot of a new data
-//! directory, or that of an existing directory, whose log is extended.
+//! The network that a command changes by itself, without a server: a new one, which becomes the first
+//! snapshot of a new data directory, or that of an existing directory, whose log is extended.
 
 use std::{
     path::{Path, PathBuf},
@@ -67,10 +67,29 @@ impl Target {
         if DataDir::is_free(&storage, &path)? {
             return Ok(Self::new(storage, path, log, choice.plan));
         }
+        Self::load(storage, path, log, Some(&choice), clock)
+    }
+
+    /// Returns the network in the directory at `path`.
+    ///
+    /// # Errors
+    /// As opening a directory; also when the clock is unfit for writing.
+    pub fn existing(path: PathBuf, log: LogOptions, clock: ClockRule) -> Result<Self, Failure> {
+        Self::load(Disk::shared(), path, log, None, clock)
+    }
+
+    fn load(
+        storage: Arc<dyn Storage>,
+        path: PathBuf,
+        log: LogOptions,
+        choice: Option<&PlanChoice>,
+        clock: ClockRule,
+    ) -> Result<Self, Failure> {
         let mut loading = screen::Loading::new();
-        let loaded = engine::load(&storage, &path, &mut |progress| loading.show(progress))?;
+        let loaded = engine::load(&storage, &path, &mut |progress| loading.show(progress));
         loading.finish();
-        choice.compare(&loaded.state)?;
+        let loaded = loaded?;
+        choice.map_or(Ok(()), |choice| choice.compare(&loaded.state))?;
         clock.check(&loaded.report)?;
         let mut network = Network::new(loaded.state, loaded.directory, system_clock()());
         network.record = Some(Vec::new());
@@ -142,7 +161,7 @@ impl Target {
         let mut opened = DataDir::open(&self.storage, &self.path, self.log)?;
         if opened.journal.hard_state().durable_lsn != lsn {
             let message =
-                format!("{} was written to meanwhile; nothing was imported, try again", self.path.display());
+                format!("{} was written to meanwhile; nothing was changed, try again", self.path.display());
             return Err(Failure::new(Exit::Locked, message));
         }
         if all_or_nothing {

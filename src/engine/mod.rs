@@ -91,7 +91,8 @@ pub use self::{
     error::{OpenError, SnapshotError, SubmitError},
     handle::Engine,
     history::{
-        AuditFilter, AuditPage, Cause, Effort, Event, Explanation, Fate, Feed, HistoryError, PaidBy, SetAside,
+        AuditFilter, AuditPage, Cause, Effort, Event, Explanation, Fate, Feed, HistoryError, PaidBy,
+        SetAside, plan_at,
     },
     in_order::PendingWrite,
     offline::{DIFFERENCES_NAMED_MAX, Digests, KeptSnapshot, PlanTrial, RankComparison},

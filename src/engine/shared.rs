@@ -77,17 +77,18 @@ impl Shared {
 
     /// See `Engine::row_id`.
     pub fn row_id(&self, kind: RowKind, index: u64) -> [u8; 16] {
-        let carried = self.carried().and_then(|state| state.carried_row_id(kind, index));
-        carried.unwrap_or_else(|| self.row_ids.encode(kind, index))
+        match self.carried() {
+            Some(state) => state.row_id(self.row_ids, kind, index),
+            None => self.row_ids.encode(kind, index),
+        }
     }
 
-    /// See `Engine::row_of`. A row has one id: if it was imported, the computed one names nothing.
+    /// See `Engine::row_of`.
     pub fn row_of(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
-        let Some(state) = self.carried() else { return self.row_ids.decode(uuid) };
-        let computed = || {
-            self.row_ids.decode(uuid).filter(|(kind, index)| state.carried_row_id(*kind, *index).is_none())
-        };
-        state.row_that_carried(&uuid).or_else(computed)
+        match self.carried() {
+            Some(state) => state.row_of(self.row_ids, &uuid),
+            None => self.row_ids.decode(uuid),
+        }
     }
 
     /// The state, if it has imported row ids. Recursive: a caller that prints rows already holds the lock,

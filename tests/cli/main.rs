@@ -3,6 +3,7 @@
 
 mod bench;
 mod bench_http;
+mod bonus;
 mod clients;
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,6 +1,8 @@
 use std::path::Path;
 
-use crate::support::{Place, run};
+use serde_json::{Value, json};
+
+use crate::support::{Place, Server, command, run};
 
 #[test]
 fn shipped_plans_are_valid() {
@@ -83,4 +85,76 @@ fn a_plan_of_the_former_form_is_told_in_that_of_today() {
         errors,
         [(Some(4), "bonus"), (Some(9), "bonus[1].basis_points[0]"), (Some(15), "rank[0].minimum")]
     );
+}
+
+#[test]
+fn a_network_shows_the_plans_that_it_had() {
+    let place = Place::new();
+    let data = place.text("data");
+    run(["demo", "--members", "5", "--data-dir", &data, "--no-serve"]).ends_with(0);
+    let begun = run(["plan", "show", "--json", "--data-dir", &data]).ends_with(0).json();
+    assert_eq!(
+        (&begun["command"], &begun["version"], &begun["from_lsn"], &begun["from_time"], &begun["exact"]),
+        (&"plan show".into(), &1.into(), &0.into(), &Value::Null, &true.into())
+    );
+    let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
+    let url = format!("http://{}", server.address);
+    let mut next = begun["plan"].clone();
+    next["name"] = json!("second");
+    let (status, answer) = server.request("PUT", "/v1/plan", &next.to_string());
+    assert_eq!(status, 200, "{answer}");
+    let lsn = begun["lsn"].as_u64().unwrap();
+    let (before, after, ahead) = (lsn.to_string(), (lsn + 1).to_string(), (lsn + 2).to_string());
+    let commands: [&[&str]; 7] = [
+        &["show"],
+        &["show", "--json"],
+        &["show", "--at", &before],
+        &["show", "--at", &after, "--json"],
+        &["show", "--at", "0", "--json"],
+        &["versions"],
+        &["versions", "--json"],
+    ];
+    let asked = |from: [&str; 2]| -> Vec<String> {
+        let run = |more: &&[&str]| run(["plan"].iter().chain(*more).chain(&from)).ends_with(0).out;
+        commands.iter().map(run).collect()
+    };
+    let refused = |from: [&str; 2]| {
+        run(["plan", "show", "--at", &ahead, from[0], from[1]])
+            .ends_with(13)
+            .says("this LSN is yet to come (400 as_of_invalid)");
+        run(["plan", "show", "--at", "first", from[0], from[1]]).ends_with(2);
+    };
+    let of_server = asked(["--url", &url]);
+    refused(["--url", &url]);
+    for command in ["show", "versions"] {
+        run(["plan", command, "--data-dir", &data]).ends_with(4).says("--url http://127.0.0.1:8000");
+        run(["plan", command, "--data-dir", &place.text("nowhere")]).ends_with(7);
+        run(["plan", command, "--url", "http://127.0.0.1:1"]).ends_with(12);
+    }
+    server.signal("TERM");
+    server.end().ends_with(0);
+    assert_eq!(asked(["--data-dir", &data]), of_server, "a directory says what its server said");
+    refused(["--data-dir", &data]);
+
+    let json = |at: usize| serde_json::from_str::<Value>(&of_server[at]).unwrap();
+    assert_eq!(json(1)["plan"], next);
+    assert_eq!((&json(3)["version"], &json(3)["from_lsn"]), (&2.into(), &(lsn + 1).into()));
+    assert_eq!((&json(4)["version"], &json(4)["plan"]), (&1.into(), &begun["plan"]));
+    let versions = json(6)["versions"].clone();
+    let named: Vec<(u64, &str)> = versions
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|version| (version["version"].as_u64().unwrap(), version["name"].as_str().unwrap()))
+        .collect();
+    assert_eq!(named, [(2, "second"), (1, begun["plan"]["name"].as_str().unwrap())]);
+    // What is printed is a plan file.
+    assert!(
+        of_server[0].starts_with(&format!("# version 2, in force from LSN {after}\n")),
+        "{}",
+        of_server[0]
+    );
+    let printed = place.file("printed.toml", &of_server[0]);
+    let checked = run(["plan", "check", &printed, "--json"]).ends_with(0).json();
+    assert!(of_server[0].contains(checked["canonical"].as_str().unwrap().trim_end()));
 }

@@ -26,7 +26,7 @@ fn headers_of(key: &support::Key) -> Headers {
     vec![("x-api-key".into(), key.id.clone()), ("x-api-secret".into(), key.secret.clone())]
 }
 
-/// Performs a write on every writing route. The ids of bonuses are those of the first trigger.
+/// Performs a write on every writing route.
 fn write_all(server: &Server, headers: &Headers) {
     let expect = |reply: Reply, what: &str| {
         assert!((200..300).contains(&reply.status), "{what}: {} {}", reply.status, reply.text());
@@ -54,6 +54,12 @@ fn write_all(server: &Server, headers: &Headers) {
     send("POST", &format!("/v1/bonuses/{}/pay", id(1)), String::new());
     send("POST", "/v1/bonuses/pay-all", String::new());
     send("POST", "/bonus/", json!({"source_user_id": uuid(3), "trigger_type": "referral"}).to_string());
+    let pending = ask(server, headers, "GET", "/v1/bonuses?status=pending", "").json();
+    let bonus = |at: usize| format!("/v1/bonuses/{}", pending["items"][at]["id"].as_str().expect("an id"));
+    for change in ["hold", "release", "void"] {
+        send("POST", &format!("{}/{change}", bonus(0)), json!({"reason": "under review"}).to_string());
+    }
+    send("POST", &format!("{}/reverse", bonus(1)), String::new());
     send("GET", "/bonus/mark-paid/all", String::new());
     let mut plan = ask(server, headers, "GET", "/v1/plan", "").json()["plan"].clone();
     plan["name"] = json!("another name");
@@ -80,7 +86,7 @@ fn every_route_that_writes_names_who_sent_it() {
     let headers = headers_of(&admin);
     write_all(&server, &headers);
     let all = audit(&server, &headers, "?limit=1000");
-    assert_eq!(items(&all).len(), 14, "{all}");
+    assert_eq!(items(&all).len(), 18, "{all}");
     for item in items(&all) {
         assert_eq!(item["actor"], json!({"kind": "admin", "id": admin.id}), "{item}");
     }
@@ -124,6 +130,10 @@ fn every_route_that_writes_names_who_sent_it() {
         older.as_str() <= time && time < newer.as_str()
     });
     assert_eq!(of(&format!("?limit=1000&from={older}&to={newer}")), expected.count());
+    // Who activated a version of the plan: the command with its LSN.
+    let versions = ask(&server, &headers, "GET", "/v1/plan/versions", "").json();
+    let changes = audit(&server, &headers, "?kind=put_plan");
+    assert_eq!(items(&changes)[0]["lsn"], versions["versions"][0]["from_lsn"]);
     // Unknown values.
     for query in
         ["?kind=nothing", "?actor_kind=nobody", "?limit=0", "?since=1", "?cursor=AAAA", "?from=yesterday"]

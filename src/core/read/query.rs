@@ -16,6 +16,7 @@ use crate::core::{
     tree::{placement::Spot, preorder::Preorder},
     words::{
         directory::Directory,
+        row_ids::RowIds,
         row_kind::RowKind,
         types::{
             Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp,
@@ -429,6 +430,18 @@ impl State {
     /// The row with an imported id. O(1).
     pub fn row_that_carried(&self, id: &[u8; 16]) -> Option<(RowKind, u64)> {
         self.ledger.row_ids().row_of(id)
+    }
+
+    /// The UUID of a row: imported with it, or else computed. O(1).
+    pub fn row_id(&self, computed: RowIds, kind: RowKind, index: u64) -> [u8; 16] {
+        self.carried_row_id(kind, index).unwrap_or_else(|| computed.encode(kind, index))
+    }
+
+    /// What a row's UUID names. A row has one id: if it was imported, the computed one names nothing. The
+    /// index may be beyond the rows that exist. O(1).
+    pub fn row_of(&self, computed: RowIds, id: &[u8; 16]) -> Option<(RowKind, u64)> {
+        let is_its_id = |(kind, index): &(RowKind, u64)| self.carried_row_id(*kind, *index).is_none();
+        self.row_that_carried(id).or_else(|| computed.decode(*id).filter(is_its_id))
     }
 
     /// Number of imported row ids.

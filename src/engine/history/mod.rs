@@ -13,6 +13,7 @@ mod error;
 mod explain;
 mod feed;
 mod past;
+mod plans;
 
 pub(super) use self::{
     audit::audit,
@@ -25,4 +26,5 @@ pub use self::{
     error::HistoryError,
     explain::{Cause, Explanation, PaidBy, SetAside},
     feed::{Event, Fate, Feed},
+    plans::plan_at,
 };

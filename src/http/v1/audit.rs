@@ -43,7 +43,7 @@ struct AuditQuery {
     actor_id: Option<String>,
     /// Kind of the command, as the change feed names it.
     #[param(
-        pattern = "^(register|trigger_bonus|pay_bonus|pay_all|set_status|set_role|put_plan|import_bonus|reverse_bonus)$",
+        pattern = "^(register|trigger_bonus|pay_bonus|pay_all|set_status|set_role|put_plan|import_bonus|reverse_bonus|change_bonus)$",
         example = "pay_all"
     )]
     kind: Option<String>,
@@ -150,4 +150,21 @@ fn item(engine: &Engine, stamped: &Stamped, fate: Fate) -> Value {
     item["changed"] = changed.into();
     item["unchanged"] = unchanged.into();
     item
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_has_every_kind_that_a_filter_takes() {
+        let parameters = AuditQuery::into_params(|| None);
+        let named = |name: &str| {
+            let found = parameters.iter().find(|parameter| parameter.name == name).expect("it is described");
+            serde_json::to_value(found).expect("it is plain data")["schema"]["pattern"].clone()
+        };
+        let pattern = |names: &[&str]| format!("^({})$", names.join("|"));
+        assert_eq!(named("kind"), pattern(&CommandKind::printed_names()));
+        assert_eq!(named("actor_kind"), pattern(&ActorKind::ALL.map(ActorKind::name)));
+    }
 }

@@ -23,8 +23,7 @@ use super::{
 };
 use crate::{
     engine::{
-        Applied, Command, Engine, HistoryError, Outcome, Plan, PlanTrial, PlanVersion, Rejection, Sent,
-        Verdict,
+        Applied, Command, Engine, Outcome, Plan, PlanTrial, PlanVersion, Rejection, Sent, Verdict, plan_at,
     },
     http::{
         auth::Action,
@@ -206,14 +205,8 @@ async fn plan(
 ) -> Result<Reply, Problem> {
     caller.may(Action::ReadPlan)?;
     let engine = shared.v1_engine()?;
-    let (known, oldest, lsn) = engine.read(|state, _| {
-        let (versions, lsn) = (state.plan_versions(), state.lsn());
-        (versions.at(query.at.unwrap_or(lsn)).cloned(), versions.list()[0].lsn, lsn)
-    });
-    if query.at.is_some_and(|at| lsn < at) {
-        return Err(HistoryError::Ahead { applied: lsn }.into());
-    }
-    let Some(known) = known else { return Err(HistoryError::BelowRetained { oldest }.into()) };
+    let (known, lsn) = engine.read(|state, _| (plan_at(state, query.at).cloned(), state.lsn()));
+    let known = known?;
     let (version, plan) = (known.version, &known.plan);
     let mut reply = match shared.options.plan_text {
         Some(text) if accepts(&headers, TOML) => {
@@ -240,7 +233,8 @@ async fn plan(
 /// The versions of the plan
 ///
 /// Every plan that was activated, with the LSN from which it holds: the newest 1,024, and those since the
-/// network is kept in data format 4.
+/// network is kept in data format 4. Who activated it is in `GET /v1/audit?kind=put_plan`, in the command
+/// with that LSN, as far back as the log is retained.
 #[utoipa::path(
     get,
     path = "/v1/plan/versions",
