@@ -1,4 +1,5 @@
-"""A company's first day, against a running server: `python3 example.py http://127.0.0.1:8000`. The tests run it on an empty network.
+"""A company's first day, against a running server: `python3 example.py http://127.0.0.1:8000`. The tests run
+it on an empty network.
 
 Set UPLINE_API_KEY and UPLINE_API_SECRET where the server asks for credentials.
 """
@@ -12,7 +13,9 @@ from upline import Client, Problem, registration
 
 
 def main(url: str) -> None:
-    key = (os.environ["UPLINE_API_KEY"], os.environ["UPLINE_API_SECRET"]) if "UPLINE_API_KEY" in os.environ else None
+    key = None
+    if "UPLINE_API_KEY" in os.environ:
+        key = (os.environ["UPLINE_API_KEY"], os.environ["UPLINE_API_SECRET"])
     client = Client(url, key=key)
 
     anna, bert = uuid.uuid4(), uuid.uuid4()
@@ -30,7 +33,8 @@ def main(url: str) -> None:
 
     # Many at once, children after their sponsors.
     team = [uuid.uuid4() for _ in range(2_000)]
-    lines = [registration(member, sponsor=anna if at < 10 else team[at // 2]) for at, member in enumerate(team)]
+    lines = [registration(member, sponsor=anna if at < 10 else team[at // 2])
+             for at, member in enumerate(team)]
     answers = list(client.register_all(lines))
     assert [answer["status"] for answer in answers] == [201] * len(team), answers[:3]
     again = list(client.register_all(lines))
@@ -43,7 +47,8 @@ def main(url: str) -> None:
     assert upline[-1]["user_id"] == str(anna)
 
     newest_root = next(client.members(roots=True, order="newest"))
-    assert newest_root["user_id"] == str(anna) and newest_root["placement"]["downline"] == 1 + len(team), newest_root
+    assert newest_root["user_id"] == str(anna), newest_root
+    assert newest_root["placement"]["downline"] == 1 + len(team), newest_root
 
     order = f"order-{uuid.uuid4()}"
     paid = client.trigger(bert, "purchase", minor=12_500, key=order)
@@ -58,7 +63,8 @@ def main(url: str) -> None:
     assert lsns == sorted(set(lsns)), lsns
     written = list(itertools.islice(client.audit(kind="trigger_bonus"), 1))
     assert written and written[0]["command"]["source"] == str(bert), written
-    print(f"registered {len(team) + 2} members, paid {bonus['amount']['minor']} minor units, read {len(events)} events")
+    print(f"registered {len(team) + 2} members, paid {bonus['amount']['minor']} minor units, "
+          f"read {len(events)} events")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""A typed client of upline's own API (`/v1`). Standard library only, Python 3.9 or later. Copy it into your project.
+"""A typed client of upline's own API (`/v1`). Standard library only, Python 3.9 or later. Copy it into your
+project.
 
 Safe to retry by construction:
 
 - A registration needs no key: repeating it with the same arguments gives the first answer.
-- Every other write gets an `Idempotency-Key` when the method is called, and each retry of that call sends the same one. Give your own (an order's
-  number, say) to make repeats of the call itself harmless, for as long as the server keeps keys: 72 hours.
-- Retried are: connections that fail or break, 429, and 503. `Retry-After` is honoured; without it the wait doubles. Everything else is raised as
-  `Problem`, whose `code` is stable.
+- Every other write gets an `Idempotency-Key` when the method is called, and each retry of that call sends the
+  same one. Give your own (an order's number, say) to make repeats of the call itself harmless, for as long as
+  the server keeps keys: 72 hours.
+- Retried are: connections that fail or break, 429, and 503. `Retry-After` is honoured; without it the wait
+  doubles. Everything else is raised as `Problem`, whose `code` is stable.
 
 A client keeps no connection open between calls and may be shared by threads.
 """
@@ -21,7 +23,9 @@ import time
 import urllib.parse
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Literal, Optional, Tuple, TypedDict, Union, cast
+from typing import (
+    Any, Callable, Dict, Iterable, Iterator, List, Literal, Optional, Tuple, TypedDict, Union, cast
+)
 
 Tree = Literal["placement", "sponsor"]
 Json = Dict[str, Any]
@@ -147,14 +151,19 @@ class Client:
         role: Optional[Literal["member", "admin"]] = None,
         joined_at: Optional[str] = None,
     ) -> Member:
-        """Registers a member, or gives the first answer again. Without a sponsor it is a new root; `slot` is (parent, number)."""
-        body = registration(user_id, sponsor=sponsor, sponsor_code=sponsor_code, rule=rule, slot=slot, code=code, role=role, joined_at=joined_at)
+        """Registers a member, or gives the first answer again. Without a sponsor it is a new root; `slot` is
+        (parent, number).
+        """
+        body = registration(user_id, sponsor=sponsor, sponsor_code=sponsor_code, rule=rule, slot=slot,
+                            code=code, role=role, joined_at=joined_at)
         return cast(Member, self._call("POST", "/v1/members", body=body))
 
     def register_all(self, registrations: Iterable[Json]) -> Iterator[Line]:
-        """Registers many over one connection, in order; yields an answer a line while they are sent. Make the lines with `registration`.
+        """Registers many over one connection, in order; yields an answer a line while they are sent. Make the
+        lines with `registration`.
 
-        When the connection breaks, `Unreachable` is raised: what was answered is durable, and sending the whole again is harmless.
+        When the connection breaks, `Unreachable` is raised: what was answered is durable, and sending the
+        whole again is harmless.
         """
         connection = self._connect()
         failure: List[BaseException] = []
@@ -208,11 +217,15 @@ class Client:
         until: Optional[str] = None,
         order: Literal["oldest", "newest"] = "oldest",
     ) -> Iterator[Member]:
-        """All members of the network, or those that the arguments name, page by page. For those who see the whole network."""
-        query = {"roots": "true" if roots else None, "status": status, "role": role, "rank": rank, "from": since, "to": until, "order": order}
+        """All members of the network, or those that the arguments name, page by page. For those who see the
+        whole network.
+        """
+        query = {"roots": "true" if roots else None, "status": status, "role": role, "rank": rank,
+                 "from": since, "to": until, "order": order}
         return cast(Iterator[Member], self._pages("/v1/members", query))
 
-    def change(self, user_id: Union[str, uuid.UUID], *, status: Optional[str] = None, role: Optional[str] = None, key: Optional[str] = None) -> Json:
+    def change(self, user_id: Union[str, uuid.UUID], *, status: Optional[str] = None,
+               role: Optional[str] = None, key: Optional[str] = None) -> Json:
         body = {name: value for name, value in (("status", status), ("role", role)) if value is not None}
         return self._call("PATCH", f"/v1/members/{user_id}", body=body, key=key or new_key())
 
@@ -221,7 +234,9 @@ class Client:
         return cast(Iterator[MemberRow], self._pages(f"/v1/members/{user_id}/upline", {"tree": tree}))
 
     def downline(self, user_id: Union[str, uuid.UUID], tree: Tree = "placement") -> Iterator[MemberRow]:
-        """Breadth first, as one stream. A stream that breaks cannot be resumed: use `downline_pages` for what must survive that."""
+        """Breadth first, as one stream. A stream that breaks cannot be resumed: use `downline_pages` for what
+        must survive that.
+        """
         return cast(Iterator[MemberRow], self._lines(f"/v1/members/{user_id}/downline", {"tree": tree}))
 
     def downline_pages(self, user_id: Union[str, uuid.UUID], tree: Tree = "placement") -> Iterator[MemberRow]:
@@ -234,11 +249,14 @@ class Client:
     # --- bonuses
 
     def trigger(
-        self, source: Union[str, uuid.UUID], kind: str, *, minor: Optional[int] = None, currency: str = "USD", once: Optional[bool] = None, reference: Optional[str] = None,
-        key: Optional[str] = None
+        self, source: Union[str, uuid.UUID], kind: str, *, minor: Optional[int] = None, currency: str = "USD",
+        once: Optional[bool] = None, reference: Optional[str] = None, key: Optional[str] = None
     ) -> Paid:
-        """Pays the bonus that the plan has for `kind` to the uplines of `source`; `minor` is what percentages are taken of, `reference` what you call the order."""
-        body: Json = {"source": str(source), "kind": kind, "once": once}  # None: once for a referral, again for everything else
+        """Pays the bonus that the plan has for `kind` to the uplines of `source`; `minor` is what percentages
+        are taken of, `reference` what you call the order.
+        """
+        # `once` is None: once for a referral, again for everything else.
+        body: Json = {"source": str(source), "kind": kind, "once": once}
         if minor is not None:
             body["amount"] = {"minor": minor, "currency": currency}
         if reference is not None:
@@ -249,7 +267,8 @@ class Client:
         """What a member received, newest first."""
         return cast(Iterator[Bonus], self._pages(f"/v1/members/{user_id}/bonuses", {"status": status}))
 
-    def report(self, user_id: Union[str, uuid.UUID], since: Optional[str] = None, until: Optional[str] = None) -> Json:
+    def report(self, user_id: Union[str, uuid.UUID], since: Optional[str] = None,
+               until: Optional[str] = None) -> Json:
         """Totals over a window of time; the last seven days unless given."""
         return self._call("GET", f"/v1/members/{user_id}/report", {"from": since, "to": until})
 
@@ -258,7 +277,8 @@ class Client:
 
     def reverse(self, bonus_id: str, key: Optional[str] = None) -> Bonus:
         """Takes a bonus back, once: a pending one of the negative amount."""
-        return cast(Bonus, self._call("POST", f"/v1/bonuses/{bonus_id}/reverse", key=key or new_key())["reversal"])
+        answer = self._call("POST", f"/v1/bonuses/{bonus_id}/reverse", key=key or new_key())
+        return cast(Bonus, answer["reversal"])
 
     def hold(self, bonus_id: str, reason: str, key: Optional[str] = None) -> Bonus:
         """Keeps payouts from taking a bonus until it is released."""
@@ -273,7 +293,8 @@ class Client:
         return self._change(bonus_id, "void", reason, key)
 
     def _change(self, bonus_id: str, change: str, reason: str, key: Optional[str]) -> Bonus:
-        return cast(Bonus, self._call("POST", f"/v1/bonuses/{bonus_id}/{change}", body={"reason": reason}, key=key or new_key()))
+        return cast(Bonus, self._call("POST", f"/v1/bonuses/{bonus_id}/{change}", body={"reason": reason},
+                                      key=key or new_key()))
 
     def pay_all(
         self,
@@ -285,7 +306,9 @@ class Client:
         until: Optional[str] = None,
         key: Optional[str] = None,
     ) -> Json:
-        """Marks pending bonuses paid: all, or those that the arguments name. `up_to` is an LSN or the id of a bonus: nothing that came after it is paid."""
+        """Marks pending bonuses paid: all, or those that the arguments name. `up_to` is an LSN or the id of a
+        bonus: nothing that came after it is paid.
+        """
         query = {"up_to": up_to, "kind": kind, "receiver": receiver, "from": since, "to": until}
         named = {name: str(value) for name, value in query.items() if value is not None}
         return self._call("POST", "/v1/bonuses/pay-all", named, key=key or new_key())
@@ -321,19 +344,23 @@ class Client:
         since: Optional[str] = None,
         until: Optional[str] = None,
     ) -> Iterator[Json]:
-        """Who wrote what, newest first, as far back as the log is retained; the `Problem` behind that has the status 410."""
+        """Who wrote what, newest first, as far back as the log is retained; the `Problem` behind that has the
+        status 410.
+        """
         query = {"actor_kind": actor_kind, "actor_id": actor_id, "kind": kind, "from": since, "to": until}
         return self._pages("/v1/audit", query)
 
     # --- how it is done
 
-    def _call(self, method: str, path: str, query: Optional[Json] = None, *, body: Optional[Json] = None, key: Optional[str] = None) -> Json:
+    def _call(self, method: str, path: str, query: Optional[Json] = None, *, body: Optional[Json] = None,
+              key: Optional[str] = None) -> Json:
         status, data = self._retry(method, path, query or {}, body, key)
         if 200 <= status < 300:
             return cast(Json, json.loads(data))
         raise self._problem(status, data)
 
-    def _retry(self, method: str, path: str, query: Json, body: Optional[Json], key: Optional[str]) -> Tuple[int, bytes]:
+    def _retry(self, method: str, path: str, query: Json, body: Optional[Json],
+               key: Optional[str]) -> Tuple[int, bytes]:
         reason: Optional[BaseException] = None
         for attempt in range(self.retries + 1):
             connection = self._connect()

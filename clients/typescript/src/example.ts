@@ -1,5 +1,6 @@
 /**
- * A company's first day, against a running server: `node dist/example.js http://127.0.0.1:8000`. The tests run it.
+ * A company's first day, against a running server: `node dist/example.js http://127.0.0.1:8000`. The tests
+ * run it.
  *
  * Set UPLINE_API_KEY and UPLINE_API_SECRET where the server asks for credentials.
  */
@@ -29,11 +30,13 @@ async function main(url: string): Promise<void> {
   assert.equal(first.parent, anna);
   // The same again is the same member, not a second one; other arguments are told apart.
   assert.equal((await client.register({ user_id: bert, sponsor: { code: root.code } })).user_id, bert);
-  await assert.rejects(client.register({ user_id: bert }), (error) => error instanceof Problem && error.code === "member_exists");
+  const exists = (error: unknown) => error instanceof Problem && error.code === "member_exists";
+  await assert.rejects(client.register({ user_id: bert }), exists);
 
   // Many at once, children after their sponsors.
   const team = Array.from({ length: 2_000 }, () => randomUUID());
-  const lines: Registration[] = team.map((user_id, at) => ({ user_id, sponsor: { user_id: at < 10 ? anna : (team[at >> 1] ?? anna) } }));
+  const sponsor = (at: number) => ({ user_id: at < 10 ? anna : (team[at >> 1] ?? anna) });
+  const lines: Registration[] = team.map((user_id, at) => ({ user_id, sponsor: sponsor(at) }));
   const answers = await collect(client.registerAll(lines));
   assert.deepEqual(new Set(answers.map((answer) => answer.status)), new Set([201]));
   assert.deepEqual(answers.map((answer) => answer.line), lines.map((_, at) => at + 1));
@@ -54,7 +57,8 @@ async function main(url: string): Promise<void> {
   const order = `order-${randomUUID()}`;
   const amount = { minor: 12_500, currency: "USD" };
   const paid = await client.trigger(bert, "purchase", { amount }, order);
-  assert.deepEqual(await client.trigger(bert, "purchase", { amount }, order), paid, "the same order pays once");
+  const repeated = await client.trigger(bert, "purchase", { amount }, order);
+  assert.deepEqual(repeated, paid, "the same order pays once");
   const [bonus] = paid.bonuses;
   assert.ok(bonus);
   assert.equal(bonus.receiver, anna);
@@ -66,7 +70,8 @@ async function main(url: string): Promise<void> {
   assert.ok(events.every((event, at) => at === 0 || (events[at - 1]?.lsn ?? 0) < event.lsn));
   const [written] = await collect(client.audit({ kind: "trigger_bonus" }), 1);
   assert.equal(written?.command["source"], bert);
-  console.log(`registered ${team.length + 2} members, paid ${bonus.amount.minor} minor units, read ${events.length} events`);
+  const [registered, minor] = [team.length + 2, bonus.amount.minor];
+  console.log(`registered ${registered} members, paid ${minor} minor units, read ${events.length} events`);
 }
 
 await main(argv[2] ?? "http://127.0.0.1:8000");

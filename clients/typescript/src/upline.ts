@@ -1,13 +1,15 @@
 /**
- * A typed client of upline's own API (`/v1`), over `fetch`: Node 20 or later, and browsers. No dependencies. Copy it into your project.
+ * A typed client of upline's own API (`/v1`), over `fetch`: Node 20 or later, and browsers. No dependencies.
+ * Copy it into your project.
  *
  * Safe to retry by construction:
  *
  * - A registration needs no key: repeating it with the same arguments gives the first answer.
- * - Every other write gets an `Idempotency-Key` when the method is called, and each retry of that call sends the same one. Give your own (an order's
- *   number, say) to make repeats of the call itself harmless, for as long as the server keeps keys: 72 hours.
- * - Retried are: requests that fail or break, 429, and 503. `Retry-After` is honoured; without it the wait doubles. Everything else is thrown as
- *   `Problem`, whose `code` is stable.
+ * - Every other write gets an `Idempotency-Key` when the method is called, and each retry of that call sends
+ *   the same one. Give your own (an order's number, say) to make repeats of the call itself harmless, for as
+ *   long as the server keeps keys: 72 hours.
+ * - Retried are: requests that fail or break, 429, and 503. `Retry-After` is honoured; without it the wait
+ *   doubles. Everything else is thrown as `Problem`, whose `code` is stable.
  */
 
 export type Tree = "placement" | "sponsor";
@@ -227,15 +229,18 @@ export class Client {
   }
 
   /**
-   * Registers many, in order, and yields an answer a line. `fetch` sends a whole body before it shows an answer, so the lines go in parts.
+   * Registers many, in order, and yields an answer a line. `fetch` sends a whole body before it shows an
+   * answer, so the lines go in parts.
    *
-   * A part that breaks off is sent again: what was answered is durable, and a repeat of it is the same member.
+   * A part that breaks off is sent again: what was answered is durable, and a repeat of it is the same
+   * member.
    */
   async *registerAll(registrations: Iterable<Registration>, linesOfPart = 1_000): AsyncGenerator<Line> {
     let before = 0;
     for (const part of parts(registrations, linesOfPart)) {
       const content = part.map((line) => JSON.stringify(line) + "\n").join("");
-      const text = await this.retry("POST", "/v1/members/batch", { content, type: "application/x-ndjson", accept: "application/x-ndjson" });
+      const type = "application/x-ndjson";
+      const text = await this.retry("POST", "/v1/members/batch", { content, type, accept: type });
       for (const line of text.split("\n")) {
         if (line !== "") {
           const answer = JSON.parse(line) as Line;
@@ -254,12 +259,19 @@ export class Client {
     return this.call("GET", `/v1/members/by-code/${encodeURIComponent(code)}`);
   }
 
-  /** All members of the network, or those that the filter names, page by page. For those who see the whole network. */
+  /**
+   * All members of the network, or those that the filter names, page by page. For those who see the whole
+   * network.
+   */
   members(filter: MemberFilter = {}): AsyncGenerator<Member> {
     return this.pages("/v1/members", { ...filter, roots: filter.roots === true ? "true" : undefined });
   }
 
-  change(userId: string, change: { status?: MemberStatus; role?: MemberRole }, key = newKey()): Promise<unknown> {
+  change(
+    userId: string,
+    change: { status?: MemberStatus; role?: MemberRole },
+    key = newKey(),
+  ): Promise<unknown> {
     return this.call("PATCH", `/v1/members/${encodeURIComponent(userId)}`, { body: change, key });
   }
 
@@ -268,7 +280,10 @@ export class Client {
     return this.pages(`/v1/members/${encodeURIComponent(userId)}/upline`, { tree });
   }
 
-  /** Breadth first, as one stream. A stream that breaks cannot be resumed: use `downlinePages` for what must survive that. */
+  /**
+   * Breadth first, as one stream. A stream that breaks cannot be resumed: use `downlinePages` for what must
+   * survive that.
+   */
   downline(userId: string, tree: Tree = "placement"): AsyncGenerator<MemberRow> {
     return this.lines(`/v1/members/${encodeURIComponent(userId)}/downline`, { tree });
   }
@@ -280,8 +295,16 @@ export class Client {
 
   // --- bonuses
 
-  /** Pays the bonus that the plan has for `kind` to the uplines of `source`; the amount is what percentages are taken of. */
-  trigger(source: string, kind: string, more: { amount?: { minor: number; currency: string }; once?: boolean; reference?: string } = {}, key = newKey()): Promise<Paid> {
+  /**
+   * Pays the bonus that the plan has for `kind` to the uplines of `source`; the amount is what percentages
+   * are taken of.
+   */
+  trigger(
+    source: string,
+    kind: string,
+    more: { amount?: { minor: number; currency: string }; once?: boolean; reference?: string } = {},
+    key = newKey(),
+  ): Promise<Paid> {
     return this.call("POST", "/v1/bonuses", { body: { source, kind, ...more }, key });
   }
 
@@ -291,7 +314,11 @@ export class Client {
   }
 
   /** Totals over a window of time; the last seven days unless given. */
-  report(userId: string, from?: string, to?: string): Promise<{ total: { bonuses: number; minor: number }; [field: string]: unknown }> {
+  report(
+    userId: string,
+    from?: string,
+    to?: string,
+  ): Promise<{ total: { bonuses: number; minor: number }; [field: string]: unknown }> {
     return this.call("GET", `/v1/members/${encodeURIComponent(userId)}/report`, { query: { from, to } });
   }
 
@@ -301,7 +328,8 @@ export class Client {
 
   /** Takes a bonus back, once: a pending one of the negative amount. */
   async reverse(bonusId: string, key = newKey()): Promise<Bonus> {
-    const { reversal } = await this.call<{ reversal: Bonus }>("POST", `/v1/bonuses/${encodeURIComponent(bonusId)}/reverse`, { key });
+    const path = `/v1/bonuses/${encodeURIComponent(bonusId)}/reverse`;
+    const { reversal } = await this.call<{ reversal: Bonus }>("POST", path, { key });
     return reversal;
   }
 
@@ -320,12 +348,21 @@ export class Client {
     return this.changeBonus(bonusId, "void", reason, key);
   }
 
-  private changeBonus(bonusId: string, change: "hold" | "release" | "void", reason: string, key: string): Promise<Bonus> {
-    return this.call("POST", `/v1/bonuses/${encodeURIComponent(bonusId)}/${change}`, { body: { reason }, key });
+  private changeBonus(
+    bonusId: string,
+    change: "hold" | "release" | "void",
+    reason: string,
+    key: string,
+  ): Promise<Bonus> {
+    const path = `/v1/bonuses/${encodeURIComponent(bonusId)}/${change}`;
+    return this.call("POST", path, { body: { reason }, key });
   }
 
   /** Marks pending bonuses paid: all, or those that the filter names. */
-  payAll(filter: PayFilter = {}, key = newKey()): Promise<{ entries: number; up_to_lsn: number; [field: string]: unknown }> {
+  payAll(
+    filter: PayFilter = {},
+    key = newKey(),
+  ): Promise<{ entries: number; up_to_lsn: number; [field: string]: unknown }> {
     return this.call("POST", "/v1/bonuses/pay-all", { query: { ...filter }, key });
   }
 
@@ -354,22 +391,37 @@ export class Client {
     throw new Unreachable("the feed cannot be reached");
   }
 
-  /** Who wrote what, newest first, as far back as the log is retained; the `Problem` behind that has the status 410. */
+  /**
+   * Who wrote what, newest first, as far back as the log is retained; the `Problem` behind that has the
+   * status 410.
+   */
   audit(filter: AuditFilter = {}): AsyncGenerator<Written> {
     return this.pages("/v1/audit", { ...filter });
   }
 
   // --- how it is done
 
-  private async call<T>(method: string, path: string, { query = {}, body, key }: { query?: Query; body?: unknown; key?: string } = {}): Promise<T> {
+  private async call<T>(
+    method: string,
+    path: string,
+    { query = {}, body, key }: { query?: Query; body?: unknown; key?: string } = {},
+  ): Promise<T> {
     const sent = body === undefined ? {} : { content: JSON.stringify(body), type: "application/json" };
-    return JSON.parse(await this.retry(method, path, { query, accept: "application/json", ...sent, ...(key === undefined ? {} : { key }) })) as T;
+    const keyed = key === undefined ? {} : { key };
+    const text = await this.retry(method, path, { query, accept: "application/json", ...sent, ...keyed });
+    return JSON.parse(text) as T;
   }
 
   private async retry(
     method: string,
     path: string,
-    { query = {}, content, type, accept, key }: { query?: Query; content?: string; type?: string; accept: string; key?: string },
+    { query = {}, content, type, accept, key }: {
+      query?: Query;
+      content?: string;
+      type?: string;
+      accept: string;
+      key?: string;
+    },
   ): Promise<string> {
     let reason: unknown;
     for (let attempt = 0; attempt <= this.retries; attempt += 1) {
@@ -377,7 +429,9 @@ export class Client {
         const headers = await this.headers(accept);
         if (key !== undefined) headers.set("Idempotency-Key", key);
         if (type !== undefined) headers.set("Content-Type", type);
-        const answer = await fetch(this.address(path, query), { method, headers, body: content ?? null, signal: AbortSignal.timeout(this.timeout) });
+        const signal = AbortSignal.timeout(this.timeout);
+        const sent = { method, headers, body: content ?? null, signal };
+        const answer = await fetch(this.address(path, query), sent);
         const text = await answer.text();
         if (answer.ok) return text;
         const isTransient = answer.status === 429 || answer.status === 503;
@@ -413,7 +467,8 @@ export class Client {
   private async *lines<T>(path: string, query: Query): AsyncGenerator<T> {
     const stop = new AbortController();
     try {
-      const answer = await fetch(this.address(path, query), { headers: await this.headers("application/x-ndjson"), signal: stop.signal });
+      const headers = await this.headers("application/x-ndjson");
+      const answer = await fetch(this.address(path, query), { headers, signal: stop.signal });
       if (!answer.ok || answer.body === null) throw problem(answer.status, await answer.text());
       let rest = "";
       const decoder = new TextDecoder();
@@ -434,7 +489,8 @@ export class Client {
   }
 
   private address(path: string, query: Query): string {
-    const given = Object.entries(query).filter((pair): pair is [string, string | number] => pair[1] !== undefined);
+    const isGiven = (pair: [string, unknown]): pair is [string, string | number] => pair[1] !== undefined;
+    const given = Object.entries(query).filter(isGiven);
     const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
     return this.url + path + (text === "" ? "" : `?${text}`);
   }
