@@ -73,7 +73,10 @@ fn of_state(state: &State, rows: RowIds, index: MemberIx) -> Value {
             "placement": counts(Tree::Placement),
             "sponsored": counts(Tree::Sponsor),
         },
-        "levels": {"placement": levels(state, Tree::Placement, index), "sponsored": levels(state, Tree::Sponsor, index)},
+        "levels": {
+            "placement": levels(state, Tree::Placement, index),
+            "sponsored": levels(state, Tree::Sponsor, index),
+        },
         "rank": rank(state, index),
         "bonuses": bonuses(state, rows, index),
     })
@@ -115,7 +118,10 @@ fn bonuses(state: &State, rows: RowIds, index: MemberIx) -> Vec<Value> {
             "source": state.member(entry.source).id.to_string(),
             "kind": state.kind_name(entry.kind),
             "level": entry.level,
-            "amount": {"minor": entry.amount.0, "currency": String::from_utf8_lossy(&currency.code), "exponent": currency.exponent},
+            "amount": {
+                "minor": entry.amount.0, "currency": String::from_utf8_lossy(&currency.code),
+                "exponent": currency.exponent,
+            },
             "status": entry.status.name(),
             "lsn": entry.lsn,
             "plan_version": entry.plan_version,

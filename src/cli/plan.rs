@@ -41,9 +41,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let canonical = parsed.as_ref().ok().map(plan_file::to_text);
     let warned = parsed.iter().flat_map(Plan::above_whole);
     let warnings: Vec<_> = warned
-        .map(|warning| json!({"trigger": warning.trigger, "percent": print_percent(warning.basis_points), "detail": warning.to_string()}))
+        .map(|warning| {
+            json!({
+                "trigger": warning.trigger, "percent": print_percent(warning.basis_points),
+                "detail": warning.to_string(),
+            })
+        })
         .collect();
-    let object = json!({"command": "plan check", "valid": parsed.is_ok(), "errors": errors, "warnings": warnings, "canonical": canonical});
+    let object = json!({
+        "command": "plan check", "valid": parsed.is_ok(), "errors": errors, "warnings": warnings,
+        "canonical": canonical,
+    });
     match parsed {
         Ok(plan) => screen::say_result(*json, &object, || in_words(&plan)),
         Err(errors) => {

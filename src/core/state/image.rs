@@ -75,13 +75,17 @@ macro_rules! __sections {
                 lsn: u64,
                 outcome: [u8; 24],
             }
-            7 Unchanged "unchanged" since 2: UnchangedRow in unchanged: UnchangedList { lsn: u64, reason: u16 }
+            7 Unchanged "unchanged" since 2: UnchangedRow in unchanged: UnchangedList {
+                lsn: u64, reason: u16
+            }
             8 RowIds "row_ids" since 2: RowIdRow in row_ids: CarriedIds { id: [u8; 16], index: u32, kind: u8 }
             9 References "references" since 3: ReferenceRow in references: References {
                 trigger: u32,
                 text: Text<u16>,
             }
-            10 Reversals "reversals" since 3: ReversalRow in reversals: Reversals { entry: u32, reverses: u32 }
+            10 Reversals "reversals" since 3: ReversalRow in reversals: Reversals {
+                entry: u32, reverses: u32
+            }
             11 Once "once" since 4: OnceRow in once: Once { member: u32, kind: u16 }
         }
     };
