@@ -1,11 +1,13 @@
 # The binary in a small image, on the original service's port.
 #
-# It listens on all addresses, so it refuses to start until there is a service key (`docker run --rm -v data:/data IMAGE keys create --name gateway`), or tokens are
-# configured (UPLINE_JWT_*), or a door without a lock is accepted (UPLINE_INSECURE=true).
+# It listens on all addresses, so it refuses to start until there is a service key (`docker run --rm -v
+# data:/data IMAGE keys create --name gateway`), or tokens are configured (UPLINE_JWT_*), or a door without a
+# lock is accepted (UPLINE_INSECURE=true).
 FROM rust:1.95-slim AS build
 WORKDIR /src
 COPY . .
-# The build has no .git: `--build-arg UPLINE_COMMIT=$(git rev-parse --short=12 HEAD)` puts the commit into `upline --version` and `/version`.
+# The build has no .git: `--build-arg UPLINE_COMMIT=$(git rev-parse --short=12 HEAD)` puts the commit into
+# `upline --version` and `/version`.
 ARG UPLINE_COMMIT=
 RUN cargo build --release --locked --bin upline
 # Three quarters of the binary are the lines of backtraces: they go into a file of their own. `docker build --target debug --output . .` takes it out;
@@ -24,8 +26,10 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifica
 COPY plans /usr/share/upline/plans
 USER upline
 VOLUME /data
-# The last one asks for huge pages: a quarter more commands a second at four million members, and no more memory.
-ENV UPLINE_ADDR=0.0.0.0:11000 UPLINE_DATA_DIR=/data/live GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1
+# The last one asks for huge pages: a quarter more commands a second at four million members, and no more
+# memory.
+ENV UPLINE_ADDR=0.0.0.0:11000 UPLINE_DATA_DIR=/data/live \
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1
 EXPOSE 11000
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["upline"]

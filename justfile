@@ -49,11 +49,13 @@ bite *faults:
 models *filter="engine::tests::models":
     cargo test --lib --features shuttle {{filter}} -- --nocapture
 
-# Small changes of the source that the tests must notice; stops and goes on. `just mutants --shard 1 --minutes 60`.
+# Small changes of the source that the tests must notice; stops and goes on.
+# `just mutants --shard 1 --minutes 60`.
 mutants *arguments:
     .ci/mutants {{arguments}}
 
-# Instructions of the hot functions against benches/baseline.json; `just instructions --write` makes a new baseline.
+# Instructions of the hot functions against benches/baseline.json.
+# `just instructions --write` makes a new baseline.
 instructions *arguments:
     .ci/instructions {{arguments}}
 

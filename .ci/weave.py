@@ -1,7 +1,7 @@
 """Many changes of a Rust source in one program, which does at most one of them, as the environment says.
 
-A function with changes becomes a `match` over them: each arm is the whole body with one change, the last one the body as it is. So hundreds of mutants cost one build,
-and each of them only a run of the tests.
+A function with changes becomes a `match` over them: each arm is the whole body with one change, the last one
+the body as it is. So hundreds of mutants cost one build, and each of them only a run of the tests.
 """
 
 import re
@@ -18,7 +18,8 @@ pub fn woven() -> u32 {{
 }}
 """
 # Strings, characters and comments, in which a brace is none. A lifetime is not a character.
-OPAQUE = re.compile(r'//[^\n]*|/\*.*?\*/|b?r(#*)".*?"\1|b?"(?:\\.|[^"\\])*"|b?\'(?:\\[^\n]*?|[^\'\\])\'', re.DOTALL)
+OPAQUE = re.compile(r'//[^\n]*|/\*.*?\*/|b?r(#*)".*?"\1|b?"(?:\\.|[^"\\])*"|b?\'(?:\\[^\n]*?|[^\'\\])\'',
+                    re.DOTALL)
 
 
 def offset(starts, place):
@@ -27,7 +28,9 @@ def offset(starts, place):
 
 
 def body_of(text, begin, end):
-    """Where the body of a function begins and ends, braces not included: the braces that end with it. None for a function whose body cannot be an arm."""
+    """Where the body of a function begins and ends, braces not included: the braces that end with it. None
+    for a function whose body cannot be an arm.
+    """
     plain = OPAQUE.sub(lambda match: " " * len(match[0]), text[begin:end])
     depth, opened = 0, None
     for at, character in enumerate(plain):
@@ -44,14 +47,16 @@ def body_of(text, begin, end):
 
 
 def weave(text, mutants):
-    """The text with all of these in it: `(number, mutant)` as `cargo mutants` lists them, all of this file. Returns it with the lines of each arm, `number: (first, last)`;
-    what is not among them could not be woven."""
+    """The text with all of these in it: `(number, mutant)` as `cargo mutants` lists them, all of this file.
+    Returns it with the lines of each arm, `number: (first, last)`; what is not among them could not be
+    woven."""
     starts = [0] + [match.end() for match in re.finditer("\n", text)]
     functions = {}
     for number, mutant in mutants:
         if mutant["function"]:
             span = mutant["function"]["span"]
-            functions.setdefault((offset(starts, span["start"]), offset(starts, span["end"])), []).append((number, mutant))
+            place = (offset(starts, span["start"]), offset(starts, span["end"]))
+            functions.setdefault(place, []).append((number, mutant))
     pieces, lines, done, line = [], {}, 0, 1
 
     def put(piece):

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Many clients sign members up under one root at once, each on a connection of its own; then what must hold is checked: every answer is 200, no
-# parent has more than the width of the plan, the root's downline has everybody. Needs bash, curl and awk. Bounded in number and time, loopback only.
+# Many clients sign members up under one root at once, each on a connection of its own; then what must hold is
+# checked: every answer is 200, no parent has more than the width of the plan, the root's downline has
+# everybody. Needs bash, curl and awk. Bounded in number and time, loopback only.
 #
-#   loadtest/signups.sh                                 starts target/release/upline on a directory of its own, and removes that afterwards
-#   URL=http://127.0.0.1:8000 loadtest/signups.sh       uses a running server; THE MEMBERS STAY IN ITS NETWORK
+#   loadtest/signups.sh                               starts target/release/upline on a directory of its own,
+#                                                     and removes that afterwards
+#   URL=http://127.0.0.1:8000 loadtest/signups.sh     uses a running server; THE MEMBERS STAY IN ITS NETWORK
 #
-# CLIENTS=16 and MEMBERS=4000 may be set, and DIRECTORY, below which the data goes (the disk that is to be measured), and WIDTH.
+# CLIENTS=16 and MEMBERS=4000 may be set, and DIRECTORY, below which the data goes (the disk that is to be
+# measured), and WIDTH.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -41,7 +44,8 @@ trap 'exit 130' INT TERM
 if [[ -z ${URL:-} ]]; then
   binary=${CARGO_TARGET_DIR:-target}/release/upline
   [[ -x $binary ]] || fail "there is no $binary: cargo build --release"
-  "$binary" serve --addr 127.0.0.1:0 --data-dir "$work/data" --max-children "$WIDTH" >"$work/out" 2>"$work/err" &
+  "$binary" serve --addr 127.0.0.1:0 --data-dir "$work/data" --max-children "$WIDTH" \
+    >"$work/out" 2>"$work/err" &
   server=$!
   for _ in $(seq 300); do
     URL=$(sed -n 's/^listening on //p' "$work/out")
@@ -51,8 +55,10 @@ if [[ -z ${URL:-} ]]; then
   done
   [[ -n $URL ]] || fail "the server does not listen after 30 s"
 fi
-[[ $URL =~ ^http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?$ ]] || fail "URL must be on loopback, without a path: $URL"
-[[ $(curl -s -o "$work/ready" -w '%{http_code}' --max-time 10 "$URL/readyz") == 200 ]] || fail "$URL is not ready"
+[[ $URL =~ ^http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?$ ]] ||
+  fail "URL must be on loopback, without a path: $URL"
+[[ $(curl -s -o "$work/ready" -w '%{http_code}' --max-time 10 "$URL/readyz") == 200 ]] ||
+  fail "$URL is not ready"
 
 # Ids of this run: eight random hexadecimal digits, then the number of the member; 0 is the root.
 run=$(od -An -N4 -tx4 /dev/urandom | tr -d ' ')
@@ -62,13 +68,15 @@ post "{\"user_id\":\"$root\"}" | grep -q '"parent_id":null' || fail "the root wa
 
 # One curl per client, with all its requests on one connection.
 for ((client = 0; client < CLIENTS; client++)); do
-  awk -v url="$URL/user/register" -v run="$run" -v root="$root" -v client="$client" -v clients="$CLIENTS" -v members="$MEMBERS" \
+  awk -v url="$URL/user/register" -v run="$run" -v root="$root" \
+    -v client="$client" -v clients="$CLIENTS" -v members="$MEMBERS" \
     'BEGIN {
       for (member = client + 1; member <= members; member += clients) {
         if (client + 1 < member) print "next"
         print "url = \"" url "\""
         print "header = \"Content-Type: application/json\""
-        printf "data = \"{\\\"user_id\\\":\\\"%s-0000-4000-8000-%012x\\\",\\\"parent_id\\\":\\\"%s\\\"}\"\n", run, member, root
+        printf "data = \"{\\\"user_id\\\":\\\"%s-0000-4000-8000-%012x\\\",", run, member
+        printf "\\\"parent_id\\\":\\\"%s\\\"}\"\n", root
         print "silent"
         print "max-time = 30"
         print "write-out = \"\\n%{http_code} %{time_total}\\n\""
@@ -76,7 +84,8 @@ for ((client = 0; client < CLIENTS; client++)); do
     }' >"$work/requests.$client"
 done
 
-echo "$MEMBERS signups by $CLIENTS clients, closed loop, data on $(df -P "$work" | awk 'NR == 2 { print $1 " (" $6 ")" }')"
+disk=$(df -P "$work" | awk 'NR == 2 { print $1 " (" $6 ")" }')
+echo "$MEMBERS signups by $CLIENTS clients, closed loop, data on $disk"
 began=$(date +%s%N)
 clients=()
 for ((client = 0; client < CLIENTS; client++)); do
@@ -89,15 +98,21 @@ ended=$(date +%s%N)
 ((broken == 0)) || echo "$broken clients did not end well (at most $SECONDS_MAX s each)"
 
 # Lines in turn: a member, a status with seconds.
-cat "$work"/answers.* | awk '/^[0-9][0-9][0-9] [0-9.]+$/ { print $1 }' | sort | uniq -c | awk '{ print "status " $2 ": " $1 }'
+cat "$work"/answers.* | awk '/^[0-9][0-9][0-9] [0-9.]+$/ { print $1 }' | sort | uniq -c |
+  awk '{ print "status " $2 ": " $1 }'
 cat "$work"/answers.* | awk '/^200 [0-9.]+$/ { print $2 }' | sort -n >"$work/seconds"
 awk -v nanos=$((ended - began)) '
   { seconds[NR] = $1 }
   function at(share) { place = int(NR * share) + 1; return seconds[place < NR ? place : NR] * 1000 }
-  END { if (NR) printf "%.0f signups/s; ms: p50 %.2f  p99 %.2f  longest %.2f\n", NR / nanos * 1e9, at(0.5), at(0.99), at(1) }' "$work/seconds"
+  END {
+    if (NR)
+      printf "%.0f signups/s; ms: p50 %.2f  p99 %.2f  longest %.2f\n",
+        NR / nanos * 1e9, at(0.5), at(0.99), at(1)
+  }' "$work/seconds"
 
 good=$(cat "$work"/answers.* | grep -c '^200 ' || true)
-widest=$(cat "$work"/answers.* | sed -n 's/.*"parent_id":"\([^"]*\)".*/\1/p' | sort | uniq -c | sort -rn | awk 'NR == 1 { print $1 }')
+widest=$(cat "$work"/answers.* | sed -n 's/.*"parent_id":"\([^"]*\)".*/\1/p' | sort | uniq -c |
+  sort -rn | awk 'NR == 1 { print $1 }')
 count=$(curl -s --max-time 30 "$URL/user/downline/$root/count" || echo unknown)
 echo "widest parent: ${widest:-0} children (limit $WIDTH); downline of the root: $count"
 [[ $good == "$MEMBERS" ]] || fail "$good of $MEMBERS signups were answered 200"

@@ -217,9 +217,13 @@ mod tests {
         };
         let first = "01010101-0101-0101-0101-010101010101";
         let expected = json!({
-            "kind": "register", "user_id": first, "sponsor": {"code": "Ann"}, "placement": {"by": "rule", "rule": "power-leg"}, "code": "bob",
+            "kind": "register", "user_id": first, "sponsor": {"code": "Ann"},
+            "placement": {"by": "rule", "rule": "power-leg"}, "code": "bob",
             "role": "admin", "joined_at": "1970-01-01T00:00:00.000000Z", "origin": "import",
-            "carried": {"id": "09090909-0909-0909-0909-090909090909", "lifetime_rank": 3, "turn": 0, "status": "inactive", "sponsor_too": false},
+            "carried": {
+                "id": "09090909-0909-0909-0909-090909090909", "lifetime_rank": 3, "turn": 0,
+                "status": "inactive", "sponsor_too": false,
+            },
         });
         assert_eq!(shown(&Command::Register(register.clone())), expected);
         let plain = Register {
@@ -239,7 +243,10 @@ mod tests {
             once: true,
             reference: Reference::parse("A 7"),
         };
-        let any = json!({"kind": "pay_all", "up_to_lsn": null, "bonus_kind": null, "receiver": null, "from": null, "to": null});
+        let any = json!({
+            "kind": "pay_all", "up_to_lsn": null, "bonus_kind": null, "receiver": null, "from": null,
+            "to": null,
+        });
         let some = PayFilter {
             up_to_lsn: Some(9),
             kind: Some("purchase".into()),
@@ -251,7 +258,10 @@ mod tests {
         let table = [
             (
                 Command::TriggerBonus(trigger),
-                json!({"kind": "trigger_bonus", "source": first, "trigger": "referral", "amount_minor": 1_050, "once": true, "reference": "A 7"}),
+                json!({
+                    "kind": "trigger_bonus", "source": first, "trigger": "referral", "amount_minor": 1_050,
+                    "once": true, "reference": "A 7",
+                }),
             ),
             (
                 Command::PayEntry { entry: 7 },
@@ -262,7 +272,8 @@ mod tests {
             (
                 Command::PayMatching(some),
                 json!({
-                    "kind": "pay_all", "up_to_lsn": 9, "bonus_kind": "purchase", "receiver": first, "from": "1970-01-01T00:00:00.000000Z",
+                    "kind": "pay_all", "up_to_lsn": 9, "bonus_kind": "purchase", "receiver": first,
+                    "from": "1970-01-01T00:00:00.000000Z",
                     "to": "1970-01-01T00:00:01.000000Z",
                 }),
             ),
@@ -272,7 +283,10 @@ mod tests {
                     change: EntryChange::Hold,
                     reason: Reason::parse("under review").unwrap(),
                 }),
-                json!({"kind": "change_bonus", "bonus": "00000000-0000-0000-0000-000000000007", "entry": 7, "change": "hold", "reason": "under review"}),
+                json!({
+                    "kind": "change_bonus", "bonus": "00000000-0000-0000-0000-000000000007", "entry": 7,
+                    "change": "hold", "reason": "under review",
+                }),
             ),
             (
                 Command::ReverseEntry { entry: 7 },
@@ -323,7 +337,11 @@ mod tests {
         let by = Stamped { actor: Some(Actor::new(ActorKind::Service, "ulk_1")), ..stamped.clone() };
         assert_eq!(stamped_json(&by, &|_| Uuid::nil())["actor"], json!({"kind": "service", "id": "ulk_1"}));
         let key = json!({"key": "ab".repeat(16), "fingerprint": "000000000000001f"});
-        let expected = json!({"lsn": 9, "time": "1970-01-01T00:00:01.500000Z", "idempotency_key": key, "actor": {"kind": "unknown", "id": null}, "command": command_json(&Command::PayAll, &|_| Uuid::nil())});
+        let expected = json!({
+            "lsn": 9, "time": "1970-01-01T00:00:01.500000Z", "idempotency_key": key,
+            "actor": {"kind": "unknown", "id": null},
+            "command": command_json(&Command::PayAll, &|_| Uuid::nil()),
+        });
         assert_eq!(shown, expected);
     }
 }

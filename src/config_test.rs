@@ -92,7 +92,8 @@ fn what_is_wrong_is_named_with_its_origin() {
         (
             "segment_bytes",
             "64MB",
-            "segment_bytes: `64MB` is not a size: a whole number of bytes, or one with K, M, G or T behind it, such as 64M",
+            "segment_bytes: `64MB` is not a size: a whole number of bytes, or one with K, M, \
+             G or T behind it, such as 64M",
         ),
         ("log_retention_bytes", "10 G", "log_retention_bytes: `10 G` is not a size"),
         (

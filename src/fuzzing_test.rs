@@ -330,7 +330,10 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
                 .collect()
         }
         "token" => {
-            let member = json!({ "iss": "https://id.example", "aud": "upline", "sub": "00000000-0000-4000-8000-000000000001", "exp": 4_000_000_000_u64 });
+            let member = json!({
+                "iss": "https://id.example", "aud": "upline", "sub": "00000000-0000-4000-8000-000000000001",
+                "exp": 4_000_000_000_u64,
+            });
             let mut admin = member.clone();
             admin["role"] = "u-service".into();
             admin["scope"] = "members:read bonuses:read".into();
@@ -397,14 +400,25 @@ const BODIES: [&str; 17] = [
 
 const IMPORTS: [&str; 11] = [
     "member,sponsor,joined_at\nanna,,2025-03-01\nbert,anna,2025-03-02T10:00:00.000001+02:00\ncarl,bert,\n",
-    "member,sponsor,joined_at,parent,slot,code,status,role,id,lifetime_rank,turn\nbert,anna,,anna,1,B-1,inactive,member,00000000-0000-4000-8000-000000000009,1,0\nanna,,,,,A-1,active,admin,,0,0\n",
+    "member,sponsor,joined_at,parent,slot,code,status,role,id,lifetime_rank,turn\n\
+     bert,anna,,anna,1,B-1,inactive,member,00000000-0000-4000-8000-000000000009,1,0\n\
+     anna,,,,,A-1,active,admin,,0,0\n",
     "member,sponsor,joined_at\na,b,\nb,c,\nc,a,\nd,d,\ne,nobody,\ne,,\ne,,\n\"f,f\",e,\n\"open,e,\n",
-    "member,sponsor,joined_at\nanna,,\nbert,anna,\n===\nreceiver,source,level,amount,kind,status,created_at,id\nanna,bert,1,10.00,referral,paid,2025-03-01,\nanna,bert,1,-3,referral,pending,2025-03-01,00000000-0000-4000-8000-000000000007\nnobody,bert,x,1e9,,,,\n",
+    "member,sponsor,joined_at\nanna,,\nbert,anna,\n===\n\
+     receiver,source,level,amount,kind,status,created_at,id\nanna,bert,1,10.00,referral,paid,2025-03-01,\n\
+     anna,bert,1,-3,referral,pending,2025-03-01,00000000-0000-4000-8000-000000000007\n\
+     nobody,bert,x,1e9,,,,\n",
     "sponsor,joined_at,MEMBER,level\r\n,1970-01-01,00010203-0405-0607-0809-0a0b0c0d0eff,3\r\n'=1+1,,b,1\r\n",
     "member,member\n",
-    "sep=;\r\nMember;Sponsor;Joined_At;Note\r\nanna;;2025-03-01 10:00:00 +0000;\"a\r\nb;c\"\r\n;;;\r\nbert;anna;2025/3/1 9:05;\"open\r\n",
-    "member\tsponsor\tjoined_at\rann\u{a0}a\t\t2025-03-01T10:00:00[America/New_York]\r\"x\"y\tann\u{200b}a\t01/02/2025\r",
-    "{\"member\":\"anna\",\"sponsor\":null,\"joined_at\":\"2025-03-09T02:30:00[America/New_York]\"}\n{\"sponsor\":\"anna\",\"member\":7,\"joined_at\":null,\"x\":[{}]}\n{\"member\":1e99}\n{\n",
-    "\u{feff}{\"member\":\"a\",\"sponsor\":\"\",\"joined_at\":\"\"}\n===\n{\"receiver\":\"a\",\"source\":\"a\",\"level\":1,\"amount\":\"10.00\",\"kind\":\"referral\",\"status\":\"paid\",\"created_at\":\"2025-03-01\"}\n",
-    "member|sponsor|joined_at|status|role|parent|slot\nanna||||admin||\nbert|anna||inactive||anna|Left\nbert|anna||active|admin||\n",
+    "sep=;\r\nMember;Sponsor;Joined_At;Note\r\nanna;;2025-03-01 10:00:00 +0000;\"a\r\nb;c\"\r\n;;;\r\n\
+     bert;anna;2025/3/1 9:05;\"open\r\n",
+    "member\tsponsor\tjoined_at\rann\u{a0}a\t\t2025-03-01T10:00:00[America/New_York]\r\
+     \"x\"y\tann\u{200b}a\t01/02/2025\r",
+    "{\"member\":\"anna\",\"sponsor\":null,\"joined_at\":\"2025-03-09T02:30:00[America/New_York]\"}\n\
+     {\"sponsor\":\"anna\",\"member\":7,\"joined_at\":null,\"x\":[{}]}\n{\"member\":1e99}\n{\n",
+    "\u{feff}{\"member\":\"a\",\"sponsor\":\"\",\"joined_at\":\"\"}\n===\n\
+     {\"receiver\":\"a\",\"source\":\"a\",\"level\":1,\"amount\":\"10.00\",\"kind\":\"referral\",\
+     \"status\":\"paid\",\"created_at\":\"2025-03-01\"}\n",
+    "member|sponsor|joined_at|status|role|parent|slot\nanna||||admin||\nbert|anna||inactive||anna|Left\n\
+     bert|anna||active|admin||\n",
 ];

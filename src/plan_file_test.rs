@@ -387,7 +387,9 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_reader_panic(position in 0..DEFAULT_PLAN.len(), inserted in "\\PC{0,4}|[\\[\\]{}\"=\n.]{1,5}", cut in 0_usize..40) {
+    fn no_text_makes_the_reader_panic(
+        position in 0..DEFAULT_PLAN.len(), inserted in "\\PC{0,4}|[\\[\\]{}\"=\n.]{1,5}", cut in 0_usize..40
+    ) {
         let start = DEFAULT_PLAN.floor_char_boundary(position);
         let end = DEFAULT_PLAN.floor_char_boundary((start + cut).min(DEFAULT_PLAN.len()));
         let text = format!("{}{inserted}{}", &DEFAULT_PLAN[..start], &DEFAULT_PLAN[end..]);

@@ -72,7 +72,8 @@ impl TimeFault {
             TimeFault::NoOffset => "a time without an offset from UTC or a zone: write 2025-03-01T10:00:00Z",
             TimeFault::DayOrMonthFirst => "a date that can begin with its day or its month: write 2025-03-01",
             TimeFault::Abbreviated => {
-                "a time whose zone is abbreviated, which can mean several: write an offset, or a name as in [America/New_York]"
+                "a time whose zone is abbreviated, which can mean several: write an offset, \
+                 or a name as in [America/New_York]"
             }
             TimeFault::UnknownZone => "a time in a zone that is not known",
             TimeFault::Skipped => {

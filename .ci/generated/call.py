@@ -1,4 +1,6 @@
-"""Calls a server with what was generated from its description: `call.py URL FOLDER`, where FOLDER has the package `pyclient` and the module `models`."""
+"""Calls a server with what was generated from its description: `call.py URL FOLDER`, where FOLDER has the
+package `pyclient` and the module `models`.
+"""
 
 import io
 import itertools
@@ -45,7 +47,8 @@ def main(client: Client) -> None:
     lines = [Registration(user_id=one, sponsor=SponsorById(user_id=root)).to_dict() for one in team]
     lines.append(Registration(user_id=uuid.uuid4(), sponsor=SponsorById(user_id=uuid.uuid4())).to_dict())
     body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
-    # Its answers come line by line, which a generated function cannot say: its request, and the models of the lines.
+    # Its answers come line by line, which a generated function cannot say: its request, and the models of the
+    # lines.
     with client.get_httpx_client().stream(**batch._get_kwargs(body=File(payload=io.BytesIO(body)))) as answer:
         answers = [json.loads(line) for line in answer.iter_lines()]
     accepted = [AcceptedLine.from_dict(line) for line in answers[:-1]]
@@ -66,7 +69,8 @@ def main(client: Client) -> None:
     assert set(below) == {child, *team}, below
 
     paid = trigger.sync(client=client, body=Trigger(source=child, kind="referral"), idempotency_key="gen-1")
-    assert paid == trigger.sync(client=client, body=Trigger(source=child, kind="referral"), idempotency_key="gen-1"), paid
+    assert paid == trigger.sync(client=client, body=Trigger(source=child, kind="referral"),
+                                idempotency_key="gen-1"), paid
 
     # The feed has no end: its lines are read as they come, by the models of both.
     seen = []

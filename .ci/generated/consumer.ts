@@ -6,13 +6,17 @@ type Schemas = components["schemas"];
 export function who(command: Schemas["Command"]): string {
   switch (command.kind) {
     case "register":
-      return command.placement.by === "slot" ? `${command.user_id} at ${command.placement.slot}` : command.user_id;
+      return command.placement.by === "slot"
+        ? `${command.user_id} at ${command.placement.slot}`
+        : command.user_id;
     case "trigger_bonus":
       return command.source;
     case "set_status":
       return `${command.user_id}: ${command.status}`;
     case "put_plan":
-      return command.plan.ladder.live.rule === "thresholds" ? (command.plan.ladder.live.basis ?? "downline") : command.plan.name;
+      return command.plan.ladder.live.rule === "thresholds"
+        ? (command.plan.ladder.live.basis ?? "downline")
+        : command.plan.name;
     default:
       return command.kind;
   }

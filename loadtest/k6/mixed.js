@@ -1,4 +1,5 @@
-// A day's mixture: mostly questions, some signups, some bonuses. `RATE` is that of all together: `k6 run -e RATE=2000 mixed.js`.
+// A day's mixture: mostly questions, some signups, some bonuses. `RATE` is that of all together:
+// `k6 run -e RATE=2000 mixed.js`.
 
 import { ask, begin, number, payReferral, signUp, thresholds } from "./network.js";
 
@@ -24,7 +25,11 @@ function scenario(exec, share) {
 
 /** @type {import("k6/options").Options} */
 export const options = {
-  scenarios: { reads: scenario("reads", 0.8), signups: scenario("signups", 0.15), bonuses: scenario("bonuses", 0.05) },
+  scenarios: {
+    reads: scenario("reads", 0.8),
+    signups: scenario("signups", 0.15),
+    bonuses: scenario("bonuses", 0.05),
+  },
   thresholds: thresholds({
     "http_req_duration{scenario:reads}": ["p(99)<10"],
     "http_req_duration{scenario:signups}": ["p(99)<25"],

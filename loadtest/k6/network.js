@@ -1,4 +1,5 @@
-// What all scripts share: where the server is, the members they ask about, and one function for each kind of request.
+// What all scripts share: where the server is, the members they ask about, and one function for each kind of
+// request.
 //
 // Settings come from the environment (`k6 run -e RATE=500 signup.js`):
 //   URL       the server, http://127.0.0.1:8000
@@ -47,7 +48,8 @@ export function number(name, otherwise) {
  * @param {number} member
  */
 export function id(network, group, member) {
-  return `${network.run}-${group.toString(16).padStart(4, "0")}-4000-8000-${member.toString(16).padStart(12, "0")}`;
+  const [second, last] = [group.toString(16).padStart(4, "0"), member.toString(16).padStart(12, "0")];
+  return `${network.run}-${second}-4000-8000-${last}`;
 }
 
 /**
@@ -62,7 +64,8 @@ export function begin() {
   for (let first = 1; first < members; first += BATCH) {
     const lines = [];
     for (let member = first; member < Math.min(first + BATCH, members); member += 1) {
-      lines.push(JSON.stringify({ user_id: id(network, 0, member), sponsor: { user_id: id(network, 0, 0) } }));
+      const sponsor = { user_id: id(network, 0, 0) };
+      lines.push(JSON.stringify({ user_id: id(network, 0, member), sponsor }));
     }
     const sent = http.post(`${url}/v1/members/batch`, `${lines.join("\n")}\n`, {
       headers: { ...headers, "Content-Type": "application/x-ndjson" },
@@ -88,7 +91,8 @@ export function signUp(network, group) {
   const answer = http.post(`${url}/user/register`, body, { headers, tags: { name: "POST /user/register" } });
   check(answer, {
     "signed up": (answer) => answer.status === 200,
-    "it is the member that was asked for": (answer) => answer.status === 200 && answer.json("user_id") === member,
+    "it is the member that was asked for": (answer) =>
+      answer.status === 200 && answer.json("user_id") === member,
   });
 }
 

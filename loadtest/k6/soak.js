@@ -1,5 +1,5 @@
-// Hours at a moderate rate, with a slow start and end: `k6 run -e RATE=500 -e DURATION=8h soak.js`. Watch the server's memory, log and snapshots meanwhile
-// (`/metrics`): latencies must not grow with the network.
+// Hours at a moderate rate, with a slow start and end: `k6 run -e RATE=500 -e DURATION=8h soak.js`. Watch the
+// server's memory, log and snapshots meanwhile (`/metrics`): latencies must not grow with the network.
 
 import { ask, begin, number, payReferral, signUp, thresholds } from "./network.js";
 

@@ -82,20 +82,30 @@ const HASH_CONTEXT: &str = "upline 2026-11 service key secret v1";
 pub enum KeyFileError {
     #[error("cannot {what} {}: {source}", path.display())]
     Io { what: &'static str, path: PathBuf, source: std::io::Error },
-    #[error("{} was written by a newer release (version {version}, this one knows {VERSION})", path.display())]
+    #[error(
+        "{} was written by a newer release (version {version}, this one knows {VERSION})",
+        path.display()
+    )]
     Newer { path: PathBuf, version: u32 },
-    #[error("{} is damaged: {reason}; restore it from a backup, or move it away and create new keys", path.display())]
+    #[error(
+        "{} is damaged: {reason}; restore it from a backup, or move it away and create new keys",
+        path.display()
+    )]
     Damaged { path: PathBuf, reason: String },
     #[error("{} is being changed by another process", .0.display())]
     Locked(PathBuf),
     #[error(
-        "{} is gone, and {} is a whole file of keys: if it was renamed, rename it back; if those keys are of no use, move it away", path.display(),
+        "{} is gone, and {} is a whole file of keys: if it was renamed, rename it back; \
+         if those keys are of no use, move it away",
+        path.display(),
         new.display()
     )]
     Renamed { path: PathBuf, new: PathBuf },
     #[error(
-        "{} belongs to the user {user}, and what this command writes there that user could not read, so that the next start of its server would fail. Run it as that \
-         user (`sudo -u '#{user}' upline keys ...`) or as root, which gives the file away; nothing was changed", directory.display()
+        "{} belongs to the user {user}, and what this command writes there that user could not read, \
+         so that the next start of its server would fail. Run it as that user \
+         (`sudo -u '#{user}' upline keys ...`) or as root, which gives the file away; \
+         nothing was changed", directory.display()
     )]
     NotOwner { directory: PathBuf, user: u32 },
     #[error("there are {KEYS_MAX} keys that still open something; revoke some first")]

@@ -91,8 +91,9 @@ fn every_changed_byte_is_found() {
 /// The specified format must not change: a file of version 1 as the first release wrote it.
 #[test]
 fn version_one_is_read_as_it_was_written() {
-    let body = "{\"keys\":[{\"id\":\"ulk_0011223344556677\",\"name\":\"gateway\",\"role\":\"service\",\"scopes\":[\"members:read\"],\
-                \"hash\":\"HASH\",\"created\":1800000000,\"expires\":null,\"revoked\":null}]}\n";
+    let body = "{\"keys\":[{\"id\":\"ulk_0011223344556677\",\"name\":\"gateway\",\"role\":\"service\",\
+                \"scopes\":[\"members:read\"],\"hash\":\"HASH\",\"created\":1800000000,\"expires\":null,\
+                \"revoked\":null}]}\n";
     let secret = "uls_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let hash = blake3::derive_key(
         "upline 2026-11 service key secret v1",

@@ -190,7 +190,8 @@ mod tests {
             (&eight.join("\n"), "it has more than 8 secrets"),
             (&"x".repeat(5_000), "line 1 has more than 4096 bytes"),
             (
-                "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n",
+                "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n\
+                 -----END PUBLIC KEY-----\n",
                 "a key of another kind",
             ),
             ("{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}]}", "a key of another kind"),

@@ -11,7 +11,9 @@ pub(super) fn empty_network(path: &Path) {
     for line in banner(&place) {
         screen::tell(&line);
     }
-    tracing::warn!(data_dir = %place.display(), "a new, empty network was begun: there was none in this data directory");
+    tracing::warn!(
+        data_dir = %place.display(), "a new, empty network was begun: there was none in this data directory"
+    );
 }
 
 /// Announces a network that a command created and filled.

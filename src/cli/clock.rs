@@ -80,7 +80,8 @@ fn show_directory(asked: &Asked) -> Result<(), Failure> {
 
 fn accept(asked: &Asked) -> Result<(), Failure> {
     let Some(url) = &asked.remote.url else {
-        let message = "a clock is accepted by the server that runs (--url http://127.0.0.1:8000); for an import there is --accept-clock";
+        let message = "a clock is accepted by the server that runs (--url http://127.0.0.1:8000); \
+                       for an import there is --accept-clock";
         return Err(Failure::new(Exit::Usage, message));
     };
     let mut done = object(Remote::new(url, &asked.remote)?.post("/v1/clock/accept")?.body)?;
@@ -179,7 +180,8 @@ impl ClockRule {
             return Ok(());
         }
         let message = format!(
-            "the clock is {how}; nothing was written: set it right, or accept it with --accept-clock (clock_jump_max)"
+            "the clock is {how}; nothing was written: set it right, or accept it with --accept-clock \
+             (clock_jump_max)"
         );
         Err(Failure::new(Exit::Failed, message))
     }

@@ -17,7 +17,9 @@ use crate::version;
 /// Without a subcommand it serves, on 127.0.0.1:8000 with its data in snapshots/live of a checkout, else in
 /// ~/.local/state/upline.
 #[derive(Parser, Debug)]
-#[command(name = "upline", version = version::SHOWN, after_help = exit::HELP, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "upline", version = version::SHOWN, after_help = exit::HELP, args_conflicts_with_subcommands = true
+)]
 pub(super) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

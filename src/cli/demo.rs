@@ -34,10 +34,18 @@ const MEMBERS_MAX: u32 = 100_000_000;
 const MEMBER_BYTES: u64 = 800;
 
 #[derive(clap::Args, Debug)]
-#[command(mut_arg("data_dir", |arg| arg.help("Data directory, which must be new or empty [default: a temporary one, removed when the demo ends]")))]
+#[command(mut_arg(
+    "data_dir",
+    |arg| arg.help(
+        "Data directory, which must be new or empty [default: a temporary one, removed when the demo ends]"
+    )
+))]
 pub(super) struct Args {
     /// Members to make up, at most 100 million
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=i64::from(MEMBERS_MAX)))]
+    #[arg(
+        long, value_name = "N", default_value_t = 1_000,
+        value_parser = clap::value_parser!(u32).range(0..=i64::from(MEMBERS_MAX))
+    )]
     members: u32,
     /// Shape of the sponsor tree
     #[arg(long, value_enum, default_value = "real")]
@@ -58,7 +66,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
     if args.no_serve && !args.serve.data_dir.is_given() {
-        let message = "--no-serve makes a network and stops, so it needs --data-dir: without one the network would be thrown away at once";
+        let message = "--no-serve makes a network and stops, so it needs --data-dir: without one the network \
+                       would be thrown away at once";
         return Err(Failure::new(Exit::Usage, message));
     }
     check_memory(args.members, available_memory())?;

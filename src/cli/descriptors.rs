@@ -25,8 +25,9 @@ fn judge(allowed: u64) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!(
-        "the limit of open files is {allowed}, and {FILES_MIN} are needed: {FILES_KEPT_BACK} for the log, snapshots and readers, the rest for \
-         connections. Raise it (`ulimit -n`, or LimitNOFILE= of the systemd unit)"
+        "the limit of open files is {allowed}, and {FILES_MIN} are needed: {FILES_KEPT_BACK} for the log, \
+         snapshots and readers, the rest for connections. Raise it (`ulimit -n`, or LimitNOFILE= \
+         of the systemd unit)"
     );
     Err(Failure::new(Exit::Config, message))
 }

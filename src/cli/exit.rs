@@ -150,8 +150,9 @@ fn way_out(damage: &durability::Damage) -> String {
 }
 
 /// Where the files are intact but the state is wrong, no file can be repaired.
-const RESTORE: &str = "\nnothing was changed, and no file is damaged that could be repaired. Try the release that wrote the directory (`upline --version` there); else \
-     restore a backup, or send a copy of the directory to the maintainers of this program";
+const RESTORE: &str = "\nnothing was changed, and no file is damaged that could be repaired. Try the release \
+                       that wrote the directory (`upline --version` there); else restore a backup, \
+                       or send a copy of the directory to the maintainers of this program";
 
 impl From<KeyFileError> for Failure {
     fn from(error: KeyFileError) -> Self {
@@ -183,10 +184,13 @@ impl From<OpenError> for Failure {
             OpenError::PlanDiffers { wanted, present, version } => {
                 let differences = plan_file::diff(&present, &wanted).join("\n  ");
                 let message = format!(
-                    "the data directory has another plan (`{}`, version {version}) than the one asked for:\n  {differences}\n\
-                     nothing was changed. Either leave out what asks for another plan (--plan, --max-children, their variables, their lines in the \
-                     configuration file), and the directory's own is used; or start without it and change the plan of the running server with \
-                     PUT /v1/plan. Width and placement are fixed once a member exists: for those export, and import under the new plan",
+                    "the data directory has another plan (`{}`, version {version}) than the one asked \
+                     for:\n  {differences}\n\
+                     nothing was changed. Either leave out what asks for another plan (--plan, \
+                     --max-children, their variables, their lines in the configuration file), \
+                     and the directory's own is used; or start without it and change the plan of the running \
+                     server with PUT /v1/plan. Width and placement are fixed once a member exists: \
+                     for those export, and import under the new plan",
                     present.name
                 );
                 return Self::new(Exit::PlanDiffers, message);

@@ -150,7 +150,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.json {
         let bonuses = args.bonuses.is_some().then(|| state.entries());
         let digest = crate::core::network_digest(state).to_string();
-        let object = json!({"command": "export", "members": state.len(), "bonuses": bonuses, "lsn": state.lsn(), "network_digest": digest});
+        let object = json!({
+            "command": "export", "members": state.len(), "bonuses": bonuses, "lsn": state.lsn(),
+            "network_digest": digest,
+        });
         screen::say(&object.to_string())?;
     }
     Ok(())

@@ -321,7 +321,8 @@ fn show_end(end: &EndSeen, summary: &mut Summary, lines: &mut Lines) -> Result<(
         EndVerdict::Torn { bytes } => {
             summary.torn += 1;
             let said = format!(
-                "{bytes} bytes of a write that never completed and was never acknowledged (rule d), or one that a server is just making"
+                "{bytes} bytes of a write that never completed and was never acknowledged (rule d), \
+                 or one that a server is just making"
             );
             ("torn", "d", said)
         }
@@ -418,8 +419,18 @@ fn inspect_snapshots(args: &SnapshotArgs) -> Result<(), Failure> {
         }
     }
     lines.line(
-        || json!({"what": "summary", "ok": damaged == 0, "snapshots": files.len(), "damaged_places": damaged}),
-        || format!("{}, {}", screen::counted(files.len() as u64, "snapshot"), screen::counted(damaged, "damaged place")),
+        || {
+            json!({
+                "what": "summary", "ok": damaged == 0, "snapshots": files.len(), "damaged_places": damaged,
+            })
+        },
+        || {
+            format!(
+                "{}, {}",
+                screen::counted(files.len() as u64, "snapshot"),
+                screen::counted(damaged, "damaged place")
+            )
+        },
     )?;
     lines.finish()?;
     if damaged == 0 {
@@ -435,7 +446,9 @@ fn show_snapshot(file: &Path, seen: &SnapshotSeen, lines: &mut Lines) -> Result<
                 "what": "snapshot",
                 "file": file,
                 "bytes": seen.bytes,
-                "instance": seen.header.map(|(_, instance, _)| format!("{:032x}", u128::from_be_bytes(instance))),
+                "instance": seen.header.map(
+                    |(_, instance, _)| format!("{:032x}", u128::from_be_bytes(instance))
+                ),
                 "network_id": seen.header.map(|(network, _, _)| network),
                 "lsn": seen.header.map(|(_, _, lsn)| lsn),
                 "manifest": seen.manifest.as_ref().map(manifest_json),

@@ -80,7 +80,10 @@ fn of_state(state: &State, rows: RowIds, index: MemberIx) -> Value {
             "placement": counts(Tree::Placement),
             "sponsored": counts(Tree::Sponsor),
         },
-        "levels": {"placement": levels(state, Tree::Placement, index), "sponsored": levels(state, Tree::Sponsor, index)},
+        "levels": {
+            "placement": levels(state, Tree::Placement, index),
+            "sponsored": levels(state, Tree::Sponsor, index),
+        },
         "rank": rank(state, index),
         "bonuses": bonuses(state, rows, index),
     })

@@ -28,7 +28,8 @@ mod tests {
 
     #[test]
     fn a_user_has_its_name_or_its_number() {
-        let users = "root:x:0:0:root:/root:/bin/sh\nbroken\nanna:x:1000:1000::/home/anna:/bin/sh\nsecond:x:1000:1:::\n";
+        let users = "root:x:0:0:root:/root:/bin/sh\nbroken\nanna:x:1000:1000::/home/anna:/bin/sh\n\
+                     second:x:1000:1:::\n";
         // uid, name
         for (uid, name) in [(0, "root"), (1_000, "anna"), (7, "uid:7")] {
             assert_eq!(name_of(uid, users), name);

@@ -85,9 +85,17 @@ fn check(file: &Path, json: bool) -> Result<(), Failure> {
     let canonical = parsed.as_ref().ok().map(plan_file::to_text);
     let warned = parsed.iter().flat_map(Plan::above_whole);
     let warnings: Vec<_> = warned
-        .map(|warning| json!({"trigger": warning.trigger, "percent": print_percent(warning.basis_points), "detail": warning.to_string()}))
+        .map(|warning| {
+            json!({
+                "trigger": warning.trigger, "percent": print_percent(warning.basis_points),
+                "detail": warning.to_string(),
+            })
+        })
         .collect();
-    let object = json!({"command": "plan check", "valid": parsed.is_ok(), "errors": errors, "warnings": warnings, "canonical": canonical});
+    let object = json!({
+        "command": "plan check", "valid": parsed.is_ok(), "errors": errors, "warnings": warnings,
+        "canonical": canonical,
+    });
     match parsed {
         Ok(plan) => screen::say_result(json, &object, || valid_in_words(&plan)),
         Err(errors) => {

@@ -111,8 +111,9 @@ fn show(args: &Args, data_dir: &Path, look: &Look) -> Result<(), Failure> {
         Verdict::WouldLose => Err(Failure::new(
             Exit::WouldLose,
             format!(
-                "nothing was changed. A backup that is whole up to LSN {} or beyond loses nothing, or less. Without one, this drops what comes \
-                 after LSN {}, acknowledged or not: {line} --drop-acknowledged-after {}",
+                "nothing was changed. A backup that is whole up to LSN {} or beyond loses nothing, or less. \
+                 Without one, this drops what comes after LSN {}, acknowledged or not: \
+                 {line} --drop-acknowledged-after {}",
                 look.known_lsn, look.last_good_lsn, look.last_good_lsn
             ),
         )),
@@ -153,7 +154,10 @@ fn object_of(look: &Look) -> Value {
         .problems
         .iter()
         .map(|problem| {
-            json!({"file": problem.file, "offset": problem.offset, "lsn": problem.lsn, "reason": problem.reason, "lost": problem.lost})
+            json!({
+                "file": problem.file, "offset": problem.offset, "lsn": problem.lsn, "reason": problem.reason,
+                "lost": problem.lost,
+            })
         })
         .collect();
     let range = (look.dropped.commands != 0).then_some((look.dropped.first_lsn, look.dropped.last_lsn));
@@ -183,10 +187,12 @@ fn beyond_repair(error: Error, data_dir: &Path) -> Failure {
          `instance` of any backup or copy of this very directory, however old, in its place, and look again. \
          Without one, restore a whole backup"
     } else if damage.file == data_dir.join("log").join("cut") {
-        "Start the server on it (`upline serve`), which finishes the cut; if that refuses too, restore a backup"
+        "Start the server on it (`upline serve`), which finishes the cut; if that refuses too, \
+         restore a backup"
     } else {
-        "There is nothing to begin from: restore a backup; or put a snapshot of this directory from a backup, however old, into `snapshots`, and \
-         look again: where the log goes back far enough it makes up for the rest"
+        "There is nothing to begin from: restore a backup; or put a snapshot of this directory from a \
+         backup, however old, into `snapshots`, and look again: where the log goes back far enough it \
+         makes up for the rest"
     };
     Failure::new(
         Exit::Damaged,

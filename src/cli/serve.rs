@@ -150,7 +150,8 @@ fn open_gate(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<Gate>, Failu
         tracing::warn!(
             %addr,
             allowed_hosts = %hosts,
-            "everybody who reaches this address may do everything (--insecure); by name it answers to allowed_hosts alone"
+            "everybody who reaches this address may do everything (--insecure); \
+             by name it answers to allowed_hosts alone"
         );
     }
     Ok(gate)

@@ -21,7 +21,12 @@ enum ConfigCommand {
     /// Print every setting as `serve` with these flags would take it, in the form of a configuration file
     Show {
         /// Only these settings
-        #[arg(value_name = "KEY", value_parser = clap::builder::PossibleValuesParser::new(config::SETTINGS.iter().map(|setting| setting.key)))]
+        #[arg(
+            value_name = "KEY",
+            value_parser = clap::builder::PossibleValuesParser::new(
+                config::SETTINGS.iter().map(|setting| setting.key)
+            )
+        )]
         keys: Vec<String>,
         #[command(flatten)]
         serve: Box<serve::Args>,
@@ -102,7 +107,9 @@ fn check(file: &Path, json: bool) -> Result<(), Failure> {
             (plan_choice(&config).err().map(|failure| failure.message).into_iter().collect(), config.warnings)
         }
     };
-    let object = json!({"command": "config check", "valid": errors.is_empty(), "errors": errors, "warnings": warnings});
+    let object = json!({
+        "command": "config check", "valid": errors.is_empty(), "errors": errors, "warnings": warnings,
+    });
     for warning in &warnings {
         screen::tell(&format!("upline: {warning}"));
     }

@@ -42,10 +42,16 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value = "placement")]
     tree: TreeName,
     /// Levels below the top, at most 1,000
-    #[arg(long, value_name = "LEVELS", default_value_t = DEPTH_DEFAULT, value_parser = clap::value_parser!(u32).range(0..=i64::from(DEPTH_MAX)))]
+    #[arg(
+        long, value_name = "LEVELS", default_value_t = DEPTH_DEFAULT,
+        value_parser = clap::value_parser!(u32).range(0..=i64::from(DEPTH_MAX))
+    )]
     depth: u32,
     /// Members to draw, nearest first, at most 10,000
-    #[arg(long, value_name = "MEMBERS", default_value_t = LIMIT_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=i64::from(LIMIT_MAX)))]
+    #[arg(
+        long, value_name = "MEMBERS", default_value_t = LIMIT_DEFAULT,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(LIMIT_MAX))
+    )]
     limit: u32,
     /// Draw with ASCII characters alone, as is done where TERM is dumb
     #[arg(long)]

@@ -124,12 +124,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         "log_bytes": loaded.files.log_bytes,
         "log_groups": loaded.files.log_groups,
         "cuts": loaded.report.cuts,
-        "pending_cut": loaded.files.finished_cut.map(|cut| json!({"after": cut.after, "last_lsn": cut.last_lsn})),
+        "pending_cut": loaded.files.finished_cut.map(
+            |cut| json!({"after": cut.after, "last_lsn": cut.last_lsn})
+        ),
         "seconds": started.elapsed().as_secs_f64(),
     });
     screen::say_result(args.json, &object, || {
         format!(
-            "{}: {}, depth {}, {} ({} pending), plan `{}` version {}, LSN {}\nclock          {}\ndigest         {digest}\nnetwork_digest {network}",
+            "{}: {}, depth {}, {} ({} pending), plan `{}` version {}, LSN {}\nclock          {}\n\
+             digest         {digest}\nnetwork_digest {network}",
             if findings.is_empty() { "everything holds" } else { "NOT everything holds" },
             screen::counted(state.len().into(), "member"),
             screen::grouped(state.depth().into()),

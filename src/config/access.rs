@@ -205,7 +205,10 @@ fn read_jwt(values: &mut Values<'_>, insecure: bool) -> Option<JwtConfig> {
         if !may_be_empty && values.text(key).is_empty() {
             values.wrong(
                 key,
-                &format!("must not be empty: tokens need jwt_issuer and jwt_audience (unless jwt_allow_missing names {claim})"),
+                &format!(
+                    "must not be empty: tokens need jwt_issuer and jwt_audience \
+                     (unless jwt_allow_missing names {claim})"
+                ),
             );
         }
     }
@@ -263,7 +266,11 @@ fn read_keys(values: &mut Values<'_>, insecure: bool) -> JwtKeys {
         (true, false) => {
             for key in ["jwt_algorithms", "jwt_ca_file"] {
                 if values.given(key).origin != Origin::Default {
-                    values.wrong(key, "belongs to jwt_jwks; with jwt_hs256_secret_file tokens are signed with HS256 and nothing else");
+                    values.wrong(
+                        key,
+                        "belongs to jwt_jwks; with jwt_hs256_secret_file tokens are signed with \
+                         HS256 and nothing else",
+                    );
                 }
             }
             return JwtKeys::SharedSecrets(PathBuf::from(secrets));

@@ -18,8 +18,8 @@ const MARK: &str = "snapshots/README.md";
 const NAME: &str = "upline";
 
 /// The error if there is no such place.
-pub(super) const NOWHERE: &str = "has no default here, since neither XDG_STATE_HOME nor HOME is set: name a directory with --data-dir, \
-     UPLINE_DATA_DIR or data_dir in the configuration file";
+pub(super) const NOWHERE: &str = "has no default here, since neither XDG_STATE_HOME nor HOME is set: \
+    name a directory with --data-dir, UPLINE_DATA_DIR or data_dir in the configuration file";
 
 /// Returns the data directory of a process started in `working_dir` (empty for that of this process):
 /// `snapshots/live` there if that or `snapshots/README.md` exists; else `$XDG_STATE_HOME/upline`; else

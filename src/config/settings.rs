@@ -76,7 +76,8 @@ pub const SETTINGS: [Setting; 45] = [
         "jwt_hs256_secret_file",
         "FILE",
         "",
-        "Secrets shared with an issuer that signs with HS256, instead of --jwt-jwks: a line each, 32 bytes or more, or hex:, base64:",
+        "Secrets shared with an issuer that signs with HS256, instead of --jwt-jwks: a line each, \
+         32 bytes or more, or hex:, base64:",
     ),
     text(
         "jwt_allow_missing",
@@ -137,7 +138,8 @@ pub const SETTINGS: [Setting; 45] = [
         "allowed_hosts",
         "LIST",
         "",
-        "Names of this server, in addition to loopback and its address, while nobody is asked for credentials; `*` is any",
+        "Names of this server, in addition to loopback and its address, while nobody is asked for \
+         credentials; `*` is any",
     ),
     text("data_dir", "DIR", "", "Data directory; created if absent")
         .shown_as("snapshots/live in a checkout, else $XDG_STATE_HOME/upline, else ~/.local/state/upline"),
@@ -147,7 +149,8 @@ pub const SETTINGS: [Setting; 45] = [
         "max_children",
         "N",
         "",
-        "Width of the placement tree for a new data directory, in place of the plan's (also MAX_CHILDREN); an existing one must agree with it",
+        "Width of the placement tree for a new data directory, in place of the plan's (also MAX_CHILDREN); \
+         an existing one must agree with it",
     ),
     text("snapshot_every_commands", "N", "1000000", "Commands between two snapshots; 0 is never"),
     text("snapshot_every_seconds", "SECONDS", "900", "Seconds between two snapshots; 0 is never"),

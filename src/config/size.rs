@@ -4,7 +4,8 @@
 const UNITS: [(char, u32); 4] = [('T', 40), ('G', 30), ('M', 20), ('K', 10)];
 
 /// The error for a text that is not a size.
-pub(super) const NO_SIZE: &str = "is not a size: a whole number of bytes, or one with K, M, G or T behind it, such as 64M (each is 1,024 of the one before)";
+pub(super) const NO_SIZE: &str = "is not a size: a whole number of bytes, or one with K, M, \
+    G or T behind it, such as 64M (each is 1,024 of the one before)";
 /// The error for a size that overflows.
 pub(super) const TOO_LARGE: &str = "is more bytes than there are numbers for";
 

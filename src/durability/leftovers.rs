@@ -218,7 +218,8 @@ fn check_segment(
                 Some(lsn) => refuse(
                     Some(lsn),
                     format!(
-                        "it holds other commands from LSN {lsn} on than the segment that it should be a copy of"
+                        "it holds other commands from LSN {lsn} on than the segment that it \
+                         should be a copy of"
                     ),
                 ),
             }
@@ -318,4 +319,5 @@ fn check_snapshot(
     Err(Error::damaged(path, 0, Some(manifest.lsn), reason + WAY_OUT, "what this file holds"))
 }
 
-const WAY_OUT: &str = ", so it is no unfinished file. Was it renamed? Give it back its name (without `.tmp`), or move it out of the directory";
+const WAY_OUT: &str = ", so it is no unfinished file. Was it renamed? Give it back its name \
+                       (without `.tmp`), or move it out of the directory";

@@ -47,7 +47,8 @@ impl std::fmt::Display for PendingCut {
             let (first, commands) = (after + 1, last_lsn - after);
             write!(
                 out,
-                "; {commands} commands behind it (LSN {first} to {last_lsn}), never acknowledged, go with the next opening for writing"
+                "; {commands} commands behind it (LSN {first} to {last_lsn}), never acknowledged, \
+                 go with the next opening for writing"
             )?;
         }
         Ok(())
@@ -112,8 +113,9 @@ pub(super) fn check_chain(paths: &Paths, cut: &Intent, chain: Option<u64>, last_
 
 fn refusal(paths: &Paths, after: u64, known: u64, why: &str) -> Error {
     let reason = format!(
-        "it says that the log is to be cut after LSN {after}, and {why}. It is not of this log, as it is now: such as one from an older copy of the \
-         directory. Move it away, and the log stands as it is"
+        "it says that the log is to be cut after LSN {after}, and {why}. It is not of this log, \
+         as it is now: such as one from an older copy of the directory. Move it away, \
+         and the log stands as it is"
     );
     Error::damaged(
         &paths.cut(),

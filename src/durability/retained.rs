@@ -143,7 +143,8 @@ pub(super) fn missed(
     names.sort_unstable();
     let is_ours = |name: &str| names::segment_number(name).is_some() || names::snapshot_lsn(name).is_some();
     if let Some(name) = names.iter().find(|name| name.strip_suffix(TEMPORARY).is_some_and(is_ours)) {
-        let reason = "nothing in the archive is ever unfinished. Was it renamed? Give it back its name (without `.tmp`), or move it out of the directory";
+        let reason = "nothing in the archive is ever unfinished. Was it renamed? Give it back its name \
+                      (without `.tmp`), or move it out of the directory";
         let lost = "what this file holds of the past".into();
         return Ok(Some(Damage {
             file: directory.join(name),
@@ -157,8 +158,8 @@ pub(super) fn missed(
     let lsns = names.iter().filter_map(|name| names::snapshot_lsn(name));
     let Some(base) = lsns.filter(|lsn| lsn + 1 < first.first_lsn).min() else { return Ok(None) };
     let reason = format!(
-        "the log begins with LSN {}: the archived segments between are missing. Put them back; if they are gone for good, move this snapshot out of the \
-         directory",
+        "the log begins with LSN {}: the archived segments between are missing. Put them back; \
+         if they are gone for good, move this snapshot out of the directory",
         first.first_lsn
     );
     let lost = format!("states from LSN {base} to {}", first.first_lsn - 1);

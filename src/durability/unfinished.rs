@@ -111,17 +111,17 @@ pub(super) fn leftovers(storage: &dyn Storage, paths: &Paths) -> Result<Vec<Path
     let identity = identity_of(storage, &pending, paths.root())?;
     if identity.is_some_and(|instance| Some(instance) != mark) {
         let advice = format!(
-            "{} is a whole file `instance`: if it was renamed, rename it back to `instance` and start again; if this directory is of no use, \
-             move it away",
+            "{} is a whole file `instance`: if it was renamed, rename it back to `instance` and start again; \
+             if this directory is of no use, move it away",
             pending.display()
         );
         return Err(Error::InstanceLost { path: paths.root().to_path_buf(), holds: named(&holds), advice });
     }
     if !holds.is_empty() {
-        let advice =
-            "put the file `instance` back, from a backup or another copy of the same directory (the snapshots there have the same \
-                      instance id); if this directory is of no use, move it away"
-                .to_owned();
+        let advice = "put the file `instance` back, from a backup or another copy of the same directory \
+                      (the snapshots there have the same instance id); if this directory is of no use, \
+                      move it away"
+            .to_owned();
         return Err(Error::InstanceLost { path: paths.root().to_path_buf(), holds: named(&holds), advice });
     }
     for path in [pending, paths.durable(), Paths::temporary(&paths.durable())] {

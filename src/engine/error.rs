@@ -43,7 +43,10 @@ pub enum SubmitError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The plan in force in the directory is not the one that was asked for.
-    #[error("the data directory has another plan (`{}`, version {version}) than the one given (`{}`)", present.name, wanted.name)]
+    #[error(
+        "the data directory has another plan (`{}`, version {version}) than the one given (`{}`)",
+        present.name, wanted.name
+    )]
     PlanDiffers {
         wanted: Box<Plan>,
         present: Box<Plan>,
@@ -51,7 +54,10 @@ pub enum OpenError {
         version: u32,
     },
     /// The plan for a new directory breaks a rule of plans.
-    #[error("the plan is not valid: {}", .0.iter().map(|error| format!("{}: {}", error.field, error.reason)).collect::<Vec<_>>().join("; "))]
+    #[error(
+        "the plan is not valid: {}",
+        .0.iter().map(|error| format!("{}: {}", error.field, error.reason)).collect::<Vec<_>>().join("; ")
+    )]
     PlanInvalid(Vec<PlanError>),
     /// The rows of the snapshot do not form a valid state.
     #[error("the snapshot at LSN {lsn} does not hold together: {reason}")]
@@ -62,7 +68,8 @@ pub enum OpenError {
     /// Replay produced other outcomes than the process that wrote the log: another build, or damage that no
     /// checksum caught.
     #[error(
-        "replay differs from what was recorded, at LSN {lsn}: outcome hash {computed:016x}, recorded {recorded:016x}"
+        "replay differs from what was recorded, at LSN {lsn}: outcome hash {computed:016x}, \
+         recorded {recorded:016x}"
     )]
     OutcomeDiffers {
         /// The last LSN before the difference was seen.

@@ -85,7 +85,8 @@ pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
     if report.clock_jumped {
         tracing::error!(
             seconds = report.clock_behind.as_secs_f64(),
-            "the clock is behind the log by more than it may jump: writes are refused until it has caught up, or is accepted (`upline clock accept`)"
+            "the clock is behind the log by more than it may jump: writes are refused until it has caught \
+             up, or is accepted (`upline clock accept`)"
         );
     } else if !report.clock_behind.is_zero() {
         tracing::warn!(
@@ -204,7 +205,9 @@ pub(super) fn build(
             Ok(restored) => break restored,
             Err(error) if is_damage(&error) => {
                 let Some(older) = older_snapshot(&base.snapshots, lsn)? else { return Err(error) };
-                tracing::error!(%error, lsn, "this snapshot is not used: falling back to an older one and the longer log");
+                tracing::error!(
+                    %error, lsn, "this snapshot is not used: falling back to an older one and the longer log"
+                );
                 rejected.push((lsn, error.to_string()));
                 tail = base.journal.reader().read_from(older.header().lsn + 1)?;
                 snapshot = older;

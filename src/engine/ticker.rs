@@ -76,10 +76,17 @@ fn report_change(was: Option<&LogTrouble>, is: Option<&LogTrouble>) {
     match (was, is) {
         (Some(_), None) => tracing::info!("the next segment of the log is there: writes are safe to go on"),
         (was, Some(is)) if is.refuses_writes && !was.is_some_and(|was| was.refuses_writes) => {
-            tracing::error!(error = %is.why, "the log is full, and its next segment cannot be made: writes are refused until it can");
+            tracing::error!(
+                error = %is.why,
+                "the log is full, and its next segment cannot be made: writes are refused until it can"
+            );
         }
         (None, Some(is)) => {
-            tracing::warn!(error = %is.why, "the next segment of the log cannot be made; it is tried again, and writes go on until this one is full");
+            tracing::warn!(
+                error = %is.why,
+                "the next segment of the log cannot be made; it is tried again, and writes go on \
+                 until this one is full"
+            );
         }
         _ => {}
     }
@@ -91,10 +98,12 @@ fn report_jump(was: Option<ClockJump>, is: Option<ClockJump>, standing: impl FnO
         _ if was == is => return,
         None => return tracing::info!("the clock is well again: writes go on"),
         Some(ClockJump::Ahead) => {
-            "the clock jumped ahead: writes are refused until it is back, or is accepted (`upline clock accept`)"
+            "the clock jumped ahead: writes are refused until it is back, or is accepted \
+             (`upline clock accept`)"
         }
         Some(ClockJump::Behind) => {
-            "the clock is behind the log: writes are refused until it is back, or is accepted (`upline clock accept`)"
+            "the clock is behind the log: writes are refused until it is back, or is accepted \
+             (`upline clock accept`)"
         }
     };
     tracing::error!(seconds = standing().jumped_by().as_secs_f64(), "{what}");

@@ -140,7 +140,11 @@ fn operations() -> Map<String, Value> {
     };
     let answer =
         |description: &str, content: Value| json!({ "description": description, "content": content });
-    let other = |kind: &str, schema: &Value, example: Value| json!({ kind: { "schema": schema, "example": example } });
+    let other = |kind: &str, schema: &Value, example: Value| {
+        json!({
+            kind: { "schema": schema, "example": example },
+        })
+    };
     let text = json!({ "type": "string" });
     let this_version =
         json!({ "name": "upline", "version": env!("CARGO_PKG_VERSION"), "commit": "3cfc229f0a1b" });
@@ -170,11 +174,14 @@ fn operations() -> Map<String, Value> {
         (
             "/readyz",
             "Whether writes are accepted",
-            "Not ready while the network is being loaded, while stopping, while the log has no room or the clock jumped, and for good once a write to the log \
-             has failed; reads are answered then. `detail` is for people.",
+            "Not ready while the network is being loaded, while stopping, while the log has no room or the \
+             clock jumped, and for good once a write to the log has failed; reads are answered then. \
+             `detail` is for people.",
             json!({
                 "200": answer("Ready", status(&["ready"])),
-                "503": answer("Not now", status(&["starting", "draining", "no_room", "clock_jumped", "read_only"])),
+                "503": answer(
+                    "Not now", status(&["starting", "draining", "no_room", "clock_jumped", "read_only"])
+                ),
             }),
         ),
         (
@@ -188,7 +195,10 @@ fn operations() -> Map<String, Value> {
             "Metrics in the Prometheus text format",
             "Of network, log, snapshots, requests and process.",
             json!({
-                "200": answer("Metrics", other("text/plain; version=0.0.4; charset=utf-8", &text, METRICS_EXAMPLE.into())),
+                "200": answer(
+                    "Metrics",
+                    other("text/plain; version=0.0.4; charset=utf-8", &text, METRICS_EXAMPLE.into())
+                ),
                 "401": failure("No credentials", "401"),
                 "403": failure("Not allowed", "403"),
                 "503": failure("Tokens cannot be checked yet", "503"),
@@ -199,7 +209,10 @@ fn operations() -> Map<String, Value> {
             "This description",
             "All routes of this server, as OpenAPI 3.1.",
             of_docs(json!({
-                "200": answer("OpenAPI 3.1", other("application/json", &json!({ "type": "object" }), description_example())),
+                "200": answer(
+                    "OpenAPI 3.1",
+                    other("application/json", &json!({ "type": "object" }), description_example())
+                ),
                 "304": { "description": "The client has it already" },
             })),
         ),
@@ -224,7 +237,8 @@ fn operations() -> Map<String, Value> {
         let (path, summary, about, answers) = row.expect("each route of operators is described").clone();
         let id = format!("ops_{}", path.trim_start_matches('/').replace('.', "_"));
         let mut operation = json!({
-            "summary": summary, "description": about, "operationId": id, "tags": ["operations"], "responses": answers,
+            "summary": summary, "description": about, "operationId": id, "tags": ["operations"],
+            "responses": answers,
         });
         for (status, about) in describe::EVERYWHERE {
             operation["responses"][status] = failure(about, status);
@@ -245,7 +259,10 @@ fn operations() -> Map<String, Value> {
 fn version_schema() -> Value {
     json!({
         "type": "object",
-        "properties": { "name": { "type": "string" }, "version": { "type": "string" }, "commit": { "type": ["string", "null"] } },
+        "properties": {
+            "name": { "type": "string" }, "version": { "type": "string" },
+            "commit": { "type": ["string", "null"] },
+        },
         "required": ["name", "version"],
     })
 }
@@ -256,13 +273,16 @@ const METRICS_EXAMPLE: &str =
 
 /// The beginning of what `/openapi.json` answers.
 fn description_example() -> Value {
-    json!({ "openapi": "3.1.0", "info": { "title": "upline", "version": env!("CARGO_PKG_VERSION") }, "paths": {} })
+    json!({
+        "openapi": "3.1.0", "info": { "title": "upline", "version": env!("CARGO_PKG_VERSION") }, "paths": {},
+    })
 }
 
 /// No scripts or styles but ours, and no connections but to this server. Scripts set the page's own styles,
 /// hence `unsafe-inline` for them.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+                      img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
 
 const PAGE: &str = r#"<!doctype html>
 <html lang="en">
@@ -482,7 +502,10 @@ mod tests {
     #[test]
     fn remarks_on_a_schema_have_no_type() {
         let mut schema = json!([
-            { "allOf": [{ "$ref": "#/x" }, { "type": "object", "default": "x" }, { "type": "object", "properties": {} }] },
+            { "allOf": [
+                { "$ref": "#/x" }, { "type": "object", "default": "x" },
+                { "type": "object", "properties": {} }
+            ] },
             { "allOf": [{ "type": "string", "enum": ["x"] }, { "type": "object", "default": "x" }] },
             { "allOf": [{ "$ref": "#/x" }, { "$ref": "#/y" }] },
         ]);

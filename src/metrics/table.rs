@@ -57,7 +57,8 @@ pub const COMMANDS: Definition =
 pub const REJECTIONS: Definition = counter(
     "upline_rejections_total",
     &["reason", "stage"],
-    "Writes that broke a rule: before the log (admission), or when applied because another write was faster (log).",
+    "Writes that broke a rule: before the log (admission), or when applied because another \
+     write was faster (log).",
 );
 pub const REFUSALS: Definition = counter(
     "upline_refused_writes_total",
@@ -131,7 +132,8 @@ pub const RECOVERY_SECONDS: Definition =
 pub const RECOVERY_CLOCK_AHEAD: Definition = gauge(
     "upline_recovery_clock_ahead_seconds",
     Unit::Seconds,
-    "How far the clock was ahead of the log's last time when the directory was opened: how long nothing had been written.",
+    "How far the clock was ahead of the log's last time when the directory was opened: \
+     how long nothing had been written.",
 );
 
 pub const MEMBERS: Definition = gauge("upline_members", Unit::Count, "Members of the network.");
@@ -185,12 +187,14 @@ pub const LOG_SEGMENT_FAILURES: Definition =
 pub const LOG_NEXT_SEGMENT_MISSING: Definition = gauge(
     "upline_log_next_segment_missing",
     Unit::Count,
-    "1 while the next segment of the log cannot be made, 2 while writes are refused because the active one is full.",
+    "1 while the next segment of the log cannot be made, 2 while writes are refused because the \
+     active one is full.",
 );
 pub const CLOCK_JUMPED: Definition = gauge(
     "upline_clock_jumped",
     Unit::Count,
-    "1 while writes are refused because the clock jumped: set it right, or accept it (`upline clock accept`).",
+    "1 while writes are refused because the clock jumped: set it right, or accept it \
+     (`upline clock accept`).",
 );
 pub const CLOCK_AHEAD: Definition = gauge(
     "upline_clock_ahead_seconds",
@@ -232,7 +236,8 @@ pub const HTTP_TURNED_AWAY: Definition = counter(
 pub const HTTP_CUT: Definition = counter(
     "upline_http_connections_cut_total",
     &["reason"],
-    "Connections closed for others: idle when room was wanted, or with a reader so slow that answers took too much memory.",
+    "Connections closed for others: idle when room was wanted, or with a reader so slow that answers \
+     took too much memory.",
 );
 pub const HTTP_HELD: Definition = gauge(
     "upline_http_answer_held_bytes",
@@ -265,7 +270,8 @@ pub const AUTH_DENIED: Definition = counter(
 pub const RATE_LIMITED: Definition = counter(
     "upline_rate_limited_total",
     &["by"],
-    "Requests answered 429, by the limit: of the principal, the address, its failures, or the cost of its work.",
+    "Requests answered 429, by the limit: of the principal, the address, its failures, \
+     or the cost of its work.",
 );
 pub const AUTH_ENABLED: Definition =
     gauge("upline_auth_enabled", Unit::Count, "1 while credentials are asked for.");

@@ -133,7 +133,10 @@ struct RateDocument {
     by: RateBy,
     /// The same amount whatever the trigger's: units of the currency, each up to 10^13 minor units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 15, example = json!(["10.00", "5.00"]))]
+    #[schema(
+        value_type = Option<Vec<String>>, min_items = 1, max_items = 15,
+        example = json!(["10.00", "5.00"])
+    )]
     money: Option<Vec<Decimal>>,
     /// A part of the trigger's amount: percent with up to two decimals, each up to 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]

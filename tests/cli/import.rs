@@ -326,12 +326,17 @@ fn the_ids_that_rows_had_elsewhere_are_kept_and_found() {
         ("aaaaaaaa-0000-4000-8000-000000000001", "aaaaaaaa-0000-4000-8000-000000000002");
     let members = place.file(
         "members.csv",
-        format!("member,sponsor,joined_at,id,lifetime_rank\n{root},,2025-01-01,{root_row},2\n{anna},{root},2025-01-02,{anna_row},\nbert,{root},2025-01-03,,\ntwin,{root},2025-01-03,{anna_row},\n"),
+        format!(
+            "member,sponsor,joined_at,id,lifetime_rank\n{root},,2025-01-01,{root_row},2\n\
+             {anna},{root},2025-01-02,{anna_row},\nbert,{root},2025-01-03,,\n\
+             twin,{root},2025-01-03,{anna_row},\n"
+        ),
     );
     let bonuses = place.file(
         "bonuses.csv",
         format!(
-            "id,receiver,source,level,amount,kind,status,created_at\n{bonus},{root},{anna},1,10.00,referral,pending,2025-01-02T10:00:00Z\n"
+            "id,receiver,source,level,amount,kind,status,created_at\n\
+             {bonus},{root},{anna},1,10.00,referral,pending,2025-01-02T10:00:00Z\n"
         ),
     );
     run(["import", &members, "--bonuses", &bonuses, "--data-dir", &data])

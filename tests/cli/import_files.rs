@@ -40,18 +40,34 @@ const NETWORK: [&str; 3] = ["root<-@-.", "anna<root@root.0", "bert<anna@anna.0"]
 fn files_of_other_programs_give_the_same_network() {
     let place = Place::new();
     // A note with a line break is a cell of one row; empty rows come from below the table.
-    let excel = "\u{feff}Member;Sponsor;Joined_At;Note\r\nroot;;2025-03-01;\"first\r\nof; all\"\r\nanna;root;2025-03-02;\r\nbert;anna;;\r\n;;;\r\n;;;\r\n";
+    let excel = "\u{feff}Member;Sponsor;Joined_At;Note\r\nroot;;2025-03-01;\"first\r\nof; all\"\r\n\
+                 anna;root;2025-03-02;\r\nbert;anna;;\r\n;;;\r\n;;;\r\n";
     let tabs = excel.replace(';', "\t").replace("of\t all", "of; all");
     let forms: [(&str, Vec<u8>, u64); 7] = [
         ("Excel, CSV UTF-8", excel.into(), 2),
         ("Excel, with sep=", excel.replacen('\u{feff}', "\u{feff}sep=;\r\n", 1).into(), 2),
         ("Excel, Unicode text", utf16(&tabs), 2),
         ("the same, packed", gzip(&utf16(&tabs)), 2),
-        ("Google Sheets", b"member,sponsor,joined_at\r\nroot,,2025/03/01\r\nanna,root,2025-03-02 0:00:00\r\nbert,anna,".to_vec(), 0),
-        ("Go", b"member|sponsor|joined_at\nroot||2025-03-01 00:00:00 +0000 UTC\nanna|root|2025-03-02 00:00:00 UTC\nbert|anna|\n".to_vec(), 0),
+        (
+            "Google Sheets",
+            b"member,sponsor,joined_at\r\nroot,,2025/03/01\r\nanna,root,2025-03-02 0:00:00\r\nbert,anna,"
+                .to_vec(),
+            0,
+        ),
+        (
+            "Go",
+            b"member|sponsor|joined_at\nroot||2025-03-01 00:00:00 +0000 UTC\n\
+              anna|root|2025-03-02 00:00:00 UTC\nbert|anna|\n"
+                .to_vec(),
+            0,
+        ),
         (
             "NDJSON",
-            gzip(b"{\"member\":\"root\",\"sponsor\":null,\"joined_at\":\"2025-03-01\"}\n{\"sponsor\":\"root\",\"member\":\"anna\",\"joined_at\":\"2025-03-02\"}\n{\"member\":\"bert\",\"sponsor\":\"anna\",\"joined_at\":null}\n"),
+            gzip(
+                b"{\"member\":\"root\",\"sponsor\":null,\"joined_at\":\"2025-03-01\"}\n\
+                  {\"sponsor\":\"root\",\"member\":\"anna\",\"joined_at\":\"2025-03-02\"}\n\
+                  {\"member\":\"bert\",\"sponsor\":\"anna\",\"joined_at\":null}\n",
+            ),
             0,
         ),
     ];
@@ -143,14 +159,16 @@ fn a_table_of_another_system_is_read_by_flags() {
     // Without the flags nothing of it is guessed.
     let (ran, tree) = import(
         &place,
-        "member,sponsor,joined_at,parent,slot\na,,2025-01-01,,\nb,0,,,\nc,NULL,,,\nd,a,01/02/2025,,\ne,a,,a,Left\n",
+        "member,sponsor,joined_at,parent,slot\na,,2025-01-01,,\nb,0,,,\nc,NULL,,,\n\
+         d,a,01/02/2025,,\ne,a,,a,Left\n",
         &[],
     );
     assert_eq!(tree, ["a<-@-."]);
     for said in [
         "line 3: b: sponsor 0 is not known",
         "line 4: c: sponsor NULL is not known",
-        "line 5: d: `01/02/2025` is a date that can begin with its day or its month: write 2025-03-01 (--time-format reads other forms",
+        "line 5: d: `01/02/2025` is a date that can begin with its day or its month: write 2025-03-01 \
+         (--time-format reads other forms",
         "line 6: e: left and right are slots where the plan has two",
     ] {
         assert!(ran.err.contains(said), "`{said}`: {}", ran.err);
@@ -203,7 +221,8 @@ fn what_is_no_list_is_named_as_what_it_is() {
 #[test]
 fn quoted_cells_are_read_whole_and_lines_stay_right() {
     let place = Place::new();
-    let file = "member,sponsor,joined_at,note\na,,,\"x\ny,z\n\"\nb,a,,\nc,nobody,,\"1\r\n2\"\nd,nobody,,\ne,a,,\"never\nclosed\n";
+    let file = "member,sponsor,joined_at,note\na,,,\"x\ny,z\n\"\nb,a,,\nc,nobody,,\"1\r\n2\"\nd,nobody,,\n\
+                e,a,,\"never\nclosed\n";
     let (ran, tree) = import(&place, file, &[]);
     assert_eq!(tree, ["a<-@-.", "b<a@a.0"]);
     for said in [
@@ -250,17 +269,20 @@ fn statuses_and_roles_are_told_and_set_on_request() {
     let data = place.text("data");
     let first = place.file(
         "first.csv",
-        "member,sponsor,joined_at,status,role\nroot,,,,\nanna,root,,active,\nbert,anna,,inactive,admin\ncarl,anna,,terminated,\n",
+        "member,sponsor,joined_at,status,role\nroot,,,,\nanna,root,,active,\nbert,anna,,inactive,admin\n\
+         carl,anna,,terminated,\n",
     );
     run(["import", &first, "--data-dir", &data]).ends_with(0);
     let before = verified(&data);
 
     // Empty cells mean no change. Differences are reported by line, and have no effect.
-    let changed = "member,sponsor,joined_at,status,role,code\nroot,,,,,\nanna,root,,inactive,admin,other\nbert,anna,,,member,\ncarl,anna,,active,,\ndora,anna,,,,\n";
+    let changed = "member,sponsor,joined_at,status,role,code\nroot,,,,,\nanna,root,,inactive,admin,other\n\
+                   bert,anna,,,member,\ncarl,anna,,active,,\ndora,anna,,,,\n";
     let changed = place.file("changed.csv", changed);
     let ran = run(["import", &changed, "--data-dir", &data, "--json", "--dry-run"]).ends_with(0);
     for said in [
-        "line 3: anna: is there already, its code is anna, not other; its status is active, not inactive; its role is member, not admin",
+        "line 3: anna: is there already, its code is anna, not other; its status is active, not inactive; \
+         its role is member, not admin",
         "line 4: bert: is there already, its role is admin, not member",
         "line 5: carl: is there already, its status is terminated, not active",
     ] {

@@ -101,7 +101,8 @@ fn what_a_script_gets_wrong_is_noticed() {
             "a request that fails",
             options("constant-arrival-rate")
                 + imports
-                + "export default function () { http.get(__ENV.URL + \"/nowhere\"); check(1, { one: (one) => one === 1 }); }",
+                + "export default function () { http.get(__ENV.URL + \"/nowhere\"); \
+                   check(1, { one: (one) => one === 1 }); }",
         ),
     ];
     for (number, (what, text)) in table.into_iter().enumerate() {

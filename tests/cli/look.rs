@@ -10,8 +10,9 @@ use std::{
 
 use crate::support::{Place, Ran, Server, command, run, verified};
 
-const TEAM: &str = "member,sponsor,joined_at\nalice,,2025-03-01\nbob,alice,2025-03-02\ncarol,alice,2025-03-03\ndave,alice,2025-03-04\n\
-    erin,bob,2025-03-05\nfrank,alice,2025-03-06\ngrace,alice,2025-03-07\n";
+const TEAM: &str = "member,sponsor,joined_at\nalice,,2025-03-01\nbob,alice,2025-03-02\n\
+                    carol,alice,2025-03-03\ndave,alice,2025-03-04\nerin,bob,2025-03-05\n\
+                    frank,alice,2025-03-06\ngrace,alice,2025-03-07\n";
 
 const NOBODY: &str = "00000000-0000-4000-8000-000000000099";
 
@@ -105,7 +106,8 @@ alice  Bronze  6 below
     assert_eq!(draw(&["--depth", "2"]), whole);
     assert_eq!(
         draw(&["--depth", "1", "--tree", "sponsor"]),
-        "alice  Bronze  5 directly below\n├─ bob  Bronze  1 directly below\n├─ carol\n├─ dave\n├─ frank\n└─ grace\n"
+        "alice  Bronze  5 directly below\n├─ bob  Bronze  1 directly below\n├─ carol\n├─ dave\n\
+         ├─ frank\n└─ grace\n"
     );
     assert_eq!(
         draw(&["--depth", "1", "--limit", "3"]),
@@ -234,8 +236,8 @@ fn a_text_means_the_same_member_in_a_directory_and_on_a_server() {
     let data = place.text("data");
     let (one, two) = ("00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002");
     let rows = format!(
-        "member,sponsor,joined_at,code\n17,,2025-01-01,42\n5,42,2025-01-01,5\n42,17,2025-01-01,7\nAnna,42,2025-01-01,\n\
-         {one},17,2025-01-01,A-I1\n{two},17,2025-01-01,A-1I\nbert,ANNA,2025-01-01,B0B\n"
+        "member,sponsor,joined_at,code\n17,,2025-01-01,42\n5,42,2025-01-01,5\n42,17,2025-01-01,7\n\
+         Anna,42,2025-01-01,\n{one},17,2025-01-01,A-I1\n{two},17,2025-01-01,A-1I\nbert,ANNA,2025-01-01,B0B\n"
     );
     run(["import", &place.file("rows.csv", &rows), "--data-dir", &data]).ends_with(0);
     let id = |name: &str, from: [&str; 2]| {
@@ -444,7 +446,8 @@ fn servers_that_say_no_are_passed_on() {
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", 13, "is it an upline server?"),
         ("HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nhi", 13, "is it an upline server?"),
         (
-            "HTTP/1.1 403 Forbidden\r\ncontent-length: 54\r\n\r\n{\"code\":\"forbidden\",\"title\":\"No\",\"detail\":\"not yours\"}",
+            "HTTP/1.1 403 Forbidden\r\ncontent-length: 54\r\n\r\n{\"code\":\"forbidden\",\"title\":\"No\",\
+             \"detail\":\"not yours\"}",
             13,
             "No: not yours (403 forbidden)",
         ),

@@ -45,10 +45,11 @@ fn a_plan_of_the_former_form_is_told_in_that_of_today() {
     let place = Place::new();
     let former = place.file(
         "former.toml",
-        "name = \"old\"\ncurrency = { code = \"EUR\", exponent = 2 }\nplacement = { width = 2, rule = \"left\" }\n\
-         [[bonus]]\ntrigger = \"referral\"\namounts = [\"10.00\", 0.5]\n\
-         [[bonus]]\ntrigger = \"purchase\"\nbasis_points = [1000, 250, 5]\n\
-         [ranks]\nrule = \"thresholds\"\nbasis = \"direct\"\n[[rank]]\nname = \"Pair\"\nminimum = 2\nreward = \"1\"\n",
+        "name = \"old\"\ncurrency = { code = \"EUR\", exponent = 2 }\n\
+         placement = { width = 2, rule = \"left\" }\n[[bonus]]\ntrigger = \"referral\"\n\
+         amounts = [\"10.00\", 0.5]\n[[bonus]]\ntrigger = \"purchase\"\nbasis_points = [1000, 250, 5]\n\
+         [ranks]\nrule = \"thresholds\"\nbasis = \"direct\"\n[[rank]]\nname = \"Pair\"\n\
+         minimum = 2\nreward = \"1\"\n",
     );
     let ran = run(["plan", "check", &former, "--json"]).ends_with(3);
     let json = ran.json();

@@ -558,8 +558,9 @@ fn a_changed_answer_is_found() {
 
 #[test]
 fn commands_are_read_as_a_shell_would() {
-    let text = "# x\n```sh\nnot run\n```\n<!-- server: start -->\n```console\n$ curl -d '{\"a\": 1}' \\\n    x\n{}\n$ echo $?\n0\n```\n\
-        <!-- file: a.csv -->\n```csv\none\n```\n";
+    let text = "# x\n```sh\nnot run\n```\n<!-- server: start -->\n```console\n\
+                $ curl -d '{\"a\": 1}' \\\n    x\n{}\n$ echo $?\n0\n```\n<!-- file: a.csv -->\n\
+                ```csv\none\n```\n";
     let command = |line, text: &str, expected: &str| Step::Command {
         line,
         text: text.into(),

@@ -70,7 +70,8 @@ fn every_answer_is_that_of_its_lsn() {
     let checked = expected::check(&answers, proof::from_nothing(&data, plan));
     let [writes, reads, refusals, repeats] = checked;
     proof::summary(&format!(
-        "history: seed={seed} answers={} writes={writes} reads={reads} refusals={refusals} repeats={repeats} in_real_time={compared} wrong=0 seconds={}",
+        "history: seed={seed} answers={} writes={writes} reads={reads} refusals={refusals} repeats={repeats} \
+         in_real_time={compared} wrong=0 seconds={}",
         answers.len(),
         begin.elapsed().as_secs()
     ));

@@ -191,8 +191,9 @@ fn every_call_may_fail() {
         kinds.insert((point.call.clone(), format!("{:?}", point.fault)));
     }
     proof::summary(&format!(
-        "syscalls: seed={seed} points={done} first={first} of={total} kinds={} reached={reached} killed={killed} poisoned={poisoned} not_started={refused} \
-         acknowledged={acknowledged} lost=0 seconds={}",
+        "syscalls: seed={seed} points={done} first={first} of={total} kinds={} reached={reached} \
+         killed={killed} poisoned={poisoned} not_started={refused} acknowledged={acknowledged} \
+         lost=0 seconds={}",
         kinds.len(),
         begin.elapsed().as_secs()
     ));

@@ -325,8 +325,8 @@ fn progress_is_told_while_opening() {
     Engine::open(telling).unwrap();
     let told = told.lock().unwrap();
     let checking = told.iter().position(|progress| *progress == OpenProgress::Checking).unwrap();
-    assert!(
-        matches!(told[checking - 1], OpenProgress::Loading { rows, rows_total } if rows == rows_total && 10 <= rows)
-    );
+    assert!(matches!(
+        told[checking - 1], OpenProgress::Loading { rows, rows_total } if rows == rows_total && 10 <= rows
+    ));
     assert_eq!(told.last(), Some(&OpenProgress::Replaying { commands: 5 }));
 }

@@ -62,8 +62,8 @@ fn assert_member(reply: &Reply, member: &str, parent: Option<&str>, level: u32) 
     assert_eq!((id.len(), &id[14..15]), (36, "4"), "a version 4 UUID");
     let parent = parent.map_or("null".into(), |parent| format!("\"{parent}\""));
     let expected = format!(
-        "{{\"id\":\"{id}\",\"user_id\":\"{member}\",\"parent_id\":{parent},\"level\":{level},\"created_at\":\"{created_at}\",\
-         \"updated_at\":null,\"children\":[]}}"
+        "{{\"id\":\"{id}\",\"user_id\":\"{member}\",\"parent_id\":{parent},\"level\":{level},\
+         \"created_at\":\"{created_at}\",\"updated_at\":null,\"children\":[]}}"
     );
     assert_json(reply, 200, &expected);
     id.to_owned()
@@ -144,7 +144,8 @@ fn signups_that_are_refused() {
     }
     // Validation comes before both.
     let reply = server.post("/user/register", &format!("{{\"user_id\":\"{}\",\"parent_id\":7}}", uuid(1)));
-    let item = "{\"type\":\"uuid_type\",\"loc\":[\"body\",\"parent_id\"],\"msg\":\"UUID input should be a string, bytes or UUID object\",\"input\":7}";
+    let item = "{\"type\":\"uuid_type\",\"loc\":[\"body\",\"parent_id\"],\
+                \"msg\":\"UUID input should be a string, bytes or UUID object\",\"input\":7}";
     assert_json(&reply, 422, &format!("{{\"detail\":[{item}]}}"));
     assert_json(&server.get(&format!("/user/downline/{}", uuid(2))), 200, "[]");
 }
@@ -185,7 +186,8 @@ fn downlines_are_whole_and_nested() {
     let object = |member: usize, children: &str| {
         let own = &created[member - 1];
         format!(
-            "{{\"id\":\"{}\",\"user_id\":\"{}\",\"parent_id\":\"{}\",\"level\":{},\"created_at\":\"{}\",\"updated_at\":null,\"children\":[{children}]}}",
+            "{{\"id\":\"{}\",\"user_id\":\"{}\",\"parent_id\":\"{}\",\"level\":{},\"created_at\":\"{}\",\
+             \"updated_at\":null,\"children\":[{children}]}}",
             text_of(own, "id"),
             text_of(own, "user_id"),
             text_of(own, "parent_id"),
@@ -233,8 +235,8 @@ fn bonus(
     status: &str,
 ) -> String {
     format!(
-        "{{\"id\":\"{}\",\"user_id\":\"{}\",\"source_user_id\":\"{}\",\"level\":{level},\"amount\":{amount},\"type\":\"{kind}\",\
-         \"status\":\"{status}\",\"created_at\":\"{}\"}}",
+        "{{\"id\":\"{}\",\"user_id\":\"{}\",\"source_user_id\":\"{}\",\"level\":{level},\"amount\":{amount},\
+         \"type\":\"{kind}\",\"status\":\"{status}\",\"created_at\":\"{}\"}}",
         text_of(value, "id"),
         uuid(receiver),
         uuid(source),
@@ -308,8 +310,9 @@ fn triggers_that_are_refused() {
     let unknown = format!("{{\"source_user_id\":\"{}\",\"trigger_type\":\"referral\"}}", uuid(99));
     assert_json(&server.post("/bonus/", &unknown), 404, "{\"detail\":\"Source user not found\"}");
     let body = format!("{{\"source_user_id\":\"{}\",\"trigger_type\":\"Referral\"}}", uuid(2));
-    let item = "{\"type\":\"literal_error\",\"loc\":[\"body\",\"trigger_type\"],\"msg\":\"Input should be 'referral' or 'purchase'\",\
-                \"input\":\"Referral\",\"ctx\":{\"expected\":\"'referral' or 'purchase'\"}}";
+    let item = "{\"type\":\"literal_error\",\"loc\":[\"body\",\"trigger_type\"],\
+                \"msg\":\"Input should be 'referral' or 'purchase'\",\"input\":\"Referral\",\
+                \"ctx\":{\"expected\":\"'referral' or 'purchase'\"}}";
     assert_json(&server.post("/bonus/", &body), 422, &format!("{{\"detail\":[{item}]}}"));
     assert_json(&server.get("/bonus/"), 200, "[]");
 }

@@ -181,7 +181,11 @@ fn a_bonus_is_explained_down_to_the_log() {
     assert_eq!((&told["source_signup_lsn"], &told["receiver_signup_lsn"]), (&json!(6), &json!(4)));
     // A member with an explicit join time is found too, but not the earlier failed attempt.
     let line = |code: &str| {
-        json!({"user_id": uuid(20), "sponsor": {"user_id": uuid(5)}, "code": code, "joined_at": "2024-02-03T04:05:06Z"}).to_string()
+        json!({
+            "user_id": uuid(20), "sponsor": {"user_id": uuid(5)}, "code": code,
+            "joined_at": "2024-02-03T04:05:06Z",
+        })
+        .to_string()
     };
     let taken = json!({"user_id": uuid(19), "sponsor": {"user_id": uuid(5)}, "code": "TAKEN"}).to_string();
     let lines = [taken, line("TAKEN"), line("FREE")].join("\n");

@@ -88,7 +88,10 @@ fn bodies_in_chunks_and_requests_in_a_row() {
     assert_eq!(client.read_reply(false).unwrap().status, 200);
     // Three pipelined requests: three responses, in order.
     client
-        .send(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\nGET /status HTTP/1.1\r\nhost: localhost\r\n\r\nGET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .send(
+            b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\nGET /status HTTP/1.1\r\nhost: localhost\r\n\r\n\
+              GET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        )
         .unwrap();
     let statuses: Vec<(u16, String)> = (0..3)
         .map(|_| client.read_reply(false).unwrap())
@@ -106,7 +109,12 @@ fn bodies_in_chunks_and_requests_in_a_row() {
         assert!(matches!(reply.status, 404 | 405 | 307), "{path}: {}", reply.status);
     }
     // A client that waits for 100-continue.
-    client.send(b"POST /user/register HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n").unwrap();
+    client
+        .send(
+            b"POST /user/register HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n\
+              content-length: 2\r\n\r\n",
+        )
+        .unwrap();
     assert_eq!(client.read_head().unwrap().0, 100);
     client.send(b"{}").unwrap();
     assert_eq!(client.read_reply(false).unwrap().status, 422);

@@ -40,7 +40,8 @@ fn head(length: Option<usize>) -> String {
     let framing =
         length.map_or("transfer-encoding: chunked".into(), |length| format!("content-length: {length}"));
     format!(
-        "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n{framing}\r\n\r\n"
+        "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
+         {framing}\r\n\r\n"
     )
 }
 
@@ -120,7 +121,8 @@ fn each_line_is_answered_in_its_place() {
         (line(11, Some(1)), 409, "member_exists"),
         (
             format!(
-                "{{\"user_id\":\"{0}\",\"sponsor\":{{\"user_id\":\"{1}\"}},\"placement\":{{\"parent\":\"{1}\",\"slot\":2}}}}\n",
+                "{{\"user_id\":\"{0}\",\"sponsor\":{{\"user_id\":\"{1}\"}},\
+                 \"placement\":{{\"parent\":\"{1}\",\"slot\":2}}}}\n",
                 uuid(12),
                 uuid(11)
             ),
@@ -129,7 +131,8 @@ fn each_line_is_answered_in_its_place() {
         ),
         (
             format!(
-                "{{\"user_id\":\"{0}\",\"sponsor\":{{\"user_id\":\"{1}\"}},\"placement\":{{\"parent\":\"{1}\",\"slot\":3}}}}\n",
+                "{{\"user_id\":\"{0}\",\"sponsor\":{{\"user_id\":\"{1}\"}},\
+                 \"placement\":{{\"parent\":\"{1}\",\"slot\":3}}}}\n",
                 uuid(13),
                 uuid(11)
             ),
@@ -450,7 +453,8 @@ fn a_long_batch_stays_in_bounded_memory() {
             memory(&server, "VmRSS").saturating_sub(before),
         );
         println!(
-            "{what}: {lines} lines in {seconds:.2} s, {:.0} lines/s; memory grew by {peak} KiB at most, {after} KiB in the end",
+            "{what}: {lines} lines in {seconds:.2} s, {:.0} lines/s; memory grew by {peak} KiB at most, \
+             {after} KiB in the end",
             lines as f64 / seconds
         );
         assert_eq!(found, lines, "all are {status}");

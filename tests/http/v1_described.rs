@@ -120,13 +120,15 @@ fn every_kind_of_command_is_described_as_it_is_sent() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let rows = format!(
-        "member,sponsor,joined_at,code,role,status,id,lifetime_rank\n{0},,2025-03-01,ROOT,admin,active,{2},0\n{1},ROOT,,,member,inactive,,0\n",
+        "member,sponsor,joined_at,code,role,status,id,lifetime_rank\n\
+         {0},,2025-03-01,ROOT,admin,active,{2},0\n{1},ROOT,,,member,inactive,,0\n",
         uuid(1),
         uuid(2),
         uuid(70)
     );
     let bonuses = format!(
-        "receiver,source,level,amount,kind,status,created_at,id\n{0},{1},1,10.00,referral,paid,2025-03-02,{2}\n{0},{1},1,3,referral,pending,2025-03-03,\n",
+        "receiver,source,level,amount,kind,status,created_at,id\n\
+         {0},{1},1,10.00,referral,paid,2025-03-02,{2}\n{0},{1},1,3,referral,pending,2025-03-03,\n",
         uuid(1),
         uuid(2),
         uuid(71)
@@ -141,7 +143,10 @@ fn every_kind_of_command_is_described_as_it_is_sent() {
         (11, json!({ "sponsor": root, "placement": { "rule": "breadth-first" }, "role": "admin" })),
         (
             12,
-            json!({ "sponsor": root, "placement": { "parent": uuid(10), "slot": 1 }, "joined_at": "2025-03-04T00:00:00Z" }),
+            json!({
+                "sponsor": root, "placement": { "parent": uuid(10), "slot": 1 },
+                "joined_at": "2025-03-04T00:00:00Z",
+            }),
         ),
         (13, json!({})),
     ] {
@@ -150,8 +155,11 @@ fn every_kind_of_command_is_described_as_it_is_sent() {
         send(&server, "POST", "/v1/members", &body);
     }
     let key = [("content-type", "application/json"), ("idempotency-key", "order-1")];
-    let trigger =
-        json!({ "source": uuid(12), "kind": "purchase", "amount": { "minor": 1_000, "currency": "USD", "exponent": 2 } }).to_string();
+    let trigger = json!({
+        "source": uuid(12), "kind": "purchase",
+        "amount": { "minor": 1_000, "currency": "USD", "exponent": 2 },
+    })
+    .to_string();
     for _ in 0..2 {
         assert!(matches!(server.request("POST", "/v1/bonuses", &key, trigger.as_bytes()).status, 200 | 201));
     }

@@ -394,7 +394,8 @@ fn send_and_leave(server: &Server, method: &str, path: &str, headers: &str, body
     let body = body.to_string();
     let mut client = server.connect();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         {headers}content-length: {}\r\n\r\n",
         body.len()
     );
     client.send(format!("{head}{body}").as_bytes()).unwrap();

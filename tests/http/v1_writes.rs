@@ -106,7 +106,10 @@ fn registrations_are_answered_by_the_rules() {
         (json!({ "user_id": uuid(1) }), 201, "", ""),
         (member_with(2, 1, &json!({ "code": "bob", "joined_at": "2020-02-03T04:05:06Z" })), 201, "", ""),
         (
-            json!({ "user_id": uuid(3), "sponsor": { "code": "BOB" }, "placement": null, "code": null, "joined_at": null }),
+            json!({
+                "user_id": uuid(3), "sponsor": { "code": "BOB" }, "placement": null, "code": null,
+                "joined_at": null,
+            }),
             201,
             "",
             "",
@@ -234,7 +237,9 @@ fn a_repeat_is_the_first_answer_whatever_happened_since() {
         let reply = send(server, method, path, &[("idempotency-key", key)], body);
         (reply.status, reply.text().to_owned(), reply.header("x-lsn").map(str::to_owned))
     };
-    let trigger = json!({ "source": uuid(7), "kind": "purchase", "amount": { "minor": 1_005, "currency": "EUR", "exponent": 2 } });
+    let trigger = json!({
+        "source": uuid(7), "kind": "purchase", "amount": { "minor": 1_005, "currency": "EUR", "exponent": 2 },
+    });
     let paid = keyed(&server, "POST", "/v1/bonuses", "order-1", &trigger);
     assert_eq!(paid.0, 201, "{paid:?}");
     let bonus =
@@ -531,7 +536,9 @@ fn a_repeat_is_known_under_a_plan_that_would_refuse_it() {
     let server = Server::start(place.path(), &[]);
     post(&server, "/v1/members", &json!({ "user_id": uuid(1) }));
     // A root's purchase pays no one, so the currency is not fixed yet.
-    let body = json!({ "source": uuid(1), "kind": "purchase", "amount": { "minor": 10_000, "currency": "USD", "exponent": 2 } });
+    let body = json!({
+        "source": uuid(1), "kind": "purchase", "amount": { "minor": 10_000, "currency": "USD", "exponent": 2 }
+    });
     let key = |key| [("idempotency-key", key)];
     let paid = send(&server, "POST", "/v1/bonuses", &key("e1"), &body);
     assert_eq!(paid.status, 201, "{}", paid.text());
@@ -645,7 +652,9 @@ fn bonuses_are_taken_back_once() {
     for body in [json!({ "user_id": uuid(1) }), member(2, 1), member(3, 2)] {
         post(&server, "/v1/members", &body);
     }
-    let body = json!({ "source": uuid(3), "kind": "purchase", "amount": { "minor": 20_000 }, "reference": "order 7" });
+    let body = json!({
+        "source": uuid(3), "kind": "purchase", "amount": { "minor": 20_000 }, "reference": "order 7",
+    });
     let paid = post(&server, "/v1/bonuses", &body).json();
     let bonus = paid["bonuses"][0].clone();
     let id = bonus["id"].as_str().unwrap();
@@ -743,7 +752,11 @@ fn bonuses_are_held_released_and_voided() {
         send(&server, "POST", &path, &[("idempotency-key", key)], &json!({ "reason": reason }))
     };
     let balance = || server.get(&format!("/v1/members/{}/report", uuid(2))).json()["balance"].clone();
-    let amounts = |pending: i64, held: i64, paid: i64| json!({ "pending": pending, "held": held, "paid": paid, "currency": "EUR", "exponent": 2 });
+    let amounts = |pending: i64, held: i64, paid: i64| {
+        json!({
+            "pending": pending, "held": held, "paid": paid, "currency": "EUR", "exponent": 2,
+        })
+    };
     let held = change(&id, "hold", "under review", "h");
     assert_eq!((held.status, &held.json()["status"], &held.json()["id"]), (200, &json!("held"), &json!(id)));
     assert_eq!(change(&id, "hold", "under review", "h").json(), held.json(), "a repeat");

@@ -125,7 +125,8 @@ impl HeldUp {
     fn print(&self, name: &str) {
         let Self { took, read, signup, signups } = self;
         println!(
-            "{name:32} took {took:>9.2?}; longest read {read:>9.2?}, longest of {signups} signups {signup:>9.2?}"
+            "{name:32} took {took:>9.2?}; longest read {read:>9.2?}, longest of {signups} \
+             signups {signup:>9.2?}"
         );
     }
 }
@@ -274,9 +275,13 @@ fn under_the_lock(engine: &Engine, name: &str, command: Command) {
         .expect("it is accepted");
         while !preparation.advance(&exchanged, 1_024) {}
         let ((), complete) = timed(|| preparation.complete(&exchanged));
-        let ((_, replaced), exchange) = timed(|| exchanged.apply_prepared(&mut directory.write(), &stamped, Some(preparation)));
+        let ((_, replaced), exchange) =
+            timed(|| exchanged.apply_prepared(&mut directory.write(), &stamped, Some(preparation)));
         let ((), give_back) = timed(|| drop(replaced));
-        println!("{name} under the lock: computing {compute:.2?}, exchanging {exchange:.2?} (before it, in the writer {complete:.2?}; after it, elsewhere {give_back:.2?})");
+        println!(
+            "{name} under the lock: computing {compute:.2?}, exchanging {exchange:.2?} (before it, \
+             in the writer {complete:.2?}; after it, elsewhere {give_back:.2?})"
+        );
         assert_eq!(state_digest(&computed), state_digest(&exchanged), "{name}");
     });
 }

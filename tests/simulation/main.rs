@@ -147,6 +147,7 @@ fn run_seeds(first: u64, seeds: u64, operations: u64) -> Tally {
 
 fn command_for(seed: u64, operations: u64) -> String {
     format!(
-        "UPLINE_SIM_SEED={seed} UPLINE_SIM_OPERATIONS={operations} cargo test --test simulation nothing_acknowledged -- --nocapture"
+        "UPLINE_SIM_SEED={seed} UPLINE_SIM_OPERATIONS={operations} cargo test --test simulation \
+         nothing_acknowledged -- --nocapture"
     )
 }

@@ -116,7 +116,8 @@ impl fmt::Display for Tally {
         let crashes = self.kills + self.power_losses;
         write!(
             out,
-            "simulation: seeds={seeds} operations={operations} crashes={crashes} nested={nested} refusals={refusals} acknowledged={acknowledged} lost=0"
+            "simulation: seeds={seeds} operations={operations} crashes={crashes} nested={nested} \
+             refusals={refusals} acknowledged={acknowledged} lost=0"
         )
     }
 }

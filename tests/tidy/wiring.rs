@@ -315,7 +315,8 @@ fn stands(text: &str, wanted: &str) -> bool {
 /// The rules above must detect violations.
 #[test]
 fn what_is_forgotten_is_found() {
-    let source = "pub enum Pay {\n    /// 1: one.\n    One(u8),\n    /// 12\n    Another { a: u8 },\n    Third = 3,\n}\n\
+    let source = "pub enum Pay {\n    /// 1: one.\n    One(u8),\n    /// 12\n    \
+                  Another { a: u8 },\n    Third = 3,\n}\n\
                   fn pay() {\n    Pay::One;\n    Pay::AnotherOne;\n}\n";
     let kinds = variants_of(item(source, "pub enum Pay {"));
     let found: Vec<_> = kinds.iter().map(|kind| (kind.snake(), kind.number)).collect();

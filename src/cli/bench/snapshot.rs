@@ -53,7 +53,8 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     let idle = report("idle", "P8: 10 M members, idle: >= 80% of the disk's rate");
     let idle = rig.idle(idle, &scratch, is_asked);
     stop_if_asked(interrupt)?;
-    let target = "P8: under signups: queue + apply + publish <= 5 ms, the log's fdatasync p99 <= 3 times that without a snapshot";
+    let target = "P8: under signups: queue + apply + publish <= 5 ms, the log's fdatasync p99 <= 3 times \
+                  that without a snapshot";
     let busy = rig.under_signups(
         report("under signups", target),
         args.seconds.unwrap_or(SECONDS),

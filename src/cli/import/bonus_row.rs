@@ -143,10 +143,12 @@ fn find_reversed(network: &Network, before: &Before, entry: &mut ImportEntry) ->
             return Ok(());
         }
         (None, _) => {
-            "is negative, and no bonus of the receiver, source, level and kind has the opposite amount and is not taken back yet"
+            "is negative, and no bonus of the receiver, source, level and kind has the opposite amount and \
+             is not taken back yet"
         }
         _ => {
-            "is negative, and more than one bonus may be meant: `reverses` names the `number` or `id` of the one that it takes back"
+            "is negative, and more than one bonus may be meant: `reverses` names the `number` or `id` of the \
+             one that it takes back"
         }
     };
     Err(Refusal::ReversalUnmatched(reason))

@@ -304,7 +304,8 @@ fn take_bonuses(
     meter.finish();
     if taken.already_there < held {
         let message = format!(
-            "the network has {held} bonuses already, and {} does not begin with them: importing it could pay twice; nothing was imported",
+            "the network has {held} bonuses already, and {} does not begin with them: \
+             importing it could pay twice; nothing was imported",
             path.display()
         );
         return Err(Failure::new(Exit::Failed, message));

@@ -29,7 +29,8 @@ pub enum FileFault {
     #[error("{path}: the header names `{column}` twice")]
     ColumnTwice { path: String, column: String },
     #[error(
-        "{path}: the header has no column `{name}` (it has: {present}); --columns {column}=NAME reads it from another one"
+        "{path}: the header has no column `{name}` (it has: {present}); --columns {column}=NAME reads \
+         it from another one"
     )]
     ColumnMissing { path: String, column: &'static str, name: String, present: String },
     #[error("{path}: the header is not text of names (UTF-8, or UTF-16 with a byte order mark)")]

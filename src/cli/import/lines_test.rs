@@ -75,13 +75,24 @@ fn one_list_in_every_form_is_the_same_list() {
         ("plain", b"sponsor,name,member,code\n,Zo,ann,A1\nann,\"x,y\",bob,\n".to_vec()),
         ("Google Sheets", b"sponsor,name,member,code\r\n,Zo,ann,A1\r\nann,\"x,y\",bob,".to_vec()),
         ("an old Macintosh", b"sponsor,name,member,code\r,Zo,ann,A1\rann,\"x,y\",bob,\r".to_vec()),
-        ("Excel, CSV UTF-8 in Europe", "\u{feff}sponsor;name;member;code\r\n;Zo\u{eb};ann;A1\r\nann;\"x;y\";bob;\r\n".into()),
-        ("Excel, with a line for itself", b"sponsor|name|member|code\n|Zo|ann|A1\nann|\"x|y\"|bob|\n".to_vec()),
+        (
+            "Excel, CSV UTF-8 in Europe",
+            "\u{feff}sponsor;name;member;code\r\n;Zo\u{eb};ann;A1\r\nann;\"x;y\";bob;\r\n".into(),
+        ),
+        (
+            "Excel, with a line for itself",
+            b"sponsor|name|member|code\n|Zo|ann|A1\nann|\"x|y\"|bob|\n".to_vec(),
+        ),
         ("Excel, Unicode text", utf16(&format!("\u{feff}{tabs}"), false)),
         ("the same, big-endian", utf16(&format!("\u{feff}{tabs}"), true)),
         ("mysql --batch", tabs.replace('"', "").replace("x\ty", "x y").into()),
         ("COPY WITH (HEADER)", tabs.replace("\r\n", "\n").replace("\"x\ty\"", "x\\ty").into()),
-        ("ours", b"{\"sponsor\":null,\"member\":\"ann\",\"code\":\"A1\"}\n{\"member\":\"bob\",\"sponsor\":\"ann\"}\n".to_vec()),
+        (
+            "ours",
+            b"{\"sponsor\":null,\"member\":\"ann\",\"code\":\"A1\"}\n\
+              {\"member\":\"bob\",\"sponsor\":\"ann\"}\n"
+                .to_vec(),
+        ),
     ];
     let rows_of = |bytes: &[u8]| -> Vec<String> {
         rows(bytes)

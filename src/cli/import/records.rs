@@ -270,13 +270,17 @@ mod tests {
     proptest! {
         /// Any cell contents round-trip, with the line on which each record begins.
         #[test]
-        fn what_is_quoted_comes_back(rows in prop::collection::vec(prop::collection::vec("[a,\"\r\n;\u{e9} ]{0,6}", 2..4), 0..6), chunk in 1..40_usize) {
+        fn what_is_quoted_comes_back(
+            rows in prop::collection::vec(prop::collection::vec("[a,\"\r\n;\u{e9} ]{0,6}", 2..4), 0..6),
+            chunk in 1..40_usize
+        ) {
             let mut text = String::new();
             let mut expected = Vec::new();
             let mut position = Position { line: 1, after_return: false };
             for row in &rows {
                 expected.push(format!("{}:{}", position.line, row.join("|")));
-                let line: Vec<String> = row.iter().map(|cell| format!("\"{}\"", cell.replace('"', "\"\""))).collect();
+                let line: Vec<String> =
+                    row.iter().map(|cell| format!("\"{}\"", cell.replace('"', "\"\""))).collect();
                 let line = line.join(",") + "\n";
                 position.pass(line.as_bytes());
                 text += &line;

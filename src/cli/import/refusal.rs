@@ -109,20 +109,31 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Line(fault) => fault.fmt(out),
             Refusal::NoMember => out.write_str("names no member"),
-            Refusal::BadName(column) => write!(out, "the {column} has more than 255 bytes or control characters"),
-            Refusal::OwnSponsor => out.write_str("is its own sponsor (--own-sponsor-is-root takes such rows as roots)"),
+            Refusal::BadName(column) => {
+                write!(out, "the {column} has more than 255 bytes or control characters")
+            }
+            Refusal::OwnSponsor => {
+                out.write_str("is its own sponsor (--own-sponsor-is-root takes such rows as roots)")
+            }
             Refusal::OwnParent => out.write_str("is its own parent"),
             Refusal::BadSlot => out.write_str("the slot is not a number"),
-            Refusal::SideWithoutSides => out.write_str("left and right are slots where the plan has two; here slots are numbers from 0"),
+            Refusal::SideWithoutSides => out
+                .write_str("left and right are slots where the plan has two; here slots are numbers from 0"),
             Refusal::SlotWithoutParent => out.write_str("names a slot but no parent"),
             Refusal::BadTime(text, fault) => {
                 write!(out, "`{}` is {fault}", visible(text))?;
                 let can_be_named = matches!(fault, TimeFault::NotATime | TimeFault::DayOrMonthFirst);
                 let has_digits = text.contains(|character: char| character.is_ascii_digit());
-                if can_be_named && has_digits { out.write_str(" (--time-format reads other forms, e.g. %d/%m/%Y)") } else { Ok(()) }
+                if can_be_named && has_digits {
+                    out.write_str(" (--time-format reads other forms, e.g. %d/%m/%Y)")
+                } else {
+                    Ok(())
+                }
             }
             Refusal::BadCode => out.write_str("the code is not 1 to 64 of A-Z, a-z, 0-9, `_`, `-`"),
-            Refusal::BadStatus => out.write_str("the status is not active, inactive or terminated (bonuses: pending, paid, held or void)"),
+            Refusal::BadStatus => out.write_str(
+                "the status is not active, inactive or terminated (bonuses: pending, paid, held or void)",
+            ),
             Refusal::BadRole => out.write_str("the role is neither member nor admin"),
             Refusal::BadAmount(reason) => write!(out, "the amount {reason}"),
             Refusal::BadLevel => out.write_str("the level is not a number"),
@@ -133,26 +144,41 @@ impl fmt::Display for Refusal {
             Refusal::ReversalUnmatched(reason) => write!(out, "the amount {reason}"),
             Refusal::BadNumber(column) => write!(out, "the {column} is not a number of at most 65535"),
             Refusal::DuplicateLine(line) => write!(out, "the member is on line {line} already"),
-            Refusal::DuplicateMember => out.write_str("the member is in the network already, with another sponsor or place"),
+            Refusal::DuplicateMember => {
+                out.write_str("the member is in the network already, with another sponsor or place")
+            }
             Refusal::UnknownSponsor(name) => write!(out, "sponsor {} is not known", visible(name)),
             Refusal::UnknownParent(name) => write!(out, "parent {} is not known", visible(name)),
-            Refusal::SponsorRefused { name, line } => write!(out, "sponsor {} on line {line} was refused", visible(name)),
-            Refusal::ParentRefused { name, line } => write!(out, "parent {} on line {line} was refused", visible(name)),
+            Refusal::SponsorRefused { name, line } => {
+                write!(out, "sponsor {} on line {line} was refused", visible(name))
+            }
+            Refusal::ParentRefused { name, line } => {
+                write!(out, "parent {} on line {line} was refused", visible(name))
+            }
             Refusal::Cycle => out.write_str("sponsors and parents lead back to the row itself"),
             Refusal::UnknownMember(name) => write!(out, "{} is not known", visible(name)),
-            Refusal::MemberRefused { name, line } => write!(out, "member {} on line {line} was refused", visible(name)),
+            Refusal::MemberRefused { name, line } => {
+                write!(out, "member {} on line {line} was refused", visible(name))
+            }
             Refusal::AmbiguousCode(name) => {
                 write!(out, "{} is not known, and several referral codes are like it", visible(name))
             }
-            Refusal::Rule(Rejection::CodeReadsAsId) => out.write_str("the code reads as a UUID, which would be taken for an id"),
-            Refusal::Rule(Rejection::RowIdTaken) => out.write_str("another row has this id, or this network gives it to one itself"),
-            Refusal::Rule(Rejection::RankUnknown) => out.write_str("the plan has no rank of the number in lifetime_rank"),
+            Refusal::Rule(Rejection::CodeReadsAsId) => {
+                out.write_str("the code reads as a UUID, which would be taken for an id")
+            }
+            Refusal::Rule(Rejection::RowIdTaken) => {
+                out.write_str("another row has this id, or this network gives it to one itself")
+            }
+            Refusal::Rule(Rejection::RankUnknown) => {
+                out.write_str("the plan has no rank of the number in lifetime_rank")
+            }
             Refusal::Rule(Rejection::TurnUnknown) => {
                 out.write_str("the plan does not place round robin, or has no slot of the number in turn")
             }
-            Refusal::Rule(Rejection::ReversalUnmatched) => {
-                out.write_str("a reversal has receiver, source, level and kind of the bonus that it takes back, and the opposite amount")
-            }
+            Refusal::Rule(Rejection::ReversalUnmatched) => out.write_str(
+                "a reversal has receiver, source, level and kind of the bonus that it takes back, \
+                 and the opposite amount",
+            ),
             Refusal::Rule(rejection) => write!(out, "refused by a rule: {}", rejection.name()),
         }
     }
@@ -163,20 +189,23 @@ impl fmt::Display for LineFault {
         match self {
             LineFault::NotUtf8 => out.write_str("the line is not UTF-8 text"),
             LineFault::NotUtf16 => out.write_str(
-                "the line is not UTF-16 text: it has half a surrogate pair, an odd byte at the end of the file, or U+FFFD in place of a lost character",
+                "the line is not UTF-16 text: it has half a surrogate pair, an odd byte at the end of the \
+                 file, or U+FFFD in place of a lost character",
             ),
             LineFault::TooLong => write!(out, "the row is longer than {ROW_BYTES_MAX} bytes"),
             LineFault::CutOff => out.write_str("cut off: the number of cells is not that of the header"),
             LineFault::OpenQuote { line, at_end: true } => {
                 write!(
                     out,
-                    "the quote that opens on line {line} is not closed: everything to the end of the file is in it"
+                    "the quote that opens on line {line} is not closed: \
+                     everything to the end of the file is in it"
                 )
             }
             LineFault::OpenQuote { line, at_end: false } => {
                 write!(
                     out,
-                    "the quote that opens on line {line} is not closed within the {ROW_BYTES_MAX} bytes of a row"
+                    "the quote that opens on line {line} is not closed within the {ROW_BYTES_MAX} \
+                     bytes of a row"
                 )
             }
             LineFault::TextAfterQuote { opened, closed } => {

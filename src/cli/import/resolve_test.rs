@@ -233,7 +233,8 @@ fn a_name_that_is_the_code_of_a_member_from_before_is_that_member() {
 #[test]
 fn spellings_of_one_name_are_one_member() {
     let mut network = network(plan_file::DEFAULT_PLAN);
-    let file = "member,sponsor,joined_at\n0xAbCd,,\nANNA@x.org,0XABCD,\nanna@X.org,0xabcd,\nb,Anna@x.org,\n0xABCD,,\n";
+    let file = "member,sponsor,joined_at\n0xAbCd,,\nANNA@x.org,0XABCD,\nanna@X.org,0xabcd,\n\
+                b,Anna@x.org,\n0xABCD,,\n";
     let taken = members_from(&mut network, file.as_bytes(), false);
     let refused: Vec<_> = taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
     assert_eq!((taken.members, refused), (3, vec![(4, "duplicate"), (6, "duplicate")]));

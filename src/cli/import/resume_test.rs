@@ -155,7 +155,8 @@ fn what_somebody_decided_since_stays() {
     for (name, status) in [("a", Status::Active), ("b", Status::Terminated)] {
         target.network.apply(Command::SetStatus { member: id(name), status }).unwrap();
     }
-    let file = "member,sponsor,joined_at,status\na,r,2020-01-01,inactive\nb,r,2020-01-01,\nc,a,2020-01-01,\nd,b,2020-01-01,\n";
+    let file = "member,sponsor,joined_at,status\na,r,2020-01-01,inactive\nb,r,2020-01-01,\n\
+                c,a,2020-01-01,\nd,b,2020-01-01,\n";
     let taken = members_from(&mut target.network, file.as_bytes(), false);
     let refused: Vec<_> = taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
     assert_eq!(

@@ -296,8 +296,11 @@ impl Reason {
 /// Whether a text is a line of 1 to `chars_max` visible characters without blanks at its ends.
 fn is_line(text: &str, chars_max: usize) -> bool {
     let hidden = |letter: char| {
-        let is_format = matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+        let is_format = matches!(
+            letter,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
+        );
         letter.is_control() || is_format
     };
     let length_is_right = (1..=chars_max).contains(&text.chars().take(chars_max + 1).count());

@@ -39,7 +39,9 @@ proptest! {
             let actor = stamped.actor.as_ref().map_or(0, |actor| 3 + actor.id().len());
             prop_assert!(record_bytes(stamped).unwrap() <= record_bytes_bound(&stamped.command) + actor);
         }
-        prop_assert_eq!(bytes.len(), group.iter().map(|stamped| record_bytes(stamped).unwrap()).sum::<usize>());
+        prop_assert_eq!(
+            bytes.len(), group.iter().map(|stamped| record_bytes(stamped).unwrap()).sum::<usize>()
+        );
         prop_assert_eq!(decode(&bytes, 9, count).unwrap(), group);
         prop_assert!(decode(&bytes, 9, count + 1).is_err());
         if count != 0 {
@@ -58,7 +60,9 @@ proptest! {
     /// Everything that decodes has exactly one form, so changed bytes either do not decode or mean something
     /// else.
     #[test]
-    fn changed_bytes_never_panic_and_never_mean_the_same(stamped in arbitrary::stamped(1), changes in vec((any::<prop::sample::Index>(), 1..=255_u8), 1..4)) {
+    fn changed_bytes_never_panic_and_never_mean_the_same(
+        stamped in arbitrary::stamped(1), changes in vec((any::<prop::sample::Index>(), 1..=255_u8), 1..4)
+    ) {
         let mut bytes = encode(std::slice::from_ref(&stamped));
         for (index, change) in changes {
             let at = index.index(bytes.len());
@@ -70,7 +74,9 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..400), count in 0..4_u32, kind in 0..13_u8, version in 1..4_u8) {
+    fn arbitrary_bytes_never_panic(
+        bytes in vec(any::<u8>(), 0..400), count in 0..4_u32, kind in 0..13_u8, version in 1..4_u8
+    ) {
         let _ = decode(&bytes, u64::MAX, count);
         // With a plausible header, decoding gets further.
         let mut record = vec![kind, 0, version, 0];
@@ -82,7 +88,10 @@ proptest! {
     }
 
     #[test]
-    fn outcomes_come_back(outcome in arbitrary::outcome(), other in any::<[u8; OUTCOME_BYTES]>(), at in 0..OUTCOME_BYTES, change in 1..=255_u8) {
+    fn outcomes_come_back(
+        outcome in arbitrary::outcome(), other in any::<[u8; OUTCOME_BYTES]>(), at in 0..OUTCOME_BYTES,
+        change in 1..=255_u8
+    ) {
         let mut bytes = encode_outcome(outcome);
         prop_assert_eq!(decode_outcome(&bytes), Ok(outcome));
         bytes[at] ^= change;

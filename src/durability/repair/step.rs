@@ -29,7 +29,8 @@ impl Step {
             Self::Aside(path) => format!("move {} aside", path.display()),
             Self::Replace(path, Fresh { until: Some(offset), .. }) => {
                 format!(
-                    "rewrite {} with what verifies of it, up to byte {offset}, and keep the damaged one aside",
+                    "rewrite {} with what verifies of it, up to byte {offset}, \
+                     and keep the damaged one aside",
                     path.display()
                 )
             }
@@ -49,7 +50,8 @@ impl Step {
             Self::Back { from, to } => format!("bring {} back as {}", from.display(), to.display()),
             Self::Relabel { path, durable_lsn } => {
                 format!(
-                    "rewrite {} so that it asks for no command after LSN {durable_lsn}, and keep the old one aside",
+                    "rewrite {} so that it asks for no command after LSN {durable_lsn}, \
+                     and keep the old one aside",
                     path.display()
                 )
             }

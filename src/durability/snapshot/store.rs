@@ -198,6 +198,7 @@ pub(crate) fn of_another_history(
         }
     };
     Some(format!(
-        "it is a snapshot of another history of this directory, such as a copy has that went another way: {differs}"
+        "it is a snapshot of another history of this directory, such as a copy has that went another way: \
+         {differs}"
     ))
 }

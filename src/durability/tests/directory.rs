@@ -273,9 +273,10 @@ fn retention_deletes_by_bytes_and_by_days() {
         assert_eq!(purged.archived - purged.deleted, left);
         if left < purged.archived {
             let oldest = opened.journal.reader().oldest_lsn();
-            assert!(
-                matches!(opened.journal.reader().read_from(1), Err(Error::BelowRetained { oldest: from }) if from == oldest)
-            );
+            assert!(matches!(
+                opened.journal.reader().read_from(1),
+                Err(Error::BelowRetained { oldest: from }) if from == oldest
+            ));
             assert_eq!(
                 commands(opened.journal.reader().read_from(oldest).unwrap()).len() as u64,
                 901 - oldest

@@ -46,7 +46,8 @@ impl TurnedAway {
             }
             TurnedAway::HostUnknown => (
                 Code::HostUnknown,
-                "Host is no name of this server, which asks nobody for credentials: configure it (allowed_hosts), or make a key",
+                "Host is no name of this server, which asks nobody for credentials: configure it \
+                 (allowed_hosts), or make a key",
             ),
             TurnedAway::PageForeign => (
                 Code::OriginForeign,

@@ -57,17 +57,19 @@ pub enum GateError {
     #[error("the keys of the token issuer cannot be used: {0}")]
     Jwks(String),
     #[error(
-        "{0} is reachable from other machines and there is no authorization: make a key with `upline keys create`, configure tokens \
-         (jwt_jwks or jwt_hs256_secret_file), or allow it with `--insecure`"
+        "{0} is reachable from other machines and there is no authorization: \
+         make a key with `upline keys create`, configure tokens (jwt_jwks or jwt_hs256_secret_file), \
+         or allow it with `--insecure`"
     )]
     Exposed(SocketAddr),
     #[error(
-        "the service keys are gone: there is no file {}, and there was one. Put it back, make a key with `upline keys create`, or say `--auth off` if nobody is to be \
-         asked for credentials", .0.display()
+        "the service keys are gone: there is no file {}, and there was one. Put it back, make a key with \
+         `upline keys create`, or say `--auth off` if nobody is to be asked for credentials", .0.display()
     )]
     Gone(PathBuf),
     #[error(
-        "authorization is on, but no key is active and no tokens are configured, so nobody could come in: `upline keys create` makes a key"
+        "authorization is on, but no key is active and no tokens are configured, so nobody could come in: \
+         `upline keys create` makes a key"
     )]
     Nobody,
 }
@@ -131,7 +133,11 @@ impl Gate {
         };
         if has_file && let Err(error) = key_file.note_made() {
             // On a read-only medium, nobody can add or lose keys either.
-            tracing::warn!(%error, "it cannot be noted that there are keys: should their file be lost, the next start would not miss it");
+            tracing::warn!(
+                %error,
+                "it cannot be noted that there are keys: should their file be lost, \
+                 the next start would not miss it"
+            );
         }
         // A lost file must not open a door that was shut.
         if !is_on && config.mode == AuthMode::Auto && key_file.was_made()? {
@@ -264,7 +270,10 @@ impl Gate {
             Err(_) => AuthOutcome::PageForeign,
         });
         checked.inspect_err(|reason| {
-            tracing::debug!(?reason, %address, host = ?parts.headers.get("host"), path = parts.uri.path(), "a web page was not let in");
+            tracing::debug!(
+                ?reason, %address, host = ?parts.headers.get("host"), path = parts.uri.path(),
+                "a web page was not let in"
+            );
         })?;
         let anonymous = Principal::anonymous().at(address);
         let payer = self.costs.payer(&anonymous.name, anonymous.role, Some(address));
@@ -468,7 +477,9 @@ impl Gate {
         if let Err(error) = &read {
             self.access().load_failed(Loaded::Jwks);
             let has_last = self.key_set.load().is_some();
-            tracing::error!(%error, has_last, "the token issuer's keys cannot be read; the last good ones, if any, go on");
+            tracing::error!(
+                %error, has_last, "the token issuer's keys cannot be read; the last good ones, if any, go on"
+            );
         }
         read.is_ok()
     }

@@ -36,7 +36,11 @@ pub fn content(schema: &Value, examples: Vec<Example>) -> Value {
 
 fn describe_operation(operation: Operation, route: &Route) -> Value {
     let path = route.path;
-    let message = |name: &str| json!({ "type": "object", "properties": { name: { "type": "string" } }, "required": [name] });
+    let message = |name: &str| {
+        json!({
+            "type": "object", "properties": { name: { "type": "string" } }, "required": [name],
+        })
+    };
     let list_of = |schema: &str| json!({ "type": "array", "items": reference(schema) });
     let success = match operation {
         Operation::Welcome | Operation::EvaluateRank => message("message"),
@@ -46,7 +50,9 @@ fn describe_operation(operation: Operation, route: &Route) -> Value {
         Operation::DownlineCount => json!({ "type": "integer", "minimum": 0 }),
         Operation::AddTestData => json!({
             "type": "object",
-            "properties": { "message": { "type": "string" }, "root_user_id": { "type": "string", "format": "uuid" } },
+            "properties": {
+                "message": { "type": "string" }, "root_user_id": { "type": "string", "format": "uuid" },
+            },
             "required": ["message", "root_user_id"],
         }),
         Operation::Trigger | Operation::MarkAllPaid => message("detail"),
@@ -95,7 +101,9 @@ fn describe_operation(operation: Operation, route: &Route) -> Value {
     let parameter = path.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name);
     let mut parameters = Vec::new();
     if let Some(name) = parameter {
-        parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "format": "uuid" } }));
+        parameters.push(json!({
+            "name": name, "in": "path", "required": true, "schema": { "type": "string", "format": "uuid" },
+        }));
     }
     if operation == Operation::Bonuses {
         parameters.push(
@@ -186,34 +194,45 @@ pub fn schemas() -> Value {
         "DropinMember": {
             "type": "object",
             "properties": {
-                "id": uuid(), "user_id": uuid(), "parent_id": nullable_uuid, "level": { "type": "integer", "minimum": 1 },
-                "created_at": time(), "updated_at": { "type": "null" }, "children": { "type": "array", "items": reference("Member") },
+                "id": uuid(), "user_id": uuid(), "parent_id": nullable_uuid,
+                "level": { "type": "integer", "minimum": 1 },
+                "created_at": time(), "updated_at": { "type": "null" },
+                "children": { "type": "array", "items": reference("Member") },
             },
             "required": ["id", "user_id", "parent_id", "level", "created_at", "updated_at", "children"],
         },
         "DropinBonus": {
             "type": "object",
             "properties": {
-                "id": uuid(), "user_id": uuid(), "source_user_id": source, "level": { "type": "integer", "minimum": 0 },
+                "id": uuid(), "user_id": uuid(), "source_user_id": source,
+                "level": { "type": "integer", "minimum": 0 },
                 "amount": { "type": "number" }, "type": { "type": "string" },
                 "status": { "type": "string", "enum": ["pending", "paid"] }, "created_at": time(),
             },
-            "required": ["id", "user_id", "source_user_id", "level", "amount", "type", "status", "created_at"],
+            "required": [
+                "id", "user_id", "source_user_id", "level", "amount", "type", "status", "created_at"
+            ],
         },
         "DropinWeeklyReport": {
             "type": "object",
             "properties": {
-                "user_id": uuid(), "total_bonus": { "type": "number" }, "count": { "type": "integer", "minimum": 0 },
+                "user_id": uuid(), "total_bonus": { "type": "number" },
+                "count": { "type": "integer", "minimum": 0 },
                 "bonuses": { "type": "array", "items": reference("Bonus") },
             },
             "required": ["user_id", "total_bonus", "count", "bonuses"],
         },
-        "DropinError": { "type": "object", "properties": { "detail": { "type": "string" } }, "required": ["detail"] },
+        "DropinError": {
+            "type": "object", "properties": { "detail": { "type": "string" } }, "required": ["detail"],
+        },
         "DropinValidationError": {
             "type": "object",
             "properties": { "detail": { "anyOf": [{ "type": "string" }, { "type": "array", "items": {
                 "type": "object",
-                "properties": { "type": { "type": "string" }, "loc": location, "msg": { "type": "string" }, "input": {}, "ctx": { "type": "object" } },
+                "properties": {
+                    "type": { "type": "string" }, "loc": location, "msg": { "type": "string" }, "input": {},
+                    "ctx": { "type": "object" },
+                },
                 "required": ["type", "loc", "msg", "input"],
             } }] } },
             "required": ["detail"],

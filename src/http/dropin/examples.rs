@@ -52,7 +52,8 @@ fn below() -> Value {
 /// The report's times have another suffix than those of the other routes.
 fn bonus(status: &str, offset: &str) -> Value {
     json!({
-        "id": "352693df-2619-447b-a2ab-3ffe66d3817e", "user_id": ROOT, "source_user_id": MEMBER, "level": 1, "amount": 10.0,
+        "id": "352693df-2619-447b-a2ab-3ffe66d3817e", "user_id": ROOT, "source_user_id": MEMBER, "level": 1,
+        "amount": 10.0,
         "type": "referral", "status": status, "created_at": format!("2026-11-20T18:40:00.123456{offset}"),
     })
 }
@@ -88,7 +89,9 @@ pub fn successes(operation: Operation) -> Vec<Example> {
         Operation::Weekly => vec![
             (
                 "bonuses",
-                json!({ "user_id": ROOT, "total_bonus": 10.0, "count": 1, "bonuses": [bonus("pending", "+00:00")] }),
+                json!({
+                    "user_id": ROOT, "total_bonus": 10.0, "count": 1, "bonuses": [bonus("pending", "+00:00")],
+                }),
             ),
             ("none", json!({ "user_id": MEMBER, "total_bonus": 0, "count": 0, "bonuses": [] })),
         ],
@@ -272,7 +275,8 @@ mod tests {
         let found = failures(Operation::BonusesOf, "/bonus/user/{user_id}", "422");
         let reason = "invalid length: expected length 32 for simple format, found 4";
         let item = json!({
-            "type": "uuid_parsing", "loc": ["path", "user_id"], "msg": format!("Input should be a valid UUID, {reason}"),
+            "type": "uuid_parsing", "loc": ["path", "user_id"],
+            "msg": format!("Input should be a valid UUID, {reason}"),
             "input": "1234", "ctx": { "error": reason },
         });
         assert_eq!(found, [("not_a_uuid", json!({ "detail": [item] }))]);

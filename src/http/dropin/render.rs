@@ -252,8 +252,9 @@ mod tests {
             MemberObject { id: [1; 16], user_id: &[2; 16], parent_id: None, level: 1, created_at: 0 };
         assert_eq!(
             printed(|out| member.print_open(out)) + MEMBER_CLOSE,
-            "{\"id\":\"01010101-0101-0101-0101-010101010101\",\"user_id\":\"02020202-0202-0202-0202-020202020202\",\"parent_id\":null,\
-             \"level\":1,\"created_at\":\"1970-01-01T00:00:00Z\",\"updated_at\":null,\"children\":[]}"
+            "{\"id\":\"01010101-0101-0101-0101-010101010101\",\
+             \"user_id\":\"02020202-0202-0202-0202-020202020202\",\"parent_id\":null,\"level\":1,\
+             \"created_at\":\"1970-01-01T00:00:00Z\",\"updated_at\":null,\"children\":[]}"
         );
         let bonus = BonusObject {
             id: [1; 16],
@@ -269,9 +270,10 @@ mod tests {
         };
         assert_eq!(
             printed(|out| bonus.print(out)),
-            "{\"id\":\"01010101-0101-0101-0101-010101010101\",\"user_id\":\"02020202-0202-0202-0202-020202020202\",\
-             \"source_user_id\":\"03030303-0303-0303-0303-030303030303\",\"level\":4,\"amount\":10.0,\"type\":\"referral\",\
-             \"status\":\"pending\",\"created_at\":\"1970-01-01T00:00:00Z\"}"
+            "{\"id\":\"01010101-0101-0101-0101-010101010101\",\
+             \"user_id\":\"02020202-0202-0202-0202-020202020202\",\
+             \"source_user_id\":\"03030303-0303-0303-0303-030303030303\",\"level\":4,\"amount\":10.0,\
+             \"type\":\"referral\",\"status\":\"pending\",\"created_at\":\"1970-01-01T00:00:00Z\"}"
         );
     }
 }

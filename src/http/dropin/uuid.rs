@@ -52,7 +52,8 @@ fn reason(input: &str) -> String {
         } else if !character.is_ascii_hexdigit() {
             let at = at + offset + 1;
             return format!(
-                "invalid character: expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], found `{character}` at {at}"
+                "invalid character: expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], \
+                 found `{character}` at {at}"
             );
         }
     }
@@ -135,7 +136,8 @@ mod tests {
             ("1234", "invalid length: expected length 32 for simple format, found 4"),
             (
                 "not-a-uuid",
-                "invalid character: expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], found `n` at 1",
+                "invalid character: expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], \
+                 found `n` at 1",
             ),
             ("00000000-0000-4000-8000-00000000000", "invalid group length in group 4: expected 12, found 11"),
             ("00000000-0000-4000-8000", "invalid group count: expected 5, found 4"),

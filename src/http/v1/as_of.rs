@@ -66,7 +66,8 @@ impl fmt::Display for AsOf {
 impl utoipa::PartialSchema for AsOf {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         use utoipa::openapi::schema::{ObjectBuilder, Type};
-        let description = "An LSN, or a time as RFC 3339 writes it that is over: the state right after the last command up to then";
+        let description = "An LSN, or a time as RFC 3339 writes it that is over: the state right after the \
+                           last command up to then";
         ObjectBuilder::new()
             .schema_type(Type::String)
             .max_length(Some(TEXT_BYTES_MAX))

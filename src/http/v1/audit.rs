@@ -68,8 +68,12 @@ struct AuditList {
     /// change feed shows it, and whether it changed anything (null: it came too long ago to be known), if not
     /// why.
     #[schema(value_type = Vec<Object>, max_items = 1_000, example = json!([{
-        "lsn": 8, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null, "actor": {"kind": "service", "id": "ulk_2b22e1a6"},
-        "command": {"kind": "pay_all", "up_to_lsn": 7, "bonus_kind": null, "receiver": null, "from": null, "to": null}, "changed": true, "unchanged": null,
+        "lsn": 8, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null,
+        "actor": {"kind": "service", "id": "ulk_2b22e1a6"},
+        "command": {
+            "kind": "pay_all", "up_to_lsn": 7, "bonus_kind": null, "receiver": null, "from": null, "to": null,
+        },
+        "changed": true, "unchanged": null,
     }]))]
     items: Vec<Value>,
     /// `cursor` of the next page; null when this is the last one. A page may have fewer items than asked for,
@@ -94,7 +98,13 @@ problems!(
 #[utoipa::path(
     get, path = "/v1/audit", tag = "events",
     params(AuditQuery),
-    responses((status = 200, description = "Commands, newest first", body = AuditList, headers(("x-lsn" = u64, description = "LSN of the newest command"))), Problems)
+    responses(
+        (
+            status = 200, description = "Commands, newest first", body = AuditList,
+            headers(("x-lsn" = u64, description = "LSN of the newest command"))
+        ),
+        Problems
+    )
 )]
 async fn audit(
     Extract(shared): Extract<Arc<Shared>>,

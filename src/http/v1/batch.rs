@@ -77,8 +77,10 @@ enum LineAnswer {
 /// A line whose member is registered, and what was decided then.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
-    "line": 2, "status": 201, "lsn": 1801, "user_id": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c", "code": "BERT_1",
-    "sponsor": "0c7f6a52-6a5e-4a7e-8d5f-1f2e3d4c5b6a", "parent": "0c7f6a52-6a5e-4a7e-8d5f-1f2e3d4c5b6a", "slot": 1,
+    "line": 2, "status": 201, "lsn": 1801, "user_id": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c",
+    "code": "BERT_1",
+    "sponsor": "0c7f6a52-6a5e-4a7e-8d5f-1f2e3d4c5b6a", "parent": "0c7f6a52-6a5e-4a7e-8d5f-1f2e3d4c5b6a",
+    "slot": 1,
 }))]
 struct AcceptedLine {
     /// Number of the line, from 1; empty lines are counted and not answered.
@@ -171,9 +173,15 @@ problems!(
     post,
     path = "/v1/members/batch",
     tag = "members",
-    request_body(content = Registration, content_type = "application/x-ndjson", description = "One JSON object a line"),
+    request_body(
+        content = Registration, content_type = "application/x-ndjson", description = "One JSON object a line"
+    ),
     responses(
-        (status = 200, body = LineAnswer, content_type = "application/x-ndjson", description = "One JSON object a line", headers(("x-lsn" = u64, description = "LSN at the beginning"))),
+        (
+            status = 200, body = LineAnswer, content_type = "application/x-ndjson",
+            description = "One JSON object a line",
+            headers(("x-lsn" = u64, description = "LSN at the beginning"))
+        ),
         Problems,
     ),
 )]

@@ -185,7 +185,11 @@ impl Listing for Bonuses {
     get, path = "/v1/members/{id}/bonuses", tag = "bonuses",
     params(("id" = Uuid, Path, description = "The member's user_id"), BonusQuery),
     responses(
-        (status = 200, description = "A page, or all as NDJSON", content((Page<Bonus> = "application/json"), (Bonus = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
+        (
+            status = 200, description = "A page, or all as NDJSON",
+            content((Page<Bonus> = "application/json"), (Bonus = "application/x-ndjson")),
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
         Problems
     )
 )]
@@ -222,7 +226,11 @@ async fn bonuses_of(
     get, path = "/v1/bonuses", tag = "bonuses",
     params(NetworkBonusQuery),
     responses(
-        (status = 200, description = "A page, or all as NDJSON", content((Page<Bonus> = "application/json"), (Bonus = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
+        (
+            status = 200, description = "A page, or all as NDJSON",
+            content((Page<Bonus> = "application/json"), (Bonus = "application/x-ndjson")),
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
         NetworkListProblems, FilterProblems
     )
 )]

@@ -89,7 +89,10 @@ problems!(ClockProblems: [Code::FieldUnknown, Code::AnswerTooSlow]);
     get,
     path = "/v1/clock",
     tag = "operations",
-    responses((status = 200, body = ClockNow, description = "As it is now", headers(("x-lsn" = u64))), ClockProblems),
+    responses(
+        (status = 200, body = ClockNow, description = "As it is now", headers(("x-lsn" = u64))),
+        ClockProblems
+    ),
 )]
 async fn clock(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
     caller.may(Action::ReadOperations)?;
@@ -108,7 +111,13 @@ async fn clock(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<
     post,
     path = "/v1/clock/accept",
     tag = "operations",
-    responses((status = 200, body = ClockAccepted, description = "Accepted, or nothing to accept", headers(("x-lsn" = u64))), ClockProblems),
+    responses(
+        (
+            status = 200, body = ClockAccepted, description = "Accepted, or nothing to accept",
+            headers(("x-lsn" = u64))
+        ),
+        ClockProblems
+    ),
 )]
 async fn accept(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
     caller.may(Action::Operate)?;

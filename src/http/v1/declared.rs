@@ -61,9 +61,10 @@ fn about() -> OpenApi {
         .title("upline")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "A network engine for multi-level marketing. `/v1` is its own API; the routes outside of it are those of the service that it replaces, \
-             as that one answers them. Every answer of `/v1` names the LSN (log sequence number) of the state it shows or made in `x-lsn`; every failure is \
-             problem+json with a stable `code`. What was answered with 2xx is durable.",
+            "A network engine for multi-level marketing. `/v1` is its own API; the routes outside of it are \
+             those of the service that it replaces, as that one answers them. Every answer of `/v1` names \
+             the LSN (log sequence number) of the state it shows or made in `x-lsn`; \
+             every failure is problem+json with a stable `code`. What was answered with 2xx is durable.",
         ))
         .build();
     let header_key = |name: &str, description: &str| {

@@ -128,7 +128,8 @@ fn reason() -> Value {
     json!({
         "type": ["string", "null"],
         "enum": names.map(Value::from).chain([Value::Null]).collect::<Vec<_>>(),
-        "description": "Why it changed nothing: the code of a rejection, `repeat` (of an idempotency key), or `already` (it was so)",
+        "description": "Why it changed nothing: the code of a rejection, `repeat` (of an idempotency key), \
+                        or `already` (it was so)",
     })
 }
 
@@ -141,7 +142,10 @@ fn feed() -> Named {
     let logged = object(
         "A command of the log, and what it did",
         json!({
-            "lsn": json!({ "type": "integer", "minimum": 1, "description": "Log sequence number: each command has the next" }),
+            "lsn": json!({
+                "type": "integer", "minimum": 1,
+                "description": "Log sequence number: each command has the next",
+            }),
             "time": described("Log time", time()),
             "idempotency_key": nullable(reference("LoggedKey")),
             "actor": reference("Actor"),
@@ -155,7 +159,8 @@ fn feed() -> Named {
             "kind": choice(&ActorKind::ALL.map(ActorKind::name)),
             "id": nullable(json!({
                 "type": "string", "maxLength": 128,
-                "description": "Of a key, the token's subject, a peer's address, or an operating system's user, by kind",
+                "description": "Of a key, the token's subject, a peer's address, or an operating \
+                                system's user, by kind",
             })),
         }),
     );
@@ -202,8 +207,12 @@ fn feed() -> Named {
             "sponsor": described("Null for a root", nullable(uuid())),
             "parent": described("Null for a root", nullable(uuid())),
             "slot": count(),
-            "level": { "type": "integer", "minimum": 1, "description": "In the placement tree; 1 for a root" },
-            "sponsor_level": { "type": "integer", "minimum": 1, "description": "In the sponsor tree; 1 for a root" },
+            "level": {
+                "type": "integer", "minimum": 1, "description": "In the placement tree; 1 for a root",
+            },
+            "sponsor_level": {
+                "type": "integer", "minimum": 1, "description": "In the sponsor tree; 1 for a root",
+            },
         }),
     );
     vec![

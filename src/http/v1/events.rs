@@ -88,9 +88,42 @@ enum Form {
 /// `from` or by `Last-Event-ID`.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events",
-    params(EventsQuery, ("Last-Event-ID" = Option<u64>, Header, description = "The last LSN seen: the stream goes on with the next. Comes before `from`")),
-    responses((status = 200, description = "A stream that does not end by itself", headers(("x-lsn" = u64, description = "LSN of the first command to come")),
-        content((String = "application/x-ndjson", example = json!({"lsn": 8, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null, "actor": {"kind": "admin", "id": "ulk_2b22e1a6"}, "command": {"kind": "pay_all", "up_to_lsn": null, "bonus_kind": null, "receiver": null, "from": null, "to": null}, "effect": {"changed": true, "unchanged": null, "member": null, "bonuses": []}})), (String = "text/event-stream", example = "id: 8\nevent: command\ndata: {\"lsn\":8,\"time\":\"2026-11-20T01:02:03.000000Z\",\"idempotency_key\":null,\"actor\":{\"kind\":\"admin\",\"id\":\"ulk_2b22e1a6\"},\"command\":{\"kind\":\"pay_all\",\"up_to_lsn\":null,\"bonus_kind\":null,\"receiver\":null,\"from\":null,\"to\":null},\"effect\":{\"changed\":true,\"unchanged\":null,\"member\":null,\"bonuses\":[]}}\n\n"))), Problems)
+    params(
+        EventsQuery,
+        (
+            "Last-Event-ID" = Option<u64>, Header,
+            description = "The last LSN seen: the stream goes on with the next. Comes before `from`"
+        )
+    ),
+    responses(
+        (
+            status = 200, description = "A stream that does not end by itself",
+            headers(("x-lsn" = u64, description = "LSN of the first command to come")),
+            content(
+                (String = "application/x-ndjson", example = json!({
+                    "lsn": 8, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null,
+                    "actor": {"kind": "admin", "id": "ulk_2b22e1a6"},
+                    "command": {
+                        "kind": "pay_all", "up_to_lsn": null, "bonus_kind": null, "receiver": null,
+                        "from": null, "to": null,
+                    },
+                    "effect": {"changed": true, "unchanged": null, "member": null, "bonuses": []},
+                })),
+                (
+                    String = "text/event-stream",
+                    example = "id: 8\nevent: command\n\
+                               data: {\"lsn\":8,\"time\":\"2026-11-20T01:02:03.000000Z\",\
+                               \"idempotency_key\":null,\
+                               \"actor\":{\"kind\":\"admin\",\"id\":\"ulk_2b22e1a6\"},\
+                               \"command\":{\"kind\":\"pay_all\",\"up_to_lsn\":null,\
+                               \"bonus_kind\":null,\"receiver\":null,\"from\":null,\"to\":null},\
+                               \"effect\":{\"changed\":true,\"unchanged\":null,\"member\":null,\
+                               \"bonuses\":[]}}\n\n"
+                )
+            )
+        ),
+        Problems
+    )
 )]
 async fn events(
     Extract(shared): Extract<Arc<Shared>>,

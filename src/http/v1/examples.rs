@@ -191,7 +191,9 @@ mod tests {
 
     #[test]
     fn examples_are_made_of_schemas() {
-        let schemas = json!({ "Inner": { "type": "object", "properties": { "id": { "type": "string", "format": "uuid" } } } });
+        let schemas = json!({
+            "Inner": { "type": "object", "properties": { "id": { "type": "string", "format": "uuid" } } },
+        });
         // schema, example
         let table = [
             (json!({ "type": "integer", "minimum": 3 }), json!(3)),

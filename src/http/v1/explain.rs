@@ -47,7 +47,17 @@ struct Explained {
     cause: &'static str,
     /// The logged command that made it, as the change feed shows it. Null where the caller may not see all of
     /// it, and where the network was imported with it.
-    #[schema(value_type = Option<Object>, example = json!({"lsn": 7, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null, "actor": {"kind": "service", "id": "ulk_2b22e1a6"}, "command": {"kind": "trigger_bonus", "source": "2b22e1a6-0289-4314-a6d2-6b688bb468fa", "trigger": "referral", "amount_minor": null, "once": false, "reference": "order 4711"}}))]
+    #[schema(
+        value_type = Option<Object>,
+        example = json!({
+            "lsn": 7, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null,
+            "actor": {"kind": "service", "id": "ulk_2b22e1a6"},
+            "command": {
+                "kind": "trigger_bonus", "source": "2b22e1a6-0289-4314-a6d2-6b688bb468fa",
+                "trigger": "referral", "amount_minor": null, "once": false, "reference": "order 4711",
+            },
+        })
+    )]
     command: Option<Value>,
     /// Name of the plan that was in force.
     plan: Option<String>,
@@ -164,7 +174,13 @@ problems!(
 #[utoipa::path(
     get, path = "/v1/bonuses/{id}/explain", tag = "bonuses",
     params(("id" = Uuid, Path, description = "The bonus's id")),
-    responses((status = 200, description = "The explanation", body = Explained, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), Problems)
+    responses(
+        (
+            status = 200, description = "The explanation", body = Explained,
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
+        Problems
+    )
 )]
 async fn explain(
     Extract(shared): Extract<Arc<Shared>>,

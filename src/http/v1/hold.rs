@@ -75,7 +75,11 @@ problems!(
     request_body = Because,
     params(
         ("id" = Uuid, Path, description = "Id of the bonus"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours; the same key with another body is 422", min_length = 1, max_length = 255),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "Kept for 72 hours; the same key with another body is 422", min_length = 1,
+            max_length = 255
+        ),
     ),
     responses((status = 200, body = Bonus, description = "Held", headers(("x-lsn" = u64))), ChangeProblems),
 )]
@@ -99,9 +103,16 @@ async fn hold(
     request_body = Because,
     params(
         ("id" = Uuid, Path, description = "Id of the bonus"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours; the same key with another body is 422", min_length = 1, max_length = 255),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "Kept for 72 hours; the same key with another body is 422", min_length = 1,
+            max_length = 255
+        ),
     ),
-    responses((status = 200, body = Bonus, description = "Released", headers(("x-lsn" = u64))), ChangeProblems),
+    responses(
+        (status = 200, body = Bonus, description = "Released", headers(("x-lsn" = u64))),
+        ChangeProblems
+    ),
 )]
 async fn release(
     Extract(shared): Extract<Arc<Shared>>,
@@ -124,7 +135,11 @@ async fn release(
     request_body = Because,
     params(
         ("id" = Uuid, Path, description = "Id of the bonus"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours; the same key with another body is 422", min_length = 1, max_length = 255),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "Kept for 72 hours; the same key with another body is 422", min_length = 1,
+            max_length = 255
+        ),
     ),
     responses((status = 200, body = Bonus, description = "Void", headers(("x-lsn" = u64))), VoidProblems),
 )]

@@ -142,7 +142,13 @@ fn levels_of(state: &State, tree: TreeName, member: MemberIx, counts: &[u32], su
 #[utoipa::path(
     get, path = "/v1/members/{id}/levels", tag = "levels",
     params(("id" = Uuid, Path, description = "The member's user_id"), LevelsQuery),
-    responses((status = 200, description = "All levels", body = Levels, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems)
+    responses(
+        (
+            status = 200, description = "All levels", body = Levels,
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
+        PastMemberProblems
+    )
 )]
 async fn levels(
     Extract(shared): Extract<Arc<Shared>>,
@@ -289,7 +295,11 @@ impl Listing for LevelList {
         LevelQuery
     ),
     responses(
-        (status = 200, description = "A page, or all as NDJSON", content((Page<LevelRow> = "application/json"), (LevelRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
+        (
+            status = 200, description = "A page, or all as NDJSON",
+            content((Page<LevelRow> = "application/json"), (LevelRow = "application/x-ndjson")),
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
         Problems
     )
 )]

@@ -138,11 +138,19 @@ problems!(
 );
 problems!(
     /// What a list about one member can fail with, also of the past.
-    pub PastProblems: COMMON, [Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained, Code::Overloaded, Code::Stopping]
+    pub PastProblems: COMMON,
+    [
+        Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid,
+        Code::HistoryNotRetained, Code::Overloaded, Code::Stopping
+    ]
 );
 problems!(
     /// What an answer about one member can fail with, also of the past.
-    pub PastMemberProblems: COMMON, [Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained, Code::Overloaded, Code::Stopping]
+    pub PastMemberProblems: COMMON,
+    [
+        Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained,
+        Code::Overloaded, Code::Stopping
+    ]
 );
 problems!(
     /// What a list about the network can fail with.
@@ -243,7 +251,11 @@ impl Listing for Children {
     get, path = "/v1/members/{id}/children", tag = "lists",
     params(("id" = Uuid, Path, description = "The member's user_id"), ListQuery),
     responses(
-        (status = 200, description = "A page, or all as NDJSON", content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
+        (
+            status = 200, description = "A page, or all as NDJSON",
+            content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")),
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
         Problems
     )
 )]
@@ -310,7 +322,11 @@ impl Listing for Upline {
     get, path = "/v1/members/{id}/upline", tag = "lists",
     params(("id" = Uuid, Path, description = "The member's user_id"), UplineQuery),
     responses(
-        (status = 200, description = "A page, or all as NDJSON", content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
+        (
+            status = 200, description = "A page, or all as NDJSON",
+            content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")),
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
         PastProblems
     )
 )]
@@ -469,7 +485,11 @@ pub fn bulk_permit(shared: &Shared) -> Result<OwnedSemaphorePermit, Problem> {
     get, path = "/v1/members/{id}/downline", tag = "lists",
     params(("id" = Uuid, Path, description = "The member's user_id"), DownlineQuery),
     responses(
-        (status = 200, description = "A page, or all as NDJSON", content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
+        (
+            status = 200, description = "A page, or all as NDJSON",
+            content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")),
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
         Problems
     )
 )]

@@ -51,7 +51,10 @@ fn not_null<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
 
 /// What was changed; the same for a repeat, whatever happened since.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[schema(example = json!({ "user_id": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c", "status": { "now": "inactive", "changed": true }, "role": null }))]
+#[schema(example = json!({
+    "user_id": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c", "status": { "now": "inactive", "changed": true },
+    "role": null,
+}))]
 struct Changed {
     user_id: Uuid,
     /// Null when the request did not name it.
@@ -109,9 +112,16 @@ const ROLE_SCOPE: &str = "PATCH /v1/members/{id} role";
     request_body = Change,
     params(
         ("id" = Uuid, Path, description = "The member's user_id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours; the same key with another request is 422", min_length = 1, max_length = 255),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "Kept for 72 hours; the same key with another request is 422", min_length = 1,
+            max_length = 255
+        ),
     ),
-    responses((status = 200, body = Changed, description = "Changed, or so already", headers(("x-lsn" = u64))), Problems),
+    responses(
+        (status = 200, body = Changed, description = "Changed, or so already", headers(("x-lsn" = u64))),
+        Problems
+    ),
 )]
 async fn manage(
     Extract(shared): Extract<Arc<Shared>>,

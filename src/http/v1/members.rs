@@ -32,7 +32,8 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 
 problems!(
     /// What looking a member up by its code can fail with.
-    ByCodeProblems: COMMON, as_of::PROBLEMS, [Code::Rejected(Rejection::MemberUnknown), Code::Rejected(Rejection::CodeAmbiguous)]
+    ByCodeProblems: COMMON, as_of::PROBLEMS,
+    [Code::Rejected(Rejection::MemberUnknown), Code::Rejected(Rejection::CodeAmbiguous)]
 );
 
 /// A member as it stands at the answer's LSN.
@@ -108,7 +109,17 @@ pub fn view(
 /// One member
 ///
 /// As it is now, or with `as_of` as it was.
-#[utoipa::path(get, path = "/v1/members/{id}", tag = "members", params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems))]
+#[utoipa::path(
+    get, path = "/v1/members/{id}", tag = "members",
+    params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery),
+    responses(
+        (
+            status = 200, description = "The member", body = Member,
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
+        PastMemberProblems
+    )
+)]
 async fn member(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
@@ -125,7 +136,25 @@ async fn member(
 /// One member, by referral code
 ///
 /// A code that was given or one that was generated, without regard to case.
-#[utoipa::path(get, path = "/v1/members/by-code/{code}", tag = "members", params(("code" = String, Path, description = "Referral code; case does not matter. A code that nobody has is read with O as 0 and I and L as 1, if that leads to one member", max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), ByCodeProblems))]
+#[utoipa::path(
+    get, path = "/v1/members/by-code/{code}", tag = "members",
+    params(
+        (
+            "code" = String, Path,
+            description = "Referral code; case does not matter. A code that nobody has is read with O as 0 \
+                           and I and L as 1, if that leads to one member",
+            max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$"
+        ),
+        AsOfQuery
+    ),
+    responses(
+        (
+            status = 200, description = "The member", body = Member,
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
+        ByCodeProblems
+    )
+)]
 async fn member_by_code(
     State(shared): State<Arc<Shared>>,
     caller: Caller,

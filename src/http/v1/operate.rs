@@ -177,7 +177,10 @@ const COMMON: [Code; 2] = [Code::FieldUnknown, Code::AnswerTooSlow];
 problems!(ReadProblems: COMMON);
 problems!(WorkProblems: [Code::OutcomeUnknown], COMMON);
 problems!(
-    SnapshotProblems: [Code::SnapshotFailed, Code::Overloaded, Code::Stopping, Code::ReadOnly, Code::OutcomeUnknown], COMMON
+    SnapshotProblems: [
+        Code::SnapshotFailed, Code::Overloaded, Code::Stopping, Code::ReadOnly, Code::OutcomeUnknown
+    ],
+    COMMON
 );
 
 fn of_snapshot(error: &SnapshotError) -> Problem {
@@ -199,8 +202,14 @@ fn of_snapshot(error: &SnapshotError) -> Problem {
     path = "/v1/snapshots",
     tag = "operations",
     responses(
-        (status = 201, body = SnapshotMade, description = "Durable", headers(("Location" = String), ("x-lsn" = u64))),
-        (status = 200, body = SnapshotMade, description = "Nothing changed since this one", headers(("x-lsn" = u64))),
+        (
+            status = 201, body = SnapshotMade, description = "Durable",
+            headers(("Location" = String), ("x-lsn" = u64))
+        ),
+        (
+            status = 200, body = SnapshotMade, description = "Nothing changed since this one",
+            headers(("x-lsn" = u64))
+        ),
         SnapshotProblems,
     ),
 )]
@@ -221,7 +230,10 @@ async fn make_snapshot(Extract(shared): Extract<Arc<Shared>>, caller: Caller) ->
     get,
     path = "/v1/snapshots",
     tag = "operations",
-    responses((status = 200, body = Snapshots, description = "Newest first", headers(("x-lsn" = u64))), ReadProblems),
+    responses(
+        (status = 200, body = Snapshots, description = "Newest first", headers(("x-lsn" = u64))),
+        ReadProblems
+    ),
 )]
 async fn snapshots(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
     caller.may(Action::ReadOperations)?;
@@ -247,7 +259,10 @@ async fn snapshots(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Res
     get,
     path = "/v1/digest",
     tag = "operations",
-    responses((status = 200, body = DigestsAt, description = "At the LSN", headers(("x-lsn" = u64))), ReadProblems),
+    responses(
+        (status = 200, body = DigestsAt, description = "At the LSN", headers(("x-lsn" = u64))),
+        ReadProblems
+    ),
 )]
 async fn digest(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
     caller.may(Action::ReadOperations)?;
@@ -270,7 +285,10 @@ async fn digest(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result
     post,
     path = "/v1/ranks/recompute",
     tag = "operations",
-    responses((status = 200, body = Recomputed, description = "Compared", headers(("x-lsn" = u64))), WorkProblems),
+    responses(
+        (status = 200, body = Recomputed, description = "Compared", headers(("x-lsn" = u64))),
+        WorkProblems
+    ),
 )]
 async fn recompute_ranks(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
     caller.may(Action::Operate)?;

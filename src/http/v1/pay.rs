@@ -45,7 +45,10 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 /// A trigger.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "source": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c", "kind": "purchase", "amount": { "minor": 12500, "currency": "USD" }, "reference": "order 4711" }))]
+#[schema(example = json!({
+    "source": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c", "kind": "purchase",
+    "amount": { "minor": 12500, "currency": "USD" }, "reference": "order 4711",
+}))]
 pub(super) struct Trigger {
     /// Whose referral, purchase or the like it is; the uplines of this member are paid.
     source: Uuid,
@@ -280,8 +283,18 @@ fn concluded(applied: Applied, member: &'static str) -> Result<(Outcome, u64), P
     path = "/v1/bonuses",
     tag = "bonuses",
     request_body = Trigger,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours; the same key with another body is 422", min_length = 1, max_length = 255)),
-    responses((status = 201, body = Paid, description = "Paid; the same answer for a repeat with the same key", headers(("x-lsn" = u64))), TriggerProblems),
+    params((
+        "Idempotency-Key" = Option<String>, Header,
+        description = "Kept for 72 hours; the same key with another body is 422", min_length = 1,
+        max_length = 255
+    )),
+    responses(
+        (
+            status = 201, body = Paid, description = "Paid; the same answer for a repeat with the same key",
+            headers(("x-lsn" = u64))
+        ),
+        TriggerProblems
+    ),
 )]
 async fn trigger(
     Extract(shared): Extract<Arc<Shared>>,
@@ -359,9 +372,19 @@ fn as_made(reader: &Reader<'_>, entry: &SeenEntry) -> Bonus {
     tag = "bonuses",
     params(
         ("id" = Uuid, Path, description = "Id of the bonus"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours", min_length = 1, max_length = 255),
+        (
+            "Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours", min_length = 1,
+            max_length = 255
+        ),
     ),
-    responses((status = 201, body = Reversed, description = "Taken back; the same answer for a repeat with the same key", headers(("x-lsn" = u64))), ReverseProblems),
+    responses(
+        (
+            status = 201, body = Reversed,
+            description = "Taken back; the same answer for a repeat with the same key",
+            headers(("x-lsn" = u64))
+        ),
+        ReverseProblems
+    ),
 )]
 async fn reverse(
     Extract(shared): Extract<Arc<Shared>>,
@@ -390,7 +413,10 @@ async fn reverse(
     tag = "bonuses",
     params(
         ("id" = Uuid, Path, description = "Id of the bonus"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours", min_length = 1, max_length = 255),
+        (
+            "Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours", min_length = 1,
+            max_length = 255
+        ),
     ),
     responses((status = 200, body = Bonus, description = "Paid", headers(("x-lsn" = u64))), PayProblems),
 )]
@@ -425,9 +451,16 @@ pub(super) fn changed(engine: &Engine, caller: &Caller, entry: u64, lsn: u64) ->
     tag = "bonuses",
     params(
         PayQuery,
-        ("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours; the same key with another filter is 422", min_length = 1, max_length = 255)
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "Kept for 72 hours; the same key with another filter is 422", min_length = 1,
+            max_length = 255
+        )
     ),
-    responses((status = 200, body = AllPaid, description = "What became paid", headers(("x-lsn" = u64))), PayAllProblems),
+    responses(
+        (status = 200, body = AllPaid, description = "What became paid", headers(("x-lsn" = u64))),
+        PayAllProblems
+    ),
 )]
 async fn pay_all(
     Extract(shared): Extract<Arc<Shared>>,

@@ -123,7 +123,9 @@ struct PlanChecked {
 
 /// A trigger that pays more than the whole of its amount.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({ "trigger": "purchase", "percent": "105", "detail": "`purchase` pays 105.00% of its amount over all levels" }))]
+#[schema(example = json!({
+    "trigger": "purchase", "percent": "105", "detail": "`purchase` pays 105.00% of its amount over all levels"
+}))]
 struct PlanWarning {
     /// Its `id`.
     #[schema(max_length = 64)]
@@ -190,10 +192,11 @@ fn etag(version: u32) -> HeaderValue {
     tag = "plan",
     params(PlanQuery),
     responses(
-        (status = 200, description = "The plan in force", headers(("ETag" = String, description = "The version, in quotes"), ("x-lsn" = u64)), content(
-            (PlanInForce = "application/json"),
-            (String = "application/toml"),
-        )),
+        (
+            status = 200, description = "The plan in force",
+            headers(("ETag" = String, description = "The version, in quotes"), ("x-lsn" = u64)),
+            content((PlanInForce = "application/json"), (String = "application/toml")),
+        ),
         AtProblems,
     ),
 )]
@@ -239,7 +242,10 @@ async fn plan(
     get,
     path = "/v1/plan/versions",
     tag = "plan",
-    responses((status = 200, body = KnownVersions, description = "The versions", headers(("x-lsn" = u64))), GetProblems),
+    responses(
+        (status = 200, body = KnownVersions, description = "The versions", headers(("x-lsn" = u64))),
+        GetProblems
+    ),
 )]
 async fn plan_versions(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
     caller.may(Action::ReadPlan)?;
@@ -271,10 +277,23 @@ fn from_time(known: &PlanVersion) -> Option<Time> {
     tag = "plan",
     request_body = PlanDocument,
     params(
-        ("If-Match" = Option<String>, Header, description = "`ETag` of the plan that is to be replaced, or `*`", max_length = 64),
-        ("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours; the same key with another plan is 422", min_length = 1, max_length = 255),
+        (
+            "If-Match" = Option<String>, Header,
+            description = "`ETag` of the plan that is to be replaced, or `*`", max_length = 64
+        ),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "Kept for 72 hours; the same key with another plan is 422", min_length = 1,
+            max_length = 255
+        ),
     ),
-    responses((status = 200, body = PlanChanged, description = "In force", headers(("ETag" = String), ("x-lsn" = u64))), PutProblems),
+    responses(
+        (
+            status = 200, body = PlanChanged, description = "In force",
+            headers(("ETag" = String), ("x-lsn" = u64))
+        ),
+        PutProblems
+    ),
 )]
 async fn put_plan(
     Extract(shared): Extract<Arc<Shared>>,
@@ -382,7 +401,10 @@ fn match_version(headers: &HeaderMap, version: u32) -> Result<(), Problem> {
     path = "/v1/plan/check",
     tag = "plan",
     request_body = PlanDocument,
-    responses((status = 200, body = PlanChecked, description = "What it would do", headers(("x-lsn" = u64))), CheckProblems),
+    responses(
+        (status = 200, body = PlanChecked, description = "What it would do", headers(("x-lsn" = u64))),
+        CheckProblems
+    ),
 )]
 async fn check_plan(
     Extract(shared): Extract<Arc<Shared>>,

@@ -38,7 +38,11 @@ pub fn read(bytes: &[u8]) -> Result<Plan, Problem> {
 }
 
 fn invalid(faults: &[Fault]) -> Problem {
-    let error = |fault: &Fault| json!({ "field": cut(fault.field.clone().into()), "reason": cut(fault.reason.clone().into()) });
+    let error = |fault: &Fault| {
+        json!({
+            "field": cut(fault.field.clone().into()), "reason": cut(fault.reason.clone().into()),
+        })
+    };
     let list: Vec<Value> = faults.iter().map(error).collect();
     let Some(first) = faults.first() else { return Code::Internal.into() };
     let code = if first.is_unknown { Code::FieldUnknown } else { Code::FieldInvalid };
@@ -58,9 +62,14 @@ mod tests {
         json!({
             "name": "Two legs",
             "currency": { "code": "USD", "exponent": 2 },
-            "placement": { "width": 2, "rule": "breadth-first", "allow": ["right", "left"], "strategic": true },
+            "placement": {
+                "width": 2, "rule": "breadth-first", "allow": ["right", "left"], "strategic": true,
+            },
             "trigger": [
-                { "id": "referral", "rate": { "by": "level", "money": ["10.00", "5"] }, "on_registration": true },
+                {
+                    "id": "referral", "rate": { "by": "level", "money": ["10.00", "5"] },
+                    "on_registration": true,
+                },
                 { "id": "purchase", "tree": "sponsor", "rate": { "by": "level", "percent": ["5"] } },
             ],
             "ladder": { "live": {

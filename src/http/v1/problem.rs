@@ -509,8 +509,12 @@ pub fn schema() -> Value {
                     "required": ["field", "reason"],
                 },
             },
-            "newest_lsn": { "type": "integer", "minimum": 0, "description": "The last LSN that can be asked for" },
-            "oldest_lsn": { "type": "integer", "minimum": 0, "description": "The first LSN that can still be asked for" },
+            "newest_lsn": {
+                "type": "integer", "minimum": 0, "description": "The last LSN that can be asked for",
+            },
+            "oldest_lsn": {
+                "type": "integer", "minimum": 0, "description": "The first LSN that can still be asked for",
+            },
         },
         "required": ["type", "title", "status", "code"],
     })
@@ -558,7 +562,8 @@ mod tests {
         assert_eq!(
             problem.to_json(),
             json!({
-                "type": "urn:upline:problem:slot_taken", "title": "The slot is taken", "status": 409, "code": "slot_taken",
+                "type": "urn:upline:problem:slot_taken", "title": "The slot is taken", "status": 409,
+                "code": "slot_taken",
                 "detail": "slot 1 is taken", "lsn": 7, "field": "placement.slot",
             })
         );

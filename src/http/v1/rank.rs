@@ -44,7 +44,9 @@ impl RankName {
 
 /// What the next rank asks for.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({ "ordinal": 3, "name": "Gold", "level": null, "minimum": 50, "held": 12, "missing": 38 }))]
+#[schema(
+    example = json!({ "ordinal": 3, "name": "Gold", "level": null, "minimum": 50, "held": 12, "missing": 38 })
+)]
 struct NextRank {
     ordinal: u16,
     #[schema(max_length = 64)]
@@ -93,7 +95,13 @@ fn rank_of(state: &State, member: MemberIx) -> MemberRank {
 #[utoipa::path(
     get, path = "/v1/members/{id}/rank", tag = "ranks",
     params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery),
-    responses((status = 200, description = "The rank", body = MemberRank, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems)
+    responses(
+        (
+            status = 200, description = "The rank", body = MemberRank,
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
+        PastMemberProblems
+    )
 )]
 async fn rank(
     Extract(shared): Extract<Arc<Shared>>,
@@ -128,7 +136,13 @@ struct RankDistribution {
 /// How many hold each rank now.
 #[utoipa::path(
     get, path = "/v1/ranks", tag = "ranks",
-    responses((status = 200, description = "All ranks", body = RankDistribution, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), NetworkProblems)
+    responses(
+        (
+            status = 200, description = "All ranks", body = RankDistribution,
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
+        NetworkProblems
+    )
 )]
 async fn ranks(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
     shared.v1_engine()?.read(|state, directory| {

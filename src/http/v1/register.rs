@@ -312,10 +312,20 @@ const SCOPE: &str = "POST /v1/members";
     path = "/v1/members",
     tag = "members",
     request_body = Registration,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours; the same key with another body is 422", min_length = 1, max_length = 255)),
+    params((
+        "Idempotency-Key" = Option<String>, Header,
+        description = "Kept for 72 hours; the same key with another body is 422", min_length = 1,
+        max_length = 255
+    )),
     responses(
-        (status = 201, body = Member, description = "Registered", headers(("Location" = String, description = "The member"), ("x-lsn" = u64))),
-        (status = 200, body = Member, description = "Registered before with the same arguments", headers(("Location" = String, description = "The member"), ("x-lsn" = u64))),
+        (
+            status = 201, body = Member, description = "Registered",
+            headers(("Location" = String, description = "The member"), ("x-lsn" = u64))
+        ),
+        (
+            status = 200, body = Member, description = "Registered before with the same arguments",
+            headers(("Location" = String, description = "The member"), ("x-lsn" = u64))
+        ),
         Problems,
     ),
 )]

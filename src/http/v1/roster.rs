@@ -136,7 +136,11 @@ impl Listing for Members {
     get, path = "/v1/members", tag = "members",
     params(MembersQuery),
     responses(
-        (status = 200, description = "A page, or all as NDJSON", content((Page<Member> = "application/json"), (Member = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
+        (
+            status = 200, description = "A page, or all as NDJSON",
+            content((Page<Member> = "application/json"), (Member = "application/x-ndjson")),
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
         NetworkListProblems
     )
 )]

@@ -96,7 +96,13 @@ fn found(state: &State, index: MemberIx, matches: SearchMatch) -> SearchResult {
 #[utoipa::path(
     get, path = "/v1/search", tag = "members",
     params(SearchQuery),
-    responses((status = 200, description = "Who was found", body = SearchResults, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), NetworkProblems)
+    responses(
+        (
+            status = 200, description = "Who was found", body = SearchResults,
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
+        NetworkProblems
+    )
 )]
 async fn search(
     Extract(shared): Extract<Arc<Shared>>,

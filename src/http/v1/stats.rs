@@ -195,7 +195,13 @@ fn stats_of(engine: &Engine, status: &EngineStatus, state: &State, search: usize
 /// As they are now; `/metrics` has them over time.
 #[utoipa::path(
     get, path = "/v1/stats", tag = "operations",
-    responses((status = 200, description = "All figures", body = Stats, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), NetworkProblems)
+    responses(
+        (
+            status = 200, description = "All figures", body = Stats,
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
+        NetworkProblems
+    )
 )]
 async fn stats(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;

@@ -187,7 +187,13 @@ pub async fn add_up(shared: &Shared, caller: &Caller, sums: &mut ReceivedSums) -
 #[utoipa::path(
     get, path = "/v1/members/{id}/report", tag = "bonuses",
     params(("id" = Uuid, Path, description = "The member's user_id"), WindowQuery),
-    responses((status = 200, description = "Sums", body = Report, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems)
+    responses(
+        (
+            status = 200, description = "Sums", body = Report,
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
+        MemberProblems
+    )
 )]
 async fn report(
     Extract(shared): Extract<Arc<Shared>>,

@@ -198,7 +198,13 @@ fn going_on(
 #[utoipa::path(
     get, path = "/v1/members/{id}/tree", tag = "trees",
     params(("id" = Uuid, Path, description = "The member's user_id"), WindowQuery),
-    responses((status = 200, description = "The window", body = TreeWindow, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), Problems)
+    responses(
+        (
+            status = 200, description = "The window", body = TreeWindow,
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
+        Problems
+    )
 )]
 async fn window(
     Extract(shared): Extract<Arc<Shared>>,
@@ -253,8 +259,18 @@ struct Ancestry {
 /// No member is above itself.
 #[utoipa::path(
     get, path = "/v1/members/{id}/is-ancestor-of/{other}", tag = "trees",
-    params(("id" = Uuid, Path, description = "The one that may be above"), ("other" = Uuid, Path, description = "The one that may be below"), TreeQuery),
-    responses((status = 200, description = "Yes or no", body = Ancestry, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems)
+    params(
+        ("id" = Uuid, Path, description = "The one that may be above"),
+        ("other" = Uuid, Path, description = "The one that may be below"),
+        TreeQuery
+    ),
+    responses(
+        (
+            status = 200, description = "Yes or no", body = Ancestry,
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
+        MemberProblems
+    )
 )]
 async fn is_ancestor(
     Extract(shared): Extract<Arc<Shared>>,
@@ -283,7 +299,9 @@ struct PreviewQuery {
 
 /// Where the next one would go.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({ "parent": "2b22e1a6-0289-4314-a6d2-6b688bb468fa", "slot": 1, "level": 4, "rule": "breadth-first" }))]
+#[schema(example = json!({
+    "parent": "2b22e1a6-0289-4314-a6d2-6b688bb468fa", "slot": 1, "level": 4, "rule": "breadth-first",
+}))]
 struct NextPlace {
     parent: Uuid,
     slot: u32,
@@ -309,7 +327,13 @@ problems!(
 #[utoipa::path(
     get, path = "/v1/placement/preview", tag = "trees",
     params(PreviewQuery),
-    responses((status = 200, description = "The place", body = NextPlace, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PreviewProblems)
+    responses(
+        (
+            status = 200, description = "The place", body = NextPlace,
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
+        PreviewProblems
+    )
 )]
 async fn preview(
     Extract(shared): Extract<Arc<Shared>>,

@@ -143,7 +143,8 @@ impl utoipa::PartialSchema for Time {
         use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
         let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
         let description = Some(
-            "RFC 3339 of the years 1970 to 9999; in place of an offset, or with it, the name of a zone as RFC 9557 writes it. Answers are in UTC with microseconds",
+            "RFC 3339 of the years 1970 to 9999; in place of an offset, or with it, the name of a zone as \
+             RFC 9557 writes it. Answers are in UTC with microseconds",
         );
         ObjectBuilder::new().schema_type(Type::String).format(Some(format)).description(description).into()
     }

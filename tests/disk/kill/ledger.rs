@@ -171,7 +171,8 @@ impl fmt::Display for Counts {
         )?;
         write!(
             out,
-            "acknowledged={acknowledged} signups={signups} unknown={unknown} unknown_done={unknown_done} repeated={repeated} "
+            "acknowledged={acknowledged} signups={signups} unknown={unknown} unknown_done={unknown_done} \
+             repeated={repeated} "
         )?;
         write!(out, "lost={} doubled={} changed={}", self.lost, self.doubled, self.changed)
     }

@@ -56,7 +56,9 @@ impl World {
     fn request(&self, chance: &mut Chance) -> Request {
         match chance.below(10) {
             0 | 1 => {
-                let body = json!({ "once": false, "source": uuid(self.sponsor(chance)), "kind": if chance.one_in(2) { "referral" } else { "purchase" },
+                let body = json!({
+                    "once": false, "source": uuid(self.sponsor(chance)),
+                    "kind": if chance.one_in(2) { "referral" } else { "purchase" },
                     "amount": { "minor": chance.below(1_000_000) } });
                 self.keyed(Ask::Trigger, "POST", "/v1/bonuses".into(), body.to_string())
             }
@@ -159,7 +161,8 @@ fn batches_until_the_end(world: &World, mut client: Client, mut chance: Chance) 
             (0..BATCH_LINES).map(|_| Request { key: None, ..world.register(&mut chance) }).collect();
         let lines: String = requests.iter().map(|request| request.body.clone() + "\n").collect();
         let head = format!(
-            "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n{lines}",
+            "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
+             content-length: {}\r\n\r\n{lines}",
             lines.len()
         );
         let mut answers = Vec::new();

@@ -69,7 +69,8 @@ fn a_flipped_bit_is_refused_or_harmless() {
         std::fs::remove_dir_all(&data).expect("it was made here");
     }
     proof::summary(&format!(
-        "flips: seed={seed} flips={flips} refused={refused} harmless={harmless} fell_back={fell_back} silent=0"
+        "flips: seed={seed} flips={flips} refused={refused} harmless={harmless} \
+         fell_back={fell_back} silent=0"
     ));
     assert!(0 < refused && 0 < fell_back, "both kinds of files were hit");
 }

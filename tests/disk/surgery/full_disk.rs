@@ -76,7 +76,8 @@ fn fill(server: &Server) -> (Vec<u64>, Option<End>) {
         let mut client = server.connect();
         let mut sender = client.sender();
         let head = format!(
-            "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
+            "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
+             content-length: {}\r\n\r\n",
             lines.len()
         );
         let sending = std::thread::spawn(move || {
@@ -229,7 +230,8 @@ fn a_full_disk_stops_writes_and_loses_nothing() {
         members += acknowledged.len() as u64;
     }
     proof::summary(&format!(
-        "full_disk: disks={disks} too_small={too_small} failed={failed} healed={healed} acknowledged={members} lost=0"
+        "full_disk: disks={disks} too_small={too_small} failed={failed} healed={healed} \
+         acknowledged={members} lost=0"
     ));
     assert!(
         disks < 4 || 0 < failed + healed && 0 < disks - too_small,

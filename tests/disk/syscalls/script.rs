@@ -274,7 +274,8 @@ fn batch(client: &mut Client, first: u64, seen: &mut Seen) -> std::io::Result<()
     let members = first..first + BATCH;
     let lines: String = members.clone().map(|member| body(member) + "\n").collect();
     let head = format!(
-        "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n",
         lines.len()
     );
     let mut own = Client::connect(client.address());

@@ -68,7 +68,9 @@ impl Signer {
 }
 
 pub fn claims(subject: &str) -> Value {
-    json!({ "iss": ISSUER, "aud": "upline", "sub": subject, "exp": jsonwebtoken::get_current_timestamp() + 3_600 })
+    json!({
+        "iss": ISSUER, "aud": "upline", "sub": subject, "exp": jsonwebtoken::get_current_timestamp() + 3_600,
+    })
 }
 
 pub fn key_set(signers: &[Signer]) -> String {

@@ -76,7 +76,8 @@ fn a_name_that_was_rebound_reads_and_writes_nothing() {
         let reply = raw(
             &server,
             &format!(
-                "POST /user/register HTTP/1.1\r\nhost: {host}\r\n{page}\r\ncontent-length: {length}\r\n\r\n{body}"
+                "POST /user/register HTTP/1.1\r\nhost: {host}\r\n{page}\r\n\
+                 content-length: {length}\r\n\r\n{body}"
             ),
         );
         assert_eq!(reply.status, 421, "{host}");
@@ -146,7 +147,8 @@ fn pages_of_others_change_nothing() {
                 if media_type.is_empty() { String::new() } else { format!("content-type: {media_type}\r\n") };
             let length = body.len();
             let request = format!(
-                "{method} {path} HTTP/1.1\r\nhost: {{host}}\r\n{page}{media_type}content-length: {length}\r\n\r\n{body}"
+                "{method} {path} HTTP/1.1\r\nhost: {{host}}\r\n\
+                 {page}{media_type}content-length: {length}\r\n\r\n{body}"
             );
             let reply = raw(&server, &request);
             assert_eq!(reply.status, 403, "{request}");
@@ -159,12 +161,14 @@ fn pages_of_others_change_nothing() {
     // Reading is harmless: a page cannot see the response, since nothing here allows it to.
     let reply = raw(
         &server,
-        "GET /bonus/ HTTP/1.1\r\nhost: {host}\r\norigin: https://evil.example\r\nsec-fetch-site: cross-site\r\n\r\n",
+        "GET /bonus/ HTTP/1.1\r\nhost: {host}\r\norigin: https://evil.example\r\n\
+         sec-fetch-site: cross-site\r\n\r\n",
     );
     assert!(reply.status == 200 && reply.header("access-control-allow-origin").is_none());
     let reply = raw(
         &server,
-        "OPTIONS /user/register HTTP/1.1\r\nhost: {host}\r\norigin: https://evil.example\r\naccess-control-request-method: POST\r\n\r\n",
+        "OPTIONS /user/register HTTP/1.1\r\nhost: {host}\r\norigin: https://evil.example\r\n\
+         access-control-request-method: POST\r\n\r\n",
     );
     assert!(reply.status == 405 && reply.header("access-control-allow-origin").is_none());
     assert!(7 * 14 <= metric(&server, &[], "upline_auth_requests_total{outcome=\"page_foreign\"}"));
@@ -175,9 +179,11 @@ fn pages_of_others_change_nothing() {
 fn programs_and_our_own_page_are_let_through() {
     let place = Place::new();
     let server = open_server(&place, &[]);
-    let gateway = "accept: */*\r\naccept-encoding: gzip, deflate\r\nuser-agent: python-httpx/0.27.0\r\ncontent-type: application/json\r\nx-api-key: any\r\nx-api-secret: any\r\n";
+    let gateway = "accept: */*\r\naccept-encoding: gzip, deflate\r\nuser-agent: python-httpx/0.27.0\r\n\
+                   content-type: application/json\r\nx-api-key: any\r\nx-api-secret: any\r\n";
     let curl = "user-agent: curl/8.5.0\r\naccept: */*\r\n";
-    let page = "origin: http://{host}\r\nreferer: http://{host}/docs\r\nsec-fetch-site: same-origin\r\nsec-fetch-mode: cors\r\ncontent-type: application/json\r\n";
+    let page = "origin: http://{host}\r\nreferer: http://{host}/docs\r\nsec-fetch-site: same-origin\r\n\
+                sec-fetch-mode: cors\r\ncontent-type: application/json\r\n";
     let typed = "sec-fetch-site: none\r\nsec-fetch-mode: navigate\r\n";
     for (number, headers) in (100..).zip([gateway, curl, page, typed]) {
         let body = registration(&uuid(number), Some(&uuid(1)));
@@ -185,7 +191,8 @@ fn programs_and_our_own_page_are_let_through() {
         let reply = raw(
             &server,
             &format!(
-                "POST /user/register HTTP/1.1\r\nhost: {{host}}\r\n{headers}content-length: {length}\r\n\r\n{body}"
+                "POST /user/register HTTP/1.1\r\nhost: {{host}}\r\n\
+                 {headers}content-length: {length}\r\n\r\n{body}"
             ),
         );
         assert_eq!(reply.status, 200, "{headers}: {}", reply.text());

@@ -114,7 +114,8 @@ fn the_same_idempotency_key_of_two_principals_is_two() {
 fn begun(server: &Server, credentials: &str) -> (Client, u16) {
     let mut client = server.connect();
     let head = format!(
-        "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\n{credentials}content-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n"
+        "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\n\
+         {credentials}content-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n"
     );
     client.send(head.as_bytes()).unwrap();
     let status = client.read_head().unwrap().0;

@@ -109,7 +109,8 @@ fn encoded_bodies_are_told_apart() {
             assert!(is_told, "{method} {path}: {said}");
         }
         let chunked = format!(
-            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\ntransfer-encoding: gzip, chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\n\
+             transfer-encoding: gzip, chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
             body.len()
         );
         assert_eq!(raw(&server, &chunked).status, 415, "{method} {path}");

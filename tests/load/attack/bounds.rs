@@ -46,7 +46,8 @@ fn recruit(server: &Server, members: u64) {
     let lines: String = (0..members).map(|member| body(member).to_string() + "\n").collect();
     let mut client = server.connect();
     let head = format!(
-        "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
+        "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
+         content-length: {}\r\n\r\n",
         lines.len()
     );
     let mut sender = client.sender();
@@ -127,7 +128,8 @@ fn slow_readers() {
     assert_eq!(server.post("/v1/members", &json!({ "user_id": uuid(MEMBERS) }).to_string()).status, 201);
     drop(readers);
     proof::summary(&format!(
-        "slow_readers: readers={count} grown_bytes={grown} bytes_held={held} bytes_grown_by_answers={grown_by_answers} cut_readers={cut}"
+        "slow_readers: readers={count} grown_bytes={grown} bytes_held={held} \
+         bytes_grown_by_answers={grown_by_answers} cut_readers={cut}"
     ));
     assert!(0 < held && held <= count * HELD_BYTES_ALLOWED + HELD_BYTES_BEYOND, "{held} bytes of answers");
     let most = count * BYTES_PER_CONNECTION + HELD_BYTES_BEYOND + SLACK_BYTES;

@@ -73,7 +73,8 @@ fn attack() {
     let cut = last_cut(idle, begin).max(last_cut(half, begin));
     let (quiet, loaded) = (percentile(&mut quiet, 99), percentile(&mut loaded, 99));
     proof::summary(&format!(
-        "crowd: idle={count} half={count} last_cut_ms={} p99_quiet_us={} p99_crowd_us={} bytes_per_connection={}",
+        "crowd: idle={count} half={count} last_cut_ms={} p99_quiet_us={} p99_crowd_us={} \
+         bytes_per_connection={}",
         cut.as_millis(),
         quiet.as_micros(),
         loaded.as_micros(),

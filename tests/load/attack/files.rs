@@ -40,7 +40,8 @@ fn batch(client: &mut Client, first: u64, members: u64) -> usize {
     };
     let lines: String = (first..first + members).map(|member| body(member).to_string() + "\n").collect();
     let head = format!(
-        "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
+        "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
+         content-length: {}\r\n\r\n",
         lines.len()
     );
     let mut sender = client.sender();
@@ -54,7 +55,8 @@ fn batch(client: &mut Client, first: u64, members: u64) -> usize {
 /// Opens a connection whose body never arrives: it is busy until its timeout.
 fn half_sent(address: SocketAddr) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(address).ok()?;
-    let head = "POST /v1/members HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 90\r\n\r\n{";
+    let head = "POST /v1/members HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+                content-length: 90\r\n\r\n{";
     stream.write_all(head.as_bytes()).ok()?;
     Some(stream)
 }

@@ -31,7 +31,8 @@ fn readers_that_take_nothing_cost_little_however_long_their_answer() {
     let lines: String = (0..MEMBERS).map(|member| body(member).to_string() + "\n").collect();
     let mut client = server.connect();
     let head = format!(
-        "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
+        "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
+         content-length: {}\r\n\r\n",
         lines.len()
     );
     let mut sender = client.sender();

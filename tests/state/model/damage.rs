@@ -187,7 +187,9 @@ fields! {
         _ => *field = [value as u8; 16],
     };
     Timestamp: |field, _chance, value| field.0 = value as i64;
-    Box<str>: |field, chance, _value| *field = chance.of_slice(&["", " ", "a@b", "CODE-1", "code-1", "a\u{200b}"]).into();
+    Box<str>: |field, chance, _value| *field = chance.of_slice(
+        &["", " ", "a@b", "CODE-1", "code-1", "a\u{200b}"]
+    ).into();
     EntryStatus: |field, chance, _value| *field = chance.of_slice(&EntryStatus::ALL);
     RowKind: |field, chance, _value| *field = chance.of_slice(&RowKind::ALL);
     Outcome: |field, _chance, value| *field = Outcome::AllPaid { entries: value };

@@ -209,7 +209,8 @@ fn a_chain_of_a_million_needs_no_stack() {
     const LENGTH: u32 = 1_000_000;
     on_small_stack(|| {
         let mut network = Numbered::new(
-            "width unlimited unilevel\nranks thresholds placement downline Bronze=3 Silver=10 Gold=25 Diamond=50",
+            "width unlimited unilevel\n\
+             ranks thresholds placement downline Bronze=3 Silver=10 Gold=25 Diamond=50",
         );
         let mut frozen = None;
         for number in 0..LENGTH {
@@ -274,7 +275,8 @@ fn a_star_of_a_hundred_thousand() {
 fn wide_and_narrow_forced_matrices_fill_level_by_level() {
     for (width, members) in [(1_000, 60_000), (1_000, 1_500), (3, 120_000), (2, 60_000)] {
         let mut network = Numbered::new(&format!(
-            "width {width} breadth-first allow breadth-first-by-slot balanced\ncount-sponsor-tree\nranks thresholds placement downline Ten=10 Lot=1000"
+            "width {width} breadth-first allow breadth-first-by-slot balanced\ncount-sponsor-tree\n\
+             ranks thresholds placement downline Ten=10 Lot=1000"
         ));
         network.join(None);
         for number in 1..members {
@@ -319,7 +321,8 @@ fn deep_outside_legs_of_a_binary_tree() {
     const LEG: u32 = 100_000;
     on_small_stack(|| {
         let mut network = Numbered::new(
-            "width 2 weak-leg-outside allow left right left-even strong-leg-outside even-fill\ncount-sponsor-tree\nranks thresholds placement downline Ten=10 Lot=1000",
+            "width 2 weak-leg-outside allow left right left-even strong-leg-outside even-fill\n\
+             count-sponsor-tree\nranks thresholds placement downline Ten=10 Lot=1000",
         );
         network.join(None);
         // Weak leg, ties left: odd members go down the left spine, even ones down the right.
@@ -355,7 +358,9 @@ fn deep_outside_legs_of_a_binary_tree() {
 fn admins_reach_down_a_thousand_levels_and_no_further() {
     const LENGTH: u32 = ADMIN_LEVELS_MAX as u32 + 10;
     let mut network = Numbered::new(
-        "width unlimited unilevel\nlevel-cap 2\nbonus referral placement fixed 2.00 1.00 on-registration admins-beyond\nranks level-fill placement One=1 Two=1+5.00",
+        "width unlimited unilevel\nlevel-cap 2\n\
+         bonus referral placement fixed 2.00 1.00 on-registration admins-beyond\n\
+         ranks level-fill placement One=1 Two=1+5.00",
     );
     let root = Register { role: Role::Admin, ..network.signup(None) };
     network.register(root);

@@ -329,7 +329,8 @@ impl<'a> Bench<'a> {
             .at(0.5)
             .map(|sync| SIGNUP_CONNECTIONS as f64 / (P3_SYNCS_WAITED * sync.as_secs_f64().max(1e-9)));
         let least = disk_bound.map(|bound| P3_RATE_MIN.min(P3_DISK_SHARE * bound));
-        let target = "P3: durable signups over HTTP, 256 connections: >= 65% of the stub, and >= 40,000/s or 85% of 256 / (1.5 x fdatasync p50)";
+        let target = "P3: durable signups over HTTP, 256 connections: >= 65% of the stub, and >= 40,000/s or \
+                      85% of 256 / (1.5 x fdatasync p50)";
         let mut report = self.report(target, SIGNUP_CONNECTIONS)?;
         report.param("route", "POST /user/register");
         report.figure("signups_per_second", peak);
@@ -369,7 +370,8 @@ impl<'a> Bench<'a> {
         self.turn(Who::Server, &open, self.lasting, &mut [&mut side])?;
         let syncs = syncs_of(&self.serving(Who::Server).take_log());
         let ideal = ideal::latencies(&syncs, self.args.seed);
-        let target = "P4: at half of that peak, open loop, corrected: p99 within 1 ms and p99.9 within 3 ms of an ideal group commit of the run's own syncs";
+        let target = "P4: at half of that peak, open loop, corrected: p99 within 1 ms and p99.9 within 3 ms \
+                      of an ideal group commit of the run's own syncs";
         let mut report = self.report(target, SIGNUP_CONNECTIONS)?;
         report.param("route", "POST /user/register");
         report.param("per_second", per_second.round());
@@ -424,7 +426,8 @@ impl<'a> Bench<'a> {
                 self.turn(who, &[asked, signups], turn, &mut [&mut open[at], &mut signed[at]])?;
             }
         }
-        let target = "P5: reads by id while signups run at half peak: >= 90% of the stub's rate, p99 <= the stub's under the same signups + 0.5 ms";
+        let target = "P5: reads by id while signups run at half peak: >= 90% of the stub's rate, \
+                      p99 <= the stub's under the same signups + 0.5 ms";
         let mut report = self.report(target, READ_CONNECTIONS)?;
         let routes: Vec<String> = Question::ALL.map(Question::shown).into();
         report.param("routes", routes);

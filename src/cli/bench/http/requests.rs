@@ -173,7 +173,8 @@ impl Requests {
         let body_bytes = SIGNUP_PARTS[0].len() + SIGNUP_PARTS[1].len() + SIGNUP_PARTS[2].len() + 2 * 36;
         let written = write!(
             out,
-            "POST /user/register HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {body_bytes}\r\n\r\n{}{member}{}{sponsor}{}",
+            "POST /user/register HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
+             content-length: {body_bytes}\r\n\r\n{}{member}{}{sponsor}{}",
             self.host, SIGNUP_PARTS[0], SIGNUP_PARTS[1], SIGNUP_PARTS[2],
         );
         written.expect("memory takes everything");
