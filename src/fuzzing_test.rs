@@ -75,7 +75,7 @@ fn the_corpus_and_changes_of_it_hold() {
         }
         assert!(
             0 < taken,
-            "no file of fuzz/corpus/{name} is good for anything: UPLINE_FUZZ_SEEDS=1 writes them anew"
+            "no file of fuzz/corpus/{name} is accepted: UPLINE_FUZZ_SEEDS=1 writes them again"
         );
         accepted += taken;
     }
@@ -212,7 +212,7 @@ fn seeds_are_good() {
     let writes = number("UPLINE_FUZZ_SEEDS", 0) == 1;
     for (name, target) in TARGETS {
         let seeds = seeds(name);
-        assert!(seeds.iter().any(|(_, bytes)| target(bytes)), "no seed of {name} is good for anything");
+        assert!(seeds.iter().any(|(_, bytes)| target(bytes)), "no seed of {name} is accepted");
         if writes {
             let folder = corpus().join(name);
             std::fs::create_dir_all(&folder).unwrap();

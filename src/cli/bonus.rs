@@ -74,7 +74,10 @@ struct ListArgs {
     #[arg(long, value_parser = PossibleValuesParser::new(EntryStatus::ALL.map(EntryStatus::name)))]
     status: Option<String>,
     /// Bonuses to list, newest first, at most 1,000
-    #[arg(long, value_name = "BONUSES", default_value_t = LIMIT_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=i64::from(LIMIT_MAX)))]
+    #[arg(
+        long, value_name = "BONUSES", default_value_t = LIMIT_DEFAULT,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(LIMIT_MAX))
+    )]
     limit: u32,
     #[command(flatten)]
     source: source::Args,

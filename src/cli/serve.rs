@@ -150,8 +150,8 @@ fn open_gate(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<Gate>, Failu
         tracing::warn!(
             %addr,
             allowed_hosts = %hosts,
-            "everybody who reaches this address may do everything (--insecure); \
-             by name it answers to allowed_hosts alone"
+            "authorization is off (--insecure): every client that reaches this address has all rights; \
+             the only host names accepted are those of allowed_hosts"
         );
     }
     Ok(gate)
@@ -233,7 +233,7 @@ fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport, as
             if asks_for_credentials {
                 "service keys and tokens"
             } else {
-                "open to everybody who reaches the address"
+                "open to every client that reaches the address"
             }
             .into(),
         ),

@@ -68,7 +68,9 @@ mod tests {
     #[test]
     fn numbers_and_amounts_are_on_the_right() {
         let objects = [
-            json!({"name": "a", "level": 12_345, "amount": {"minor": -1_050, "currency": "USD", "exponent": 2}}),
+            json!({
+                "name": "a", "level": 12_345, "amount": {"minor": -1_050, "currency": "USD", "exponent": 2},
+            }),
             json!({"name": null, "level": 1, "amount": {"minor": 5, "currency": "USD", "exponent": 2}}),
         ];
         let table = of_objects(&[("who", "name"), ("level", "level"), ("amount", "amount")], &objects);

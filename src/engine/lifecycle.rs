@@ -263,7 +263,7 @@ fn release(lock: Option<Box<dyn Any + Send>>, left: Vec<JoinHandle<()>>) {
     if left.is_empty() {
         return drop(lock);
     }
-    tracing::warn!(threads = left.len(), "stopped without waiting for everything: there was no time left");
+    tracing::warn!(threads = left.len(), "stopped before all threads had ended: the time limit was reached");
     let ended = sync::spawn("upline-ending", move || {
         for thread in left {
             join(Some(thread));

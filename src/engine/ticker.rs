@@ -74,7 +74,7 @@ pub(super) fn run(shared: &Arc<Shared>, queue: &mpsc::WeakSender<Job>, stop: &Ti
 /// recovered.
 fn report_change(was: Option<&LogTrouble>, is: Option<&LogTrouble>) {
     match (was, is) {
-        (Some(_), None) => tracing::info!("the next segment of the log is there: writes are safe to go on"),
+        (Some(_), None) => tracing::info!("the next segment of the log exists again: writes continue"),
         (was, Some(is)) if is.refuses_writes && !was.is_some_and(|was| was.refuses_writes) => {
             tracing::error!(
                 error = %is.why,

@@ -467,7 +467,7 @@ impl Beyond {
         }
         while HELD_BYTES_BEYOND_MAX < *total - *ending {
             let Some((_, slowest)) = order.pop_first() else { break };
-            let slowest = holders.get_mut(&slowest).expect("who is in the order holds something");
+            let slowest = holders.get_mut(&slowest).expect("every id in the order has a holder");
             slowest.is_ending = true;
             *ending += slowest.bytes;
             slowest.seat.cut_at_once();
@@ -478,7 +478,7 @@ impl Beyond {
     fn take(&self, id: u64, bytes: usize) {
         let mut state = self.bytes.lock();
         let BeyondBytes { total, ending, holders, order, .. } = &mut *state;
-        let holder = holders.get_mut(&id).expect("it held what it gives back");
+        let holder = holders.get_mut(&id).expect("bytes are released by their holder");
         *total -= bytes;
         holder.bytes -= bytes;
         if holder.is_ending {

@@ -88,7 +88,7 @@ const TAGS: [(&str, &str); 10] = [
     ("bonuses", "What is paid, to whom, and why; sums and reports"),
     ("plan", "The compensation plan"),
     ("events", "The change feed"),
-    ("operations", "For those who run the process"),
+    ("operations", "For operators"),
     ("drop-in", "The routes of the service that this one replaces"),
 ];
 
@@ -219,7 +219,7 @@ fn operations() -> Map<String, Value> {
         (
             "/docs",
             "This description as a page to try it",
-            "Needs nothing from elsewhere.",
+            "Loads nothing from other hosts.",
             of_docs(json!({
                 "200": answer("A page", other("text/html; charset=utf-8", &text, PAGE.into())),
                 "304": { "description": "The client has it already" },
@@ -228,7 +228,7 @@ fn operations() -> Map<String, Value> {
         (
             "/redoc",
             "Redirects to /docs",
-            "For those who look where the replaced service had its pages.",
+            "For clients that request the path where the replaced service had its documentation.",
             of_docs(json!({ "307": { "description": "To /docs" } })),
         ),
     ];
@@ -427,7 +427,7 @@ mod tests {
     #[test]
     fn descriptions_say_what_is_of_use_outside() {
         let description = description();
-        assert!(!description.to_string().contains("on disk"), "how it is kept is nobody's business");
+        assert!(!description.to_string().contains("on disk"), "the description does not mention storage");
         let minor = &description["components"]["schemas"]["Total"]["properties"]["minor"];
         assert!(
             minor["type"] == "integer" && minor["description"].is_string() && minor["format"].is_null(),
@@ -551,7 +551,7 @@ mod tests {
             }
             assert!(
                 sent[0] == sent[2] && sent[1] == sent[3],
-                "{name}: everybody gets the same bytes, no copies of them"
+                "{name}: all responses share the same bytes, without copies"
             );
         }
         assert_eq!(ask("index.html", HeaderMap::new()).await.status(), 404);

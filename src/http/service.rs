@@ -141,7 +141,7 @@ impl Service {
             Verdict::Unseen => self.shared.metrics.access.denied(true),
             Verdict::Forbidden => self.shared.metrics.access.denied(false),
             Verdict::NotAsked if reply.status().is_success() => {
-                tracing::error!(path, "a route answered without asking who may; its answer is withheld");
+                tracing::error!(path, "a route answered without checking rights; its answer is withheld");
                 return (auth::turned_away(&path, TurnedAway::Denied(Denied::Forbidden)), route);
             }
             Verdict::NotAsked | Verdict::Allowed => {}

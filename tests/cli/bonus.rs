@@ -236,7 +236,8 @@ fn an_imported_bonus_has_the_id_that_it_came_with() {
     let members =
         place.file("members.csv", "member,sponsor,joined_at\nanna,,2025-01-01\nbert,anna,2025-01-02\n");
     let rows = format!(
-        "id,receiver,source,level,amount,kind,status,created_at\n{id},anna,bert,1,10.00,referral,pending,2025-01-02\n"
+        "id,receiver,source,level,amount,kind,status,created_at\n\
+         {id},anna,bert,1,10.00,referral,pending,2025-01-02\n"
     );
     let bonuses = place.file("bonuses.csv", rows);
     run(["import", &members, "--bonuses", &bonuses, "--data-dir", &data]).ends_with(0);

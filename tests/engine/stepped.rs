@@ -46,7 +46,7 @@ fn a_step_is_a_group_and_nothing_happens_between_steps() {
     assert_eq!(
         memory.calls(),
         3,
-        "three signups, one write and one sync, and where it stands once more a write"
+        "three signups: one write and one sync of the log, and one write of the durable mark"
     );
     let lsns: Vec<u64> =
         pending.iter_mut().map(|pending| pending.try_answer().unwrap().unwrap().applied.lsn).collect();

@@ -199,8 +199,8 @@ fn numbers_and_names_never_change() {
         (
             shown(&PlacementRule::ALL, |of| (of as u16, of.name())),
             "1 breadth-first, 2 breadth-first-by-slot, 3 balanced, 4 round-robin, 5 power-leg, 6 unilevel, \
-             7 left, 8 right, 9 weak-leg-outside, 10 weak-leg-even, 11 strong-leg-outside, 12 strong-leg-even, \
-             13 even-fill, 14 left-even, 15 right-even",
+             7 left, 8 right, 9 weak-leg-outside, 10 weak-leg-even, 11 strong-leg-outside, \
+             12 strong-leg-even, 13 even-fill, 14 left-even, 15 right-even",
         ),
         (
             shown(&Rejection::ALL, |of| (of as u16, of.name())),

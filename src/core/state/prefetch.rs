@@ -1,4 +1,5 @@
-//! Prefetching of what a group of commands will touch, for all of them together: `network/prefetch.rs` says why.
+//! Prefetching of what a group of commands will touch, for all of them together: `network/prefetch.rs` says
+//! why.
 
 use std::hint::black_box;
 

@@ -34,8 +34,8 @@ impl Directory for PastDirectory<'_> {
         );
     }
 
-    /// Without a lookup, which would lock the present's: that each id is there once follows from the digest of
-    /// the snapshot.
+    /// Without a lookup, which would lock the present's: that each id is there once follows from the digest
+    /// of the snapshot.
     fn add_new_member(
         &mut self,
         id: &MemberId,

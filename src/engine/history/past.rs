@@ -199,7 +199,7 @@ impl History {
             // The readers will finish; retry later.
             OpenError::Data(DurabilityError::TooManyReaders { .. }) => HistoryError::Busy,
             error => {
-                tracing::error!(%error, "a state of the past cannot be rebuilt; serving goes on");
+                tracing::error!(%error, "cannot rebuild a past state; the server continues");
                 HistoryError::Unreadable(error.to_string())
             }
         }

@@ -588,7 +588,10 @@ fn readers_do_not_starve_the_writer() {
         rig.engine.submit_blocking(signup(number, Some(0)), None).unwrap();
     }
     stop.store(true, Ordering::Relaxed);
-    assert!(readers.into_iter().all(|reader| 0 < reader.join().unwrap()), "nor the writer the readers");
+    assert!(
+        readers.into_iter().all(|reader| 0 < reader.join().unwrap()),
+        "the writer does not block the readers"
+    );
 }
 
 #[test]

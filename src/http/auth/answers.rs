@@ -46,15 +46,15 @@ impl TurnedAway {
             }
             TurnedAway::HostUnknown => (
                 Code::HostUnknown,
-                "Host is no name of this server, which asks nobody for credentials: configure it \
-                 (allowed_hosts), or make a key",
+                "Host is not a name of this server, which requires no credentials: add it to allowed_hosts, \
+                 or create a key",
             ),
             TurnedAway::PageForeign => (
                 Code::OriginForeign,
                 "Other web pages change nothing here while nobody is asked for credentials",
             ),
             TurnedAway::TooOften(_) => (Code::RateLimited, "Too many requests"),
-            TurnedAway::KeysMissing => (Code::Starting, "The keys of the token issuer are not there yet"),
+            TurnedAway::KeysMissing => (Code::Starting, "The keys of the token issuer are not loaded yet"),
             TurnedAway::Denied(Denied::Unseen) => (Code::RouteUnknown, "Not Found"),
             TurnedAway::Denied(Denied::Forbidden) => (Code::Forbidden, "Forbidden"),
         }

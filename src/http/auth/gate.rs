@@ -64,12 +64,12 @@ pub enum GateError {
     Exposed(SocketAddr),
     #[error(
         "the service keys are gone: there is no file {}, and there was one. Put it back, make a key with \
-         `upline keys create`, or say `--auth off` if nobody is to be asked for credentials", .0.display()
+         `upline keys create`, or start with `--auth off` to require no credentials", .0.display()
     )]
     Gone(PathBuf),
     #[error(
-        "authorization is on, but no key is active and no tokens are configured, so nobody could come in: \
-         `upline keys create` makes a key"
+        "authorization is on, but no key is active and no tokens are configured, so every request would be \
+         refused: create a key with `upline keys create`"
     )]
     Nobody,
 }
@@ -135,8 +135,8 @@ impl Gate {
             // On a read-only medium, nobody can add or lose keys either.
             tracing::warn!(
                 %error,
-                "it cannot be noted that there are keys: should their file be lost, \
-                 the next start would not miss it"
+                "cannot record that service keys exist: if their file is lost, \
+                 the next start will not detect it"
             );
         }
         // A lost file must not open a door that was shut.
@@ -458,7 +458,7 @@ impl Gate {
     fn turn_on(&self) {
         if self.mode == AuthMode::Auto && !self.is_on.swap(true, Ordering::Relaxed) {
             self.access().enabled.set(1.0);
-            tracing::warn!("there is a service key now: credentials are asked for from here on");
+            tracing::warn!("a service key exists now: credentials are required from now on");
         }
     }
 

@@ -309,7 +309,7 @@ impl Target {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Denied {
     /// 404, as if the target did not exist.
-    #[error("there is no such thing, as far as this principal can see")]
+    #[error("the target does not exist, or is not visible to this principal")]
     Unseen,
     /// 403.
     #[error("this principal may not do this")]

@@ -67,7 +67,7 @@ impl Refusals {
         if left_out != 0 {
             tracing::info!(
                 left_out,
-                "refused requests beyond {LINES_PER_SECOND} a second are not told one by one"
+                "refused requests beyond {LINES_PER_SECOND} per second are not logged one by one"
             );
         }
         left_out

@@ -64,10 +64,7 @@ impl KeySet {
         }
         let usable: Vec<PublicKey> = keys.iter().filter_map(|key| public_key(key, configured)).collect();
         if usable.is_empty() {
-            return Err(format!(
-                "none of its {} keys is for signatures of a configured algorithm",
-                keys.len()
-            ));
+            return Err(format!("none of its {} keys fits a configured signature algorithm", keys.len()));
         }
         Ok(KeySet::Public(PublicKeys(usable)))
     }

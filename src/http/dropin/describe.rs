@@ -144,9 +144,9 @@ fn describe_operation(operation: Operation, route: &Route) -> Value {
             "Error",
         ));
     }
-    errors.push(("421", "The host is no name of this server, which asks nobody for credentials", "Error"));
+    errors.push(("421", "The host is not a name of this server, which requires no credentials", "Error"));
     if parameter.is_some() && !errors.iter().any(|(status, ..)| *status == "404") {
-        errors.push(("404", "Not for a member's token: hidden from it, or not there", "Error"));
+        errors.push(("404", "Not visible to the member's token, or does not exist", "Error"));
     }
     for (status, description, schema) in errors {
         described["responses"][status] =
@@ -174,7 +174,7 @@ fn operation_id(operation: Operation, path: &str) -> String {
 pub fn schemas() -> Value {
     let uuid = || json!({ "type": "string", "format": "uuid" });
     let nullable_uuid = json!({ "anyOf": [uuid(), { "type": "null" }] });
-    let hidden = "The nil UUID where the token is a member's that may not see the source";
+    let hidden = "The nil UUID if the token is that of a member who may not see the source";
     let source = json!({ "type": "string", "format": "uuid", "description": hidden });
     let time = || json!({ "type": "string", "format": "date-time" });
     let trigger_type = json!({ "type": "string", "enum": ["referral", "purchase"] });

@@ -43,7 +43,8 @@ struct AuditQuery {
     actor_id: Option<String>,
     /// Kind of the command, as the change feed names it.
     #[param(
-        pattern = "^(register|trigger_bonus|pay_bonus|pay_all|set_status|set_role|put_plan|import_bonus|reverse_bonus|change_bonus)$",
+        pattern = "^(register|trigger_bonus|pay_bonus|pay_all|set_status|set_role|put_plan|import_bonus\
+                   |reverse_bonus|change_bonus)$",
         example = "pay_all"
     )]
     kind: Option<String>,

@@ -107,7 +107,7 @@ fn nullable(mut schema: Value) -> Value {
 /// The reference of a trigger.
 fn order() -> Value {
     let text = json!({ "type": "string", "minLength": 1, "maxLength": 64 });
-    described("What the outside calls that which it came from", nullable(text))
+    described("The external system's name for its origin", nullable(text))
 }
 
 fn list(items: Value) -> Value {
@@ -165,7 +165,7 @@ fn feed() -> Named {
         }),
     );
     let audited = object(
-        "A command of the log, and whether it came to anything",
+        "A command of the log, and whether it changed anything",
         json!({
             "lsn": json!({ "type": "integer", "minimum": 1, "description": "Log sequence number" }),
             "time": described("Log time", time()),
@@ -372,7 +372,7 @@ fn registration() -> Named {
     let by_slot =
         object("A slot that was named", json!({ "by": constant("slot"), "parent": uuid(), "slot": count() }));
     let carried = object(
-        "What an imported member was said to have",
+        "Data carried over with an imported member",
         json!({
             "id": described("Its row's id elsewhere", nullable(uuid())),
             "lifetime_rank": described("Ordinal of the best rank ever; 0 for none", count()),
@@ -388,7 +388,7 @@ fn registration() -> Named {
         ("LoggedSponsor", sponsor),
         ("LoggedSponsorById", object("By id", json!({ "user_id": uuid() }))),
         ("LoggedSponsorByCode", object("By referral code", json!({ "code": text() }))),
-        ("LoggedPlacement", one_of("Where the member was to sit", "by", &placements)),
+        ("LoggedPlacement", one_of("The requested place of the member", "by", &placements)),
         ("LoggedPlacementByPlan", object("The plan's default rule", json!({ "by": constant("plan") }))),
         (
             "LoggedPlacementByRule",

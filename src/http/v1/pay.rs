@@ -63,7 +63,7 @@ pub(super) struct Trigger {
     /// once, and false for everything else.
     #[serde(default)]
     once: Option<bool>,
-    /// What the outside calls that which it came from, e.g. an order: printable, not blank at its ends. Kept
+    /// The external system's name for its origin, e.g. an order: printable, not blank at its ends. Kept
     /// with the bonuses, which are found by it. It says nothing about repeats: for those there is the
     /// `Idempotency-Key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

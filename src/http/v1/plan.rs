@@ -402,7 +402,10 @@ fn match_version(headers: &HeaderMap, version: u32) -> Result<(), Problem> {
     tag = "plan",
     request_body = PlanDocument,
     responses(
-        (status = 200, body = PlanChecked, description = "What it would do", headers(("x-lsn" = u64))),
+        (
+            status = 200, body = PlanChecked, description = "The effects of the change",
+            headers(("x-lsn" = u64))
+        ),
         CheckProblems
     ),
 )]

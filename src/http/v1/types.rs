@@ -218,7 +218,7 @@ pub struct Bonus {
     pub lsn: u64,
     /// Version of the plan that it was paid by.
     pub plan_version: u32,
-    /// What the outside calls that which it came from, e.g. an order; a reversal has that of the bonus that
+    /// The external system's name for its origin, e.g. an order; a reversal has that of the bonus that
     /// it takes back. Null also where `source` is null.
     #[schema(max_length = 64, example = "order 4711")]
     pub reference: Option<String>,

@@ -142,7 +142,11 @@ fn lost_keys_do_not_open_the_door() {
             && said.contains("--auth off"),
         "{said}"
     );
-    assert_eq!(get(&place.serve(&["--auth", "off"]), &[], "/bonus/"), 200, "who says so is believed");
+    assert_eq!(
+        get(&place.serve(&["--auth", "off"]), &[], "/bonus/"),
+        200,
+        "`--auth off` starts without the keys"
+    );
     fs::rename(&aside, &path).unwrap();
     let server = place.serve(&[]);
     assert_eq!((get(&server, &key.headers(), "/bonus/"), get(&server, &[], "/bonus/")), (200, 401));
@@ -209,7 +213,11 @@ fn an_address_beyond_loopback_needs_a_key_or_a_word() {
     assert!(said.contains("upline keys create") && said.contains("--insecure"), "{said}");
     assert!(!place.data().exists(), "nothing was made");
     let key = place.key(&[]);
-    assert_eq!(everywhere(&["--auth", "off"]).status.code(), Some(3), "a key that nobody asks for is none");
+    assert_eq!(
+        everywhere(&["--auth", "off"]).status.code(),
+        Some(3),
+        "a key does not count while authorization is off"
+    );
     // Stopped at once, it exits cleanly: it was allowed to start.
     assert_eq!(start_and_stop(&place.data(), &["--addr", "0.0.0.0:0"]), Some(0));
     place.revoke(&key);

@@ -276,7 +276,10 @@ impl<'a> Bench<'a> {
                 let said = outcome.complaint.unwrap_or_default();
                 return Err(Failure::new(
                     Exit::Failed,
-                    format!("{} answered badly, {} not at all: {said}", outcome.bad, outcome.given_up),
+                    format!(
+                        "{} requests got a wrong response, {} got none: {said}",
+                        outcome.bad, outcome.given_up
+                    ),
                 ));
             }
             if who == Who::Server && stream.kind == Kind::Signups {
