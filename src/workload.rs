@@ -8,8 +8,8 @@ use crate::{
     core::{
         Digest, Restore,
         command::{Command, Origin, Outcome, PlacementRequest, Register, SponsorRef, Stamped, TriggerBonus},
-        image::{ImageHeader, ImageRows, Section},
         plan::{PlacementRule, Plan},
+        sections::{ImageHeader, ImageRows, Section},
         state::{Directory, State},
         state_digest,
         types::{MemberId, MemberIx, Role, Timestamp, Tree},

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     command_json::{stamped_json, time_text},
-    core::{command::Stamped, image::Section},
+    core::{command::Stamped, sections::Section},
     durability::{
         self, Error, Manifest, SnapshotSeen,
         inspect::{

@@ -20,7 +20,7 @@ use super::{
     storage::{Access, Storage, StorageLock},
     unfinished,
 };
-use crate::core::{CodeForm, CodeKey, image::ImageHeader, types::Timestamp};
+use crate::core::{CodeForm, CodeKey, sections::ImageHeader, types::Timestamp};
 
 /// A data directory locked by this process until this is dropped.
 #[derive(Debug)]

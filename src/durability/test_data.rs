@@ -8,8 +8,8 @@ use crate::core::{
     command::{
         Command, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
     },
-    image::{self, ImageHeader, ImageRows, RowCounts, Section, sections},
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
+    sections::{self, ImageHeader, ImageRows, RowCounts, Section, sections},
     types::{EntryStatus, MemberId, MemberIx, Money, Role, Timestamp, Tree},
 };
 
@@ -160,7 +160,7 @@ macro_rules! samples_of_sections {
         fn sample_rows(section: Section, count: u32) -> ImageRows {
             match section {
                 $(Section::$section => ImageRows::$section(
-                    (0..count).map(|at| image::$row { $($column: Sample::sample(at),)+ }).collect(),
+                    (0..count).map(|at| sections::$row { $($column: Sample::sample(at),)+ }).collect(),
                 ),)+
             }
         }

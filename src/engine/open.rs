@@ -25,7 +25,7 @@ use super::{
     system_clock,
 };
 use crate::{
-    core::{Digest, image::Section, network_digest, state::State, state_digest, types::Timestamp},
+    core::{Digest, network_digest, sections::Section, state::State, state_digest, types::Timestamp},
     durability::{
         DataDir, Error, Genesis, Group, GroupReader, Instance, Journal, LogOptions, LogReader, Opened,
         Report, SnapshotReader, SnapshotStore, storage::Storage,

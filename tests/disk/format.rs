@@ -21,11 +21,11 @@ use upline::{
             Carried, ChangeEntry, Command, EntryChange, ImportEntry, Origin, PayFilter, PlacementRequest,
             Register, RequestKey, SponsorRef, Stamped, TriggerBonus,
         },
-        image::{ImageRows, Section},
         network_digest,
         plan::{
             BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep,
         },
+        sections::{ImageRows, Section},
         state::State,
         state_digest, state_digest_of_format_1,
         types::{

@@ -12,8 +12,8 @@ use upline::{
     core::{
         ActorKind, BreakageReason, RowKind,
         command::{CommandKind, EntryChange, Rejection},
-        image::sections,
         plan::PlacementRule,
+        sections::sections,
         types::{EntryStatus, Role, Status},
     },
     durability::FORMAT_VERSION,

@@ -11,7 +11,7 @@ use crate::core::{
         rank,
     },
     plan::Plan,
-    store::{column::Scalar, freeing::Freeing, parts::freeze_parts},
+    store::{column::Scalar, freeing::Freeing, view_parts::freeze_parts},
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder},
     words::types::{ADMIN_LEVELS_MAX, MemberIx, Role, Status, Tree},
 };

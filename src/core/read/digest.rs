@@ -7,9 +7,9 @@ use crate::core::{
     plan::{BonusRule, LevelPay, Plan, RankRule},
     requests::command::Outcome,
     state::{
-        image::{self, Section, sections},
         parts::State,
         restore::SectionRow,
+        sections::{self, Section, sections},
     },
     store::parallel::in_blocks,
     words::{
@@ -93,7 +93,7 @@ macro_rules! digests_of_sections {
         fn feed_rows(state: &State, section: Section, fields: &mut Fields) {
             match section {
                 $(Section::$section => (0..state.rows_of(section)).for_each(|at| {
-                    let row = <image::$row as SectionRow>::of(state, at);
+                    let row = <sections::$row as SectionRow>::of(state, at);
                     $(row.$column.feed(fields);)+
                 }),)+
             }
@@ -152,7 +152,7 @@ fn fields_of_format_1(state: &State) -> Fields {
     // The distribution may or may not have entries for unused ranks.
     let distribution = state.rank_distribution().iter().enumerate().filter(|(_, members)| **members != 0);
     distribution.for_each(|(rank, members)| _ = whole.number(rank as u64).number(*members));
-    for (admin, deep) in state.network.admins().iter() {
+    for (admin, deep) in state.network.admins() {
         whole.number(admin.0);
         deep.iter().for_each(|counts| whole.list(counts, |fields, count| _ = fields.number(*count)));
     }

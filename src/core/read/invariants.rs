@@ -191,7 +191,7 @@ fn audit_admins(state: &State, findings: &mut Findings) {
             format!("role of {member:?} and the list of admins disagree")
         });
     }
-    for (admin, deep) in state.network.admins().iter() {
+    for (admin, deep) in state.network.admins() {
         findings.require(*deep == state.network.deep_levels(*admin), || {
             format!("deep levels of admin {admin:?}")
         });

@@ -61,7 +61,7 @@ type Broken = (&'static str, fn(&mut State));
 fn whatever_is_broken_is_found() {
     let broken: [Broken; 28] = [
         ("is before its Placement parent", |state| {
-            state.network.placement_mut().link_mut(SOMEBODY).parent = SOMEBODY.0
+            state.network.placement_mut().link_mut(SOMEBODY).parent = SOMEBODY.0;
         }),
         ("MemberIx(3) is below itself in the Placement tree", |state| {
             state.network.placement_mut().link_mut(SOMEBODY).parent = SOMEBODY.0;
@@ -79,7 +79,7 @@ fn whatever_is_broken_is_found() {
         }),
         ("names another Sponsor", |state| state.network.sponsors_mut().link_mut(LAST).parent = MEMBERS - 2),
         ("level of MemberIx(3) in the Placement tree", |state| {
-            state.network.placement_mut().link_mut(SOMEBODY).level += 1
+            state.network.placement_mut().link_mut(SOMEBODY).level += 1;
         }),
         ("level of root MemberIx(0)", |state| state.network.placement_mut().link_mut(MemberIx(0)).level = 2),
         ("do not ascend in the Placement tree", |state| {
@@ -98,7 +98,7 @@ fn whatever_is_broken_is_found() {
             state.network.placement_mut().link_mut(circle).next_sibling = circle.0;
         }),
         ("near Placement downline of MemberIx(3)", |state| {
-            state.network.placement_mut().tally_mut(SOMEBODY)[0] -= 1
+            state.network.placement_mut().tally_mut(SOMEBODY)[0] -= 1;
         }),
         ("Sponsor levels of MemberIx(3)", |state| state.network.sponsors_mut().tally_mut(SOMEBODY)[1] += 1),
         ("is outside its sponsor's placement subtree", |state| {
@@ -108,7 +108,7 @@ fn whatever_is_broken_is_found() {
             *state.network.sponsors_mut() = sponsored(state, elsewhere);
         }),
         ("has a sponsor or a parent but not both", |state| {
-            *state.network.sponsors_mut() = sponsored(state, None)
+            *state.network.sponsors_mut() = sponsored(state, None);
         }),
         ("is beyond the width", |state| {
             let last_child =

@@ -10,7 +10,7 @@ use crate::{
         plan::{PlacementRule, Plan},
         read::digest::{network_digest, state_digest},
         requests::command::{Command, PlacementRequest, Register, Stamped},
-        state::image::{ImageHeader, ImageRows, Section},
+        state::sections::{ImageHeader, ImageRows, Section},
         words::types::Timestamp,
     },
     plan_file,

@@ -8,7 +8,7 @@ use crate::core::{
     state::{all_ranks, parts::State, plans::PlanChange, prepare::Aside},
     store::{
         freeing::Freeing,
-        parts::{Part, Parts},
+        view_parts::{Part, Parts},
     },
     words::{
         directory::Directory,

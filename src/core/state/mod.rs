@@ -5,7 +5,6 @@ pub(in crate::core) mod all_ranks;
 pub(in crate::core) mod apply;
 pub(in crate::core) mod bonus;
 pub(in crate::core) mod change;
-pub mod image;
 pub(in crate::core) mod parts;
 pub(in crate::core) mod payout;
 pub(in crate::core) mod plans;
@@ -15,6 +14,7 @@ pub(in crate::core) mod prepare_admin;
 pub(in crate::core) mod prepare_plan;
 pub(in crate::core) mod repeat;
 pub(in crate::core) mod restore;
+pub mod sections;
 pub(in crate::core) mod signup;
 pub(in crate::core) mod view;
 
@@ -26,7 +26,7 @@ pub use self::{
 pub use super::{
     store::{
         column::ViewId,
-        parts::{Part, Parts},
+        view_parts::{Part, Parts},
     },
     words::directory::Directory,
 };

@@ -8,7 +8,7 @@ use crate::core::{
     state::plans::Plans,
     store::{
         column::{Scalar, ViewId},
-        parts::Parts,
+        view_parts::Parts,
     },
     tree::genealogy::Genealogy,
     words::types::{MemberIx, Timestamp, Tree},

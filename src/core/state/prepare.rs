@@ -24,7 +24,7 @@ use crate::core::{
         prepare_admin::{self, DeepLevels},
         prepare_plan::{self, Shadow},
     },
-    store::{freeing::Freeing, parts::Parts},
+    store::{freeing::Freeing, view_parts::Parts},
     words::{
         directory::Directory,
         types::{MemberId, MemberIx, Role},

@@ -14,7 +14,7 @@ use crate::core::{
     },
     store::{
         freeing::Freeing,
-        parts::{Part, Parts},
+        view_parts::{Part, Parts},
     },
     words::types::{MemberIx, Role, Tree},
 };

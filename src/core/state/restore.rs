@@ -27,9 +27,9 @@ use crate::core::{
     },
     state::{
         bonus::KIND_SIGNUP,
-        image::{self, ImageHeader, ImageRows, RowCounts, Section, sections},
         parts::State,
         plans::PlanVersions,
+        sections::{self, ImageHeader, ImageRows, RowCounts, Section, sections},
         view::KeptPages,
     },
     store::{
@@ -68,7 +68,7 @@ macro_rules! rows_of_sections {
             /// The number of rows of a section.
             pub(in crate::core) fn rows_of(&self, section: Section) -> usize {
                 match section {
-                    $(Section::$section => <image::$row as SectionRow>::count(self),)+
+                    $(Section::$section => <sections::$row as SectionRow>::count(self),)+
                 }
             }
 
@@ -91,7 +91,7 @@ macro_rules! rows_of_sections {
         }
 
         $($(
-            impl SectionRow for image::$row {
+            impl SectionRow for sections::$row {
                 fn count(state: &State) -> usize {
                     Keeps::<$Part>::list(&state.$part).count()
                 }

@@ -12,7 +12,7 @@ use crate::core::{
     store::{
         column::{Freeze, ViewId},
         freeing::Freeing,
-        parts::{Part, Parts, freeze_parts},
+        view_parts::{Part, Parts, freeze_parts},
     },
 };
 

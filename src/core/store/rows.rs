@@ -4,7 +4,7 @@ use crate::core::store::column::Freeze;
 
 /// A part of a state that an image holds, row by row, as one section of its own.
 ///
-/// The table in `state/image.rs` names it; snapshots, restores, and digests follow from this trait.
+/// The table in `state/sections.rs` names it; snapshots, restores, and digests follow from this trait.
 pub(in crate::core) trait Rows: Freeze {
     type Row;
 

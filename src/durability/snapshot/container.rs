@@ -4,7 +4,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     core::{
-        image::{RowCounts, SECTIONS, Section},
+        sections::{RowCounts, SECTIONS, Section},
         types::Timestamp,
     },
     durability::FORMAT_VERSION,

@@ -10,8 +10,8 @@ use super::rows::{Bytes, lengths, texts};
 use crate::{
     core::{
         Breakage, BreakageReason, CodeForm, CodeKey, PlanVersion, PlanVersions, Sum,
-        image::{ImageHeader, RowCounts, Section},
         plan::Plan,
+        sections::{ImageHeader, RowCounts, Section},
         types::Timestamp,
     },
     durability::codec,

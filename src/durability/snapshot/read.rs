@@ -16,7 +16,7 @@ use super::{
     rows::{self, Bytes},
 };
 use crate::{
-    core::image::{ImageHeader, ImageRows, RowCounts},
+    core::sections::{ImageHeader, ImageRows, RowCounts},
     durability::{
         FORMAT_VERSION,
         error::{Error, Result},

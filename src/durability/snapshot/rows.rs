@@ -1,4 +1,4 @@
-//! The frozen form of rows, as the table of sections (`core/state/image.rs`) has it. Rows are stored as
+//! The frozen form of rows, as the table of sections (`core/state/sections.rs`) has it. Rows are stored as
 //! columns: whole columns are copied, where rows would be written field by field.
 //!
 //! Each version of a section is an archive of a struct with one vector for each column, two for a column of
@@ -14,7 +14,7 @@ use crate::{
     core::{
         RowKind,
         command::Outcome,
-        image::{self, ImageRows, Section, sections},
+        sections::{self, ImageRows, Section, sections},
         types::{EntryStatus, Timestamp},
     },
     durability::codec::{self, OUTCOME_BYTES},
@@ -40,7 +40,7 @@ macro_rules! on_disk {
                 $($column: <$stored as Stored>::Column,)+
             }
 
-            impl OnDisk for image::$row {
+            impl OnDisk for sections::$row {
                 fn archive(rows: &[Self], mut into: Bytes) -> Result<Bytes, String> {
                     let columns = Columns {
                         $($column: <$stored as ColumnOf<_>>::column(rows.iter().map(|row| &row.$column))?,)+
@@ -60,7 +60,7 @@ macro_rules! on_disk {
                     )+
                     let mut rows = Vec::with_capacity(count);
                     for _ in 0..count {
-                        rows.push(image::$row { $($column: next(&mut $column)?,)+ });
+                        rows.push(sections::$row { $($column: next(&mut $column)?,)+ });
                     }
                     Ok(rows)
                 }
@@ -100,7 +100,7 @@ macro_rules! sections_on_disk {
                 (Content::Header, _) => Err("a header where rows should be".into()),
                 $(
                     $((Content::Rows(Section::$section), $version) => {
-                        let older = <image::$older as OnDisk>::read(count, archive)?;
+                        let older = <sections::$older as OnDisk>::read(count, archive)?;
                         Ok(ImageRows::$section(older.into_iter().map(Into::into).collect()))
                     })*
                     (Content::Rows(Section::$section), _) => {

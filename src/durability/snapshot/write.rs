@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     core::{
-        image::{ImageHeader, ImageRows, RowCounts},
+        sections::{ImageHeader, ImageRows, RowCounts},
         types::Timestamp,
     },
     durability::{

@@ -7,7 +7,7 @@ use upline::{
     core::{
         Breakage, Restore, RowKind, Sum, audit,
         command::{Outcome, Stamped},
-        image::{ImageHeader, ImageRows, Section, sections},
+        sections::{ImageHeader, ImageRows, Section, sections},
         state::State,
         types::{EntryStatus, MemberIx, Timestamp, Tree},
     },

@@ -95,16 +95,16 @@ macro_rules! freeze_parts {
     }) => {
         impl $type {
             /// The parts that are fields of its own.
-            pub(in crate::core) const PARTS: $crate::core::store::parts::Parts =
-                $crate::core::store::parts::Parts::of(&[$($crate::core::store::parts::Part::$part),+]);
+            pub(in crate::core) const PARTS: $crate::core::store::view_parts::Parts =
+                $crate::core::store::view_parts::Parts::of(&[$($crate::core::store::view_parts::Part::$part),+]);
 
             /// See [`Freeze::freeze`](crate::core::store::column::Freeze::freeze).
             pub(in crate::core) fn freeze_parts(
                 &mut self,
                 view: $crate::core::store::column::ViewId,
-                parts: $crate::core::store::parts::Parts,
+                parts: $crate::core::store::view_parts::Parts,
             ) {
-                use $crate::core::store::{column::Freeze, parts::Part};
+                use $crate::core::store::{column::Freeze, view_parts::Part};
                 let Self { $($always,)* $($field,)+ $($($within,)+)? $($($never: _,)+)? } = self;
                 $($always.freeze(view);)*
                 $(if parts.has(Part::$part) {
@@ -117,10 +117,10 @@ macro_rules! freeze_parts {
             pub(in crate::core) fn copy_parts(
                 &self,
                 view: $crate::core::store::column::ViewId,
-                parts: $crate::core::store::parts::Parts,
+                parts: $crate::core::store::view_parts::Parts,
                 copy: &mut Self,
             ) -> bool {
-                use $crate::core::store::{column::Freeze, parts::Part};
+                use $crate::core::store::{column::Freeze, view_parts::Part};
                 let Self { $($always,)* $($field,)+ $($($within,)+)? $($($never: _,)+)? } = self;
                 $($always.copy_step(view, &mut copy.$always) &&)*
                 $($($within.copy_parts(view, parts, &mut copy.$within) &&)+)?
