@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 
 use crate::core::{
+    ledger::rows::EntryRow,
     store::column::{Column, Scalar, freeze_fields},
     words::types::{EntryStatus, Money, NONE},
 };
@@ -65,6 +66,18 @@ impl Account {
             (self.pending, self.round) = (Wide::ZERO, round);
         }
     }
+
+    /// Adds an amount to the sum of a state. Held amounts are not in the row, void ones nowhere.
+    #[inline]
+    fn add(&mut self, round: u32, status: EntryStatus, amount: i128) {
+        self.enter(round);
+        let sum = match status {
+            EntryStatus::Pending => &mut self.pending,
+            EntryStatus::Paid => &mut self.paid,
+            EntryStatus::Held | EntryStatus::Void => return,
+        };
+        *sum = Wide::of(sum.get() + amount);
+    }
 }
 
 pub(crate) struct Accounts {
@@ -99,8 +112,24 @@ impl Accounts {
         self.rows.get(account as usize).round
     }
 
-    pub fn set_newest(&mut self, account: u32, entry: u32) {
-        self.rows.get_mut(account as usize).newest = entry;
+    /// Adds an entry to the account of its receiver, in one look at the row. `push` appends it to the ledger
+    /// and replaces the newest entry, unless the new one is late. Returns what it returns. O(1).
+    pub fn receive(
+        &mut self,
+        account: u32,
+        entry: EntryRow,
+        push: impl FnOnce(&mut Option<u32>) -> u32,
+    ) -> u32 {
+        let round = *self.round;
+        let row = self.rows.get_mut(account as usize);
+        let mut newest = (row.newest != NONE).then_some(row.newest);
+        let index = push(&mut newest);
+        row.newest = newest.unwrap_or(NONE);
+        row.add(round, entry.status, entry.amount.into());
+        if entry.status == EntryStatus::Held {
+            self.hold(account, entry.amount.into());
+        }
+        index
     }
 
     /// O(1).
@@ -119,20 +148,18 @@ impl Accounts {
     pub fn add(&mut self, account: u32, status: EntryStatus, amount: i128) {
         match status {
             EntryStatus::Void => {}
-            EntryStatus::Held => {
-                let held = self.held.entry(account).or_default();
-                *held += amount;
-                if *held == 0 {
-                    self.held.remove(&account);
-                }
-            }
+            EntryStatus::Held => self.hold(account, amount),
             EntryStatus::Pending | EntryStatus::Paid => {
-                let round = *self.round;
-                let row = self.rows.get_mut(account as usize);
-                row.enter(round);
-                let part = if status == EntryStatus::Pending { &mut row.pending } else { &mut row.paid };
-                *part = Wide::of(part.get() + amount);
+                self.rows.get_mut(account as usize).add(*self.round, status, amount);
             }
+        }
+    }
+
+    fn hold(&mut self, account: u32, amount: i128) {
+        let held = self.held.entry(account).or_default();
+        *held += amount;
+        if *held == 0 {
+            self.held.remove(&account);
         }
     }
 

@@ -114,12 +114,7 @@ impl Ledger {
     /// opened.
     pub fn post(&mut self, row: EntryRow, account: Option<u32>) -> Posted {
         let account = account.unwrap_or_else(|| self.accounts.open());
-        let mut newest = self.accounts.newest(account);
-        let entry = self.entries.push(row, &mut newest);
-        if newest == Some(entry) {
-            self.accounts.set_newest(account, entry);
-        }
-        self.accounts.add(account, row.status, row.amount.into());
+        let entry = self.accounts.receive(account, row, |newest| self.entries.push(row, newest));
         Posted { entry, account }
     }
 
