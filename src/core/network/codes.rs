@@ -244,8 +244,7 @@ fn generated(key: CodeKey, member: MemberIx) -> Code {
 }
 
 fn generated_letters(key: CodeKey, member: MemberIx) -> [u8; GENERATED_BYTES] {
-    let value = permutation(key).permute(u128::from(member.0) << key.form.check_bits());
-    let value = u64::try_from(value).expect("at most 40 bits");
+    let value = whole(permutation(key).permute(halves(u64::from(member.0) << key.form.check_bits())));
     match key.form {
         CodeForm::Any => std::array::from_fn(|position| {
             CROCKFORD[(value >> (5 * (GENERATED_BYTES - 1 - position)) & 31) as usize]
@@ -286,16 +285,24 @@ fn index_in(key: CodeKey, folded: &str) -> Option<MemberIx> {
     if value >> key.form.bits() != 0 {
         return None;
     }
-    let plain = permutation(key).undo(value.into());
+    let plain = whole(permutation(key).undo(halves(value)));
     let check = plain & ((1 << key.form.check_bits()) - 1);
     (check == 0).then_some(MemberIx(u32::try_from(plain >> key.form.check_bits()).ok()?))
 }
 
 /// The permutation of the form's bits under a key.
 fn permutation(key: CodeKey) -> Permutation<impl Fn(u8, u64) -> u64> {
-    Permutation::new(key.form.bits() - RIGHT_BITS, RIGHT_BITS, move |round: u8, half: u64| {
+    Permutation::new([key.form.bits() - RIGHT_BITS, RIGHT_BITS], move |round: u8, half: u64| {
         xxhash_rust::xxh3::xxh3_64_with_seed(&(half << 8 | u64::from(round)).to_le_bytes(), key.key)
     })
+}
+
+fn halves(value: u64) -> [u64; 2] {
+    [value >> RIGHT_BITS, value & ((1 << RIGHT_BITS) - 1)]
+}
+
+fn whole([left, right]: [u64; 2]) -> u64 {
+    left << RIGHT_BITS | right
 }
 
 #[cfg(test)]

@@ -34,13 +34,13 @@ impl RowIds {
     /// The bytes of the row's UUID (version 4, RFC variant). O(1).
     pub fn encode(&self, kind: RowKind, index: u64) -> [u8; 16] {
         let packed = u128::from(index) | u128::from(kind as u8) << INDEX_BITS;
-        into_uuid(self.permutation().permute(packed))
+        into_uuid(whole(self.permutation().permute(halves(packed))))
     }
 
     /// What the UUID names, or `None` if this instance did not make it (up to one chance in 2^57). The index
     /// may be beyond the rows that exist. O(1).
     pub fn decode(&self, id: [u8; 16]) -> Option<(RowKind, u64)> {
-        let packed = self.permutation().undo(from_uuid(id)?);
+        let packed = whole(self.permutation().undo(halves(from_uuid(id)?)));
         if packed >> (INDEX_BITS + KIND_BITS) != 0 {
             return None;
         }
@@ -49,13 +49,22 @@ impl RowIds {
     }
 
     fn permutation(self) -> Permutation<impl Fn(u8, u64) -> u64> {
-        Permutation::new(HALF_BITS, HALF_BITS, move |round: u8, half: u64| {
+        Permutation::new([HALF_BITS; 2], move |round: u8, half: u64| {
             let mut input = [0; 9];
             input[..8].copy_from_slice(&half.to_le_bytes());
             input[8] = round;
             xxh3_64_with_seed(&input, self.key)
         })
     }
+}
+
+fn halves(packed: u128) -> [u64; 2] {
+    let half = |bits| u64::try_from(bits & mask(HALF_BITS)).expect("61 bits");
+    [half(packed >> HALF_BITS), half(packed)]
+}
+
+fn whole([left, right]: [u64; 2]) -> u128 {
+    u128::from(left) << HALF_BITS | u128::from(right)
 }
 
 /// Spreads 122 bits around the version (bits 76..80) and the variant (bits 62..64) of a UUID.

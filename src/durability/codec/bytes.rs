@@ -126,12 +126,13 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(super) fn text(&mut self) -> Result<&'a str, DecodeError> {
-        let error = self.error("no text");
+        let offset = self.offset;
+        let no_text = || DecodeError { offset, reason: "no text" };
         let length = usize::from(self.u16()?);
         if TEXT_BYTES_MAX < length {
-            return Err(error);
+            return Err(no_text());
         }
-        std::str::from_utf8(self.take(length)?).map_err(|_| error)
+        std::str::from_utf8(self.take(length)?).map_err(|_| no_text())
     }
 
     /// Checks that nothing is left.
