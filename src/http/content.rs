@@ -43,28 +43,31 @@ pub async fn read(body: Body, limits: &Limits) -> Result<Bytes, ReadError> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    tokio::time::timeout(limits.body_timeout, read_bounded(body, limits))
-        .await
-        .unwrap_or(Err(ReadError::TooSlow))
+    let mut length = 0;
+    match tokio::time::timeout(limits.body_timeout, read_bounded(body, limits, &mut length)).await {
+        Ok(read) => read,
+        Err(_) if limits.body_bytes_max < length => Err(ReadError::TooLarge),
+        Err(_) => Err(ReadError::TooSlow),
+    }
 }
 
-async fn read_bounded(mut body: Body, limits: &Limits) -> Result<Bytes, ReadError> {
+/// `length` counts what was read, also for a caller that gives up.
+async fn read_bounded(mut body: Body, limits: &Limits, length: &mut usize) -> Result<Bytes, ReadError> {
     let declared = body.size_hint().lower();
     if u64::try_from(limits.body_discard_max).is_ok_and(|most| most < declared) {
         return Err(ReadError::TooLarge);
     }
     let mut first = Bytes::new();
     let mut whole = Vec::new();
-    let mut length = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| ReadError::Broken)?;
         let Ok(data) = frame.into_data() else { continue };
-        let before = length;
-        length += data.len();
-        if limits.body_discard_max < length {
+        let before = *length;
+        *length += data.len();
+        if limits.body_discard_max < *length {
             return Err(ReadError::TooLarge);
         }
-        if limits.body_bytes_max < length {
+        if limits.body_bytes_max < *length {
             // Keep reading, but discard.
             whole = Vec::new();
         } else if before == 0 {
@@ -77,7 +80,7 @@ async fn read_bounded(mut body: Body, limits: &Limits) -> Result<Bytes, ReadErro
             whole.extend_from_slice(&data);
         }
     }
-    if limits.body_bytes_max < length {
+    if limits.body_bytes_max < *length {
         return Err(ReadError::TooLarge);
     }
     Ok(if whole.is_empty() { first } else { whole.into() })
@@ -168,5 +171,10 @@ mod tests {
             "what is far too large is not read to its end"
         );
         assert_eq!(read_pieces(&[b"abc"], true).await, Err(ReadError::TooSlow));
+        assert_eq!(
+            read_pieces(&[b"abcdefghi"], true).await,
+            Err(ReadError::TooLarge),
+            "what is too large is no less so for want of an end"
+        );
     }
 }

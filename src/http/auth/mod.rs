@@ -35,6 +35,6 @@ pub(super) use self::{
 pub use self::{
     entries::{HIDDEN_SOURCE, SeenEntry},
     gate::{Gate, GateError},
-    policy::{Action, Denied, Principal, Rule, Sight, Target, authorize, permit},
+    policy::{Action, Denied, Principal, Rule, Sight, Target, authorize, may_none, permit},
 };
 pub use crate::access::{Role, Scope, Scopes};

@@ -349,6 +349,16 @@ pub fn permit(principal: &Principal, action: Action) -> Result<(), Denied> {
     decision
 }
 
+/// Whether a principal may do none of these actions, whatever the target: it is refused before its input is
+/// checked.
+pub fn may_none(principal: &Principal, actions: &[Action]) -> bool {
+    let may_none = actions.iter().all(|action| may(principal, *action).is_err());
+    if may_none {
+        principal.note(Verdict::Forbidden);
+    }
+    may_none
+}
+
 fn may(principal: &Principal, action: Action) -> Result<(), Denied> {
     if principal.asked.is_some_and(|asked| !asked.contains(&action)) {
         tracing::error!(?action, "a route asks for an action that its row in the table does not name");

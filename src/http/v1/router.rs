@@ -1,4 +1,5 @@
-//! Routes a request, after a check common to all routes.
+//! Routes a request, after the checks common to all routes: may its sender do what the route does, and is its
+//! input known.
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use super::{
     problem::{Code, Problem},
 };
 use crate::http::{
+    auth::{Principal, may_none},
     context::Shared,
     reply::{self, Reply},
     route_table::Work,
@@ -35,10 +37,17 @@ impl Routes {
 
     /// Answers a request for the route that was found; `None` where the path or its method is unknown.
     ///
-    /// The check is not a layer of the router: that costs each request a few boxes.
+    /// The checks are no layer of the router: that costs each request a few boxes.
     pub async fn answer(&self, request: Request<Body>, found: Option<Found>) -> Reply {
         let Some(Found { route, position }) = found else { return self.routed(request).await };
-        match known::inputs()[position].check(&request) {
+        let refused = request
+            .extensions()
+            .get::<Principal>()
+            .zip(route.access.asked())
+            .is_some_and(|(principal, actions)| may_none(principal, actions));
+        let checked =
+            if refused { Err(Code::Forbidden.into()) } else { known::inputs()[position].check(&request) };
+        match checked {
             Ok(()) => self.routed(request).await,
             // A stream's body is not read.
             Err(problem) if route.work == Work::StreamedBody => {

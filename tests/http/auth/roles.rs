@@ -53,6 +53,12 @@ fn each_role_does_what_its_column_says() {
         ("GET", "/nowhere".into(), "", [404, 404, 404, 404]),
         ("DELETE", "/user/register".into(), "", [405, 405, 405, 405]),
         ("GET", "/v1/nowhere".into(), "", [404, 404, 404, 404]),
+        // Rights come before input.
+        ("POST", "/v1/members".into(), "{\"bad\":1}", [403, 403, 403, 422]),
+        ("PUT", "/v1/plan".into(), "{}", [403, 403, 403, 422]),
+        ("POST", "/v1/plan/check".into(), "[", [403, 403, 403, 400]),
+        ("GET", "/v1/members?limit=x".into(), "", [403, 403, 422, 422]),
+        ("GET", "/v1/members/x".into(), "", [422, 422, 422, 422]),
     ];
     // Itself and its downline; upline, siblings, unrelated and unknown members are indistinguishable.
     for (target, seen) in [(2, true), (3, true), (4, true), (5, true), (1, false), (6, false), (99, false)] {
