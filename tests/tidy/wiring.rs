@@ -124,7 +124,7 @@ fn every_rejection_is_wired_everywhere() {
 macro_rules! rows_of_the_specification {
     ($(
         $number:literal $section:ident $name:literal since $since:literal:
-        $row:ident $(in $part:ident: $Part:ident)? { $($column:ident: $stored:ty),+ $(,)? }
+        $row:ident $(in $part:ident)? { $($column:ident: $stored:ty),+ $(,)? }
         $(before $version:literal: $older:ident { $($older_columns:tt)* })*
     )+) => {
         const SECTIONS: &[(u32, &str, u32, &[(&str, &str)])] =

@@ -11,20 +11,13 @@ use crate::core::{
         breakage::{Breakage, Unpaid},
         entries::{ENTRIES_MAX, Entry},
         kinds::Kinds,
-        once::Once,
-        references::References,
-        reversals::Reversals,
-        row_ids::CarriedIds,
         rows::{EntryRow, TriggerRow},
     },
     network::{
         restore::Pending,
         rows::{CodeRow, MemberRow},
     },
-    requests::{
-        keys::Keys,
-        unchanged::{UNCHANGED_MAX, UnchangedList},
-    },
+    requests::unchanged::UNCHANGED_MAX,
     state::{
         bonus::KIND_SIGNUP,
         parts::State,
@@ -61,7 +54,7 @@ pub(in crate::core) trait SectionRow: Sized {
 macro_rules! rows_of_sections {
     ($(
         $number:literal $section:ident $name:literal since $since:literal:
-        $row:ident $(in $part:ident: $Part:ident)? { $($columns:tt)* }
+        $row:ident $(in $part:ident)? { $($columns:tt)* }
         $(before $version:literal: $older:ident { $($older_columns:tt)* })*
     )+) => {
         impl State {
@@ -93,11 +86,11 @@ macro_rules! rows_of_sections {
         $($(
             impl SectionRow for sections::$row {
                 fn count(state: &State) -> usize {
-                    Keeps::<$Part>::list(&state.$part).count()
+                    Keeps::<Self>::list(&state.$part).count()
                 }
 
                 fn of(state: &State, at: usize) -> Self {
-                    Keeps::<$Part>::list(&state.$part).row_at(at)
+                    Keeps::<Self>::list(&state.$part).row_at(at)
                 }
 
                 fn restore<D: Directory + Send>(
@@ -106,7 +99,7 @@ macro_rules! rows_of_sections {
                     _directory: &mut D,
                 ) -> Result<(), String> {
                     let so_far = restore.so_far();
-                    let list = Keeps::<$Part>::list_mut(&mut restore.state.$part);
+                    let list = Keeps::<Self>::list_mut(&mut restore.state.$part);
                     rows.into_iter().try_for_each(|row| list.restore(row, &so_far))
                 }
             }

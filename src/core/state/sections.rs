@@ -26,9 +26,9 @@ pub use crate::core::{
 /// - the number on disk, ascending by one, and the name, which `inspect` and the specification use
 /// - the first format version that has the section
 /// - the type of its rows
-/// - `in`: the part of the state that keeps exactly these rows in a list of its own, and the type of that
-///   list (`Keeps` and `Rows` in `store/rows.rs`). The other sections are taken out of several parts and put
-///   back into them by `restore.rs`.
+/// - `in`: the part of the state that keeps exactly these rows in a list of its own (`Keeps` and `Rows` in
+///   `store/rows.rs`). The other sections are taken out of several parts and put back into them by
+///   `restore.rs`.
 /// - the columns of the rows on disk, named as the fields; `Text` is followed by the type of the lengths
 /// - `before`: an earlier version of the section, with rows that convert into those of today (`From`)
 ///
@@ -62,21 +62,18 @@ macro_rules! __sections {
                 kind: u16,
             }
             5 Entries "entries" since 1: EntryRow { amount: i64, receiver: u32, level: u32, status: u8 }
-            6 Keys "keys" since 1: KeyRow in requests: Keys {
+            6 Keys "keys" since 1: KeyRow in requests {
                 key: [u8; 16],
                 fingerprint: u64,
                 time: i64,
                 lsn: u64,
                 outcome: [u8; 24],
             }
-            7 Unchanged "unchanged" since 2: UnchangedRow in requests: UnchangedList { lsn: u64, reason: u16 }
-            8 RowIds "row_ids" since 2: RowIdRow in ledger: CarriedIds { id: [u8; 16], index: u32, kind: u8 }
-            9 References "references" since 3: ReferenceRow in ledger: References {
-                trigger: u32,
-                text: Text<u16>,
-            }
-            10 Reversals "reversals" since 3: ReversalRow in ledger: Reversals { entry: u32, reverses: u32 }
-            11 Once "once" since 4: OnceRow in ledger: Once { member: u32, kind: u16 }
+            7 Unchanged "unchanged" since 2: UnchangedRow in requests { lsn: u64, reason: u16 }
+            8 RowIds "row_ids" since 2: RowIdRow in ledger { id: [u8; 16], index: u32, kind: u8 }
+            9 References "references" since 3: ReferenceRow in ledger { trigger: u32, text: Text<u16> }
+            10 Reversals "reversals" since 3: ReversalRow in ledger { entry: u32, reverses: u32 }
+            11 Once "once" since 4: OnceRow in ledger { member: u32, kind: u16 }
         }
     };
 }
@@ -85,7 +82,7 @@ pub use __sections as sections;
 macro_rules! sections_of_an_image {
     ($(
         $number:literal $section:ident $name:literal since $since:literal:
-        $row:ident $(in $part:ident: $Part:ident)? { $($columns:tt)* }
+        $row:ident $(in $part:ident)? { $($columns:tt)* }
         $(before $version:literal: $older:ident { $($older_columns:tt)* })*
     )+) => {
         /// A section of an image: rows of one type. The number is on disk.

@@ -21,19 +21,26 @@ pub(in crate::core) trait Rows: Freeze {
     fn restore(&mut self, row: Self::Row, so_far: &SoFar) -> Result<(), String>;
 }
 
-/// A larger part that has such a list among its private fields. Snapshots and restores reach it so.
-pub(in crate::core) trait Keeps<List: Rows> {
-    fn list(&self) -> &List;
+/// A larger part that has the list of these rows among its private fields. Snapshots and restores reach it
+/// so.
+pub(in crate::core) trait Keeps<Row> {
+    type List: Rows<Row = Row>;
+
+    fn list(&self) -> &Self::List;
 
     /// For a restore alone.
-    fn list_mut(&mut self) -> &mut List;
+    fn list_mut(&mut self) -> &mut Self::List;
 }
 
 /// Implements [`Keeps`] for some fields.
 macro_rules! keeps {
     ($type:ty { $($field:ident: $List:ty),+ $(,)? }) => {
         $(
-            impl $crate::core::store::rows::Keeps<$List> for $type {
+            impl $crate::core::store::rows::Keeps<<$List as $crate::core::store::rows::Rows>::Row>
+                for $type
+            {
+                type List = $List;
+
                 fn list(&self) -> &$List {
                     &self.$field
                 }

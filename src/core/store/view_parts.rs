@@ -96,7 +96,9 @@ macro_rules! freeze_parts {
         impl $type {
             /// The parts that are fields of its own.
             pub(in crate::core) const PARTS: $crate::core::store::view_parts::Parts =
-                $crate::core::store::view_parts::Parts::of(&[$($crate::core::store::view_parts::Part::$part),+]);
+                $crate::core::store::view_parts::Parts::of(&[
+                    $($crate::core::store::view_parts::Part::$part),+
+                ]);
 
             /// See [`Freeze::freeze`](crate::core::store::column::Freeze::freeze).
             pub(in crate::core) fn freeze_parts(

@@ -72,7 +72,7 @@ macro_rules! on_disk {
 macro_rules! sections_on_disk {
     ($(
         $number:literal $section:ident $name:literal since $since:literal:
-        $row:ident $(in $part:ident: $Part:ident)? { $($column:ident: $stored:ty),+ $(,)? }
+        $row:ident $(in $part:ident)? { $($column:ident: $stored:ty),+ $(,)? }
         $(before $version:literal: $older:ident { $($older_column:ident: $older_stored:ty),+ $(,)? })*
     )+) => {
         $(
