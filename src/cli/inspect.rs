@@ -143,6 +143,7 @@ fn inspect_log(args: &LogArgs) -> Result<(), Failure> {
         failed.is_ok()
     })?;
     failed?;
+    summary.damage.extend(inspect::log_of_another_history(&storage, path)?);
     show_summary(&summary, &mut lines)?;
     lines.finish()?;
     for damage in &summary.damage {
