@@ -143,6 +143,8 @@ fn inspect_log(args: &LogArgs) -> Result<(), Failure> {
         failed.is_ok()
     })?;
     failed?;
+    let of_another_history = inspect::log_of_another_history(&storage, path)?;
+    summary.damage.extend(of_another_history.map(|why| format!("the log: {why}")));
     show_summary(&summary, &mut lines)?;
     lines.finish()?;
     for damage in &summary.damage {

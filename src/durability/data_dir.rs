@@ -12,7 +12,8 @@ use super::{
     instance::{Instance, InstanceId},
     lock::Locks,
     log::{
-        LogOptions, chain, evidence,
+        LogOptions, chain,
+        evidence::{self, Durable},
         segment::{self, SegmentHeader},
     },
     paths::Paths,
@@ -208,7 +209,7 @@ impl Creation {
             previous_crc: 0,
             chain: Some(chain::first(&self.instance.id.0)),
         };
-        evidence::reset(storage, paths, &self.instance.id.0, lsn)?;
+        evidence::reset(storage, paths, &self.instance.id.0, Durable { lsn, chain: header.chain })?;
         let path = paths.segment(1);
         file.write_all_at(&header.encode().0, 0).map_err(Error::io("write", &path))?;
         file.sync_all().map_err(Error::io("sync", &path))?;

@@ -14,8 +14,9 @@ use super::{
     codec,
     error::{Error, Result},
     instance::Instance,
+    journal::ChainAt,
     log::{
-        chain,
+        chain, evidence,
         frame::{self, Kind},
         position::Position,
         reader::chain_in,
@@ -336,9 +337,31 @@ pub fn of_another_history(
     path: &Path,
     manifest: &snapshot::Manifest,
 ) -> Result<Option<String>> {
+    let found = chain_at(&**storage, path, manifest.lsn)?;
+    Ok(found.and_then(|found| snapshot::of_another_history(manifest, Ok(found))))
+}
+
+/// Returns why the log of a directory belongs to another history than the one that the file `durable`
+/// recorded; `None` if it does not, or if that file or the log cannot tell. Reads one segment.
+///
+/// # Errors
+/// `NewerFormat`, `Io`.
+pub fn log_of_another_history(storage: &Arc<dyn Storage>, path: &Path) -> Result<Option<String>> {
+    let Ok(instance) = instance(storage, path) else { return Ok(None) };
+    let recorded = match evidence::recorded(&**storage, &Paths::new(path), &instance.id.0) {
+        Err(Error::Damaged(_)) | Ok(None) => return Ok(None),
+        Err(error) => return Err(error),
+        Ok(Some(recorded)) => recorded,
+    };
+    let found = chain_at(&**storage, path, recorded.lsn)?;
+    Ok(found.and_then(|found| recorded.of_another_history(found.chain)))
+}
+
+/// Returns the chain after an LSN, if a readable segment tells it.
+fn chain_at(storage: &dyn Storage, path: &Path, lsn: u64) -> Result<Option<ChainAt>> {
     let paths = Paths::new(path);
-    let mut segments = segments_in(&**storage, &paths.archive(), true)?;
-    segments.extend(segments_in(&**storage, &paths.log(), false)?);
+    let mut segments = segments_in(storage, &paths.archive(), true)?;
+    segments.extend(segments_in(storage, &paths.log(), false)?);
     segments.sort_by_key(|(number, is_archived, _)| (*number, *is_archived));
     segments.dedup_by_key(|(number, _, _)| *number);
     for (_, _, file) in segments.into_iter().rev() {
@@ -349,9 +372,8 @@ pub fn of_another_history(
         }
         opened.read_exact_at(&mut sector, 0).map_err(Error::io("read", &file))?;
         let Parsed::Header(header, _) = SegmentHeader::parse(&sector) else { continue };
-        if header.first_lsn <= manifest.lsn + 1 {
-            let found = chain_in(&read_whole(&**storage, &file)?, &header, manifest.lsn);
-            return Ok(found.and_then(|found| snapshot::of_another_history(manifest, Ok(found))));
+        if header.first_lsn <= lsn.saturating_add(1) {
+            return Ok(chain_in(&read_whole(storage, &file)?, &header, lsn));
         }
     }
     Ok(None)

@@ -76,7 +76,7 @@ pub(super) fn find(
             &format!("a snapshot tells of commands up to {floor}: no cut goes below a snapshot"),
         ));
     }
-    let said = evidence::durable_lsn(storage, paths, &instance.id.0)?.unwrap_or(0);
+    let said = evidence::recorded(storage, paths, &instance.id.0)?.map_or(0, |durable| durable.lsn);
     if after < said {
         return Err(refusal(
             paths,

@@ -19,7 +19,7 @@ use super::{
     log::{
         FileJournal, FileLog, JournalStart, LogIndex, LogOptions, Next, Readers, Retention, SegmentEntry,
         SharedIndex,
-        evidence::{self, Evidence},
+        evidence::{self, Durable, Evidence},
         frame,
         position::Position,
         rewrite,
@@ -150,7 +150,7 @@ fn open(
         pending::check_chain(paths, intent, log.at.chain, found.last_lsn)?;
     }
     check_coverage(paths, &log, manifest.lsn, manifest.durable_lsn)?;
-    check_evidence(&**storage, paths, &instance, &log)?;
+    let recorded = check_evidence(&**storage, paths, &instance, &log)?;
     let unfinished = leftovers::unfinished(&**storage, paths, &instance, &log)?;
     let (archived, archive_damage) = retained::survey_archive(&**storage, paths, &instance, log.first)?;
     let mut segments = archived;
@@ -194,6 +194,7 @@ fn open(
     let log_reader: Arc<dyn LogReader> = Arc::new(view.clone());
     snapshots.log = Some(Arc::clone(&log_reader));
     check_histories(&snapshots, &manifest)?;
+    check_recorded_history(paths, &log, &view, recorded)?;
     for (path, manifest) in unfinished.iter().filter_map(Leftover::whole_snapshot) {
         snapshots.check_history(manifest, path)?;
     }
@@ -213,7 +214,7 @@ fn open(
         sync_names(&**storage, paths)?;
         unfinished::end(&**storage, paths, &instance.id.0)?;
         let file = mend(storage, paths, &log)?;
-        let evidence = Evidence::open(&**storage, paths, instance.id.0, log.at.next_lsn - 1)?;
+        let evidence = Evidence::open(&**storage, paths, instance.id.0, Durable::before(&log.at))?;
         (Some(file), Some(evidence), prepare_next(storage, paths, &log, options, &health)?)
     } else {
         (None, None, Next::Later)
@@ -487,18 +488,39 @@ fn check_coverage(paths: &Paths, log: &Survey, snapshot_lsn: u64, durable_lsn: u
     Ok(())
 }
 
-/// Checks that the log reaches as far as the evidence says it was durable.
-fn check_evidence(storage: &dyn Storage, paths: &Paths, instance: &Instance, log: &Survey) -> Result<()> {
-    let (next_lsn, durable) =
-        (log.at.next_lsn, evidence::needed_lsn(storage, paths, &instance.id.0, 3 <= log.version)?);
+/// Checks that the log reaches as far as the evidence says it was durable, and returns the evidence.
+fn check_evidence(
+    storage: &dyn Storage,
+    paths: &Paths,
+    instance: &Instance,
+    log: &Survey,
+) -> Result<Durable> {
+    let recorded = evidence::needed(storage, paths, &instance.id.0, 3 <= log.version)?;
+    let (next_lsn, durable) = (log.at.next_lsn, recorded.lsn);
     if durable < next_lsn {
-        return Ok(());
+        return Ok(recorded);
     }
     let reason = format!(
         "the log ends before LSN {next_lsn}; that it was durable up to {durable} stands in the file `durable`"
     );
     let lost = format!("commands from LSN {next_lsn} to at least {durable}");
     Err(Error::damaged(&paths.segment(log.number), log.at.offset, Some(next_lsn), reason, lost))
+}
+
+/// Checks that the log belongs to the history that the evidence recorded, if it still has that LSN: after a
+/// power loss the evidence may be older than the live log.
+fn check_recorded_history(paths: &Paths, log: &Survey, view: &FileLog, recorded: Durable) -> Result<()> {
+    let lsn = recorded.lsn;
+    let first = log.segments.first().map_or(log.at.next_lsn, |segment| segment.first_lsn);
+    if recorded.chain.is_none() || lsn + 1 < first {
+        return Ok(());
+    }
+    recorded.of_another_history(view.chain_at(lsn)?.chain).map_or(Ok(()), |reason| {
+        let holding = log.segments.iter().rfind(|segment| segment.first_lsn <= lsn);
+        let path = paths.segment(holding.map_or(log.number, |segment| segment.number));
+        let lost = format!("commands up to LSN {lsn} that were acknowledged and are not in this log");
+        Err(Error::damaged(&path, 0, Some(lsn), reason, lost))
+    })
 }
 
 /// Checks that the snapshots in use belong to the log's history. This includes the older one, kept only as a

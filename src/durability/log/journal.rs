@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     LogOptions, Retention, chain,
-    evidence::Evidence,
+    evidence::{Durable, Evidence},
     frame::{self, Form, Header, Kind},
     index::{FileLog, LogIndex},
     next::Next,
@@ -209,7 +209,7 @@ impl FileJournal {
         self.durable_lsn = self.at.next_lsn - 1;
         if let Some(evidence) = self.evidence.as_mut().filter(|_| !self.in_batch) {
             // Before anything is acknowledged, and never before it is durable.
-            evidence.advance(self.durable_lsn)?;
+            evidence.advance(Durable::before(&self.at))?;
         }
         self.view.index.lock().durable_lsn = self.durable_lsn;
         Ok(self.durable_lsn)

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use super::{
-    chain, evidence,
+    chain,
+    evidence::{self, Durable},
     frame::{self, End, Header, Kind},
     position::Position,
     segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
@@ -183,7 +184,7 @@ pub(crate) fn carry_out_cut(
         ));
     };
     // Verify what is to be kept before anything is removed.
-    let (content, _) =
+    let (content, end) =
         content_until(&paths.segment(header.number), &header, header.start(crc), &bytes, after)?;
     // Newest first, so that what is left never has a gap.
     for number in numbers.iter().rev().filter(|number| header.number < **number) {
@@ -193,7 +194,7 @@ pub(crate) fn carry_out_cut(
     storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
     replace_segment(storage, &paths.segment(header.number), &content, header.bytes)?;
     // The log ends earlier now, which is not a loss.
-    evidence::reset(storage, paths, instance, after)?;
+    evidence::reset(storage, paths, instance, Durable::before(&end))?;
     withdraw_cut(storage, paths)
 }
 

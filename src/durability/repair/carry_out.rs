@@ -130,11 +130,11 @@ impl Repair {
                 relabel(&*file, &temporary, *durable_lsn)?;
                 rename(storage, &temporary, path)
             }
-            Step::Evidence { path, is_there, durable_lsn } => {
+            Step::Evidence { path, is_there, durable } => {
                 if *is_there {
                     copy(storage, path, &kept_as(directory, path))?;
                 }
-                evidence::reset(storage, &self.paths, &self.instance.id.0, *durable_lsn)
+                evidence::reset(storage, &self.paths, &self.instance.id.0, *durable)
             }
             Step::Begin(number) => self.begin(*number),
         }

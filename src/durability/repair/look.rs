@@ -17,7 +17,7 @@ use crate::durability::{
     instance::Instance,
     leftovers::{self, Told},
     log::{
-        evidence,
+        evidence::{self, Durable},
         frame::{self, Form, Kind},
         segment::HEADER_BYTES,
         whole::read_whole,
@@ -114,16 +114,15 @@ impl Repair {
         problems.append(&mut survey.problems);
         let is_chained =
             survey.places.iter().any(|place| !place.archived && place.lsns.is_some() && 3 <= place.version);
-        let (evidence, is_spoilt) = match evidence::needed_lsn(&**storage, &paths, &instance.id.0, is_chained)
-        {
-            Ok(durable_lsn) => (durable_lsn, false),
+        let (recorded, is_spoilt) = match evidence::needed(&**storage, &paths, &instance.id.0, is_chained) {
+            Ok(recorded) => (recorded, false),
             Err(Error::Damaged(damage)) => {
                 problems.push(*damage);
-                (0, true)
+                (Durable { lsn: 0, chain: None }, true)
             }
             Err(error) => return Err(error),
         };
-        known = known.max(evidence);
+        known = known.max(recorded.lsn);
         let unfinished = leftovers::told(&**storage, &paths, &instance)?;
         known = unfinished.iter().filter_map(|file| file.lsn).fold(known, u64::max);
         let next = base.manifest.lsn + 1;
@@ -134,6 +133,10 @@ impl Repair {
             .filter(|(_, stretch)| (stretch.first_lsn..=stretch.end.next_lsn).contains(&next));
         let stretch = candidates.max_by_key(|(at, stretch)| (stretch.end.next_lsn, *at)).map(|(at, _)| at);
         let last_good_lsn = stretch.map_or(base.manifest.lsn, |at| survey.stretches[at].end.next_lsn - 1);
+        let of_another = recorded_otherwise(&**storage, &survey, stretch, recorded)?;
+        let is_spoilt = is_spoilt || of_another.is_some();
+        let is_one_history = is_one_history && of_another.is_none();
+        problems.extend(of_another);
         let is_last =
             stretch.is_some_and(|at| at + 1 == survey.stretches.len() && survey.stretches[at].is_whole);
         let headers =
@@ -161,9 +164,10 @@ impl Repair {
         };
         repair.look_at_dropped()?;
         repair.look_at_coverage();
-        // A snapshot of another history holds commands that are in no other file.
+        // A snapshot of another history holds commands that are in no other file, and a log of another
+        // history lacks some that were acknowledged.
         let lossless = is_last && repair.look.known_lsn == last_good_lsn && is_one_history;
-        repair.plan(&damaged, is_spoilt || last_good_lsn < evidence);
+        repair.plan(&damaged, is_spoilt || last_good_lsn < recorded.lsn);
         repair.set_unfinished_aside(&unfinished);
         repair.look.verdict = match (lossless, repair.steps.is_empty()) {
             (true, true) => Verdict::Healthy,
@@ -355,7 +359,9 @@ impl Repair {
         if renews_evidence {
             let path = paths.durable();
             let is_there = self.storage.is_file(&path).unwrap_or(false);
-            steps.push(Step::Evidence { path, is_there, durable_lsn: self.look.last_good_lsn });
+            let chain = self.kept().map_or(base.manifest.chain, |stretch| stretch.end.chain);
+            let durable = Durable { lsn: self.look.last_good_lsn, chain };
+            steps.push(Step::Evidence { path, is_there, durable });
         }
         if base.is_archived {
             steps.push(Step::Back { from: base.path.clone(), to: paths.snapshot(base.manifest.lsn) });
@@ -363,6 +369,29 @@ impl Repair {
         steps.extend(damaged_snapshots.iter().map(|path| Step::Aside(path.clone())));
         self.steps = steps;
     }
+}
+
+/// Returns what is wrong with the stretch to keep if it is of another history than the one recorded in the
+/// file `durable`.
+fn recorded_otherwise(
+    storage: &dyn Storage,
+    survey: &Survey,
+    stretch: Option<usize>,
+    recorded: Durable,
+) -> Result<Option<Damage>> {
+    let lsn = recorded.lsn;
+    let stretch = stretch.map(|at| &survey.stretches[at]);
+    let Some(stretch) =
+        stretch.filter(|stretch| (stretch.first_lsn - 1..stretch.end.next_lsn).contains(&lsn))
+    else {
+        return Ok(None);
+    };
+    let Some(found) = survey.chain_at(storage, stretch, lsn)? else { return Ok(None) };
+    let holding = stretch.links.iter().rfind(|link| link.first_lsn <= lsn).or(stretch.links.first());
+    let file = holding.map_or_else(PathBuf::new, |link| survey.places[link.place].path.clone());
+    let lost = format!("commands up to LSN {lsn} that were acknowledged and are not in this log");
+    let reason = recorded.of_another_history(found.chain);
+    Ok(reason.map(|reason| Damage { file, offset: 0, lsn: Some(lsn), reason, lost }))
 }
 
 /// Returns the newest of the verified snapshots (ascending) that belongs to the log's history, and what is

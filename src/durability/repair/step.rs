@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::survey::Fresh;
+use crate::durability::log::evidence::Durable;
 
 /// One change of files.
 #[derive(Clone, Debug)]
@@ -19,7 +20,7 @@ pub(super) enum Step {
     Relabel { path: PathBuf, durable_lsn: u64 },
     /// Copy aside the file that records how far the log is durable, if it exists, and replace it with a fresh
     /// one.
-    Evidence { path: PathBuf, is_there: bool, durable_lsn: u64 },
+    Evidence { path: PathBuf, is_there: bool, durable: Durable },
 }
 
 impl Step {
@@ -44,8 +45,9 @@ impl Step {
                 format!("rewrite {} with its full length, and keep the damaged one aside", path.display())
             }
             Self::Begin(number) => format!("begin segment {number} of the log after LSN {after}"),
-            Self::Evidence { path, durable_lsn, .. } => {
-                format!("rewrite {} so that it asks for no command after LSN {durable_lsn}", path.display())
+            Self::Evidence { path, durable, .. } => {
+                let lsn = durable.lsn;
+                format!("rewrite {} so that it asks for no command after LSN {lsn}", path.display())
             }
             Self::Back { from, to } => format!("bring {} back as {}", from.display(), to.display()),
             Self::Relabel { path, durable_lsn } => {

@@ -198,7 +198,14 @@ impl Survey {
         Ok(why)
     }
 
-    fn chain_at(&self, storage: &dyn Storage, stretch: &Stretch, lsn: u64) -> Result<Option<ChainAt>> {
+    /// Returns the chain after a command of a stretch, or after the one before its first; `None` if its
+    /// segment does not tell.
+    pub(super) fn chain_at(
+        &self,
+        storage: &dyn Storage,
+        stretch: &Stretch,
+        lsn: u64,
+    ) -> Result<Option<ChainAt>> {
         let Some(link) = stretch.links.iter().rfind(|link| link.first_lsn <= lsn + 1) else {
             return Ok(None);
         };

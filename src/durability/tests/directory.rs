@@ -332,7 +332,7 @@ fn order_cut(memory: &Memory, after: u64) {
     drop(opened);
     let paths = Paths::new(Path::new(ROOT));
     let (instance, purpose) = (&genesis().id.0, Purpose::Suffix);
-    evidence::reset(memory, &paths, instance, after).unwrap();
+    evidence::reset(memory, &paths, instance, unchained(after)).unwrap();
     rewrite::intend_cut(memory, &paths, instance, Intent { after, chain, purpose }).unwrap();
 }
 

@@ -1,5 +1,5 @@
-//! A log whose end is gone: the evidence file makes opening refuse it, and never one whose end was not
-//! acknowledged.
+//! A log whose end is gone or of another history: the evidence file makes opening refuse it, and never one
+//! whose end was not acknowledged.
 
 use super::*;
 use crate::durability::{
@@ -14,6 +14,44 @@ fn root() -> &'static Path {
 
 fn paths() -> Paths {
     Paths::new(root())
+}
+
+fn recorded(memory: &Memory) -> evidence::Durable {
+    evidence::recorded(memory, &paths(), &[5; 16]).unwrap().unwrap()
+}
+
+fn newest_segment(memory: &Memory) -> std::path::PathBuf {
+    let of_log = |path: &&std::path::PathBuf| path.starts_with(paths().log());
+    let is_used = |path: &&std::path::PathBuf| !frame::is_zero(&memory.content(path).unwrap());
+    memory.all().keys().filter(of_log).filter(is_used).max().unwrap().clone()
+}
+
+/// Asserts that opening is refused and changes nothing; returns what it says.
+fn refusal(memory: &Memory, what: &str) -> crate::durability::error::Damage {
+    assert_refused(memory, what);
+    match DataDir::open_read_only(&memory.shared(), root()) {
+        Err(Error::Damaged(damage)) => *damage,
+        result => panic!("{what}: {:?}", result.map(|opened| opened.report)),
+    }
+}
+
+/// Goes on with other commands than `append` gives, in groups of this many.
+fn go_another_way(memory: &Memory, mut first: u64, last: u64, count: u64) {
+    let mut opened = open(&memory.shared(), root()).unwrap();
+    while first <= last {
+        let commands = other_group(first, count.min(last + 1 - first));
+        first += commands.len() as u64;
+        opened.journal.append(&commands, outcome_hash(first)).unwrap();
+        opened.journal.sync().unwrap();
+    }
+}
+
+/// Goes on with the commands of `append`, in groups of three.
+fn go_on(memory: &Memory, first: u64, last: u64) {
+    let mut opened = open(&memory.shared(), root()).unwrap();
+    for lsn in (first..last).step_by(3) {
+        append(&mut opened.journal, lsn, 3).unwrap();
+    }
 }
 
 /// Returns offset and length of each frame of a segment.
@@ -153,7 +191,7 @@ fn it_never_says_more_than_was_synced() {
                 Survival::Chance(at + 13),
             ] {
                 let after = memory.crash(survival);
-                let said = evidence::durable_lsn(&after, &paths(), &[5; 16]).unwrap().unwrap();
+                let said = evidence::recorded(&after, &paths(), &[5; 16]).unwrap().unwrap().lsn;
                 let opened = open(&after.shared(), root())
                     .unwrap_or_else(|error| panic!("{fault:?} {survival:?}: {error}"));
                 assert!(said <= opened.report.log_last_lsn, "{fault:?} {survival:?}");
@@ -169,7 +207,7 @@ fn what_a_power_loss_leaves_unsaid_is_bounded() {
     let mut opened = open(&memory.shared(), root()).unwrap();
     for number in 0..u64::from(evidence::SYNC_EVERY) * 2 + 40 {
         let durable = append(&mut opened.journal, number + 1, 1).unwrap();
-        let said = |memory: &Memory| evidence::durable_lsn(memory, &paths(), &[5; 16]).unwrap().unwrap();
+        let said = |memory: &Memory| recorded(memory).lsn;
         assert_eq!(said(&memory), durable, "after a kill");
         assert!(
             durable - said(&memory.crash(Survival::Synced)) < u64::from(evidence::SYNC_EVERY),
@@ -248,4 +286,156 @@ fn a_repair_keeps_unfinished_files_that_hold_more() {
     let kept = root().join("damaged-1/log/00000000000000000001.log.tmp");
     assert_eq!(memory.content(&kept).unwrap(), content);
     assert_tail(&mut open(&memory.shared(), root()).unwrap(), 1, 87);
+}
+
+/// A copy of the directory went on by itself. Its newest segment, laid over the one here, holds none of what
+/// was acknowledged here, wherever it ends.
+#[test]
+fn the_newest_segment_of_a_copy_that_diverged_is_refused() {
+    let origin = with_groups(30);
+    for with_snapshot in [false, true] {
+        let ours = origin.copy();
+        if with_snapshot {
+            // Common to both: it does not tell them apart.
+            let opened = open(&ours.shared(), root()).unwrap();
+            snapshot(&opened, 90, 90).unwrap();
+        }
+        let theirs = ours.copy();
+        go_on(&ours, 91, 120);
+        // last LSN there, commands in a group; in the third case 120 is inside a group
+        for (last, count) in [(105, 3), (120, 3), (150, 50), (119, 1), (120, 30), (121, 1), (150, 3)] {
+            let what = format!("up to {last} in groups of {count}, snapshot {with_snapshot}");
+            let (theirs, mixed) = (theirs.copy(), ours.copy());
+            go_another_way(&theirs, 91, last, count);
+            let segment = newest_segment(&theirs);
+            assert_eq!(segment, newest_segment(&ours), "{what}");
+            mixed.set_content(&segment, &theirs.content(&segment).unwrap());
+            let damage = refusal(&mixed, &what);
+            assert_eq!(damage.file, segment, "{what}: {damage}");
+            if 120 <= last {
+                assert_eq!(damage.lsn, Some(120), "{what}: {damage}");
+                assert!(damage.reason.contains("another history"), "{what}: {damage}");
+                let seen = crate::durability::inspect::log_of_another_history(&mixed.shared(), root());
+                assert_eq!(seen.unwrap().as_ref(), Some(&damage.reason), "{what}");
+                // The copy's own record fits.
+                let whole = theirs.copy();
+                assert_eq!(open(&whole.shared(), root()).unwrap().report.log_last_lsn, last, "{what}");
+            }
+        }
+        let seen = crate::durability::inspect::log_of_another_history(&ours.shared(), root());
+        assert_eq!(seen.unwrap(), None);
+    }
+}
+
+/// A snapshot after the divergence tells the histories apart as well; and an older segment does not go on in
+/// the next one.
+#[test]
+fn other_segments_of_a_copy_that_diverged_are_refused_too() {
+    let origin = with_groups(30);
+    let (ours, theirs) = (origin.copy(), origin.copy());
+    go_on(&ours, 91, 120);
+    let opened = open(&ours.shared(), root()).unwrap();
+    snapshot(&opened, 120, 120).unwrap();
+    drop(opened);
+    go_on(&ours, 121, 900);
+    go_another_way(&theirs, 91, 900, 3);
+    let last = newest_segment(&ours);
+    assert_eq!(last, newest_segment(&theirs));
+    assert_ne!(last, paths().segment(1));
+    for path in theirs.all().keys().filter(|path| path.starts_with(paths().log()) && **path <= last) {
+        let mixed = ours.copy();
+        mixed.set_content(path, &theirs.content(path).unwrap());
+        refusal(&mixed, &path.display().to_string());
+    }
+    // All of them fit each other, and not the snapshot.
+    let mixed = ours.copy();
+    for path in theirs.all().keys().filter(|path| path.starts_with(paths().log())) {
+        mixed.set_content(path, &theirs.content(path).unwrap());
+    }
+    let damage = refusal(&mixed, "the whole log");
+    assert!(damage.file.starts_with(paths().snapshots()), "{damage}");
+    // Without that snapshot only the evidence tells.
+    mixed.forget(&paths().snapshot(120));
+    let damage = refusal(&mixed, "the whole log, without a snapshot of what it lacks");
+    assert_eq!((damage.file, damage.lsn), (last, Some(900)));
+}
+
+/// A power loss may leave an older record: it is compared with the log at its own LSN.
+#[test]
+fn an_older_record_is_compared_at_its_lsn() {
+    let memory = with_groups(30);
+    let older = memory.content(&paths().durable()).unwrap();
+    let theirs = memory.copy();
+    let before = with_groups(29);
+    go_on(&memory, 91, 900);
+    go_another_way(&theirs, 91, 900, 7);
+    for whole in [&memory, &theirs] {
+        let copy = whole.copy();
+        copy.set_content(&paths().durable(), &older);
+        assert_eq!(open(&copy.shared(), root()).unwrap().report.log_last_lsn, 900);
+    }
+    go_another_way(&before, 88, 900, 9);
+    before.set_content(&paths().durable(), &older);
+    let damage = refusal(&before, "another way before the record, which is inside a group there");
+    assert_eq!((damage.file, damage.lsn), (paths().segment(1), Some(90)));
+}
+
+/// Older releases recorded no chain: the log is read as before, and the next write records it.
+#[test]
+fn a_record_without_a_chain_is_taken_and_the_next_one_has_it() {
+    let memory = with_groups(30);
+    let content = memory.content(&paths().durable()).unwrap();
+    assert!(recorded(&memory).chain.is_some());
+    let mut plain = content.clone();
+    for slot in [0, 4_096] {
+        plain[slot + 52..slot + 512].fill(0);
+    }
+    memory.set_content(&paths().durable(), &plain);
+    assert_eq!(recorded(&memory), unchained(90));
+    let mut opened = open(&memory.shared(), root()).unwrap();
+    assert_eq!(memory.content(&paths().durable()).unwrap(), plain, "opening alone writes nothing");
+    append(&mut opened.journal, 91, 3).unwrap();
+    let chain = opened.journal.reader().chain_at(93).unwrap().chain;
+    assert_eq!(recorded(&memory), evidence::Durable { lsn: 93, chain });
+    drop(opened);
+    // A changed byte of the chain or of its checksum spoils the slot.
+    let memory = with_groups(30);
+    for at in 52..68 {
+        let mut spoilt = content.clone();
+        for slot in [0, 4_096] {
+            spoilt[slot + at] ^= 1;
+        }
+        memory.set_content(&paths().durable(), &spoilt);
+        assert_refused(&memory, &format!("byte {at}"));
+    }
+}
+
+/// What was acknowledged here is not in the log of the copy: a repair takes that log only by order.
+#[test]
+fn a_repair_takes_a_log_of_another_history_only_by_order() {
+    use crate::durability::repair::{Moved, Papers, Repair, Verdict};
+    struct Nothing;
+    impl Papers for Nothing {
+        fn command(&mut self, _: &Stamped) -> String {
+            String::new()
+        }
+        fn report(&mut self, _: &[Moved], _: bool) -> String {
+            "{}".into()
+        }
+    }
+    let ours = with_groups(30);
+    let theirs = ours.copy();
+    go_on(&ours, 91, 120);
+    go_another_way(&theirs, 91, 120, 3);
+    let segment = newest_segment(&ours);
+    ours.set_content(&segment, &theirs.content(&segment).unwrap());
+    let repair = Repair::look(&ours.shared(), root()).unwrap();
+    let look = repair.found();
+    assert_eq!((look.verdict, look.last_good_lsn, look.problems.len()), (Verdict::WouldLose, 120, 1));
+    assert_eq!(look.problems[0].file, segment);
+    repair.carry_out("damaged-1", &mut Nothing).unwrap();
+    drop(repair);
+    assert!(ours.content(&root().join("damaged-1/durable")).is_some(), "the old record is kept");
+    assert_eq!(open(&ours.shared(), root()).unwrap().report.log_last_lsn, 120);
+    assert_eq!(Repair::look(&ours.shared(), root()).unwrap().found().verdict, Verdict::Healthy);
 }

@@ -38,13 +38,6 @@ fn move_to(memory: &Memory, from: &Path, to: &Path) {
     memory.set_content(to, &content);
 }
 
-/// Returns commands with these LSNs that differ from those of `group`.
-fn other_group(first: u64, count: u64) -> Vec<crate::core::command::Stamped> {
-    let mut commands = group(first + 1, count);
-    commands.iter_mut().for_each(|stamped| stamped.lsn -= 1);
-    commands
-}
-
 /// A power failure may take the mark after the last group, but not that of a copy: the copy goes, whatever
 /// stands where its mark is.
 fn assert_a_mark_is_nothing(further: &Memory, last: u64) {
@@ -354,7 +347,7 @@ fn a_cut_is_one_of_this_log_above_its_snapshots() {
     memory.set_content(&paths().cut(), &cut_file(700, [5; 16]));
     // Another place records that the log was acknowledged beyond that.
     assert_refused(&memory, "cut", "of commands that were acknowledged");
-    crate::durability::log::evidence::reset(&memory, &paths(), &[5; 16], 700).unwrap();
+    crate::durability::log::evidence::reset(&memory, &paths(), &[5; 16], unchained(700)).unwrap();
     let cut = Some(crate::durability::PendingCut { after: 700, last_lsn: 900 });
     let before = memory.all();
     let mut reading = DataDir::open_read_only(&memory.shared(), root()).unwrap();

@@ -65,7 +65,20 @@ pub(super) fn with_groups(groups: u64) -> Memory {
 
 /// Withdraws the evidence of durable commands: whatever is torn off the log now counts as never acknowledged.
 pub(super) fn unsay(memory: &Memory) {
-    super::log::evidence::reset(memory, &super::paths::Paths::new(Path::new(ROOT)), &[5; 16], 0).unwrap();
+    let paths = super::paths::Paths::new(Path::new(ROOT));
+    super::log::evidence::reset(memory, &paths, &[5; 16], unchained(0)).unwrap();
+}
+
+/// Returns a record of a durable log as older releases made it, without the chain.
+pub(super) fn unchained(lsn: u64) -> super::log::evidence::Durable {
+    super::log::evidence::Durable { lsn, chain: None }
+}
+
+/// Returns commands with the same LSNs as those of `group`, and another content.
+pub(super) fn other_group(first: u64, count: u64) -> Vec<Stamped> {
+    let mut commands = group(first + 1, count);
+    commands.iter_mut().for_each(|stamped| stamped.lsn -= 1);
+    commands
 }
 
 /// Appends and syncs a group.
