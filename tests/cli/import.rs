@@ -183,6 +183,34 @@ fn dirty_bonuses_are_reported_by_line() {
     assert!(ran.err.contains("bonuses.csv: line 3: root: zoe is not known"), "{}", ran.err);
 }
 
+/// Neither a reversal nor what it takes back is void: the other would be owed, or taken back for nothing.
+#[test]
+fn a_void_reversal_is_refused() {
+    let place = Place::new();
+    let members = place.file("members.csv", SMALL);
+    for (of_bonus, of_reversal) in [("pending", "void"), ("void", "pending"), ("void", "void")] {
+        let rows = format!(
+            "receiver,source,level,amount,kind,status,created_at,number,reverses\n\
+             root,anna,1,10.00,referral,{of_bonus},2025-01-02,1,\n\
+             root,anna,1,-10.00,referral,{of_reversal},2025-01-02,,1\n"
+        );
+        let (bonuses, data) =
+            (place.file("bonuses.csv", rows), place.text(&format!("{of_bonus}{of_reversal}")));
+        let import = |flags: &[&str], code: i32| {
+            let files = ["import", &members, "--bonuses", &bonuses, "--data-dir", &data];
+            run([&files, flags].concat()).ends_with(code)
+        };
+        import(&["--strict"], 10).says("1 row was refused, so nothing was imported (--strict)");
+        for _ in 0..2 {
+            let ran = import(&["--json"], 16);
+            let said = "line 3: root: neither a reversal nor the bonus that it takes back is void";
+            assert!(ran.err.contains(said), "{}", ran.err);
+            assert!(ran.err.contains("1 row was refused; all others are in the network"), "{}", ran.err);
+            assert_eq!(ran.json()["refused_by_reason"]["entry_change_not_allowed"], 1);
+        }
+    }
+}
+
 #[test]
 fn places_codes_roles_and_statuses_survive() {
     let place = Place::new();
@@ -214,7 +242,7 @@ fn files_that_cannot_be_read_import_nothing() {
     let table: [(&str, &[u8], &str); 4] = [
         ("empty.csv", b"", "no header line"),
         ("no-sponsor.csv", b"member,parent\n", "no column `sponsor`"),
-        ("cut.csv.gz", &[0x1f, 0x8b, 8, 0, 0, 0], "cannot read"),
+        ("cut.csv.gz", &[0x1f, 0x8b, 8, 0, 0, 0], "the gzip stream is damaged or cut off"),
         ("twice.csv", b"member,sponsor,joined_at,member\n", "names `member` twice"),
     ];
     for (name, content, said) in table {
@@ -222,6 +250,19 @@ fn files_that_cannot_be_read_import_nothing() {
         run(["import", &file, "--data-dir", &data]).ends_with(1).says(said);
     }
     run(["import", &place.text("missing.csv"), "--data-dir", &data]).ends_with(1).says("cannot read");
+    // The message names the flag for the file that it is about.
+    let (members, bonuses) =
+        (place.file("m.csv", SMALL), place.file("b.csv", "receiver,source,level,amount\n"));
+    run(["import", &members, "--bonuses", &bonuses, "--data-dir", &data])
+        .ends_with(1)
+        .says("no column `kind`")
+        .says("; --bonus-columns kind=NAME reads it from another one");
+    let bonuses = place.file("b.csv", "{\"receiver\":\"a\"}\n");
+    run(["import", &members, "--bonuses", &bonuses, "--data-dir", &data])
+        .ends_with(1)
+        .says("; --bonus-columns source=NAME reads it from another one");
+    let file = place.file("no-sponsor.csv", "member,parent\n");
+    run(["import", &file, "--data-dir", &data]).ends_with(1).says("; --columns sponsor=NAME reads it");
     assert!(!place.path("data").exists());
 }
 

@@ -178,11 +178,13 @@ fn a_table_of_another_system_is_read_by_flags() {
 #[test]
 fn flags_that_cannot_be_meant_are_refused_before_anything_is_read() {
     let place = Place::new();
-    let table: [(&[&str], &str); 9] = [
+    let table: [(&[&str], &str); 11] = [
         (&["--columns", "member"], "is not of the form member=ID"),
         (&["--columns", "place=x"], "there is no column `place`"),
         (&["--bonus-columns", "receiver=x"], "--bonuses"),
         (&["--delimiter", "x"], "not a delimiter"),
+        (&["--delimiter", " "], "comma, semicolon, tab, pipe and ASCII punctuation except \"'-+._:@"),
+        (&["--delimiter", "\u{e9}"], "not a delimiter"),
         (&["--time-format", "%H:%M"], "does not say year, month and day"),
         (&["--time-format", "%d/%m/%Y %Z"], "--time-format"),
         (&["--default-sponsor", ""], "not a name"),

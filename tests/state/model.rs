@@ -13,6 +13,7 @@ mod compare;
 mod damage;
 mod directed;
 mod prepared;
+mod reversals;
 
 use std::{
     collections::BTreeMap,

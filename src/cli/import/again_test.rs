@@ -184,6 +184,7 @@ fn bonuses_of_a_died_import_are_finished_whatever_was_refused() {
             let amount = ["1.00", "2.00", "-1.00", "-2.00", "3.001"][below(5)];
             let kind = ["referral", "referral", "referral", "No Kind!"][below(4)];
             let source = ["x", "x", "nobody"][below(3)];
+            let status = ["pending", "pending", "paid", "held", "void"][below(5)];
             let id = if below(4) == 0 { format!("{ID}{}", below(4)) } else { String::new() };
             let reverses = match below(6) {
                 0 if amount.starts_with('-') => format!("{ID}{}", below(4)),
@@ -191,7 +192,7 @@ fn bonuses_of_a_died_import_are_finished_whatever_was_refused() {
                 _ => String::new(),
             };
             file += &format!(
-                "root,{source},1,{amount},{kind},pending,2025-01-0{},{id},{number},{reverses}\n",
+                "root,{source},1,{amount},{kind},{status},2025-01-0{},{id},{number},{reverses}\n",
                 1 + below(9)
             );
         }

@@ -13,8 +13,8 @@ use crate::{
     cli::{names::Name, network::Network},
     core::{
         Entry, RowKind,
-        command::{ImportEntry, Rejection},
-        types::{MemberId, MemberIx, Reference},
+        command::ImportEntry,
+        types::{MemberId, MemberIx, Money, Reference},
     },
 };
 
@@ -176,21 +176,15 @@ pub(super) fn refused_before(network: &Network, before: &Before, entry: &ImportE
         row.is_some_and(|(kind, index)| kind == RowKind::Entry && before.end <= index)
     };
     entry.row_id = entry.row_id.filter(|id| !carried_later(id));
+    let mut fits = Ok(());
     if let Some(named) = entry.reverses
         && state.reversal_of(named).is_some_and(|by| before.end <= by)
     {
         // A later row reversed it. It remains to check whether this one could have.
-        let reversed = state.entry(named);
-        let parties = (state.id(reversed.receiver), state.id(reversed.source), reversed.level);
-        let fits = parties == (entry.receiver, entry.source, entry.level)
-            && *state.kind_name(reversed.kind) == *entry.kind
-            && reversed.amount.0 == -entry.amount.0;
-        if !fits {
-            return Some(Refusal::Rule(Rejection::ReversalUnmatched));
-        }
-        (entry.amount, entry.reverses) = (reversed.amount, None);
+        fits = state.judge_reversal_of(&state.entry(named), &entry);
+        (entry.amount, entry.reverses) = (Money(entry.amount.0.saturating_abs()), None);
     }
-    network.judge_entry(&entry).err().map(Refusal::Rule)
+    network.judge_entry(&entry).and(fits).err().map(Refusal::Rule)
 }
 
 /// Returns whether a ledger entry matches a row.

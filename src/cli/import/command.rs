@@ -120,24 +120,19 @@ pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
     screen::say_result(args.json, &Value::Object(object), || {
         in_words(args, &taken, &bonuses, writes, started)
     })?;
+    let rows = screen::counted(refused as u64, "row");
+    let was_or_were = if refused == 1 { "was" } else { "were" };
     if spoilt {
         let why = if args.strict { " (--strict)" } else { ": not one row can be taken" };
         return Err(Failure::new(
             Exit::RowsRefused,
-            format!("{refused} rows were refused, so nothing was imported{why}"),
+            format!("{rows} {was_or_were} refused, so nothing was imported{why}"),
         ));
     }
     if refused != 0 {
-        let verb = match (writes, refused) {
-            (false, _) => "would be",
-            (true, 1) => "was",
-            (true, _) => "were",
-        };
+        let verb = if writes { was_or_were } else { "would be" };
         let all = if writes { "all others are in the network" } else { "all others would be imported" };
-        return Err(Failure::new(
-            Exit::RowsLeftOut,
-            format!("{} {verb} refused; {all}", screen::counted(refused as u64, "row")),
-        ));
+        return Err(Failure::new(Exit::RowsLeftOut, format!("{rows} {verb} refused; {all}")));
     }
     Ok(())
 }

@@ -16,6 +16,8 @@ pub(super) struct Layout {
     /// Our names, lower case, and those of the header.
     names: BTreeMap<&'static str, String>,
     delimiter: Option<u8>,
+    /// The flag that sets names.
+    pub flag: &'static str,
 }
 
 /// Faults of a header.
@@ -56,29 +58,35 @@ pub(super) struct Found {
 impl Layout {
     /// Finds columns by our own names.
     pub fn new(columns: &'static [Column]) -> Self {
-        Self { columns, names: BTreeMap::new(), delimiter: None }
+        Self { columns, names: BTreeMap::new(), delimiter: None, flag: "--columns" }
     }
 
-    /// Sets the delimiter, and name pairs such as `member=ID`.
+    /// Sets the delimiter, and name pairs such as `member=ID` that came with `flag`.
     ///
     /// # Errors
     /// A pair is invalid.
-    pub fn given(mut self, delimiter: Option<u8>, pairs: &[String]) -> Result<Self, String> {
-        self.delimiter = delimiter;
+    pub fn given(
+        mut self,
+        delimiter: Option<u8>,
+        flag: &'static str,
+        pairs: &[String],
+    ) -> Result<Self, String> {
+        (self.delimiter, self.flag) = (delimiter, flag);
         for pair in pairs {
-            let (ours, theirs) =
-                pair.split_once('=').ok_or_else(|| format!("`{pair}` is not of the form member=ID"))?;
+            let (ours, theirs) = pair
+                .split_once('=')
+                .ok_or_else(|| format!("{flag}: `{pair}` is not of the form member=ID"))?;
             let known = self.columns.iter().find(|(column, _)| column.eq_ignore_ascii_case(ours.trim()));
             let known = known.ok_or_else(|| {
                 let all: Vec<&str> = self.columns.iter().map(|(column, _)| *column).collect();
-                format!("there is no column `{}` (there are {})", ours.trim(), all.join(", "))
+                format!("{flag}: there is no column `{}` (there are {})", ours.trim(), all.join(", "))
             })?;
             let name = normal(theirs);
             if name.is_empty()
                 || self.names.values().any(|other| *other == name)
                 || self.names.insert(known.0, name).is_some()
             {
-                return Err(format!("`{pair}` names nothing, or what was named before"));
+                return Err(format!("{flag}: `{pair}` names nothing, or what was named before"));
             }
         }
         Ok(self)
@@ -178,9 +186,12 @@ fn separator_line(head: &[u8]) -> (Option<u8>, usize) {
     }
 }
 
-/// Returns whether a byte can be a delimiter: ASCII that occurs in no name, number, time or quote.
+/// ASCII punctuation that is no delimiter, since it occurs in names, numbers, times or quotes.
+const NEVER_DELIMITERS: &str = "\"'-+._:@";
+
+/// Returns whether a byte can be a delimiter.
 fn is_delimiter(byte: u8) -> bool {
-    byte == b'\t' || (byte.is_ascii_punctuation() && !b"\"'-+._:@".contains(&byte))
+    byte == b'\t' || (byte.is_ascii_punctuation() && !NEVER_DELIMITERS.as_bytes().contains(&byte))
 }
 
 /// Parses a delimiter from the command line.
@@ -194,7 +205,10 @@ pub(super) fn parse_delimiter(text: &str) -> Result<u8, String> {
         ("semicolon", _) => Ok(b';'),
         ("pipe", _) => Ok(b'|'),
         (_, [byte]) if is_delimiter(*byte) => Ok(*byte),
-        _ => Err("not a delimiter such as `,`, `;`, `tab` or `|`".into()),
+        _ => Err(format!(
+            "not a delimiter: these are comma, semicolon, tab, pipe and ASCII punctuation except \
+             {NEVER_DELIMITERS}"
+        )),
     }
 }
 
@@ -233,8 +247,11 @@ mod tests {
     }
 
     fn given(delimiter: Option<u8>, pairs: &[&str]) -> Result<Layout, String> {
-        Layout::new(&COLUMNS)
-            .given(delimiter, &pairs.iter().map(|pair| (*pair).to_string()).collect::<Vec<_>>())
+        Layout::new(&COLUMNS).given(
+            delimiter,
+            "--columns",
+            &pairs.iter().map(|pair| (*pair).to_string()).collect::<Vec<_>>(),
+        )
     }
 
     #[test]

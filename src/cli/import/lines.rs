@@ -29,10 +29,10 @@ pub enum FileFault {
     #[error("{path}: the header names `{column}` twice")]
     ColumnTwice { path: String, column: String },
     #[error(
-        "{path}: the header has no column `{name}` (it has: {present}); --columns {column}=NAME reads \
-         it from another one"
+        "{path}: the header has no column `{name}` (it has: {present}); {flag} {column}=NAME reads it \
+         from another one"
     )]
-    ColumnMissing { path: String, column: &'static str, name: String, present: String },
+    ColumnMissing { path: String, flag: &'static str, column: &'static str, name: String, present: String },
     #[error("{path}: the header is not text of names (UTF-8, or UTF-16 with a byte order mark)")]
     BadHeader { path: String },
     #[error("{path}: the first line is not an object (NDJSON has one on each line): {reason}")]
@@ -120,7 +120,7 @@ impl Lines {
             return Self::json(&name, source, layout);
         }
         let Found { header, delimiter, skip, first_line } =
-            layout.detect(&source.head).map_err(|fault| file_fault(&name, &source.head, fault))?;
+            layout.detect(&source.head).map_err(|fault| file_fault(&name, layout, &source.head, fault))?;
         let transcoded = source.transcoded;
         let mut records =
             Records::new(source.text_from(skip).map_err(io)?, delimiter, first_line, transcoded);
@@ -149,7 +149,7 @@ impl Lines {
             None => FileFault::BadObject { path: name.into(), reason },
         };
         let keys = json_rows::keys(&line).map_err(bad)?;
-        let header = layout.find(&keys).map_err(|fault| file_fault(name, &source.head, fault))?;
+        let header = layout.find(&keys).map_err(|fault| file_fault(name, layout, &source.head, fault))?;
         let wanted = layout
             .wanted()
             .map(|(column, name, needed)| JsonColumn { name: name.into(), needed: needed.then_some(column) });
@@ -201,14 +201,14 @@ impl Lines {
 }
 
 /// Explains a file without a header at its beginning.
-fn file_fault(path: &str, head: &[u8], fault: HeaderFault) -> FileFault {
+fn file_fault(path: &str, layout: &Layout, head: &[u8], fault: HeaderFault) -> FileFault {
     let path = path.to_string();
     match (source::kind(head), fault) {
         (Some((kind, advice)), _) => FileFault::OtherKind { path, kind, advice },
         (None, HeaderFault::Unreadable) => FileFault::BadHeader { path },
         (None, HeaderFault::Twice(column)) => FileFault::ColumnTwice { path, column },
         (None, HeaderFault::Missing { column, name, present }) => {
-            FileFault::ColumnMissing { path, column, name, present }
+            FileFault::ColumnMissing { path, flag: layout.flag, column, name, present }
         }
     }
 }

@@ -16,8 +16,8 @@ use crate::{
 
 #[derive(clap::Args, Debug)]
 pub(super) struct FileArgs {
-    /// What separates cells: one character, or comma, semicolon, tab, pipe [default: the one with which the
-    /// header has its columns]
+    /// What separates cells: comma, semicolon, tab, pipe, or an ASCII punctuation character other than
+    /// "'-+._:@ [default: the one of , ; tab | with which the header has its columns]
     #[arg(long, value_name = "CHARACTER", value_parser = parse_delimiter)]
     delimiter: Option<u8>,
     /// What the header calls columns, e.g. member=ID,sponsor=ParentID
@@ -62,10 +62,10 @@ impl FileArgs {
         &self,
         columns: &'static [(&'static str, bool)],
         pairs: &[String],
-        flag: &str,
+        flag: &'static str,
     ) -> Result<Layout, Failure> {
-        let layout = Layout::new(columns).given(self.delimiter, pairs);
-        layout.map_err(|reason| Failure::new(Exit::Usage, format!("{flag}: {reason}")))
+        let layout = Layout::new(columns).given(self.delimiter, flag, pairs);
+        layout.map_err(|reason| Failure::new(Exit::Usage, reason))
     }
 
     /// Returns the reading options for a network of this plan.

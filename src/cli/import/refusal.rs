@@ -179,6 +179,9 @@ impl fmt::Display for Refusal {
                 "a reversal has receiver, source, level and kind of the bonus that it takes back, \
                  and the opposite amount",
             ),
+            Refusal::Rule(Rejection::EntryChangeNotAllowed) => {
+                out.write_str("neither a reversal nor the bonus that it takes back is void")
+            }
             Refusal::Rule(rejection) => write!(out, "refused by a rule: {}", rejection.name()),
         }
     }

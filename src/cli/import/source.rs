@@ -4,7 +4,7 @@
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use encoding_rs_io::DecodeReaderBytesBuilder;
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 /// File buffer size: large reads keep a network disk busy.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -13,6 +13,9 @@ const BUFFER_BYTES: usize = 1 << 20;
 const HEAD_BYTES: usize = 64 << 10;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Bytes after a gzip stream that a message shows.
+const FOLLOWING_BYTES_SHOWN: usize = 16;
 
 /// A file that was opened.
 pub(super) struct Source {
@@ -30,7 +33,7 @@ impl Source {
         let (start, file) = headed(file, GZIP.len())?;
         let file: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(BUFFER_BYTES, file));
         let bytes: Box<dyn Read + Send> =
-            if start == GZIP { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+            if start == GZIP { Box::new(Gunzip::new(file)) } else { Box::new(file) };
         let (start, bytes) = headed(bytes, 4)?;
         // The UTF-32 mark begins with that of UTF-16; it is left for `kind` to detect.
         let is_utf16 =
@@ -53,6 +56,53 @@ impl Source {
         io::copy(&mut (&mut self.text).take(skip as u64), &mut io::sink())?;
         Ok(self.text)
     }
+}
+
+/// The content of a gzip file: of all its streams, one after the other.
+struct Gunzip {
+    stream: Option<GzDecoder<Box<dyn BufRead + Send>>>,
+    /// The first bytes after the end of a stream, which must begin another one; empty in the first.
+    next: Vec<u8>,
+}
+
+impl Gunzip {
+    fn new(file: Box<dyn BufRead + Send>) -> Self {
+        Self { stream: Some(GzDecoder::new(file)), next: Vec::new() }
+    }
+}
+
+impl Read for Gunzip {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while let Some(stream) = &mut self.stream {
+            match stream.read(into) {
+                Ok(0) if !into.is_empty() => {
+                    let rest = stream.get_mut().fill_buf()?;
+                    self.next = rest[..rest.len().min(FOLLOWING_BYTES_SHOWN)].to_vec();
+                    let ended = self.stream.take().filter(|_| !self.next.is_empty());
+                    self.stream = ended.map(|ended| GzDecoder::new(ended.into_inner()));
+                }
+                Err(error) if is_bad_gzip(&error) => {
+                    let is_other = stream.header().is_none() && !self.next.is_empty();
+                    return Err(io::Error::new(
+                        error.kind(),
+                        if is_other {
+                            format!("other bytes follow the gzip stream: {}", self.next.escape_ascii())
+                        } else {
+                            format!("the gzip stream is damaged or cut off: {error}")
+                        },
+                    ));
+                }
+                read => return read,
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Whether the bytes are wrong, rather than unreadable.
+fn is_bad_gzip(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
 }
 
 /// Returns the first bytes of a source, fewer only where it ends, and the whole source with them.
@@ -152,6 +202,37 @@ mod tests {
         let mut broken = utf16("\u{feff}a,", false);
         broken.extend([0, 0xd8]);
         assert_eq!(read(&broken).0, "a,\u{fffd}", "half a pair of surrogates");
+    }
+
+    #[test]
+    fn gzip_streams_are_read_one_after_another_and_what_is_none_is_named() {
+        let zip = |text: &str| {
+            let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            io::Write::write_all(&mut zip, text.as_bytes()).unwrap();
+            zip.finish().unwrap()
+        };
+        let two = [zip("member,"), zip("sponsor\n")].concat();
+        assert_eq!(read(&two).0, "member,sponsor\n");
+        assert_eq!(read(&[zip(""), zip("a")].concat()).0, "a");
+        let fault = |bytes: Vec<u8>| {
+            let source = Source::open(Box::new(Cursor::new(bytes)))?;
+            source.text_from(0)?.read_to_end(&mut Vec::new())
+        };
+        let said = |bytes: Vec<u8>| fault(bytes).unwrap_err().to_string();
+        for (follows, shown) in [
+            ("a", "a"),
+            ("member,sponsor\n", "member,sponsor\\n"),
+            ("\0\0\0\0\0\0\0\0\0\0", "\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00"),
+            ("more than sixteen bytes", "more than sixtee"),
+        ] {
+            let bytes = [zip("member,sponsor\n").as_slice(), follows.as_bytes()].concat();
+            assert_eq!(said(bytes), format!("other bytes follow the gzip stream: {shown}"));
+        }
+        let whole = zip("member,sponsor\n");
+        for cut in [3, whole.len() / 2, whole.len() - 1] {
+            let said = said(whole[..cut].to_vec());
+            assert!(said.starts_with("the gzip stream is damaged or cut off: "), "{cut}: {said}");
+        }
     }
 
     #[test]

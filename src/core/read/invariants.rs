@@ -220,6 +220,20 @@ fn audit_ledger(state: &State, findings: &mut Findings) {
         format!("{listed} entries are listed by receiver, of {}", state.entries())
     });
     audit_balances(state, findings);
+    audit_reversals(state, findings);
+}
+
+/// A reversal and what it reverses cancel out, so neither is void.
+fn audit_reversals(state: &State, findings: &mut Findings) {
+    let reversals = state.ledger.reversals();
+    for row in (0..reversals.len()).map(|at| reversals.row(at)) {
+        for entry in [row.reverses, row.entry].map(|index| state.entry(index.into())) {
+            findings.require(entry.status != EntryStatus::Void, || {
+                let index = entry.index;
+                format!("entry {index} is void, and is a reversal or reversed")
+            });
+        }
+    }
 }
 
 /// Sums by state, and the balance of each member, match the entries.

@@ -59,7 +59,7 @@ type Broken = (&'static str, fn(&mut State));
 
 #[test]
 fn whatever_is_broken_is_found() {
-    let broken: [Broken; 28] = [
+    let broken: [Broken; 30] = [
         ("is before its Placement parent", |state| {
             state.network.placement_mut().link_mut(SOMEBODY).parent = SOMEBODY.0;
         }),
@@ -140,6 +140,14 @@ fn whatever_is_broken_is_found() {
             state.ledger.accounts_mut().add(account, EntryStatus::Held, 1);
         }),
         ("pending entries: ", |state| state.ledger.entries_mut().sum_mut(EntryStatus::Pending).entries += 1),
+        ("entry 0 is void, and is", |state| {
+            state.ledger.keep_reversal(1, 0);
+            state.ledger.entries_mut().set_status(0, EntryStatus::Void);
+        }),
+        ("entry 1 is void, and is", |state| {
+            state.ledger.keep_reversal(1, 0);
+            state.ledger.entries_mut().set_status(1, EntryStatus::Void);
+        }),
         ("paid entries: ", |state| state.ledger.entries_mut().sum_mut(EntryStatus::Paid).amount -= 1),
     ];
     for (says, break_it) in broken {

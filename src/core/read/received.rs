@@ -35,8 +35,8 @@ pub struct ReceivedSums {
     pub by_kind: BTreeMap<u16, Sum>,
 }
 
-/// Levels that are summed separately; deeper entries count as of this one. Admins are paid down to
-/// `ADMIN_LEVELS_MAX`, which is less.
+/// Levels that are summed separately; deeper entries, which only an import makes, count as of this one. The
+/// description of the API says so. Admins are paid down to `ADMIN_LEVELS_MAX`, which is less.
 pub const SUM_LEVELS_MAX: u32 = 2_048;
 
 impl ReceivedSums {

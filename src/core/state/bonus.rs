@@ -373,19 +373,29 @@ impl State {
     }
 
     /// Whether an imported entry may reverse the one that it names.
-    fn judge_imported_reversal(
-        &self,
-        (receiver, source): (MemberIx, MemberIx),
-        entry: &ImportEntry,
-    ) -> Result<(), Rejection> {
-        let Some(named) = entry.reverses else {
-            return if entry.amount.0 < 0 { Err(Rejection::ReversalUnmatched) } else { Ok(()) };
-        };
-        let reversed = self.ledger.judge_reverse(named)?;
-        let fits = (reversed.receiver, reversed.source, reversed.level) == (receiver, source, entry.level)
+    fn judge_imported_reversal(&self, entry: &ImportEntry) -> Result<(), Rejection> {
+        match entry.reverses {
+            Some(named) => self.judge_reversal_of(&self.ledger.judge_reverse(named)?, entry),
+            None if entry.amount.0 < 0 => Err(Rejection::ReversalUnmatched),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether an imported entry takes back exactly `reversed`. It cannot be void: then the other would be
+    /// reversed, and still be owed.
+    ///
+    /// # Errors
+    /// `ReversalUnmatched`, `EntryChangeNotAllowed` for a void one.
+    pub fn judge_reversal_of(&self, reversed: &Entry, entry: &ImportEntry) -> Result<(), Rejection> {
+        let parties = (self.id(reversed.receiver), self.id(reversed.source), reversed.level);
+        let fits = parties == (entry.receiver, entry.source, entry.level)
             && *self.kind_name(reversed.kind) == *entry.kind
-            && reversed.amount.0 == -entry.amount.0;
-        if fits { Ok(()) } else { Err(Rejection::ReversalUnmatched) }
+            && -reversed.amount.0 == entry.amount.0;
+        match entry.status {
+            _ if !fits => Err(Rejection::ReversalUnmatched),
+            EntryStatus::Void => Err(Rejection::EntryChangeNotAllowed),
+            _ => Ok(()),
+        }
     }
 
     /// Whether an imported entry would be accepted.
@@ -428,7 +438,7 @@ impl State {
         if !self.ledger.entries().has_room(1) {
             return Err(Rejection::LedgerFull);
         }
-        self.judge_imported_reversal((receiver, source), entry)?;
+        self.judge_imported_reversal(entry)?;
         Ok(DueImport { receiver, source, kind })
     }
 

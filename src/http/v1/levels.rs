@@ -57,7 +57,8 @@ pub struct Levels {
     /// Levels that the plan counts and pays for members that are not admins.
     #[schema(minimum = 1, maximum = 15)]
     pub level_cap: u8,
-    /// Level 1 first. Those within the cap always, deeper ones where there is something to say.
+    /// Level 1 first. Those within the cap always, deeper ones where there is something to say. Commissions
+    /// above level 2,048, which only an import makes, count as of level 2,048.
     pub levels: Vec<Level>,
     /// All commissions, rank rewards left out.
     pub commission: Total,
@@ -69,7 +70,7 @@ pub struct Levels {
 #[derive(Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "names on the wire")]
 pub struct Level {
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 2048)]
     pub level: u32,
     /// Members at this level; null where they are not counted (beyond the cap, or in a tree that the plan
     /// does not count).

@@ -88,7 +88,8 @@ struct Report {
     reversed: Total,
     /// Kinds that occur, in the order in which the network came to know them.
     by_kind: Vec<TotalOfKind>,
-    /// Levels that occur; 0 for the rewards of ranks.
+    /// Levels that occur; 0 for the rewards of ranks. Bonuses above level 2,048, which only an import makes,
+    /// count as of level 2,048.
     by_level: Vec<TotalOfLevel>,
 }
 
@@ -129,6 +130,7 @@ struct TotalOfKind {
 
 #[derive(Serialize, ToSchema)]
 struct TotalOfLevel {
+    #[schema(maximum = 2048)]
     level: u32,
     total: Total,
 }

@@ -254,6 +254,9 @@ impl Naive {
             {
                 return Err(Rejection::ReversalUnmatched);
             }
+            if entry.status == EntryStatus::Void {
+                return Err(Rejection::EntryChangeNotAllowed);
+            }
         } else if entry.amount.0 < 0 {
             return Err(Rejection::ReversalUnmatched);
         }

@@ -22,7 +22,7 @@ use crate::{
     engine::{
         BonusRule, Code, Command, Engine, EngineOptions, Entry, EntryStatus, ImportEntry, LevelPay, MemberId,
         MemberIx, Money, Origin, PlacementRequest, Plan, PlanChoice, RankBasis, RankRule, RankStep, Register,
-        Role, SnapshotPolicy, SponsorRef, Timestamp, Tree, TriggerBonus,
+        Role, SUM_LEVELS_MAX, SnapshotPolicy, SponsorRef, Timestamp, Tree, TriggerBonus,
     },
     http::{
         Options,
@@ -170,7 +170,10 @@ impl Network {
             0 => Command::ImportEntry(ImportEntry {
                 receiver,
                 source,
-                level: self.below(20),
+                level: match self.below(20) {
+                    19 => SUM_LEVELS_MAX - 1 + self.below(4),
+                    level => level,
+                },
                 amount: Money(i64::from(self.below(1_000_000))),
                 kind: "old".into(),
                 status: if self.below(2) == 0 { EntryStatus::Paid } else { EntryStatus::Pending },
