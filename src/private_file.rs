@@ -1,4 +1,5 @@
-//! Private files: the only place where the program creates files.
+//! Private files: the only place where the program creates files, and where it opens the files of a data
+//! directory.
 //!
 //! They hold member and money data, so each file has mode 0600 from the start, whatever the umask. An
 //! existing file of the same name is never written into: it may have another mode, or be open elsewhere.
@@ -9,6 +10,8 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
+
+use rustix::{fs::OFlags, io::Errno};
 
 const MODE: u32 = 0o600;
 
@@ -37,6 +40,25 @@ pub fn create_anew(path: &Path) -> io::Result<File> {
         _ => {}
     }
     create_new(path)
+}
+
+/// Opens an existing file without waiting; opening a pipe waits for its other end.
+///
+/// # Errors
+/// As the system call; `IsADirectory`, and `Unsupported` for a pipe, a socket or a device.
+pub fn open_regular(path: &Path, for_writing: bool) -> io::Result<File> {
+    let no_file = || io::Error::new(ErrorKind::Unsupported, "it is no regular file");
+    let mut options = OpenOptions::new();
+    options.read(true).write(for_writing).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let file = options.open(path).map_err(|error| {
+        // A socket, or a device without a driver.
+        if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) { no_file() } else { error }
+    })?;
+    match file.metadata()?.file_type() {
+        kind if kind.is_file() => Ok(file),
+        kind if kind.is_dir() => Err(ErrorKind::IsADirectory.into()),
+        _ => Err(no_file()),
+    }
 }
 
 /// Opens a file for reading and writing; creates it with mode 0600 if absent. For lock files, which hold

@@ -429,15 +429,18 @@ impl KeyFile {
     /// `Io`, `Newer`, `Damaged`.
     pub fn load(&self) -> Result<Option<KeyRing>> {
         let path = self.path();
-        let file = match File::open(&path) {
+        let damaged = |reason: &str| KeyFileError::Damaged { path: path.clone(), reason: reason.into() };
+        let file = match private_file::open_regular(&path, false) {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Ok(None);
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::IsADirectory | ErrorKind::Unsupported) => {
+                return Err(damaged("it is no regular file"));
             }
             result => result.map_err(io("open", &path))?,
         };
         let mut bytes = Vec::new();
         file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(io("read", &path))?;
-        let damaged = |reason: &str| KeyFileError::Damaged { path: path.clone(), reason: reason.into() };
         if FILE_BYTES_MAX < bytes.len() as u64 {
             return Err(damaged("it is too large"));
         }
@@ -525,9 +528,19 @@ impl KeyFile {
     /// If keys are missing, a complete key file under the temporary name is not a leftover.
     fn check_not_renamed(&self) -> Result<()> {
         let new = self.directory.join(FILE_NEW);
-        let holds_keys = match fs::read_to_string(&new) {
+        let holds_keys = match private_file::open_regular(&new, false).and_then(std::io::read_to_string) {
             Ok(text) => parse(&new, &text).is_ok_and(|ring| !ring.keys.is_empty()),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => false,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound
+                        | ErrorKind::InvalidData
+                        | ErrorKind::IsADirectory
+                        | ErrorKind::Unsupported
+                ) =>
+            {
+                false
+            }
             Err(error) => return Err(io("read", &new)(error)),
         };
         if holds_keys { Err(KeyFileError::Renamed { path: self.path(), new }) } else { Ok(()) }

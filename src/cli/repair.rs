@@ -217,12 +217,14 @@ impl Papers for Writer<'_> {
         let files: Vec<Value> = moved
             .iter()
             .map(|moved| {
-                let blake3: String = blake3::Hash::from_bytes(moved.blake3).to_hex().to_string();
+                let content = moved.content.as_ref();
+                let blake3 =
+                    content.map(|content| blake3::Hash::from_bytes(content.blake3).to_hex().to_string());
                 json!({
                     "file": moved.file,
                     "kept_as": moved.kept_as,
-                    "bytes": moved.bytes,
-                    "crc32c": format!("{:08x}", moved.crc32c),
+                    "bytes": content.map(|content| content.bytes),
+                    "crc32c": content.map(|content| format!("{:08x}", content.crc32c)),
                     "blake3": blake3,
                     "first_lsn": moved.lsns.map(|(first, _)| first),
                     "last_whole_lsn": moved.lsns.map(|(_, last)| last),

@@ -2,10 +2,13 @@
 //! text.
 
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+use rustix::io::Errno;
 
 use super::codec::{DecodeError, EncodeError};
 
@@ -109,9 +112,51 @@ impl fmt::Display for Damage {
     }
 }
 
+/// What is lost with a file of which nothing else is known.
+pub(crate) const CONTENT: &str = "what this file holds";
+
+fn is_no_file(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::IsADirectory | ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
+}
+
+/// Returns whether an error of a read says that the bytes on the disk are lost or altered: a bad sector
+/// (`EIO`), or a checksum of the file system or the device (`EUCLEAN`, `EBADMSG`, `ENODATA`, `EILSEQ`).
+fn is_lost(error: &io::Error) -> bool {
+    const LOST: &[Errno] = &[
+        Errno::IO,
+        Errno::BADMSG,
+        Errno::ILSEQ,
+        #[cfg(target_os = "linux")]
+        Errno::UCLEAN,
+        #[cfg(target_os = "linux")]
+        Errno::NODATA,
+    ];
+    error.raw_os_error().is_some_and(|found| LOST.iter().any(|errno| errno.raw_os_error() == found))
+}
+
 impl Error {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
         move |source| Error::Io { path: path.to_path_buf(), action, source }
+    }
+
+    /// For opening a file: anything but a regular file is damage.
+    pub(crate) fn opening(path: &Path) -> impl FnOnce(io::Error) -> Error {
+        move |source| {
+            if is_no_file(&source) { Error::unusable(path, &source) } else { Error::io("open", path)(source) }
+        }
+    }
+
+    /// For reading a file that something else makes up for: bytes that the disk cannot read are damage. Any
+    /// other error may pass, such as too few descriptors or too little memory.
+    pub(crate) fn reading(path: &Path) -> impl FnOnce(io::Error) -> Error {
+        move |source| {
+            if is_lost(&source) { Error::unusable(path, &source) } else { Error::io("read", path)(source) }
+        }
+    }
+
+    fn unusable(path: &Path, source: &io::Error) -> Error {
+        Error::damaged(path, 0, None, format!("it cannot be read: {source}"), CONTENT)
     }
 
     pub(crate) fn damaged(

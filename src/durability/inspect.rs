@@ -21,11 +21,11 @@ use super::{
         position::Position,
         reader::chain_in,
         scan::{self, Tail},
-        segment::{HEADER_BYTES, Parsed, SegmentHeader},
+        segment::{HEADER_BYTES, Parsed, SegmentHeader, why_used},
         whole::read_whole,
     },
     names,
-    paths::Paths,
+    paths::{Paths, open_listed},
     snapshot,
     storage::{Access, Storage},
 };
@@ -61,7 +61,7 @@ pub enum SegmentHeaderSeen {
         /// The chain before its first command; none before format 3.
         chain: Option<u64>,
     },
-    /// All zeros, like the rest: prepared but never used.
+    /// Prepared but never used: all zeros, or at least nothing that was ever synced.
     NeverUsed,
     /// Written by a newer release.
     Newer(u32),
@@ -163,6 +163,7 @@ pub fn log(storage: &Arc<dyn Storage>, path: &Path, see: &mut dyn FnMut(LogItem)
     let instance = instance(storage, path).ok();
     let mut before: Option<(u64, Position)> = None;
     let mut last = None;
+    let newest = segments.last().map(|(number, _, _)| *number);
     for (number, is_archived, file) in segments {
         if let Some(missing) = last.map(|last| last + 1).filter(|next| *next < number)
             && !see(LogItem::Missing { from: missing, to: number - 1 })
@@ -172,7 +173,7 @@ pub fn log(storage: &Arc<dyn Storage>, path: &Path, see: &mut dyn FnMut(LogItem)
         last = Some(number);
         let follows = before.filter(|(of, _)| *of + 1 == number).map(|(_, at)| at);
         let (at, go_on) =
-            one_segment(&**storage, instance.as_ref(), (number, is_archived, file), follows, see)?;
+            one_segment(&**storage, instance.as_ref(), (number, is_archived, file), follows, newest, see)?;
         before = at.map(|at| (number, at));
         if !go_on {
             return Ok(());
@@ -202,6 +203,7 @@ fn one_segment(
     instance: Option<&Instance>,
     (number, is_archived, file): (u64, bool, PathBuf),
     before: Option<Position>,
+    newest: Option<u64>,
     see: &mut dyn FnMut(LogItem) -> bool,
 ) -> Result<(Option<Position>, bool)> {
     let content = read_whole(storage, &file)?;
@@ -217,7 +219,7 @@ fn one_segment(
                 Some(format!("it has format version {version}, which this release does not read"));
             return Ok((None, see(LogItem::Segment(segment))));
         }
-        Parsed::Bad if !content.is_empty() && frame::is_zero(&content) => {
+        Parsed::Bad if is_unused(&content, before.filter(|_| newest == Some(number))) => {
             segment.header = SegmentHeaderSeen::NeverUsed;
             return Ok((None, see(LogItem::Segment(segment))));
         }
@@ -258,6 +260,13 @@ fn one_segment(
     };
     let shown = EndSeen { offset, next_lsn: scan.at.next_lsn, frames, is_sealed: scan.at.sealed, verdict };
     Ok((Some(scan.at), see(LogItem::End(shown))))
+}
+
+/// Returns whether a segment without a header is only prepared. `before` is where the segment before it ends,
+/// if it is the last one.
+fn is_unused(content: &[u8], before: Option<Position>) -> bool {
+    let is_zero = !content.is_empty() && frame::is_zero(content);
+    is_zero || before.is_some_and(|before| why_used(content, before.sealed).is_none())
 }
 
 fn damage_of(
@@ -366,7 +375,7 @@ fn chain_at(storage: &dyn Storage, path: &Path, lsn: u64) -> Result<Option<Chain
     segments.dedup_by_key(|(number, _, _)| *number);
     for (_, _, file) in segments.into_iter().rev() {
         let mut sector = [0; HEADER_BYTES];
-        let opened = storage.open(&file, Access::Read).map_err(Error::io("open", &file))?;
+        let opened = open_listed(storage, &file, Access::Read)?;
         if opened.len().map_err(Error::io("look at", &file))? < HEADER_BYTES as u64 {
             continue;
         }

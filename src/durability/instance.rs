@@ -84,7 +84,7 @@ impl Instance {
     /// # Errors
     /// `NotADataDirectory` for a file of something else, `NewerFormat`, `Damaged`, `Io`.
     pub(crate) fn read(storage: &dyn Storage, path: &Path, directory: &Path) -> Result<Self> {
-        let file = storage.open(path, Access::Read).map_err(Error::io("open", path))?;
+        let file = storage.open(path, Access::Read).map_err(Error::opening(path))?;
         let length = file.len().map_err(Error::io("look at", path))?;
         let damaged =
             |reason: &str| Error::damaged(path, 0, None, reason, "which network this is, and its keys");

@@ -134,14 +134,20 @@ pub(super) fn told(storage: &dyn Storage, paths: &Paths, instance: &Instance) ->
                     lsn = next_lsn_in(&content, number, instance).map(|next| next - 1);
                     let named = paths.segment(number);
                     if storage.is_file(&named).map_err(Error::io("look at", &named))? {
-                        differs = first_other(&content, &read_whole(storage, &named)?).is_some();
+                        differs = match read_whole(storage, &named) {
+                            Err(Error::Damaged(_)) => true,
+                            held => first_other(&content, &held?).is_some(),
+                        };
                     }
                 }
                 Err(Error::Damaged(_)) => {}
                 Err(error) => return Err(error),
             },
             Kind::Snapshot => {
-                let manifest = inspect_snapshot(storage, &path)?.manifest;
+                let manifest = match inspect_snapshot(storage, &path) {
+                    Err(Error::Damaged(_)) => None,
+                    seen => seen?.manifest,
+                };
                 lsn = manifest
                     .filter(|manifest| manifest.instance == instance.id.0)
                     .map(|manifest| manifest.durable_lsn);
@@ -164,6 +170,9 @@ enum Kind {
 fn named(storage: &dyn Storage, paths: &Paths) -> Result<Vec<(PathBuf, Kind)>> {
     let mut found = Vec::new();
     for directory in [paths.log(), paths.snapshots()] {
+        if !storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
+            continue;
+        }
         let mut names = storage.list(&directory).map_err(Error::io("list", &directory))?;
         names.sort_unstable();
         for name in names {

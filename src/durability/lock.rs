@@ -16,7 +16,7 @@ use super::{
     error::{Error, Result},
     log::segment::{HEADER_BYTES, Parsed, SegmentHeader},
     names,
-    paths::Paths,
+    paths::{Paths, open_listed},
     storage::{Access, Storage, StorageLock},
 };
 
@@ -132,9 +132,12 @@ fn active_segment(storage: &dyn Storage, paths: &Paths) -> Result<Option<PathBuf
     numbers.sort_unstable();
     for number in numbers.into_iter().rev() {
         let path = paths.segment(number);
-        let file = storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
         let mut sector = [0; HEADER_BYTES];
         // Recovery reports what cannot be read.
+        let file = match open_listed(storage, &path, Access::Read) {
+            Err(Error::Damaged(_)) => continue,
+            file => file?,
+        };
         if file.read_exact_at(&mut sector, 0).is_ok() && !matches!(SegmentHeader::parse(&sector), Parsed::Bad)
         {
             return Ok(Some(path));

@@ -18,6 +18,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use rustix::io::Errno;
+
 mod chance;
 mod fault;
 mod file;
@@ -45,6 +47,8 @@ struct Image {
     /// Limit on the bytes of all files together.
     capacity: Option<u64>,
     fail_next_write: Option<ErrorKind>,
+    /// Files on bad sectors: reading them fails with `EIO`.
+    unreadable: BTreeSet<usize>,
     interrupted: bool,
 }
 
@@ -129,9 +133,19 @@ impl Memory {
         image.durable.files.insert(path.to_path_buf(), number);
     }
 
-    /// Durably removes a file.
+    /// Lets all reads of a file fail with `EIO`.
+    pub fn make_unreadable(&self, path: &Path) {
+        let mut image = self.lock_image();
+        if let Some(file) = image.live.files.get(path).copied() {
+            image.unreadable.insert(file);
+        }
+    }
+
+    /// Durably removes a file or an empty directory.
     pub fn forget(&self, path: &Path) {
         let mut image = self.lock_image();
+        image.live.directories.remove(path);
+        image.durable.directories.remove(path);
         image.live.files.remove(path);
         image.durable.files.remove(path);
     }
@@ -405,6 +419,9 @@ impl StorageFile for MemoryFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut image = self.memory.lock_image();
         image.look()?;
+        if image.unreadable.contains(&self.number) {
+            return Err(io::Error::from_raw_os_error(Errno::IO.raw_os_error()));
+        }
         let length = image.stuttered(buffer.len())?;
         Ok(image.files[self.number].read(&mut buffer[..length], offset))
     }

@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::{
-    error::{Error, Result},
+    error::{CONTENT, Error, Result},
     names,
-    storage::{Access, Storage},
+    storage::{Access, Storage, StorageFile},
 };
 
 /// Paths of everything in one data directory.
@@ -90,6 +90,55 @@ impl Paths {
 /// what they claim.
 pub(crate) const TEMPORARY: &str = ".tmp";
 
+/// Opens a file whose name a listing has. Whatever is no regular file, such as a directory, a pipe or a link
+/// to nothing, is damage.
+///
+/// # Errors
+/// `Damaged`, `Io`.
+pub(crate) fn open_listed(
+    storage: &dyn Storage,
+    path: &Path,
+    access: Access,
+) -> Result<Box<dyn StorageFile>> {
+    storage.open(path, access).map_err(|error| {
+        // A name that is gone was renamed meanwhile.
+        if error.kind() == ErrorKind::NotFound && is_listed(storage, path) {
+            return Error::damaged(path, 0, None, "it is a link to nothing", CONTENT);
+        }
+        Error::opening(path)(error)
+    })
+}
+
+/// Returns whether a directory has this name, even if it is a link to nothing.
+pub(crate) fn is_listed(storage: &dyn Storage, path: &Path) -> bool {
+    let names = path.parent().and_then(|parent| storage.list(parent).ok()).unwrap_or_default();
+    names.iter().any(|name| path.file_name().is_some_and(|own| own == name.as_str()))
+}
+
+/// Returns the names in a folder that every data directory has.
+///
+/// # Errors
+/// `Damaged` if it is missing or no directory; `Io`.
+pub(crate) fn names_in(storage: &dyn Storage, folder: &Path, lost: &str) -> Result<Vec<String>> {
+    if !storage.is_dir(folder).map_err(Error::io("look at", folder))? {
+        let reason = if is_listed(storage, folder) { "it is no directory" } else { "it is missing" };
+        return Err(Error::damaged(folder, 0, None, reason, lost));
+    }
+    storage.list(folder).map_err(Error::io("list", folder))
+}
+
+/// Returns the names in the archive; none if it is missing, since tools that copy directories may omit empty
+/// ones.
+///
+/// # Errors
+/// `Damaged` if it is no directory; `Io`.
+pub(crate) fn names_in_archive(storage: &dyn Storage, paths: &Paths) -> Result<Vec<String>> {
+    match names_in(storage, &paths.archive(), "states of the past") {
+        Err(Error::Damaged(_)) if !is_listed(storage, &paths.archive()) => Ok(Vec::new()),
+        names => names,
+    }
+}
+
 /// Renames a file to an unused name. An existing file with the same content, as a crash between two renames
 /// may leave it, is replaced.
 ///
@@ -106,7 +155,7 @@ pub(crate) fn rename_to_free(storage: &dyn Storage, from: &Path, to: &Path) -> R
 fn are_equal(storage: &dyn Storage, left: &Path, right: &Path) -> Result<bool> {
     /// Of each file at a time.
     const PIECE_BYTES: usize = 256 * 1_024;
-    let open = |path: &Path| storage.open(path, Access::Read).map_err(Error::io("open", path));
+    let open = |path: &Path| open_listed(storage, path, Access::Read);
     let (one, other) = (open(left)?, open(right)?);
     let bytes = one.len().map_err(Error::io("look at", left))?;
     if bytes != other.len().map_err(Error::io("look at", right))? {

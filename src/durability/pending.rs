@@ -23,7 +23,7 @@ use super::{
         whole::read_whole,
     },
     names,
-    paths::Paths,
+    paths::{Paths, names_in},
     storage::Storage,
 };
 
@@ -134,7 +134,7 @@ struct Behind {
 }
 
 fn behind(storage: &dyn Storage, paths: &Paths, instance: &Instance, after: u64) -> Result<Behind> {
-    let names = storage.list(&paths.log()).map_err(Error::io("list", &paths.log()))?;
+    let names = names_in(storage, &paths.log(), "all commands after the snapshot")?;
     let mut behind = Behind { last_lsn: after, durable_lsn: None };
     for number in names.iter().filter_map(|name| names::segment_number(name)) {
         let content = match read_whole(storage, &paths.segment(number)) {

@@ -24,11 +24,11 @@ use super::{
         position::Position,
         rewrite,
         scan::{self, Tail},
-        segment::{HEADER_BYTES, Parsed, SegmentHeader, check_identity},
+        segment::{HEADER_BYTES, Parsed, SegmentHeader, check_identity, why_used},
         whole::read_whole,
     },
     names,
-    paths::Paths,
+    paths::{Paths, names_in},
     pending::{self, PendingCut},
     retained,
     snapshot::{Manifest, SnapshotReader, SnapshotStore},
@@ -123,15 +123,41 @@ impl DataDir {
     }
 }
 
-/// Opens a directory whose locks are held.
-fn open(
+/// A directory that verified.
+struct Verified {
+    newest: SnapshotReader,
+    report: Report,
+    log: Survey,
+    /// LSN after which an interrupted cut ends the log.
+    cut: Option<u64>,
+    unfinished: Vec<Leftover>,
+    view: FileLog,
+    snapshots: SnapshotStore,
+}
+
+/// Returns why opening a directory whose locks are held would refuse it; `None` if it would not.
+///
+/// # Errors
+/// All others of an opening.
+pub(super) fn refusal(
     storage: &Arc<dyn Storage>,
     paths: &Paths,
-    instance: Instance,
+    instance: &Instance,
+) -> Result<Option<Damage>> {
+    match verify(storage, paths, instance, LogOptions::default()) {
+        Ok(_) => Ok(None),
+        Err(Error::Damaged(damage)) => Ok(Some(*damage)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Verifies everything, and changes nothing.
+fn verify(
+    storage: &Arc<dyn Storage>,
+    paths: &Paths,
+    instance: &Instance,
     options: LogOptions,
-    access: Access,
-    mut directory: DataDir,
-) -> Result<Opened> {
+) -> Result<Verified> {
     let mut snapshots = SnapshotStore {
         storage: Arc::clone(storage),
         paths: paths.clone(),
@@ -143,16 +169,16 @@ fn open(
     let newest = snapshots.newest()?;
     let manifest = *newest.reader.manifest();
     let floor = snapshots.list()?.into_iter().fold(manifest.durable_lsn, u64::max);
-    let pending = pending::find(&**storage, paths, &instance, floor)?;
+    let pending = pending::find(&**storage, paths, instance, floor)?;
     let cut = pending.map(|(intent, _)| intent.after);
-    let mut log = survey(&**storage, paths, &instance, cut)?;
+    let log = survey(&**storage, paths, instance, cut)?;
     if let Some((intent, found)) = &pending {
         pending::check_chain(paths, intent, log.at.chain, found.last_lsn)?;
     }
     check_coverage(paths, &log, manifest.lsn, manifest.durable_lsn)?;
-    let recorded = check_evidence(&**storage, paths, &instance, &log)?;
-    let unfinished = leftovers::unfinished(&**storage, paths, &instance, &log)?;
-    let (archived, archive_damage) = retained::survey_archive(&**storage, paths, &instance, log.first)?;
+    let recorded = check_evidence(&**storage, paths, instance, &log)?;
+    let unfinished = leftovers::unfinished(&**storage, paths, instance, &log)?;
+    let (archived, archive_damage) = retained::survey_archive(&**storage, paths, instance, log.first)?;
     let mut segments = archived;
     segments.extend_from_slice(&log.segments);
     let mut history_damage = archive_damage.or(retained::shortened(paths, &segments, &snapshots.list()?));
@@ -182,7 +208,6 @@ fn open(
         history_damage,
         archived_snapshot_damage: snapshots.survey_archived()?,
     };
-    let health = LogHealth::default();
     let index = SharedIndex::new(LogIndex { segments, durable_lsn: log.at.next_lsn - 1 });
     let view = FileLog {
         storage: Arc::clone(storage),
@@ -191,13 +216,27 @@ fn open(
         index,
         readers: Readers::default(),
     };
-    let log_reader: Arc<dyn LogReader> = Arc::new(view.clone());
-    snapshots.log = Some(Arc::clone(&log_reader));
+    snapshots.log = Some(Arc::new(view.clone()));
     check_histories(&snapshots, &manifest)?;
     check_recorded_history(paths, &log, &view, recorded)?;
     for (path, manifest) in unfinished.iter().filter_map(Leftover::whole_snapshot) {
         snapshots.check_history(manifest, path)?;
     }
+    Ok(Verified { newest: newest.reader, report, log, cut, unfinished, view, snapshots })
+}
+
+/// Opens a directory whose locks are held.
+fn open(
+    storage: &Arc<dyn Storage>,
+    paths: &Paths,
+    instance: Instance,
+    options: LogOptions,
+    access: Access,
+    mut directory: DataDir,
+) -> Result<Opened> {
+    let Verified { newest, report, mut log, cut, unfinished, view, mut snapshots } =
+        verify(storage, paths, &instance, options)?;
+    let health = LogHealth::default();
     // Everything verified. The following changes files, and may be repeated if interrupted.
     let (file, evidence, next) = if access == Access::ReadWrite {
         if let Some(after) = cut {
@@ -220,9 +259,11 @@ fn open(
         (None, None, Next::Later)
     };
     // An operator may restore segments that cannot be read, so no snapshot before them is deleted.
-    snapshots.retained = report.history_damage.is_none().then_some(log_reader);
+    if report.history_damage.is_none() {
+        snapshots.retained.clone_from(&snapshots.log);
+    }
     let segment_lock = directory.segment_lock(&**storage, paths, &paths.segment(log.number))?;
-    let tail = view.read_from(manifest.lsn + 1)?;
+    let tail = view.read_from(report.snapshot_lsn + 1)?;
     let start = JournalStart {
         view,
         network: instance.network_id,
@@ -238,7 +279,7 @@ fn open(
         health,
     };
     let journal = FileJournal::new(start);
-    Ok(Opened { instance, snapshot: newest.reader, tail, journal, snapshots, report, directory })
+    Ok(Opened { instance, snapshot: newest, tail, journal, snapshots, report, directory })
 }
 
 /// The live log, read to its end.
@@ -284,7 +325,7 @@ enum NextFile {
 /// Reads the live log; with an interrupted cut, only up to the cut.
 fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, cut: Option<u64>) -> Result<Survey> {
     let directory = paths.log();
-    let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
+    let names = names_in(storage, &directory, "all commands after the snapshot")?;
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| names::segment_number(name)).collect();
     numbers.sort_unstable();
     let mut survey: Option<Survey> = None;
@@ -420,24 +461,10 @@ fn never_used(path: &Path, content: &[u8], before: Option<Survey>, last: bool) -
             "the commands of this segment and all after it",
         ));
     };
-    let (sector, rest) = content.split_at(HEADER_BYTES);
-    if survey.at.sealed && !frame::is_zero(rest) {
-        return Err(lost_from(
-            path,
-            0,
-            &survey,
-            "its header does not verify, and there is something behind it",
-        ));
+    if let Some(reason) = why_used(content, survey.at.sealed) {
+        return Err(lost_from(path, 0, &survey, &reason));
     }
-    if frame::holds_frame(rest) {
-        return Err(lost_from(
-            path,
-            0,
-            &survey,
-            "its header does not verify, and there are frames behind it",
-        ));
-    }
-    let pristine = frame::is_zero(sector) && frame::is_zero(rest);
+    let pristine = frame::is_zero(content);
     survey.next = if pristine { NextFile::Pristine(content.len() as u64) } else { NextFile::Spoilt };
     Ok(survey)
 }

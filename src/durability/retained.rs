@@ -2,8 +2,10 @@
 //!
 //! Serving needs none of it. Damage is reported, and then no history is deleted.
 
+use std::path::Path;
+
 use super::{
-    error::{Damage, Error, Result},
+    error::{CONTENT, Damage, Error, Result},
     instance::Instance,
     log::{
         SegmentEntry,
@@ -12,7 +14,7 @@ use super::{
         segment::{HEADER_BYTES, Parsed, SegmentHeader, check_identity},
     },
     names,
-    paths::{Paths, TEMPORARY},
+    paths::{Paths, TEMPORARY, names_in_archive, open_listed},
     snapshot::SNAPSHOTS_KEPT,
     storage::{Access, Storage, StorageFile},
 };
@@ -26,12 +28,7 @@ pub(super) fn survey_archive(
     instance: &Instance,
     first_live: SegmentHeader,
 ) -> Result<(Vec<SegmentEntry>, Option<Damage>)> {
-    let directory = paths.archive();
-    // Tools that copy directories may omit empty ones.
-    if !storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
-        return Ok((Vec::new(), None));
-    }
-    let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
+    let names = names_in_archive(storage, paths)?;
     // A segment in both places was being archived when the process ended: the live one counts.
     let mut numbers: Vec<u64> = names
         .iter()
@@ -51,33 +48,48 @@ pub(super) fn survey_archive(
             found.reverse();
             return Ok((found, damage("the segment after it is missing from the archive")));
         }
-        let file = storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
-        let length = file.len().map_err(Error::io("look at", &path))?;
-        let mut sector = [0; HEADER_BYTES];
-        let readable = HEADER_BYTES as u64 <= length;
-        if readable {
-            file.read_exact_at(&mut sector, 0).map_err(Error::io("read", &path))?;
-        }
-        match SegmentHeader::parse(&sector) {
-            Parsed::Header(header, _) if check_identity(&path, &header, instance, number, length).is_ok() => {
-                if !ends_before(&*file, &header, &next).map_err(Error::io("read", &path))? {
-                    found.reverse();
-                    return Ok((found, damage("it does not end where the segment after it goes on")));
-                }
+        match linked(storage, &path, instance, number, &next) {
+            Ok(header) => {
                 found.push(header.entry(true));
                 next = header;
             }
-            _ => {
+            Err(Error::Damaged(why)) => {
                 found.reverse();
-                return Ok((
-                    found,
-                    damage("it is not the segment that its name says, or its header does not verify"),
-                ));
+                return Ok((found, damage(&why.reason)));
             }
+            Err(error) => return Err(error),
         }
     }
     found.reverse();
     Ok((found, None))
+}
+
+/// Returns the header of an archived segment that ends where the next one begins.
+///
+/// # Errors
+/// `Damaged` for any other file, `Io`.
+fn linked(
+    storage: &dyn Storage,
+    path: &Path,
+    instance: &Instance,
+    number: u64,
+    next: &SegmentHeader,
+) -> Result<SegmentHeader> {
+    let damaged = |reason: &str| Error::damaged(path, 0, None, reason, CONTENT);
+    let file = open_listed(storage, path, Access::Read)?;
+    let length = file.len().map_err(Error::io("look at", path))?;
+    let mut sector = [0; HEADER_BYTES];
+    if HEADER_BYTES as u64 <= length {
+        file.read_exact_at(&mut sector, 0).map_err(Error::reading(path))?;
+    }
+    match SegmentHeader::parse(&sector) {
+        Parsed::Header(header, _) if check_identity(path, &header, instance, number, length).is_ok() => {
+            let ends_before = ends_before(&*file, &header, next).map_err(Error::reading(path))?;
+            let is_linked = ends_before.then_some(header);
+            is_linked.ok_or_else(|| damaged("it does not end where the segment after it goes on"))
+        }
+        _ => Err(damaged("it is not the segment that its name says, or its header does not verify")),
+    }
 }
 
 /// Checks that a segment ends, with its seal, where the next one begins.
@@ -136,10 +148,7 @@ pub(super) fn missed(
     segments: &[SegmentEntry],
 ) -> Result<Option<Damage>> {
     let directory = paths.archive();
-    if !storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
-        return Ok(None);
-    }
-    let mut names = storage.list(&directory).map_err(Error::io("list", &directory))?;
+    let mut names = names_in_archive(storage, paths)?;
     names.sort_unstable();
     let is_ours = |name: &str| names::segment_number(name).is_some() || names::snapshot_lsn(name).is_some();
     if let Some(name) = names.iter().find(|name| name.strip_suffix(TEMPORARY).is_some_and(is_ours)) {

@@ -22,7 +22,8 @@ pub trait Storage: Send + Sync + Debug {
     /// Creates a file (0600) for reading and writing; it must not exist. On the real disk files and
     /// directories get the owner of the directory they are in (`crate::owner`).
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>>;
-    /// Opens an existing file.
+    /// Opens an existing file and never waits. `IsADirectory` for a directory, `Unsupported` for a pipe, a
+    /// socket or a device.
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>>;
     /// Creates a directory (0700) in an existing one; succeeds if it exists.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
@@ -128,8 +129,7 @@ impl Storage for Disk {
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>> {
-        let file = OpenOptions::new().read(true).write(access == Access::ReadWrite).open(path)?;
-        Ok(Box::new(DiskFile(file)))
+        Ok(Box::new(DiskFile(private_file::open_regular(path, access == Access::ReadWrite)?)))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {

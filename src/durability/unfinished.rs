@@ -64,7 +64,7 @@ fn mark(storage: &dyn Storage, paths: &Paths) -> Result<Option<[u8; 16]>> {
     if !storage.is_file(&path).map_err(Error::io("look at", &path))? {
         return Ok(None);
     }
-    let file = storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
+    let file = storage.open(&path, Access::Read).map_err(Error::opening(&path))?;
     let mut bytes = [0; MARK_BYTES];
     if file.len().map_err(Error::io("look at", &path))? != MARK_BYTES as u64 {
         return Ok(None);
@@ -179,7 +179,10 @@ fn is_left_by(storage: &dyn Storage, path: &Path, mark: Option<[u8; 16]>) -> Res
             Err(error) => Err(error),
         };
     }
-    let seen = inspect_snapshot(storage, path)?;
+    let seen = match inspect_snapshot(storage, path) {
+        Err(Error::Damaged(_)) => return Ok(false),
+        seen => seen?,
+    };
     let is_begun_only = plain != name && seen.manifest.is_none();
     // A power failure may take the sector of the header and leave that of the manifest.
     let of_manifest = seen.manifest.map(|manifest| manifest.instance);

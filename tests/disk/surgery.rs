@@ -1,5 +1,5 @@
 //! Tampered directories, through a full start: flipped bits, files missing, duplicated, foreign or swapped,
-//! another process, a full disk, a clock that jumps.
+//! no regular files, another process, a full disk, a clock that jumps.
 //!
 //! Each is refused with its own exit code and unchanged, or serves exactly its contents.
 //! `src/durability/tests/damage.rs` has byte-level damage at every position. `UPLINE_FLIPS` (500),
@@ -10,3 +10,4 @@ mod directory;
 mod files;
 mod flips;
 mod full_disk;
+mod kinds;

@@ -253,7 +253,7 @@ impl OpenSegment {
             }
             result => result,
         };
-        let file = file.map_err(Error::io("open", &path))?;
+        let file = file.map_err(Error::opening(&path))?;
         let mut sector = [0; HEADER_BYTES];
         file.read_exact_at(&mut sector, 0).map_err(Error::io("read", &path))?;
         match SegmentHeader::parse(&sector) {

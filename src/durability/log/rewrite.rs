@@ -114,7 +114,7 @@ pub(crate) fn interrupted_cut(
     if !storage.is_file(&path).map_err(Error::io("look at", &path))? {
         return Ok(None);
     }
-    let file = storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
+    let file = storage.open(&path, Access::Read).map_err(Error::opening(&path))?;
     let length = file.len().map_err(Error::io("look at", &path))?;
     let damaged = || {
         Error::damaged(

@@ -78,6 +78,19 @@ pub(crate) struct SegmentHeader {
 /// Header bytes that older versions have too.
 const FIELDS_BEFORE_3: usize = 84;
 
+/// A segment without a header may be one that was prepared and never used: the last one, whose header is
+/// synced before anything else is written to it. Returns why it was used after all, or is something else;
+/// `is_due` if the segment before it is sealed.
+pub(crate) fn why_used(content: &[u8], is_due: bool) -> Option<String> {
+    let Some((_, rest)) = content.split_at_checked(HEADER_BYTES) else {
+        return Some(format!("it is only {} bytes long", content.len()));
+    };
+    if is_due && !frame::is_zero(rest) {
+        return Some("its header does not verify, and there is something behind it".into());
+    }
+    frame::holds_frame(rest).then(|| "its header does not verify, and there are frames behind it".into())
+}
+
 /// The result of parsing a first sector.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Parsed {

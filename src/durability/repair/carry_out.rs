@@ -27,7 +27,7 @@ use crate::{
             segment::{self, HEADER_BYTES, SegmentHeader},
             whole::read_whole,
         },
-        paths::Paths,
+        paths::{Paths, open_listed},
         snapshot::relabel,
         storage::{Access, Storage, StorageFile},
     },
@@ -36,17 +36,27 @@ use crate::{
 /// Files are copied, and lines buffered, in pieces of this size.
 const PIECE_BYTES: usize = 1_024 * 1_024;
 
+/// The folders of a data directory.
+const PARTS: [&str; 3] = ["log", "archive", "snapshots"];
+
 /// A file that is moved or copied aside, as it was.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Moved {
     pub file: PathBuf,
     /// Where it is kept.
     pub kept_as: PathBuf,
+    /// `None` for a file that cannot be read, or is none.
+    pub content: Option<Content>,
+    /// For a log segment whose header verifies: its first LSN, and the last one that verifies without a gap.
+    pub lsns: Option<(u64, u64)>,
+}
+
+/// Length and checksums of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Content {
     pub bytes: u64,
     pub crc32c: u32,
     pub blake3: [u8; 32],
-    /// For a log segment whose header verifies: its first LSN, and the last one that verifies without a gap.
-    pub lsns: Option<(u64, u64)>,
 }
 
 /// The written record of a repair. This layer knows no text form of commands, and no time.
@@ -75,7 +85,7 @@ impl Repair {
             let taken = match step {
                 Step::Aside(path) | Step::Replace(path, _) | Step::Relabel { path, .. } => Some(path),
                 Step::Evidence { path, is_there, .. } => is_there.then_some(path),
-                Step::Begin(_) | Step::Back { .. } => None,
+                Step::Begin(_) | Step::Back { .. } | Step::Folder(_) => None,
             };
             if let Some(path) = taken {
                 moved.push(look_at(storage, path, kept_as(&directory, path), &self.survey)?);
@@ -83,7 +93,7 @@ impl Repair {
         }
         self.write_dropped(&directory, papers)?;
         write_report(storage, &directory, &papers.report(&moved, false))?;
-        for part in ["log", "archive", "snapshots"].map(|part| directory.join(part)) {
+        for part in PARTS.map(|part| directory.join(part)) {
             storage.create_dir(&part).map_err(Error::io("create", &part))?;
         }
         storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
@@ -118,6 +128,10 @@ impl Repair {
         match step {
             Step::Aside(path) => rename(storage, path, &kept_as(directory, path)),
             Step::Back { from, to } => rename(storage, from, to),
+            Step::Folder(path) => {
+                storage.create_dir(path).map_err(Error::io("create", path))?;
+                sync_parent(storage, path)
+            }
             Step::Replace(path, fresh) => {
                 let content = read_whole(storage, path)?;
                 copy(storage, path, &kept_as(directory, path))?;
@@ -185,17 +199,28 @@ fn renewed(mut content: Vec<u8>, fresh: &Fresh) -> Vec<u8> {
 }
 
 /// Returns where a file is kept: under its own name, in a directory named like the one it was in, or at the
-/// top if it was in none.
+/// top if it was in none. A file that has the name of a folder is kept as `log.file`, for example.
 fn kept_as(directory: &Path, path: &Path) -> PathBuf {
     if path.parent() == directory.parent() {
-        return directory.join(path.file_name().unwrap_or_default());
+        let kept = directory.join(path.file_name().unwrap_or_default());
+        let is_folder = PARTS.iter().any(|part| kept.ends_with(part));
+        return if is_folder { kept.with_extension("file") } else { kept };
     }
     let part = path.parent().and_then(Path::file_name).unwrap_or_default();
     directory.join(part).join(path.file_name().unwrap_or_default())
 }
 
 fn look_at(storage: &dyn Storage, path: &Path, kept_as: PathBuf, survey: &Survey) -> Result<Moved> {
-    let file = storage.open(path, Access::Read).map_err(Error::io("open", path))?;
+    let content = match content_of(storage, path) {
+        Err(Error::Damaged(_)) => None,
+        content => Some(content?),
+    };
+    let lsns = survey.places.iter().find(|place| place.path == path).and_then(|place| place.lsns);
+    Ok(Moved { file: path.to_path_buf(), kept_as, content, lsns })
+}
+
+fn content_of(storage: &dyn Storage, path: &Path) -> Result<Content> {
+    let file = open_listed(storage, path, Access::Read)?;
     let bytes = file.len().map_err(Error::io("look at", path))?;
     let (mut crc32c, mut hasher) = (0, blake3::Hasher::new());
     each_piece(&*file, path, bytes, &mut |_, piece| {
@@ -203,15 +228,7 @@ fn look_at(storage: &dyn Storage, path: &Path, kept_as: PathBuf, survey: &Survey
         hasher.update(piece);
         Ok(())
     })?;
-    let lsns = survey.places.iter().find(|place| place.path == path).and_then(|place| place.lsns);
-    Ok(Moved {
-        file: path.to_path_buf(),
-        kept_as,
-        bytes,
-        crc32c,
-        blake3: *hasher.finalize().as_bytes(),
-        lsns,
-    })
+    Ok(Content { bytes, crc32c, blake3: *hasher.finalize().as_bytes() })
 }
 
 fn each_piece(
@@ -223,7 +240,7 @@ fn each_piece(
     let (mut offset, mut piece) = (0, vec![0; PIECE_BYTES]);
     while offset < bytes {
         let length = usize::try_from(bytes - offset).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
-        file.read_exact_at(&mut piece[..length], offset).map_err(Error::io("read", path))?;
+        file.read_exact_at(&mut piece[..length], offset).map_err(Error::reading(path))?;
         see(offset, &piece[..length])?;
         offset += length as u64;
     }

@@ -20,11 +20,10 @@ use crate::durability::{
         evidence::{self, Durable},
         frame::{self, Form, Kind},
         segment::HEADER_BYTES,
-        whole::read_whole,
     },
     names,
-    paths::Paths,
-    pending,
+    paths::{Paths, is_listed},
+    pending, recovery,
     snapshot::{Manifest, SnapshotStore, inspect_snapshot},
     storage::{Access, Storage},
 };
@@ -168,7 +167,12 @@ impl Repair {
         // history lacks some that were acknowledged.
         let lossless = is_last && repair.look.known_lsn == last_good_lsn && is_one_history;
         repair.plan(&damaged, is_spoilt || last_good_lsn < recorded.lsn);
+        let folders = Self::folders(&**storage, &repair.paths)?;
+        repair.steps.splice(0..0, folders);
         repair.set_unfinished_aside(&unfinished);
+        if lossless && repair.steps.is_empty() {
+            repair.look_as_opening_does(&unfinished)?;
+        }
         repair.look.verdict = match (lossless, repair.steps.is_empty()) {
             (true, true) => Verdict::Healthy,
             (true, false) => Verdict::WithoutLoss,
@@ -233,7 +237,7 @@ impl Repair {
                     None => continue,
                 },
             };
-            let content = match read_whole(&*self.storage, &place.path) {
+            let content = match place.content(&*self.storage) {
                 Err(Error::Damaged(_)) => continue,
                 content => content?,
             };
@@ -298,10 +302,41 @@ impl Repair {
         }
     }
 
+    /// Asks the checks of an opening, so that what they refuse never counts as healthy. The log and the
+    /// snapshots are intact, so only an unfinished file can be left.
+    fn look_as_opening_does(&mut self, unfinished: &[Told]) -> Result<()> {
+        let Some(damage) = recovery::refusal(&self.storage, &self.paths, &self.instance)? else {
+            return Ok(());
+        };
+        if unfinished.iter().all(|file| file.path != damage.file) {
+            return Err(Error::Damaged(Box::new(damage)));
+        }
+        self.look.problems.push(damage);
+        self.steps = unfinished.iter().map(|file| Step::Aside(file.path.clone())).collect();
+        Ok(())
+    }
+
+    /// Plans the folders that are needed, if they are missing, or something else has the name.
+    fn folders(storage: &dyn Storage, paths: &Paths) -> Result<Vec<Step>> {
+        let mut steps = Vec::new();
+        for folder in [paths.log(), paths.snapshots(), paths.archive()] {
+            let is_there = storage.is_dir(&folder).map_err(Error::io("look at", &folder))?;
+            let is_other = !is_there && is_listed(storage, &folder);
+            if is_other {
+                steps.push(Step::Aside(folder.clone()));
+            }
+            if is_other || !is_there && folder != paths.archive() {
+                steps.push(Step::Folder(folder));
+            }
+        }
+        Ok(steps)
+    }
+
     /// Plans the steps, in an order in which each of them leaves a directory that is refused as before, or
     /// opens.
     fn plan(&mut self, damaged_snapshots: &[PathBuf], renews_evidence: bool) {
-        let (mut steps, paths, base) = (Vec::new(), &self.paths, &self.base);
+        let (paths, base) = (&self.paths, &self.base);
+        let mut steps = Vec::new();
         let places = &self.survey.places;
         let kept = self.kept().map_or(&[][..], |stretch| &stretch.links[..]);
         let numbers = kept
@@ -359,6 +394,9 @@ impl Repair {
         if renews_evidence {
             let path = paths.durable();
             let is_there = self.storage.is_file(&path).unwrap_or(false);
+            if !is_there && is_listed(&*self.storage, &path) {
+                steps.push(Step::Aside(path.clone()));
+            }
             let chain = self.kept().map_or(base.manifest.chain, |stretch| stretch.end.chain);
             let durable = Durable { lsn: self.look.last_good_lsn, chain };
             steps.push(Step::Evidence { path, is_there, durable });
@@ -442,8 +480,14 @@ fn snapshots(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> 
         retained: None,
     };
     let (mut good, mut problems, mut damaged, mut known) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    let mut files: Vec<(u64, bool)> = store.list_archived()?.into_iter().map(|lsn| (lsn, true)).collect();
-    files.extend(store.list()?.into_iter().map(|lsn| (lsn, false)));
+    let mut files = Vec::new();
+    for (listed, is_archived) in [(store.list_archived(), true), (store.list(), false)] {
+        match listed {
+            Ok(lsns) => files.extend(lsns.into_iter().map(|lsn| (lsn, is_archived))),
+            Err(Error::Damaged(damage)) => problems.push(*damage),
+            Err(error) => return Err(error),
+        }
+    }
     for (lsn, is_archived) in files {
         let path = if is_archived { paths.archived_snapshot(lsn) } else { paths.snapshot(lsn) };
         match store.open_at(lsn, path.clone()) {
@@ -454,9 +498,10 @@ fn snapshots(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> 
             }
             Err(Error::Damaged(damage)) => {
                 // If its manifest verifies, it still tells how far the log reached.
-                let manifest = inspect_snapshot(&**storage, &path)?
-                    .manifest
-                    .filter(|manifest| manifest.instance == instance.id.0);
+                let manifest = match inspect_snapshot(&**storage, &path) {
+                    Err(Error::Damaged(_)) => None,
+                    seen => seen?.manifest.filter(|manifest| manifest.instance == instance.id.0),
+                };
                 known = manifest.map_or(known, |manifest| known.max(manifest.durable_lsn).max(manifest.lsn));
                 problems.push(*damage);
                 damaged.push(path);

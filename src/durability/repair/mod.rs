@@ -13,6 +13,6 @@ mod step;
 mod survey;
 
 pub use self::{
-    carry_out::{Moved, Papers},
+    carry_out::{Content, Moved, Papers},
     look::{Dropped, Look, Repair, Verdict},
 };

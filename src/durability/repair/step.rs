@@ -10,6 +10,8 @@ use crate::durability::log::evidence::Durable;
 pub(super) enum Step {
     /// Move it aside, whole.
     Aside(PathBuf),
+    /// Create a folder that is missing.
+    Folder(PathBuf),
     /// Copy it aside, and replace it with a fresh file.
     Replace(PathBuf, Fresh),
     /// Create an empty segment, after the log's last one or, if there is none, after the base.
@@ -28,6 +30,7 @@ impl Step {
     pub fn describe(&self, after: u64) -> String {
         match self {
             Self::Aside(path) => format!("move {} aside", path.display()),
+            Self::Folder(path) => format!("make the directory {}", path.display()),
             Self::Replace(path, Fresh { until: Some(offset), .. }) => {
                 format!(
                     "rewrite {} with what verifies of it, up to byte {offset}, \

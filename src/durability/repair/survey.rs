@@ -15,7 +15,7 @@ use crate::{
             position::Position,
             reader::chain_in,
             scan::{self, Tail},
-            segment::{HEADER_BYTES, Parsed, SegmentHeader},
+            segment::{HEADER_BYTES, Parsed, SegmentHeader, why_used},
             whole::read_whole,
         },
         names,
@@ -35,6 +35,18 @@ pub(super) struct Place {
     pub version: u32,
     /// First and last LSN, if its start is known from its header.
     pub lsns: Option<(u64, u64)>,
+}
+
+impl Place {
+    /// Reads the file. Serving does not need an archived one, so what the disk cannot read of it is damage.
+    pub(super) fn content(&self, storage: &dyn Storage) -> Result<Vec<u8>> {
+        match read_whole(storage, &self.path) {
+            Err(Error::Io { source, action: "read", .. }) if self.archived => {
+                Err(Error::reading(&self.path)(source))
+            }
+            content => content,
+        }
+    }
 }
 
 /// What replaces a segment: the segment itself, with these changes.
@@ -109,7 +121,7 @@ pub(super) fn survey(
     let mut survey = Survey { places: places(storage, paths)?, ..Survey::default() };
     let mut open: Option<Stretch> = None;
     for at in 0..survey.places.len() {
-        let (number, path) = (survey.places[at].number, survey.places[at].path.clone());
+        let number = survey.places[at].number;
         if let Some(before) =
             at.checked_sub(1).map(|before| survey.places[before].number).filter(|before| before + 1 != number)
         {
@@ -118,7 +130,7 @@ pub(super) fn survey(
             survey.problem(&missing, 0, lsn, "the segment is missing");
             survey.close(&mut open, false);
         }
-        let mut content = match read_whole(storage, &path) {
+        let mut content = match survey.places[at].content(storage) {
             Ok(content) => content,
             Err(Error::Damaged(damage)) => {
                 survey.problems.push(*damage);
@@ -254,20 +266,19 @@ impl Survey {
             }
             Parsed::Header(header, crc) => (header, crc),
             Parsed::Bad => {
-                let rest_is_zero = HEADER_BYTES <= content.len() && frame::is_zero(&content[HEADER_BYTES..]);
-                if is_last && before.is_some_and(|before| rest_is_zero || !before.end.sealed) {
-                    // Its header is synced before anything else is written to it, so it was never used.
+                let last = before.filter(|_| is_last).map(|before| why_used(content, before.end.sealed));
+                if last == Some(None) {
                     self.unused = Some(at);
                     return Ok(None);
                 }
                 let lsn = before.map(|before| before.end.next_lsn);
                 let rebuilt = rebuild(instance, number, content, before, beginnings);
-                let reason = if rebuilt.is_some() {
-                    "its header does not verify; it can be recomputed"
-                } else {
-                    "its header does not verify"
+                let reason = match (&rebuilt, last.flatten()) {
+                    (Some(_), _) => "its header does not verify; it can be recomputed".into(),
+                    (None, Some(reason)) => reason,
+                    (None, None) => "its header does not verify".into(),
                 };
-                self.problem(&path, 0, lsn, reason);
+                self.problem(&path, 0, lsn, &reason);
                 let Some((header, sector, crc)) = rebuilt else { return Ok(None) };
                 let fresh = Fresh { header: Some(Box::new(sector)), until: None, bytes: length };
                 return Ok(Some(Headed { header, crc, fresh: Some(fresh) }));

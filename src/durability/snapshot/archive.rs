@@ -15,7 +15,7 @@ use super::{SnapshotReader, SnapshotStore};
 use crate::durability::{
     error::{Damage, Error, Result},
     names,
-    paths::{Paths, rename_to_free},
+    paths::{Paths, names_in_archive, rename_to_free},
     storage::Storage,
 };
 
@@ -34,12 +34,7 @@ impl SnapshotStore {
     /// # Errors
     /// `Io`.
     pub fn list_archived(&self) -> Result<Vec<u64>> {
-        let directory = self.paths.archive();
-        // Tools that copy directories may omit empty ones.
-        if !self.storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
-            return Ok(Vec::new());
-        }
-        let names = self.storage.list(&directory).map_err(Error::io("list", &directory))?;
+        let names = names_in_archive(&*self.storage, &self.paths)?;
         let mut lsns: Vec<u64> = names.iter().filter_map(|name| names::snapshot_lsn(name)).collect();
         lsns.sort_unstable();
         Ok(lsns)

@@ -9,6 +9,7 @@ use super::container::{
 };
 use crate::durability::{
     error::{Error, Result},
+    paths::open_listed,
     storage::{Access, Storage, StorageFile},
 };
 
@@ -42,9 +43,9 @@ pub struct ChunkSeen {
 /// Reads a snapshot file part by part, without interpreting its rows.
 ///
 /// # Errors
-/// `Io`.
+/// `Damaged` if it is no file or the disk cannot read it; `Io`.
 pub fn inspect_snapshot(storage: &dyn Storage, path: &Path) -> Result<SnapshotSeen> {
-    let file = storage.open(path, Access::Read).map_err(Error::io("open", path))?;
+    let file = open_listed(storage, path, Access::Read)?;
     let bytes = file.len().map_err(Error::io("look at", path))?;
     let mut seen =
         SnapshotSeen { bytes, header: None, manifest: None, chunks: Vec::new(), damage: Vec::new() };
@@ -53,7 +54,7 @@ pub fn inspect_snapshot(storage: &dyn Storage, path: &Path) -> Result<SnapshotSe
         return Ok(seen);
     }
     let mut header = [0; FILE_HEADER_BYTES];
-    file.read_exact_at(&mut header, 0).map_err(Error::io("read", path))?;
+    file.read_exact_at(&mut header, 0).map_err(Error::reading(path))?;
     let file_crc = match FileHeader::parse(&header) {
         Parsed::Good((header, crc)) => {
             seen.header = Some((header.network, header.instance, header.lsn));
@@ -74,7 +75,7 @@ pub fn inspect_snapshot(storage: &dyn Storage, path: &Path) -> Result<SnapshotSe
         look_at_chunks(&*file, path, crc, end, &mut seen)?;
     }
     let mut manifest = [0; MANIFEST_BYTES];
-    file.read_exact_at(&mut manifest, end).map_err(Error::io("read", path))?;
+    file.read_exact_at(&mut manifest, end).map_err(Error::reading(path))?;
     match Manifest::parse(&manifest) {
         Parsed::Good(manifest) => {
             compare(&manifest, end, &mut seen);
@@ -105,7 +106,7 @@ fn look_at_chunks(
             seen.damage.push((offset, "a chunk reaches into the manifest".into()));
             return Ok(());
         }
-        file.read_exact_at(&mut header, offset).map_err(Error::io("read", path))?;
+        file.read_exact_at(&mut header, offset).map_err(Error::reading(path))?;
         let Some(header) = ChunkHeader::parse(&header, file_crc) else {
             seen.damage
                 .push((offset, "a chunk's header does not verify; what follows it cannot be found".into()));
@@ -122,8 +123,7 @@ fn look_at_chunks(
             ));
         }
         archive.resize(header.bytes as usize, 0);
-        file.read_exact_at(&mut archive, offset + CHUNK_HEADER_BYTES as u64)
-            .map_err(Error::io("read", path))?;
+        file.read_exact_at(&mut archive, offset + CHUNK_HEADER_BYTES as u64).map_err(Error::reading(path))?;
         let verifies = xxh3_64(&archive) == header.checksum;
         if !verifies {
             seen.damage.push((offset, format!("chunk {} does not verify", header.number)));

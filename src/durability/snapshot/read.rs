@@ -20,6 +20,7 @@ use crate::{
     durability::{
         FORMAT_VERSION,
         error::{Error, Result},
+        paths::open_listed,
         storage::{Access, StorageFile},
     },
 };
@@ -131,7 +132,7 @@ struct Chunks {
 
 impl Chunks {
     fn open(store: &SnapshotStore, lsn: u64, path: PathBuf) -> Result<(Self, Manifest)> {
-        let file = store.storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
+        let file = open_listed(&*store.storage, &path, Access::Read)?;
         let mut chunks =
             Self { path, file, lsn, file_crc: 0, end: 0, offset: FILE_HEADER_BYTES as u64, number: 0 };
         let manifest = chunks.read_fixed_parts(store)?;
@@ -146,7 +147,7 @@ impl Chunks {
             return Err(self.damaged(&format!("it is only {length} bytes long")));
         }
         let mut bytes = [0; FILE_HEADER_BYTES];
-        self.file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", &self.path))?;
+        self.file.read_exact_at(&mut bytes, 0).map_err(Error::reading(&self.path))?;
         let (header, crc) = match FileHeader::parse(&bytes) {
             Parsed::Good(good) => good,
             Parsed::Newer(found) => return Err(self.newer(found)),
@@ -154,7 +155,7 @@ impl Chunks {
         };
         let mut bytes = [0; MANIFEST_BYTES];
         self.offset = length - MANIFEST_BYTES as u64;
-        self.file.read_exact_at(&mut bytes, self.offset).map_err(Error::io("read", &self.path))?;
+        self.file.read_exact_at(&mut bytes, self.offset).map_err(Error::reading(&self.path))?;
         let manifest = match Manifest::parse(&bytes) {
             Parsed::Good(manifest) => manifest,
             Parsed::Newer(found) => return Err(self.newer(found)),
@@ -219,7 +220,7 @@ impl Chunks {
         if left < CHUNK_HEADER_BYTES as u64 {
             return Err(self.damaged("a chunk reaches into the manifest"));
         }
-        self.file.read_exact_at(&mut bytes, self.offset).map_err(Error::io("read", &self.path))?;
+        self.file.read_exact_at(&mut bytes, self.offset).map_err(Error::reading(&self.path))?;
         let header = ChunkHeader::parse(&bytes, self.file_crc)
             .ok_or_else(|| self.damaged("a chunk's header does not verify"))?;
         if header.number != self.number {
@@ -232,7 +233,7 @@ impl Chunks {
         archive.resize(header.padded_bytes(), 0);
         self.file
             .read_exact_at(&mut archive, self.offset + CHUNK_HEADER_BYTES as u64)
-            .map_err(Error::io("read", &self.path))?;
+            .map_err(Error::reading(&self.path))?;
         if archive[header.bytes as usize..].iter().any(|byte| *byte != 0) {
             return Err(self.damaged("the padding of a chunk was altered"));
         }

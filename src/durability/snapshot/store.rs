@@ -11,7 +11,7 @@ use crate::durability::{
     error::{Damage, Error, Result},
     journal::{ChainAt, LogReader},
     leftovers, names,
-    paths::{Paths, rename_to_free},
+    paths::{Paths, names_in, rename_to_free},
     storage::{Access, Storage},
 };
 
@@ -54,10 +54,10 @@ impl SnapshotStore {
     /// Returns the LSNs of the snapshots, ascending.
     ///
     /// # Errors
-    /// `Io`.
+    /// `Damaged` if their folder is missing; `Io`.
     pub fn list(&self) -> Result<Vec<u64>> {
         let directory = self.paths.snapshots();
-        let names = self.storage.list(&directory).map_err(Error::io("list", &directory))?;
+        let names = names_in(&*self.storage, &directory, "everything before the log")?;
         let mut lsns: Vec<u64> = names.iter().filter_map(|name| names::snapshot_lsn(name)).collect();
         lsns.sort_unstable();
         Ok(lsns)

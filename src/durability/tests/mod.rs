@@ -10,6 +10,7 @@ mod leftovers;
 mod locking;
 mod repair;
 mod room;
+mod unreadable;
 
 use std::{path::Path, sync::Arc};
 
