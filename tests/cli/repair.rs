@@ -42,9 +42,9 @@ fn a_damaged_log_is_refused_looked_at_repaired_when_told_so_and_served() {
     run(["repair", "--data-dir", &data]).ends_with(0);
     flip(&segment(&data), 1_100);
     let damaged = std::fs::read(segment(&data)).unwrap();
-    for command in ["verify", "serve"] {
+    for command in [&["verify"][..], &["serve", "--addr", "127.0.0.1:0"]] {
         let way_out = format!("upline repair --data-dir {data}");
-        run([command, "--data-dir", &data])
+        run(command.iter().copied().chain(["--data-dir", &data]))
             .ends_with(5)
             .says("00000000000000000001.log is damaged at byte")
             .says("(LSN ")
@@ -113,7 +113,7 @@ fn what_is_beyond_repair_says_what_to_restore() {
     let file = Path::new(&data).join("instance");
     let whole = std::fs::read(&file).unwrap();
     flip(&file, 30);
-    run(["serve", "--data-dir", &data]).ends_with(5).says("upline repair");
+    run(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]).ends_with(5).says("upline repair");
     run(["repair", "--data-dir", &data]).ends_with(5).says("`instance` of any backup");
     std::fs::write(&file, whole).unwrap();
     flip(&Path::new(&data).join("snapshots/00000000000000000000.snap"), 100);
