@@ -22,26 +22,32 @@ pub(super) fn put_count(length: usize, out: &mut Vec<u8>) -> Result<(), EncodeEr
 /// Takes values off the front of a slice.
 pub struct Reader<'a> {
     rest: &'a [u8],
-    /// Offset of `rest` from the start of the outermost reader's input.
-    offset: usize,
+    /// Offset of the end of `rest` from the start of the outermost reader's input: unlike that of its start,
+    /// it does not change with every value.
+    end: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Returns a reader of `bytes`.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, offset: 0 }
+        Self { rest: bytes, end: bytes.len() }
+    }
+
+    #[inline]
+    fn offset(&self) -> usize {
+        self.end - self.rest.len()
     }
 
     #[inline]
     pub(super) fn error(&self, reason: &'static str) -> DecodeError {
-        DecodeError { offset: self.offset, reason }
+        DecodeError { offset: self.offset(), reason }
     }
 
     /// Returns an error at the byte that was just read.
     #[inline]
     pub(super) fn error_before(&self, reason: &'static str) -> DecodeError {
-        DecodeError { offset: self.offset.saturating_sub(1), reason }
+        DecodeError { offset: self.offset().saturating_sub(1), reason }
     }
 
     #[inline]
@@ -50,7 +56,6 @@ impl<'a> Reader<'a> {
             return Err(self.error("the bytes end too early"));
         };
         self.rest = rest;
-        self.offset += length;
         Ok(taken)
     }
 
@@ -63,8 +68,8 @@ impl<'a> Reader<'a> {
     /// Returns a reader for only the next `length` bytes.
     #[inline]
     pub(super) fn sub(&mut self, length: usize) -> Result<Reader<'a>, DecodeError> {
-        let offset = self.offset;
-        Ok(Reader { rest: self.take(length)?, offset })
+        let end = self.offset().saturating_add(length);
+        Ok(Reader { rest: self.take(length)?, end })
     }
 
     #[inline]
@@ -126,7 +131,7 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(super) fn text(&mut self) -> Result<&'a str, DecodeError> {
-        let offset = self.offset;
+        let offset = self.offset();
         let no_text = || DecodeError { offset, reason: "no text" };
         let length = usize::from(self.u16()?);
         if TEXT_BYTES_MAX < length {
