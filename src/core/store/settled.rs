@@ -12,7 +12,7 @@ use crate::core::store::{
     region,
 };
 
-/// Bytes of the last region copied under one hold of the lock.
+/// Bytes of the last region copied, or of a region compared, under one hold of the lock.
 const STEP_BYTES: usize = 64 * 1024;
 /// Regions shared with a copy under one hold of the lock.
 const REGIONS_STEP: usize = 256;
@@ -24,8 +24,9 @@ pub(crate) struct Settled<T> {
     last: Vec<T>,
     /// The length at the freeze of each view.
     frozen: Moments<usize>,
-    /// Full regions that were compared with those of another state (`share`).
+    /// Full regions that were compared with those of another state (`share`), and rows of the next one.
     compared: usize,
+    compared_rows: usize,
 }
 
 impl<T: Copy> Settled<T> {
@@ -33,7 +34,7 @@ impl<T: Copy> Settled<T> {
     const REGION_ROWS: usize = 1 << Self::REGION_SHIFT;
 
     pub fn new() -> Self {
-        Self { full: Vec::new(), last: Vec::new(), frozen: Moments::default(), compared: 0 }
+        Self { full: Vec::new(), last: Vec::new(), frozen: Moments::default(), compared: 0, compared_rows: 0 }
     }
 
     pub fn len(&self) -> usize {
@@ -121,18 +122,26 @@ impl<T: Copy + PartialEq + Send + Sync + 'static> Freeze for Settled<T> {
         true
     }
 
-    /// Comparing a region takes about as long as a slice of commands. Each is compared once.
+    /// Each region is compared once, 64 KiB a step: a whole one keeps the lock for milliseconds where its
+    /// memory is in no cache.
     fn share(&mut self, other: &Self, freeing: &mut Freeing) {
         let both = self.full.len().min(other.full.len());
         while self.compared < both && freeing.may_go_on() {
             let (own, others) = (&mut self.full[self.compared], &other.full[self.compared]);
+            let rows = self.compared_rows;
+            let end = own.len().min(rows + region::rows_within::<T>(STEP_BYTES));
             if !Arc::ptr_eq(own, others) {
                 freeing.took(1);
-                if own == others {
+                if own[rows..end] == others[rows..end] {
+                    if end < own.len() {
+                        self.compared_rows = end;
+                        continue;
+                    }
                     freeing.push(Box::new(std::mem::replace(own, Arc::clone(others))));
                 }
             }
             self.compared += 1;
+            self.compared_rows = 0;
         }
     }
 }
@@ -189,7 +198,7 @@ mod tests {
         let (present, mut past) = (grown(u64::MAX), grown(600_000));
         let mut freeing = Freeing::within(2);
         past.share(&present, &mut freeing);
-        assert!(!freeing.may_go_on() && !Arc::ptr_eq(&past.full[2], &present.full[2]), "a step for each");
+        assert!(!freeing.may_go_on() && !Arc::ptr_eq(&past.full[2], &present.full[2]), "steps are small");
         past.share(&present, &mut Freeing::new());
         let shared: Vec<bool> =
             past.full.iter().zip(&present.full).map(|(one, other)| Arc::ptr_eq(one, other)).collect();
