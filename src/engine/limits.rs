@@ -92,10 +92,7 @@ pub const HISTORY_RETRY: Duration = Duration::from_millis(5);
 
 /// How long an answer about the past works before it yields: it rests as long as it worked, while writes come
 /// in.
-pub const HISTORY_STRETCH: Duration = Duration::from_micros(500);
-
-/// Threads that restore and count a past state: one, as for a snapshot's digests.
-pub const HISTORY_THREADS: usize = 1;
+pub const HISTORY_STRETCH: Duration = Duration::from_millis(2);
 
 /// The longest such rest.
 pub const HISTORY_REST_MAX: Duration = Duration::from_millis(50);

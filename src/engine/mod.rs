@@ -69,7 +69,6 @@ mod in_order;
 mod lifecycle;
 mod offline;
 mod prepare;
-mod quiet;
 mod search;
 mod shared;
 mod snapshotter;

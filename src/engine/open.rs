@@ -19,13 +19,14 @@ use super::{
     lifecycle::Parts,
     limits::{APPLY_SLICE_MAX, PROGRESS_EVERY_COMMANDS, SNAPSHOT_ROWS_MAX, SNAPSHOT_THREADS},
     marks::Marks,
-    quiet::Quiet,
     replay::{Progress, apply, check_outcomes, restore_into},
     snapshotter::{SnapshotSink, Written},
     system_clock,
 };
 use crate::{
-    core::{Digest, network_digest, sections::Section, state::State, state_digest, types::Timestamp},
+    core::{
+        Digest, network_digest, on_threads, sections::Section, state::State, state_digest, types::Timestamp,
+    },
     durability::{
         DataDir, Error, Genesis, Group, GroupReader, Instance, Journal, LogOptions, LogReader, Opened,
         Report, SnapshotReader, SnapshotStore, storage::Storage,
@@ -335,7 +336,7 @@ fn restore(
     };
     let rows = |section| header.rows[section] as usize;
     let mut directory = MemberDirectory::with_capacity(rows(Section::Members), rows(Section::Codes));
-    let state = restore_into(snapshot, &mut directory, progress, &mut |_| {}, &Quiet::not_needed())?;
+    let state = restore_into(snapshot, &mut directory, progress, &mut |_| {})?;
     Ok((state, directory, newest))
 }
 
@@ -395,7 +396,7 @@ impl SnapshotSink for DirectorySink {
         let ((state_digest, network_digest), snapshot) = if is_idle {
             with_digests(view, &mut write)
         } else {
-            (Quiet::new(SNAPSHOT_THREADS).run(|| (state_digest(view), network_digest(view))), write())
+            (on_threads(SNAPSHOT_THREADS, || (state_digest(view), network_digest(view))), write())
         };
         let snapshot = snapshot?;
         let published =

@@ -15,13 +15,13 @@ use super::{
     error::SubmitError,
     handle::Engine,
     limits::{PREPARATION_STEPS, PREPARATION_THREADS, PREPARE_FROM_MEMBERS},
-    quiet::Quiet,
     shared::Shared,
     sync,
 };
 use crate::core::{
     Need, Preparation,
     command::{Command, RequestKey},
+    on_threads,
 };
 
 /// A command ready to be queued, or its answer.
@@ -92,7 +92,7 @@ impl Shared {
         let mut preparation = match need {
             Need::Copy(parts) => {
                 let copy = self.frozen_copy(parts)?;
-                Quiet::new(PREPARATION_THREADS).run(|| Preparation::on_copy(copy, command))?
+                on_threads(PREPARATION_THREADS, || Preparation::on_copy(copy, command))?
             }
             Need::Network => Preparation::on_network(&self.state.read(), &self.directory, command)?,
         };

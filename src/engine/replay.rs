@@ -1,6 +1,6 @@
 //! Shared by opening and history: builds a state from a snapshot and applies logged commands to it.
 
-use super::{OpenError, OpenProgress, quiet::Quiet};
+use super::{OpenError, OpenProgress};
 use crate::{
     core::{
         Digest, Restore,
@@ -15,13 +15,12 @@ use crate::{
 pub(super) type Progress<'a> = &'a mut dyn FnMut(OpenProgress);
 
 /// Builds the state of a snapshot with any directory, and verifies its digest. `share` is called after each
-/// chunk: a past state shares memory with the present one. Everything else runs on the threads of `quiet`.
+/// chunk: a past state shares memory with the present one.
 pub(super) fn restore_into<D: Directory + Send>(
     mut snapshot: SnapshotReader,
     directory: &mut D,
     progress: Progress<'_>,
     share: &mut dyn FnMut(&mut Restore),
-    quiet: &Quiet,
 ) -> Result<State, OpenError> {
     let header = snapshot.header().clone();
     let lsn = header.lsn;
@@ -29,16 +28,16 @@ pub(super) fn restore_into<D: Directory + Send>(
     let rows_total = header.rows.total();
     let mut rows_read = 0;
     let mut restore = Restore::new(header).map_err(broken)?;
-    while let Some(rows) = quiet.run(|| snapshot.next_rows())? {
+    while let Some(rows) = snapshot.next_rows()? {
         rows_read += rows.len() as u64;
-        quiet.run(|| restore.push(directory, rows)).map_err(broken)?;
+        restore.push(directory, rows).map_err(broken)?;
         share(&mut restore);
         progress(OpenProgress::Loading { rows: rows_read, rows_total });
     }
     progress(OpenProgress::Checking);
-    let state = quiet.run(|| restore.finish()).map_err(broken)?;
+    let state = restore.finish().map_err(broken)?;
     let digest = if snapshot.manifest().version == 1 { state_digest_of_format_1 } else { state_digest };
-    let (rebuilt, stored) = (quiet.run(|| digest(&state)), Digest(snapshot.manifest().state_digest));
+    let (rebuilt, stored) = (digest(&state), Digest(snapshot.manifest().state_digest));
     if rebuilt != stored {
         return Err(OpenError::Digest { lsn, stored, rebuilt });
     }

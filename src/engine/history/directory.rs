@@ -34,18 +34,6 @@ impl Directory for PastDirectory<'_> {
         );
     }
 
-    /// Without a lookup, which would lock the present's: that each id is there once follows from the digest
-    /// of the snapshot.
-    fn add_new_member(
-        &mut self,
-        id: &MemberId,
-        member: MemberIx,
-        id_of: impl Fn(MemberIx) -> MemberId,
-    ) -> bool {
-        self.add_member(id, member, id_of);
-        true
-    }
-
     fn code(&self, folded: &str) -> Option<MemberIx> {
         self.live.code_below(folded, self.codes)
     }

@@ -12,7 +12,6 @@ use crate::{
     engine::{
         MemberDirectory, OpenError, limits,
         marks::Marks,
-        quiet::Quiet,
         replay::{apply, check_outcomes, restore_into},
         sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, RwLock, sleep},
     },
@@ -143,8 +142,7 @@ impl History {
                 let mut past = PastDirectory::of(directory, 0);
                 let mut rest = |_| effort.give_way(present.marks);
                 let mut share = |restore: &mut Restore| present.share(|other| restore.share(other));
-                let quiet = Quiet::new(limits::HISTORY_THREADS);
-                let mut state = restore_into(snapshot, &mut past, &mut rest, &mut share, &quiet)
+                let mut state = restore_into(snapshot, &mut past, &mut rest, &mut share)
                     .map_err(|error| self.unreadable(error))?;
                 present.share(|other| state.share(other));
                 effort.rebuilt += u64::from(state.len()) + state.entries();
