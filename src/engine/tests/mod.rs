@@ -567,31 +567,28 @@ fn views_taken_while_writes_run_are_prefixes_of_the_log() {
 fn readers_do_not_starve_the_writer() {
     let rig = rig(|_, _, _| {});
     rig.engine.submit_blocking(signup(0, None), None).unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let readers: Vec<_> = (0..4)
-        .map(|_| {
-            let (engine, stop) = (rig.engine.clone(), Arc::clone(&stop));
-            std::thread::spawn(move || {
-                let mut reads = 0_u64;
+    let (stop, reads) = (AtomicBool::new(false), [const { AtomicU64::new(0) }; 4]);
+    std::thread::scope(|scope| {
+        for reads in &reads {
+            scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
                     // Long enough that the readers overlap all the time.
-                    engine.read(|state, _| {
+                    rig.engine.read(|state, _| {
                         (0..2_000).for_each(|_| _ = std::hint::black_box(state.member(MemberIx(0))));
                     });
-                    reads += 1;
+                    reads.fetch_add(1, Ordering::Relaxed);
                 }
-                reads
-            })
-        })
-        .collect();
-    for number in 1..200 {
-        rig.engine.submit_blocking(signup(number, Some(0)), None).unwrap();
-    }
-    stop.store(true, Ordering::Relaxed);
-    assert!(
-        readers.into_iter().all(|reader| 0 < reader.join().unwrap()),
-        "the writer does not block the readers"
-    );
+            });
+        }
+        // On a busy machine a thread begins late.
+        let all_read = || reads.iter().all(|reads| reads.load(Ordering::Relaxed) != 0);
+        let written = (1..50_000)
+            .take_while(|number| *number < 200 || !all_read())
+            .try_for_each(|number| rig.engine.submit_blocking(signup(number, Some(0)), None).map(|_| ()));
+        stop.store(true, Ordering::Relaxed);
+        written.unwrap();
+        assert!(all_read(), "the writer does not block the readers");
+    });
 }
 
 #[test]
