@@ -133,7 +133,7 @@ fn too_few_descriptors_or_too_little_memory_are_no_damage() {
             match DataDir::open_read_only(&memory.shared(), root()) {
                 Err(Error::Io { .. }) => failed += 1,
                 Ok(opened) => {
-                    assert_eq!((opened.report.snapshot_lsn, opened.report.damaged_snapshots), (30, vec![]))
+                    assert_eq!((opened.report.snapshot_lsn, opened.report.damaged_snapshots), (30, vec![]));
                 }
                 Err(error) => panic!("look {at}: {error:?}"),
             }

@@ -61,7 +61,8 @@ fn the_chain_of_a_slot_is_where_the_specification_says() {
 
 /// Returns the chain after an LSN, from the headers of segments and of frames alone.
 fn chain_after(files: &std::collections::BTreeMap<String, Vec<u8>>, lsn: u64) -> u64 {
-    for (_, segment) in files.iter().filter(|(name, _)| name.ends_with(".log")) {
+    let is_log = |name: &str| std::path::Path::new(name).extension().is_some_and(|end| end == "log");
+    for (_, segment) in files.iter().filter(|(name, _)| is_log(name)) {
         let u64_at = |at: usize| u64::from_le_bytes(segment[at..at + 8].try_into().unwrap());
         let u32_at = |at: usize| u32::from_le_bytes(segment[at..at + 4].try_into().unwrap());
         if segment[..8] == *b"uplinLOG" && u64_at(40) == lsn + 1 {
