@@ -408,12 +408,9 @@ fn comments(text: &str) -> impl Iterator<Item = (usize, &str)> {
     lines.filter(|(_, line)| line.trim_start().starts_with("//"))
 }
 
-/// Columns of code and comments.
-const WIDTH: usize = 110;
-
-/// Comments are as wide as code, and say things in words that a native reader would use.
+/// Comments say things in words that a native reader would use. Their width is a rule of `widths.rs`.
 #[test]
-fn comments_are_narrow_and_plain() {
+fn comments_are_plain() {
     // Written in two parts, so that this file does not find itself.
     let words = [concat!("who", "ever"), concat!("an", "ew"), concat!("brought", " along")];
     let mut findings = String::new();
@@ -431,21 +428,6 @@ fn comments_are_narrow_and_plain() {
     let found: Vec<usize> =
         comments("// a\nlet x = 1; // b\n    /// c\n").map(|(number, _)| number).collect();
     assert_eq!(found, [1, 3]);
-}
-
-/// The clients are copied into other projects, and no formatter of ours wraps them.
-#[test]
-fn the_clients_are_as_narrow_as_the_program() {
-    let mut findings = String::new();
-    for name in
-        ["python/upline.py", "python/example.py", "typescript/src/upline.ts", "typescript/src/example.ts"]
-    {
-        let text = std::fs::read_to_string(root().join("clients").join(name)).expect("the client is there");
-        for (at, _) in text.lines().enumerate().filter(|(_, line)| WIDTH < line.chars().count()) {
-            writeln!(findings, "clients/{name}:{} is too wide", at + 1).expect("a string takes it");
-        }
-    }
-    assert!(findings.is_empty(), "\n{findings}");
 }
 
 /// Each program of the tests is linked with the whole crate: a new file is a module of one of them.

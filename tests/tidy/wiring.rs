@@ -19,7 +19,7 @@ use upline::{
     durability::FORMAT_VERSION,
 };
 
-use super::layers::root;
+use super::layers::{root, sources};
 
 /// A variant, as in the source.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -153,6 +153,24 @@ fn every_section_of_a_snapshot_is_specified() {
     }
     let page = text_of("snapshots/README.md");
     assert_eq!(item(&page, "| section | name |"), table, "the page must have this table:\n{table}\n");
+}
+
+/// The compiler detects neither a list that a part keeps without a section, which a restart would lose, nor
+/// two of them under one row.
+#[test]
+fn every_list_that_a_part_keeps_is_a_section() {
+    let table = text_of("src/core/state/sections.rs");
+    let mut lists = 0;
+    for source in sources("src/core") {
+        for kept in source.text.split("\nkeeps!(").skip(1) {
+            let (part, fields) = kept.split_once('{').expect("a part, then its lists");
+            let fields = fields.split_once('}').expect("it ends").0.matches(':').count();
+            let named = table.matches(&format!(" in {} {{", part.trim().to_lowercase())).count();
+            assert_eq!(fields, named, "lists of {part}in {}, and sections of them", source.name);
+            lists += fields;
+        }
+    }
+    assert_eq!(lists, table.matches("Row in ").count(), "each section of a part is a list of it");
 }
 
 #[test]

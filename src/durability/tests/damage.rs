@@ -1,13 +1,7 @@
 //! Every way in which bytes can differ from what was written: refused, or harmless, and never a silent loss.
 
-use std::path::PathBuf;
-
 use super::*;
 use crate::durability::{Damage, log::frame, snapshot::fuzzing::reseal_snapshot};
-
-fn segment(number: u64) -> PathBuf {
-    Path::new(ROOT).join(format!("log/{number:020}.log"))
-}
 
 fn used(content: &[u8]) -> usize {
     content.iter().rposition(|byte| *byte != 0).unwrap() + 1

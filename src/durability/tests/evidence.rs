@@ -5,24 +5,16 @@ use super::*;
 use crate::durability::{
     log::{evidence, frame, segment::HEADER_BYTES},
     memory::{Fault, Survival},
-    paths::Paths,
+    repair::{Repair, Verdict},
 };
-
-fn root() -> &'static Path {
-    Path::new(ROOT)
-}
-
-fn paths() -> Paths {
-    Paths::new(root())
-}
 
 fn recorded(memory: &Memory) -> evidence::Durable {
     evidence::recorded(memory, &paths(), &[5; 16]).unwrap().unwrap()
 }
 
-fn newest_segment(memory: &Memory) -> std::path::PathBuf {
-    let of_log = |path: &&std::path::PathBuf| path.starts_with(paths().log());
-    let is_used = |path: &&std::path::PathBuf| !frame::is_zero(&memory.content(path).unwrap());
+fn newest_segment(memory: &Memory) -> PathBuf {
+    let of_log = |path: &&PathBuf| path.starts_with(paths().log());
+    let is_used = |path: &&PathBuf| !frame::is_zero(&memory.content(path).unwrap());
     memory.all().keys().filter(of_log).filter(is_used).max().unwrap().clone()
 }
 
@@ -222,16 +214,6 @@ fn what_a_power_loss_leaves_unsaid_is_bounded() {
 
 #[test]
 fn a_repair_that_drops_commands_says_so_there() {
-    use crate::durability::repair::{Moved, Papers, Repair, Verdict};
-    struct Nothing;
-    impl Papers for Nothing {
-        fn command(&mut self, _: &Stamped) -> String {
-            String::new()
-        }
-        fn report(&mut self, _: &[Moved], _: bool) -> String {
-            "{}".into()
-        }
-    }
     let memory = with_groups(30);
     let mut content = memory.content(&paths().segment(1)).unwrap();
     let (last, _) = *frames(&content, 1).last().unwrap();
@@ -243,7 +225,7 @@ fn a_repair_that_drops_commands_says_so_there() {
         (repair.found().verdict, repair.found().last_good_lsn, repair.found().known_lsn),
         (Verdict::WouldLose, 87, 90)
     );
-    repair.carry_out("damaged-1", &mut Nothing).unwrap();
+    repair.carry_out("damaged-1", &mut NoPapers).unwrap();
     drop(repair);
     assert!(memory.content(&root().join("damaged-1/durable")).is_some(), "the old one is kept");
     let mut opened = open(&memory.shared(), root()).unwrap();
@@ -256,16 +238,6 @@ fn a_repair_that_drops_commands_says_so_there() {
 /// A repair keeps the files that opening refused to remove.
 #[test]
 fn a_repair_keeps_unfinished_files_that_hold_more() {
-    use crate::durability::repair::{Moved, Papers, Repair, Verdict};
-    struct Nothing;
-    impl Papers for Nothing {
-        fn command(&mut self, _: &Stamped) -> String {
-            String::new()
-        }
-        fn report(&mut self, _: &[Moved], _: bool) -> String {
-            "{}".into()
-        }
-    }
     let memory = with_groups(30);
     let path = paths().segment(1);
     let content = memory.content(&path).unwrap();
@@ -281,7 +253,7 @@ fn a_repair_keeps_unfinished_files_that_hold_more() {
         (repair.found().verdict, repair.found().last_good_lsn, repair.found().known_lsn),
         (Verdict::WouldLose, 87, 90)
     );
-    repair.carry_out("damaged-1", &mut Nothing).unwrap();
+    repair.carry_out("damaged-1", &mut NoPapers).unwrap();
     drop(repair);
     let kept = root().join("damaged-1/log/00000000000000000001.log.tmp");
     assert_eq!(memory.content(&kept).unwrap(), content);
@@ -413,16 +385,6 @@ fn a_record_without_a_chain_is_taken_and_the_next_one_has_it() {
 /// What was acknowledged here is not in the log of the copy: a repair takes that log only by order.
 #[test]
 fn a_repair_takes_a_log_of_another_history_only_by_order() {
-    use crate::durability::repair::{Moved, Papers, Repair, Verdict};
-    struct Nothing;
-    impl Papers for Nothing {
-        fn command(&mut self, _: &Stamped) -> String {
-            String::new()
-        }
-        fn report(&mut self, _: &[Moved], _: bool) -> String {
-            "{}".into()
-        }
-    }
     let ours = with_groups(30);
     let theirs = ours.copy();
     go_on(&ours, 91, 120);
@@ -433,7 +395,7 @@ fn a_repair_takes_a_log_of_another_history_only_by_order() {
     let look = repair.found();
     assert_eq!((look.verdict, look.last_good_lsn, look.problems.len()), (Verdict::WouldLose, 120, 1));
     assert_eq!(look.problems[0].file, segment);
-    repair.carry_out("damaged-1", &mut Nothing).unwrap();
+    repair.carry_out("damaged-1", &mut NoPapers).unwrap();
     drop(repair);
     assert!(ours.content(&root().join("damaged-1/durable")).is_some(), "the old record is kept");
     assert_eq!(open(&ours.shared(), root()).unwrap().report.log_last_lsn, 120);

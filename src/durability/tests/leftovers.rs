@@ -6,16 +6,7 @@ use crate::durability::{
     log::rewrite::{self, Intent, Purpose},
     memory::Survival,
     names,
-    paths::Paths,
 };
-
-fn root() -> &'static Path {
-    Path::new(ROOT)
-}
-
-fn paths() -> Paths {
-    Paths::new(root())
-}
 
 /// Returns a directory with several segments, two snapshots and an archive.
 fn whole() -> Memory {
@@ -130,7 +121,7 @@ fn a_directory_that_lost_its_instance_is_no_unfinished_creation() {
             memory.forget(&paths().instance());
         }),
         ("removed, and all but the archive", "archive/", &|memory| {
-            let gone = |path: &&std::path::PathBuf| !path.starts_with(paths().archive());
+            let gone = |path: &&PathBuf| !path.starts_with(paths().archive());
             memory.all().keys().filter(gone).for_each(|path| memory.forget(path));
         }),
         ("removed, and every other file renamed", "log/", &|memory| {
@@ -184,7 +175,7 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
         .unwrap();
     let content = whole.content(&paths().segment(last)).unwrap();
     let newest = whole.content(&paths().snapshot(600)).unwrap();
-    let temporary = |path: std::path::PathBuf| Paths::temporary(&path);
+    let temporary = |path: PathBuf| Paths::temporary(&path);
     let foreign = |lsn| {
         let memory = Memory::new();
         let genesis = Genesis { id: InstanceId([9; 16]), ..genesis() };
@@ -196,7 +187,7 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
         memory.content(&paths().snapshot(lsn)).unwrap()
     };
     // What a process leaves.
-    let goes: [(std::path::PathBuf, Vec<u8>); 8] = [
+    let goes: [(PathBuf, Vec<u8>); 8] = [
         (temporary(paths().segment(last + 1)), vec![0; 9_000]),
         (temporary(paths().segment(last)), content.clone()),
         (temporary(paths().segment(last)), [vec![0; 512], content[512..].to_vec()].concat()),
@@ -234,7 +225,7 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
         snapshot(&opened, 903, 903).unwrap();
         memory.content(&paths().snapshot(903)).unwrap()
     };
-    let stays: [(std::path::PathBuf, Vec<u8>); 5] = [
+    let stays: [(PathBuf, Vec<u8>); 5] = [
         (temporary(paths().segment(last)), longer.clone()),
         (temporary(paths().segment(last + 7)), whole.content(&paths().segment(live[0])).unwrap()),
         (temporary(paths().segment(last)), [vec![0; 512], longer[512..].to_vec()].concat()),
@@ -509,11 +500,11 @@ fn a_second_creation_may_lose_power_whatever_it_removed() {
 fn every_subset_of_what_a_creation_leaves_is_begun_again_or_refused() {
     let whole = Memory::new();
     make(&whole, 5).unwrap();
-    let content = |path: std::path::PathBuf| whole.content(&path).unwrap();
+    let content = |path: PathBuf| whole.content(&path).unwrap();
     let mark = [b"uplinNEW".as_slice(), &crate::durability::FORMAT_VERSION.to_le_bytes(), &[5; 16]].concat();
     let mark = [&mark[..], &crc32c::crc32c(&mark).to_le_bytes()].concat();
     // Name, content, and whether only a mark explains the file.
-    let files: [(std::path::PathBuf, Vec<u8>, bool); 10] = [
+    let files: [(PathBuf, Vec<u8>, bool); 10] = [
         (paths().creating(), mark, false),
         (paths().lock(), Vec::new(), false),
         (Paths::temporary(&paths().instance()), content(paths().instance()), true),

@@ -12,17 +12,51 @@ mod repair;
 mod room;
 mod unreadable;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     DataDir, Error, Genesis, InstanceId, Journal, LogOptions, Opened, Result, Retention,
     memory::Memory,
+    paths::Paths,
+    repair::{Moved, Papers},
     storage::Storage,
     test_data::{group, image, outcome_hash},
 };
 use crate::core::{command::Stamped, types::Timestamp};
 
 pub(super) const ROOT: &str = "/data/live";
+
+fn root() -> &'static Path {
+    Path::new(ROOT)
+}
+
+fn paths() -> Paths {
+    Paths::new(root())
+}
+
+fn segment(number: u64) -> PathBuf {
+    root().join(format!("log/{number:020}.log"))
+}
+
+fn snapshot_file(lsn: u64) -> PathBuf {
+    root().join(format!("snapshots/{lsn:020}.snap"))
+}
+
+/// A repair whose papers nobody reads.
+struct NoPapers;
+
+impl Papers for NoPapers {
+    fn command(&mut self, _: &Stamped) -> String {
+        String::new()
+    }
+
+    fn report(&mut self, _: &[Moved], _: bool) -> String {
+        "{}".into()
+    }
+}
 
 pub(super) fn genesis() -> Genesis {
     Genesis {

@@ -1,27 +1,13 @@
 //! Repairs: damage at each kind of place, what is found, what is left, and what a crash in the middle leaves.
 
-use std::path::PathBuf;
-
 use super::*;
 use crate::durability::{
     memory::{Fault, Survival},
-    repair::{Moved, Papers, Repair, Verdict},
+    repair::{Repair, Verdict},
 };
-
-fn root() -> &'static Path {
-    Path::new(ROOT)
-}
-
-fn segment(number: u64) -> PathBuf {
-    root().join(format!("log/{number:020}.log"))
-}
 
 fn archived(number: u64) -> PathBuf {
     root().join(format!("archive/{number:020}.log"))
-}
-
-fn snapshot_file(lsn: u64) -> PathBuf {
-    root().join(format!("snapshots/{lsn:020}.snap"))
 }
 
 fn look(memory: &Memory) -> Repair {

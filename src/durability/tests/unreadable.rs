@@ -1,29 +1,15 @@
 //! Files that the disk cannot read, folders that are gone, and what opening refuses: a repair must know it,
 //! too.
 
-use std::path::PathBuf;
-
 use super::*;
 use crate::durability::{
     inspect::{self, LogItem, SegmentHeaderSeen},
     memory::Fault,
-    repair::{Content, Moved, Papers, Repair, Verdict},
+    repair::{Content, Repair, Verdict},
 };
-
-fn root() -> &'static Path {
-    Path::new(ROOT)
-}
-
-fn segment(number: u64) -> PathBuf {
-    root().join(format!("log/{number:020}.log"))
-}
 
 fn unfinished(number: u64) -> PathBuf {
     root().join(format!("log/{number:020}.log.tmp"))
-}
-
-fn snapshot_file(lsn: u64) -> PathBuf {
-    root().join(format!("snapshots/{lsn:020}.snap"))
 }
 
 /// Returns a directory with 60 commands in its first segment, snapshots at 15 and 30, and an archived one
