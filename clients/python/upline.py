@@ -92,7 +92,7 @@ class Bonus(TypedDict):
     kind: str
     level: int
     amount: Amount
-    status: Literal["pending", "paid"]
+    status: Literal["pending", "paid", "held", "void"]
     time: str
     lsn: int
     plan_version: int
@@ -182,17 +182,21 @@ class Client:
     def register_all(self, registrations: Iterable[Json]) -> Iterator[Line]:
         """Registers many over one connection, in order; yields an answer a line while they are sent.
 
-        Make the lines with `registration`. When the connection breaks, `Unreachable` is raised: what was
-        answered is durable, and sending the whole again is harmless.
+        Make the lines with `registration`. When the connection breaks, or the server ends before it has
+        answered every line, `Unreachable` is raised: what was answered is durable, and sending the whole again
+        is harmless.
         """
         connection = self._connect()
         failure: List[BaseException] = []
+        sent = answered = 0
 
         def send() -> None:
+            nonlocal sent
             # In chunks, since nobody knows how many lines will come.
             try:
                 for line in registrations:
                     data = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+                    sent += 1
                     connection.send(b"%x\r\n%s\r\n" % (len(data), data))
                 connection.send(b"0\r\n\r\n")
             except BaseException as error:  # noqa: BLE001 - handed to the thread that reads
@@ -210,11 +214,14 @@ class Client:
             answer = connection.getresponse()
             if answer.status != 200:
                 raise self._problem(answer.status, answer.read())
-            for text in answer:
+            for text in _lines_of(answer):
+                answered += 1
                 yield cast(Line, json.loads(text))
             sender.join()
             if failure:
                 raise failure[0]
+            if answered < sent:
+                raise Unreachable(f"the batch ended after {answered} of {sent} lines")
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(f"the batch broke off: {error}") from error
         finally:
@@ -468,7 +475,7 @@ class Client:
             answer = connection.getresponse()
             if answer.status != 200:
                 raise self._problem(answer.status, answer.read())
-            for line in answer:
+            for line in _lines_of(answer):
                 if line.strip():
                     yield cast(Json, json.loads(line))
         except (OSError, http.client.HTTPException) as error:
@@ -501,6 +508,22 @@ class Client:
         except ValueError:
             body = {"title": data[:200].decode(errors="replace")}
         return Problem(status, body if isinstance(body, dict) else {})
+
+
+def _lines_of(answer: http.client.HTTPResponse) -> Iterator[bytes]:
+    """The lines of an answer that comes in chunks; `IncompleteRead` when it breaks off.
+
+    Iterating over the response itself ends without an error where it breaks off between two chunks.
+    """
+    rest = b""
+    while True:
+        data = answer.read1(65_536)
+        if not data:
+            break
+        *lines, rest = (rest + data).split(b"\n")
+        yield from lines
+    if rest:
+        raise http.client.IncompleteRead(rest)
 
 
 def new_key() -> str:

@@ -233,7 +233,7 @@ export class Client {
    * answer, so the lines go in parts.
    *
    * A part that breaks off is sent again: what was answered is durable, and a repeat of it is the same
-   * member.
+   * member. When the server ends a part before it has answered every line, `Unreachable` is thrown.
    */
   async *registerAll(registrations: Iterable<Registration>, linesOfPart = 1_000): AsyncGenerator<Line> {
     let before = 0;
@@ -241,11 +241,13 @@ export class Client {
       const content = part.map((line) => JSON.stringify(line) + "\n").join("");
       const ndjson = "application/x-ndjson";
       const text = await this.retry("POST", "/v1/members/batch", { content, type: ndjson, accept: ndjson });
-      for (const line of text.split("\n")) {
-        if (line !== "") {
-          const answer = JSON.parse(line) as Line;
-          yield { ...answer, line: answer.line + before };
-        }
+      const lines = text.split("\n").filter((line) => line !== "");
+      for (const line of lines) {
+        const answer = JSON.parse(line) as Line;
+        yield { ...answer, line: answer.line + before };
+      }
+      if (lines.length < part.length) {
+        throw new Unreachable(`the batch ended after ${before + lines.length} lines`);
       }
       before += part.length;
     }
