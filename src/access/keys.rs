@@ -239,17 +239,29 @@ pub struct KeyRing {
     /// In creation order.
     keys: Vec<Arc<ServiceKey>>,
     by_id: HashMap<Arc<str>, usize>,
+    /// By name and role, the id of the first key.
+    clients: HashMap<(Box<str>, Role), Arc<str>>,
 }
 
 impl KeyRing {
     fn new(keys: Vec<Arc<ServiceKey>>) -> Self {
         let by_id = keys.iter().enumerate().map(|(at, key)| (Arc::clone(&key.id), at)).collect();
-        Self { keys, by_id }
+        let mut clients = HashMap::new();
+        for key in &keys {
+            clients.entry((key.name.as_str().into(), key.role)).or_insert_with(|| Arc::clone(&key.id));
+        }
+        Self { keys, by_id, clients }
     }
 
     /// In creation order.
     pub fn iter(&self) -> impl Iterator<Item = &ServiceKey> {
         self.keys.iter().map(|key| &**key)
+    }
+
+    /// Returns the id of the first key with the name and role of this one: keys that follow each other under
+    /// one name are one client. O(1).
+    pub fn client_of<'a>(&'a self, key: &'a ServiceKey) -> &'a Arc<str> {
+        self.clients.get(&(key.name.as_str().into(), key.role)).unwrap_or(&key.id)
     }
 
     /// Returns the number of keys active at a moment.

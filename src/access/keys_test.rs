@@ -148,3 +148,18 @@ fn names_are_plain() {
         assert!(!is_name(bad), "{bad}");
     }
 }
+
+#[test]
+fn keys_of_one_name_and_role_are_one_client() {
+    let (_keep, file) = file();
+    let admin = ServiceKey::random("gateway", Role::Admin, Scopes::NONE, NOW, None).unwrap();
+    let (first, other, next) = (make("gateway", None), make("nightly", None), make("gateway", None));
+    for made in [&first, &admin, &other, &next] {
+        file.add(made.key.clone(), NOW).unwrap();
+    }
+    file.revoke(&first.key.id, NOW).unwrap();
+    let ring = file.load().unwrap().unwrap();
+    let clients = [&first, &admin, &other, &next].map(|made| ring.client_of(&made.key).to_string());
+    let ids = [&first, &admin, &other, &first].map(|made| made.key.id.to_string());
+    assert_eq!(clients, ids, "that of the first one, also after it was revoked");
+}

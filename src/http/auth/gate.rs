@@ -328,7 +328,8 @@ impl Gate {
             KeyRefusal::Revoked => AuthOutcome::KeyRevoked,
         })?;
         let scopes = if key.role == Role::Service { key.scopes } else { Scopes::NONE };
-        Ok(Principal::new(key.role, None, Arc::clone(&key.id), scopes))
+        let client = Arc::clone(keys.client_of(key));
+        Ok(Principal::new(key.role, None, Arc::clone(&key.id), scopes).as_client(client))
     }
 
     fn check_token(&self, token: &str) -> Result<Principal, AuthOutcome> {

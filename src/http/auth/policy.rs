@@ -33,9 +33,11 @@ pub struct Principal {
     pub role: Role,
     /// The member that asks, for the role `member`.
     pub subject: Option<MemberId>,
-    /// Its name: for logs, limits and idempotency keys, never for decisions. Unique to each principal (see
-    /// [`identity`]).
+    /// Its name: for logs and limits, never for decisions. Unique to each principal (see [`identity`]).
     pub name: Arc<str>,
+    /// Whose idempotency keys it sends: its name, but service keys of one name and role are one client, so that
+    /// a request repeated under a new key is recognized.
+    pub client: Arc<str>,
     /// What a service may do; unused by other roles.
     pub scopes: Scopes,
     /// The sender as logged.
@@ -62,7 +64,13 @@ impl Principal {
         };
         let (actor, payer) = (Actor::shared(kind, &name), Payer::default());
         let verdict = Arc::new(AtomicU8::new(Verdict::NotAsked as u8));
-        Self { role, subject, actor, name, scopes, address: None, payer, asked: None, verdict }
+        let client = Arc::clone(&name);
+        Self { role, subject, actor, name, client, scopes, address: None, payer, asked: None, verdict }
+    }
+
+    /// The same, with another [`Principal::client`].
+    pub fn as_client(self, client: Arc<str>) -> Self {
+        Self { client, ..self }
     }
 
     /// Everybody, where authorization is off.

@@ -247,7 +247,7 @@ impl RequestKeys {
     /// 422 for a key that is too long or repeated.
     fn read(parts: &Parts, operation: Operation, content: &[&[u8]]) -> Result<Option<Self>, Refused> {
         let principal = sender(parts)?;
-        let principal = (!principal.is_anonymous()).then_some(&*principal.name);
+        let principal = (!principal.is_anonymous()).then_some(&*principal.client);
         Ok(client_key(&parts.headers)?.map(|key| Self::new(key, principal, operation, content)))
     }
 

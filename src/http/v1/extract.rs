@@ -208,21 +208,21 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// The key as the log stores it: hashed with its sender and its operation, along with a hash of the
-    /// content.
+    /// The key as the log stores it: hashed with its sender (`Principal::client`) and its operation, along
+    /// with a hash of the content.
     ///
     /// `scope` is method and path template of the operation, `request` everything that decides what it does
     /// (path parameters and body, with fields in the order of the type). Both hashes are on disk: neither may
     /// ever change for an operation.
     pub fn for_request(
         &self,
-        principal: &str,
+        client: &str,
         scope: &'static str,
         request: &impl Serialize,
     ) -> Option<RequestKey> {
         let key = self.0.as_ref()?;
-        let mut scoped = Vec::with_capacity(principal.len() + scope.len() + key.len() + 2);
-        for part in [scope.as_bytes(), principal.as_bytes()] {
+        let mut scoped = Vec::with_capacity(client.len() + scope.len() + key.len() + 2);
+        for part in [scope.as_bytes(), client.as_bytes()] {
             scoped.extend_from_slice(part);
             scoped.push(0);
         }

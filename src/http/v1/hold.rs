@@ -170,7 +170,7 @@ async fn change(
         EntryChange::Release => "POST /v1/bonuses/{id}/release",
         EntryChange::Void => "POST /v1/bonuses/{id}/void",
     };
-    let key = key.for_request(&caller.0.name, scope, &(id, body));
+    let key = key.for_request(&caller.0.client, scope, &(id, body));
     let command = Command::ChangeEntry(ChangeEntry { entry, change, reason });
     let (outcome, lsn) = submit(engine, command, caller.sends(key)).await?;
     let Outcome::EntryChanged { entry, .. } = outcome else { return Err(Code::Internal.into()) };

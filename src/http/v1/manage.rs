@@ -136,7 +136,7 @@ async fn manage(
         return Err(Problem::new(Code::FieldInvalid).detail("name status, role or both"));
     }
     let member = member_id(id);
-    let key = |scope| key.for_request(&caller.0.name, scope, &(id, change));
+    let key = |scope| key.for_request(&caller.0.client, scope, &(id, change));
     let sends = |scope| caller.sends(key(scope));
     let status = change
         .status

@@ -314,7 +314,7 @@ async fn trigger(
             Some(Reference::parse(text).ok_or_else(|| field_invalid("reference", detail))?)
         }
     };
-    let key = key.for_request(&caller.0.name, "POST /v1/bonuses", &body);
+    let key = key.for_request(&caller.0.client, "POST /v1/bonuses", &body);
     let (known, amount) = engine.read(|state, directory| {
         caller
             .member(Action::TriggerBonus, body.source, state, directory)
@@ -394,7 +394,7 @@ async fn reverse(
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     let entry = caller.entry(Action::PayBonus, id, engine)?;
-    let key = key.for_request(&caller.0.name, "POST /v1/bonuses/{id}/reverse", &id);
+    let key = key.for_request(&caller.0.client, "POST /v1/bonuses/{id}/reverse", &id);
     let (outcome, lsn) = submit(engine, Command::ReverseEntry { entry }, caller.sends(key)).await?;
     let Outcome::Reversed { reversal, .. } = outcome else { return Err(Code::Internal.into()) };
     engine.read(|state, directory| {
@@ -428,7 +428,7 @@ async fn pay(
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     let entry = caller.entry(Action::PayBonus, id, engine)?;
-    let key = key.for_request(&caller.0.name, "POST /v1/bonuses/{id}/pay", &id);
+    let key = key.for_request(&caller.0.client, "POST /v1/bonuses/{id}/pay", &id);
     let (outcome, lsn) = submit(engine, Command::PayEntry { entry }, caller.sends(key)).await?;
     let Outcome::EntryPaid { entry, .. } = outcome else { return Err(Code::Internal.into()) };
     Ok(changed(engine, &caller, entry, lsn))
@@ -471,7 +471,7 @@ async fn pay_all(
     caller.may(Action::PayBonus)?;
     let engine = shared.v1_engine()?;
     let filter = query.filter(engine)?;
-    let key = pay_all_key(&key, &caller.0.name, &filter);
+    let key = pay_all_key(&key, &caller.0.client, &filter);
     let up_to = filter.up_to_lsn.unwrap_or(u64::MAX);
     let (outcome, lsn) = submit(engine, Command::PayMatching(filter), caller.sends(key)).await?;
     let sum = match outcome {
@@ -491,15 +491,15 @@ async fn pay_all(
 }
 
 /// A request without filters keeps the fingerprint it had before filters existed.
-fn pay_all_key(key: &IdempotencyKey, principal: &str, filter: &PayFilter) -> Option<RequestKey> {
+fn pay_all_key(key: &IdempotencyKey, client: &str, filter: &PayFilter) -> Option<RequestKey> {
     const SCOPE: &str = "POST /v1/bonuses/pay-all";
     let PayFilter { up_to_lsn, kind, receiver, from, until } = filter;
     if *filter == PayFilter::default() {
-        return key.for_request(principal, SCOPE, &());
+        return key.for_request(client, SCOPE, &());
     }
     let receiver = receiver.map(|receiver| Uuid::from_bytes(receiver.0));
     key.for_request(
-        principal,
+        client,
         SCOPE,
         &(up_to_lsn, kind, receiver, from.map(|from| from.0), until.map(|until| until.0)),
     )

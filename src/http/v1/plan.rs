@@ -305,7 +305,7 @@ async fn put_plan(
     caller.may(Action::ChangePlan)?;
     let engine = shared.v1_engine()?;
     // Equal plans have the same fingerprint, however their defaults were written.
-    let sent = caller.sends(key.for_request(&caller.0.name, "PUT /v1/plan", &PlanDocument::new(&wanted)));
+    let sent = caller.sends(key.for_request(&caller.0.client, "PUT /v1/plan", &PlanDocument::new(&wanted)));
     let command = Command::PutPlan(Box::new(wanted));
     let engine = engine.clone();
     let alone = Arc::clone(&shared.desk.plan).lock_owned().await;

@@ -338,7 +338,7 @@ async fn register(
     caller.may(Action::RegisterMember)?;
     let engine = shared.v1_engine()?;
     let register = body.register()?;
-    let key = key.for_request(&caller.0.name, SCOPE, &body);
+    let key = key.for_request(&caller.0.client, SCOPE, &body);
     let done = engine.submit(Command::Register(register.clone()), caller.sends(key)).await?;
     engine.read(|state, directory| {
         let (member, when) = settle(&register, done.applied, done.by, state, directory)?;

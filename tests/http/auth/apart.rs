@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     issuer::{FLAGS, first, key_set},
-    support::{Place, ask, bearer, get},
+    support::{Place, ask, bearer, get, wait_for},
 };
 use crate::common::{Reply, Server, registration, uuid};
 
@@ -50,6 +50,41 @@ fn everybody(place: &Place) -> (String, Vec<Headers>) {
 fn keyed(server: &Server, headers: &Headers, path: &str, body: &str) -> Reply {
     let headers = [headers.clone(), vec![("idempotency-key".into(), "order-1".into())]].concat();
     ask(server, &headers, "POST", path, body)
+}
+
+/// A client whose key is replaced repeats a purchase that it got no answer to: under the next key of its name it
+/// is the same client, on both APIs.
+#[test]
+fn keys_that_follow_each_other_under_one_name_are_one_client() {
+    let place = Place::new();
+    let admin = place.key_named("operator", &["--role", "admin"]).headers();
+    let (old, other) = (place.key_named("shop", &[]), place.key_named("another shop", &[]));
+    let server = serve(&place, &[]);
+    for (member, sponsor) in [(1, None), (2, Some(uuid(1)))] {
+        let body = registration(&uuid(member), sponsor.as_deref());
+        assert_eq!(ask(&server, &admin, "POST", "/user/register", &body).status, 200);
+    }
+    let purchase = json!({ "source": uuid(2), "kind": "purchase", "amount": "100.00" }).to_string();
+    let order = json!({ "source_user_id": uuid(2), "trigger_type": "purchase", "amount": 100 }).to_string();
+    let pays = |headers: &Headers| {
+        for (path, body) in [("/v1/bonuses", &purchase), ("/bonus/", &order)] {
+            let status = keyed(&server, headers, path, body).status;
+            assert!(status == 200 || status == 201, "{path}: {status}");
+        }
+        let bonuses = ask(&server, &admin, "GET", "/v1/bonuses", "").json();
+        bonuses["items"].as_array().unwrap().len()
+    };
+    let once = pays(&old.headers());
+    let new = place.key_named("shop", &[]);
+    wait_for(&server, &new.headers(), "/bonus/", 200);
+    assert_eq!(pays(&new.headers()), once, "the same client");
+    place.revoke(&old);
+    wait_for(&server, &old.headers(), "/bonus/", 401);
+    assert_eq!(pays(&new.headers()), once, "the old key is gone, its requests are not");
+    assert_eq!(pays(&other.headers()), 2 * once, "another client");
+    let admin_of_the_name = place.key_named("shop", &["--role", "admin"]);
+    wait_for(&server, &admin_of_the_name.headers(), "/bonus/", 200);
+    assert_eq!(pays(&admin_of_the_name.headers()), 3 * once, "another role is another client");
 }
 
 #[test]

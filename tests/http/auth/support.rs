@@ -43,8 +43,11 @@ impl Place {
     }
 
     pub fn key(&self, arguments: &[&str]) -> Key {
-        let made =
-            upline(&self.data(), &[&["keys", "create", "--json", "--name", "test"], arguments].concat());
+        self.key_named("test", arguments)
+    }
+
+    pub fn key_named(&self, name: &str, arguments: &[&str]) -> Key {
+        let made = upline(&self.data(), &[&["keys", "create", "--json", "--name", name], arguments].concat());
         let text = String::from_utf8(made.stdout).unwrap();
         let object: Value = serde_json::from_str(&text)
             .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&made.stderr)));
