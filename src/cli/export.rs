@@ -14,8 +14,8 @@
 //! # Spreadsheets
 //!
 //! A spreadsheet evaluates cells that begin with `=`, `+`, `-` or `@`. Codes, rank names and bonus kinds are
-//! user input, so in CSV such a cell is prefixed with an apostrophe, which `import` strips again (no code can
-//! begin with one). NDJSON is exact.
+//! user input, so in CSV such a cell is prefixed with an apostrophe, which `import` strips again. So is a cell
+//! that already begins with apostrophes before such a character. NDJSON is exact.
 
 use std::{
     fs::File,
@@ -32,7 +32,7 @@ use super::{
     files::{self, Named},
     interrupt::Interrupt,
     screen,
-    spreadsheet::EVALUATED,
+    spreadsheet::mark_of,
 };
 use crate::{
     amount,
@@ -459,7 +459,7 @@ fn write_csv_cell(out: &mut dyn Write, cell: &Cell) -> io::Result<()> {
         Cell::Number(number) => write!(out, "{number}"),
         Cell::Amount(text) => out.write_all(text.as_bytes()),
         Cell::Text(text) => {
-            let mark = if text.starts_with(EVALUATED) { "'" } else { "" };
+            let mark = mark_of(text);
             if text.contains([',', '"', '\n', '\r']) {
                 write!(out, "\"{mark}{}\"", text.replace('"', "\"\""))
             } else {

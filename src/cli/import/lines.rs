@@ -17,7 +17,7 @@ use super::{
     records::Records,
     source::{self, Source},
 };
-use crate::cli::spreadsheet::EVALUATED;
+use crate::cli::spreadsheet::unmarked;
 
 /// Why a file cannot be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -80,10 +80,7 @@ impl<'a> Row<'a> {
     /// `export` puts before cells which a spreadsheet would evaluate.
     pub fn cell(&self, column: usize) -> &'a str {
         let cell = self.positions[column].map_or("", |position| self.cells.get(position).trim());
-        match cell.strip_prefix('\'') {
-            Some(marked) if !self.exact && marked.starts_with(EVALUATED) => marked,
-            _ => cell,
-        }
+        if self.exact { cell } else { unmarked(cell) }
     }
 }
 

@@ -58,7 +58,8 @@ fn rows_of_empty_cells_are_counted_and_passed_over() {
 
 #[test]
 fn marks_against_spreadsheets_are_taken_off_where_they_are_put() {
-    assert_eq!(rows(b"member,sponsor,code\na,,'-x\nb,a,'x\n"), ["2:a||-x", "3:b|a|'x"]);
+    let file = b"member,sponsor,code\na,,'-x\nb,a,'x\nc,a,''-x\n";
+    assert_eq!(rows(file), ["2:a||-x", "3:b|a|'x", "4:c|a|'-x"]);
     assert_eq!(rows(b"{\"member\":\"a\",\"sponsor\":null,\"code\":\"'-x\"}"), ["1:a||'-x"]);
 }
 
