@@ -50,6 +50,9 @@ pub fn system_boot_clock() -> BootClock {
     })
 }
 
+/// The end of the year 9999. A later time has no RFC 3339 form, so no command is ever stamped with one.
+const TIME_MAX: Timestamp = Timestamp(253_402_300_799_999_999);
+
 /// How a distrusted clock jumped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClockJump {
@@ -191,13 +194,18 @@ impl ClockGuard {
 
     /// Whether a command may be written with this reading: `None` if so.
     pub fn judge(&self, now: Reading) -> Option<ClockJump> {
-        let bound = self.bound?;
-        self.seen.lock().judge(now, bound)
+        self.judge_by(&self.seen.lock(), now)
     }
 
-    /// Whether writes are refused now, and why. Reads no clock when nothing is refused.
+    fn judge_by(&self, seen: &Seen, now: Reading) -> Option<ClockJump> {
+        if TIME_MAX < now.wall {
+            return Some(ClockJump::Ahead);
+        }
+        seen.judge(now, self.bound?)
+    }
+
+    /// Whether writes are refused now, and why.
     pub fn jump(&self) -> Option<ClockJump> {
-        self.bound?;
         self.judge(self.read())
     }
 
@@ -237,7 +245,7 @@ impl ClockGuard {
             last: seen.last,
             gained: seen.at.map(|at| now.gained_since(at)),
             bound: self.bound.map(micros),
-            jump: self.bound.and_then(|bound| seen.judge(now, bound)),
+            jump: self.judge_by(seen, now),
         }
     }
 }

@@ -204,3 +204,17 @@ fn the_boot_clock_of_the_machine_runs() {
     let first = clock();
     assert!(0 < first && first <= clock());
 }
+
+#[test]
+fn no_command_is_stamped_beyond_the_year_9999() {
+    for bound in [None, Some(BOUND)] {
+        let rig = opened(TIME_MAX.0 - SECOND, None, bound);
+        assert_eq!(rig.write(), Ok(TIME_MAX.0 - SECOND));
+        rig.passes(2 * SECOND, 0);
+        assert_eq!(rig.write(), Err(Ahead), "{bound:?}");
+        rig.guard.accept();
+        assert_eq!(rig.write(), Err(Ahead), "nobody can accept such a clock");
+        rig.passes(0, -2 * SECOND);
+        assert_eq!(rig.write(), Ok(TIME_MAX.0 - SECOND), "{bound:?}");
+    }
+}

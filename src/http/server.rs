@@ -6,7 +6,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use hyper::server::conn::http1;
@@ -236,6 +236,7 @@ async fn serve_connection(
         // A client that closes its sending half after the request still reads: it gets its full answer. One
         // that closed the whole connection is detected by writes, or by the time limits of answers.
         .half_close(true)
+        .auto_date_header(has_http_date(SystemTime::now()))
         .serve_connection(io, answer);
     let mut connection = std::pin::pin!(connection);
     loop {
@@ -257,6 +258,13 @@ async fn serve_connection(
     shared.metrics.http.connections.decrement(1.0);
 }
 
+/// Whether HTTP has a form for this time: years 1970 to 9999. The date of other times must not be printed, which
+/// would end the thread of the connection.
+fn has_http_date(now: SystemTime) -> bool {
+    const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
+    now.duration_since(UNIX_EPOCH).is_ok_and(|since| since < YEAR_10000)
+}
+
 /// Drains connections, then cuts those that do not end.
 async fn drain(orders: &watch::Sender<Order>, crowd: &Crowd, drain_timeout: Duration) -> Drained {
     /// How long tasks get to notice that they were cut.
@@ -270,4 +278,16 @@ async fn drain(orders: &watch::Sender<Order>, crowd: &Crowd, drain_timeout: Dura
     orders.send_replace(Order::Cut);
     let _ = timeout(CUT_GRACE, crowd.wait_until_empty()).await;
     Drained { cut }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_years_that_http_can_write_are_written() {
+        let [before, first] = [UNIX_EPOCH - Duration::from_secs(1), UNIX_EPOCH];
+        let [last, after] = [253_402_300_799, 253_402_300_800].map(|at| UNIX_EPOCH + Duration::from_secs(at));
+        assert_eq!([before, first, last, after].map(has_http_date), [false, true, true, false]);
+    }
 }
