@@ -3,7 +3,7 @@
 //! This layer does no I/O and knows no clock, chance, lock, thread of its own, float or wire format. Time,
 //! generated ids and everything else that is not determined come in with the command. Rayon is used in
 //! `store::parallel` and `tree::recount` alone, for work whose result does not depend on the number of
-//! threads.
+//! threads. Work in the background pauses now and then (`store::pace`), which changes no result.
 //!
 //! The folders are layers, bottom up: each may use those before it, which `tests/tidy` enforces. The core's
 //! interface to other layers is re-exported here.
@@ -26,7 +26,10 @@ pub mod state;
 
 mod read;
 
-pub(crate) use self::store::region;
+pub(crate) use self::store::{
+    pace::{Pace, give_way},
+    region,
+};
 pub use self::{
     ledger::{
         accounts::Balance,
@@ -70,7 +73,7 @@ pub use self::{
         restore::Restore,
         sections,
     },
-    store::parallel::on_threads,
+    store::parallel::{in_background, on_threads},
     tree::{preorder::Preorder, recount::Counts},
     words::{
         actor::{ACTOR_ID_BYTES_MAX, Actor, ActorKind},

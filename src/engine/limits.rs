@@ -94,6 +94,9 @@ pub const HISTORY_RETRY: Duration = Duration::from_millis(5);
 /// in.
 pub const HISTORY_STRETCH: Duration = Duration::from_millis(2);
 
+/// Threads that rebuild a past state: one, as for a snapshot's digests.
+pub const HISTORY_THREADS: usize = 1;
+
 /// The longest such rest.
 pub const HISTORY_REST_MAX: Duration = Duration::from_millis(50);
 

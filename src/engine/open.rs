@@ -25,7 +25,8 @@ use super::{
 };
 use crate::{
     core::{
-        Digest, network_digest, on_threads, sections::Section, state::State, state_digest, types::Timestamp,
+        Digest, in_background, network_digest, sections::Section, state::State, state_digest,
+        types::Timestamp,
     },
     durability::{
         DataDir, Error, Genesis, Group, GroupReader, Instance, Journal, LogOptions, LogReader, Opened,
@@ -396,7 +397,7 @@ impl SnapshotSink for DirectorySink {
         let ((state_digest, network_digest), snapshot) = if is_idle {
             with_digests(view, &mut write)
         } else {
-            (on_threads(SNAPSHOT_THREADS, || (state_digest(view), network_digest(view))), write())
+            (in_background(SNAPSHOT_THREADS, || (state_digest(view), network_digest(view))), write())
         };
         let snapshot = snapshot?;
         let published =

@@ -25,6 +25,8 @@ mod real {
     pub use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
     use tokio::sync::{mpsc, oneshot};
 
+    pub use crate::core::in_background;
+
     /// Waits for the next message; `None` when no sender is left. Not inside an async runtime.
     pub fn receive<T>(queue: &mut mpsc::Receiver<T>) -> Option<T> {
         queue.blocking_recv()
@@ -65,6 +67,11 @@ mod scheduled {
     /// Yields to other threads, whatever the scheduler would prefer: one of them must do what is waited for.
     pub fn sleep(_time: Duration) {
         shuttle::thread::yield_now();
+    }
+
+    /// On this thread: the scheduler knows no others.
+    pub fn in_background<R: Send>(_threads: usize, work: impl FnOnce() -> R + Send) -> R {
+        work()
     }
 
     pub fn receive<T>(queue: &mut mpsc::Receiver<T>) -> Option<T> {

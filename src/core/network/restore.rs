@@ -16,6 +16,7 @@ use crate::core::{
     },
     plan::Placement,
     store::{
+        pace::Pace,
         parallel::{both, in_blocks},
         rows::require,
     },
@@ -64,12 +65,12 @@ impl Network {
         pending: &mut Pending,
     ) -> Result<(), String> {
         let first = u32::try_from(self.members.len()).expect("limited by MEMBERS_MAX");
-        let numbered = || (first..).map(MemberIx).zip(rows);
+        let numbered = || (first..).map(MemberIx).zip(rows).paced();
         numbered().try_for_each(|(member, row)| self.check_row(plan, total, member, row))?;
         let [sponsors_unlinked, placement_unlinked] = &mut pending.unlinked;
         let Self { members, placement, sponsors, shape, .. } = self;
         let (coincide, width) = (shape.trees_coincide, plan.width);
-        for row in rows {
+        for row in rows.iter().paced() {
             members.push(
                 MemberId(row.id),
                 row.joined_at,
@@ -87,7 +88,7 @@ impl Network {
         };
         let in_trees = || {
             let mut next = first;
-            rows.chunks(TOGETHER).try_for_each(|rows| {
+            rows.chunks(TOGETHER).paced_by(16).try_for_each(|rows| {
                 let members = (next..).map(MemberIx);
                 next += u32::try_from(rows.len()).expect("a few");
                 if !coincide {
@@ -258,5 +259,5 @@ fn misplaced(placement: &Genealogy, sponsors: &Genealogy, spans: &Spans) -> Opti
         let (sponsor, parent) = (sponsors.link(index(*member)).parent, placement.link(index(*member)).parent);
         sponsor != parent && !spans.is_ancestor(MemberIx(sponsor), MemberIx(parent))
     };
-    in_blocks(sponsors.len(), |mut range| range.find(is_misplaced)).into_iter().flatten().next()
+    in_blocks(sponsors.len(), |range| range.paced().find(is_misplaced)).into_iter().flatten().next()
 }

@@ -11,7 +11,7 @@ use crate::core::{
         restore::SectionRow,
         sections::{self, Section, sections},
     },
-    store::parallel::in_blocks,
+    store::{pace::Pace, parallel::in_blocks},
     words::{
         row_kind::RowKind,
         types::{EntryStatus, MemberIx, Timestamp, Tree, index},
@@ -58,7 +58,7 @@ pub fn state_digest(state: &State) -> Digest {
             whole.text(&section.name().replace('_', " ")).number(rows as u64);
             match section {
                 // In the order in which they were first digested, which is not that of the columns.
-                Section::RowIds => (0..rows).for_each(|at| {
+                Section::RowIds => (0..rows).paced().for_each(|at| {
                     let row = state.ledger.row_ids().row(at);
                     whole.bytes(&row.id).number(row.kind as u8).number(row.index);
                 }),
@@ -92,7 +92,7 @@ macro_rules! digests_of_sections {
         /// Feeds the rows of a section, each with its fields in the order of the columns.
         fn feed_rows(state: &State, section: Section, fields: &mut Fields) {
             match section {
-                $(Section::$section => (0..state.rows_of(section)).for_each(|at| {
+                $(Section::$section => (0..state.rows_of(section)).paced().for_each(|at| {
                     let row = <sections::$row as SectionRow>::of(state, at);
                     $(row.$column.feed(fields);)+
                 }),)+
@@ -173,7 +173,7 @@ fn fields_of_format_1(state: &State) -> Fields {
 
 fn members_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
     let mut block = Fields::new("members");
-    for member in range.map(index) {
+    for member in range.map(index).paced() {
         block
             .bytes(&state.network.members().id(member).0)
             .signed(state.network.members().joined_at(member).0)
@@ -194,7 +194,7 @@ fn members_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
 
 fn entries_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
     let mut block = Fields::new("entries");
-    for index in range {
+    for index in range.paced() {
         let entry = state.entry(index as u64);
         block
             .number(entry.lsn)
@@ -209,7 +209,7 @@ fn entries_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
 
 fn triggers_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
     let mut block = Fields::new("triggers");
-    for index in range {
+    for index in range.paced() {
         let trigger = state.ledger.entries().trigger(index);
         block.signed(trigger.amount).number(trigger.first_entry);
     }
@@ -222,12 +222,12 @@ fn triggers_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
 pub fn network_digest(state: &State) -> Digest {
     let members = in_blocks(state.network.members().len(), |range| {
         let (mut row, mut code) = (Row::new("member"), Vec::new());
-        sum(range.map(|member| member_hash(state, index(member), &mut row, &mut code)))
+        sum(range.paced().map(|member| member_hash(state, index(member), &mut row, &mut code)))
     });
     let entries = usize::try_from(state.entries()).expect("entries are in memory");
     let bonuses = in_blocks(entries, |range| {
         let mut row = Row::new("entry");
-        sum(range.map(|entry| entry_hash(state, entry as u64, &mut row)))
+        sum(range.paced().map(|entry| entry_hash(state, entry as u64, &mut row)))
     });
     let mut whole = Fields::new("network");
     whole.number(state.len()).number(state.entries());

@@ -27,6 +27,7 @@ use crate::core::{
     },
     store::{
         column::Column,
+        pace::Pace,
         rows::{Keeps, Rows, SoFar, require},
     },
     words::{
@@ -100,7 +101,7 @@ macro_rules! rows_of_sections {
                 ) -> Result<(), String> {
                     let so_far = restore.so_far();
                     let list = Keeps::<Self>::list_mut(&mut restore.state.$part);
-                    rows.into_iter().try_for_each(|row| list.restore(row, &so_far))
+                    rows.into_iter().paced().try_for_each(|row| list.restore(row, &so_far))
                 }
             }
         )?)+
@@ -144,7 +145,7 @@ impl SectionRow for CodeRow {
         restore: &mut Restore,
         directory: &mut D,
     ) -> Result<(), String> {
-        rows.iter().try_for_each(|row| restore.state.network.restore_code(directory, row))
+        rows.iter().paced().try_for_each(|row| restore.state.network.restore_code(directory, row))
     }
 }
 
@@ -162,7 +163,7 @@ impl SectionRow for TriggerRow {
         restore: &mut Restore,
         _directory: &mut D,
     ) -> Result<(), String> {
-        rows.into_iter().for_each(|row| restore.triggers.push(row));
+        rows.into_iter().paced().for_each(|row| restore.triggers.push(row));
         Ok(())
     }
 }
@@ -187,7 +188,7 @@ impl SectionRow for EntryRow {
         restore: &mut Restore,
         _directory: &mut D,
     ) -> Result<(), String> {
-        rows.iter().try_for_each(|row| restore.push_entry(row))
+        rows.iter().paced().try_for_each(|row| restore.push_entry(row))
     }
 }
 

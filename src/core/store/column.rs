@@ -220,7 +220,7 @@ impl<T: Copy> Column<T> {
         let mut column = Self::new();
         for first in (0..len).step_by(Self::REGION_ROWS) {
             let mut region = Self::next_region(first, len);
-            region.resize(Self::REGION_ROWS.min(len - first), fill);
+            region::fill_to(&mut region, Self::REGION_ROWS.min(len - first), fill);
             column.regions.push(region);
         }
         column.len = len;

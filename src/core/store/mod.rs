@@ -3,6 +3,7 @@
 pub(in crate::core) mod column;
 pub(in crate::core) mod freeing;
 pub(in crate::core) mod order;
+pub(crate) mod pace;
 pub(in crate::core) mod pages;
 pub(in crate::core) mod parallel;
 pub(crate) mod region;

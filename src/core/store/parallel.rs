@@ -1,6 +1,8 @@
 //! Parallel work whose result does not depend on the number of threads.
 
-use rayon::prelude::*;
+use rayon::{ThreadPoolBuilder, prelude::*};
+
+use crate::core::store::pace;
 
 /// Members handled together by one thread.
 pub(in crate::core) const BLOCK: usize = 16 * 1_024;
@@ -8,7 +10,17 @@ pub(in crate::core) const BLOCK: usize = 16 * 1_024;
 /// Runs recounts and digests on this many dedicated threads instead of one per core: while serving, the
 /// writer must find a core free. If no threads can be started, uses the existing ones.
 pub fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
-    match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+    on_pool(ThreadPoolBuilder::new().num_threads(threads), work)
+}
+
+/// As [`on_threads`], with pauses in long passes (`store/pace.rs`), so that requests find a core soon where
+/// there are no more cores than threads.
+pub fn in_background<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+    on_pool(ThreadPoolBuilder::new().num_threads(threads).start_handler(|_| pace::enter_background()), work)
+}
+
+fn on_pool<R: Send>(threads: ThreadPoolBuilder, work: impl FnOnce() -> R + Send) -> R {
+    match threads.build() {
         Ok(pool) => pool.install(work),
         Err(_) => work(),
     }

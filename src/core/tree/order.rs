@@ -5,7 +5,7 @@
 //! says when a member joined, not where it is.
 
 use crate::core::{
-    store::{column::Column, region},
+    store::{column::Column, pace::Pace, region},
     tree::link::Link,
     words::types::{MemberIx, NONE, index},
 };
@@ -37,9 +37,8 @@ impl Order {
         let mut listed: Vec<u32> = region::with_room(members);
         let is_root = |member: &usize| links.get(*member).parent == NONE;
         listed.extend((0..members).filter(is_root).map(|member| index(member).0));
-        let mut position = 0;
-        while let Some(member) = listed.get(position).copied() {
-            position += 1;
+        let mut positions = (0..members).paced();
+        while let Some(member) = positions.next().and_then(|position| listed.get(position).copied()) {
             let mut child = links.get(member as usize).first_child;
             while child != NONE {
                 // A list that leads in a circle would go on without end.
@@ -73,14 +72,14 @@ impl Order {
 
     /// Each member after its parent.
     #[inline]
-    pub fn parents_first(&self) -> impl DoubleEndedIterator<Item = MemberIx> + '_ {
-        (0..self.members).map(|position| self.member_at(position))
+    pub fn parents_first(&self) -> impl Iterator<Item = MemberIx> + '_ {
+        (0..self.members).map(|position| self.member_at(position)).paced()
     }
 
     /// Each member after all of its children.
     #[inline]
     pub fn children_first(&self) -> impl Iterator<Item = MemberIx> + '_ {
-        self.parents_first().rev()
+        (0..self.members).rev().map(|position| self.member_at(position)).paced()
     }
 
     /// The position of each member; `None` where positions are indexes. O(members) otherwise.

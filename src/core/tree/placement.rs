@@ -7,7 +7,10 @@
 
 use crate::core::{
     plan::{Placement, PlacementRule},
-    store::column::{Column, freeze_fields},
+    store::{
+        column::{Column, freeze_fields},
+        pace::Pace,
+    },
     tree::{full::FullFamilies, genealogy::Genealogy, open_key::OpenKey, spines::Spines},
     words::types::{MemberIx, NONE, index},
 };
@@ -128,7 +131,7 @@ impl SlotFinder {
             *turns = Column::filled(0, members);
         }
         for spines in [&mut self.power, &mut self.left, &mut self.right].into_iter().flatten() {
-            (0..members).for_each(|member| spines.push(index(member)));
+            (0..members).paced().for_each(|member| spines.push(index(member)));
         }
         let Some(width) = placement.width.map(u32::from) else { return };
         let by_slot = placement.any_rule(|rule| rule == PlacementRule::BreadthFirstBySlot);

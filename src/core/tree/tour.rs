@@ -14,6 +14,7 @@ use std::ops::Range;
 use crate::core::{
     store::{
         column::{Column, Scalar, freeze_fields},
+        pace::Pace,
         region, steps,
     },
     words::types::{MemberIx, NONE},
@@ -135,7 +136,7 @@ impl Spans {
     }
 
     fn iter(&self) -> impl Iterator<Item = Range<u32>> + '_ {
-        (0..self.exits.len()).map(|member| self.of(MemberIx(narrow(member))))
+        (0..self.exits.len()).map(|member| self.of(MemberIx(narrow(member)))).paced()
     }
 }
 
@@ -197,7 +198,7 @@ impl Tour {
                 *tour.leaf_of.get_mut(token.to_word() as usize) = narrow(leaf);
             }
         }
-        for leaf in 0..leaves {
+        for leaf in (0..leaves).paced() {
             let row = tour.leaves.get_mut(leaf);
             row.len = narrow((members * 2 - leaf * LEAF_TOKENS_FIRST).min(LEAF_TOKENS_FIRST));
         }
@@ -212,7 +213,7 @@ impl Tour {
             (0..self.leaves.len()).map(|leaf| (narrow(leaf), self.leaves.get(leaf).len)).collect();
         for height in 1.. {
             let first = self.inners.len();
-            for part in below.chunks(FAN_OUT_FIRST) {
+            for part in below.chunks(FAN_OUT_FIRST).paced() {
                 let number = narrow(self.inners.len());
                 let mut inner = Inner { len: narrow(part.len()), height, ..EMPTY_INNER };
                 for (place, (child, tokens)) in part.iter().enumerate() {

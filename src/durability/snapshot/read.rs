@@ -16,7 +16,10 @@ use super::{
     rows::{self, Bytes},
 };
 use crate::{
-    core::sections::{ImageHeader, ImageRows, RowCounts},
+    core::{
+        give_way,
+        sections::{ImageHeader, ImageRows, RowCounts},
+    },
     durability::{
         FORMAT_VERSION,
         error::{Error, Result},
@@ -244,6 +247,7 @@ impl Chunks {
         debug_assert!(archive.as_ptr().addr().is_multiple_of(ARCHIVE_ALIGNMENT));
         self.offset += header.whole_bytes();
         self.number += 1;
+        give_way();
         Ok(Some((header, archive)))
     }
 

@@ -12,7 +12,7 @@ use rkyv::{Archive, Archived, Serialize, api::high, rancor, util::AlignedVec, ve
 use super::container::{ChunkHeader, Content};
 use crate::{
     core::{
-        RowKind,
+        Pace, RowKind,
         command::Outcome,
         sections::{self, ImageRows, Section, sections},
         types::{EntryStatus, Timestamp},
@@ -59,7 +59,7 @@ macro_rules! on_disk {
                         }
                     )+
                     let mut rows = Vec::with_capacity(count);
-                    for _ in 0..count {
+                    for _ in (0..count).paced() {
                         rows.push(sections::$row { $($column: next(&mut $column)?,)+ });
                     }
                     Ok(rows)

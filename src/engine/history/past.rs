@@ -5,17 +5,21 @@ use std::{sync::Arc, time::Instant};
 use super::{directory::PastDirectory, effort::Effort, error::HistoryError};
 use crate::{
     core::{
-        Restore,
+        Pace, Restore, give_way,
         state::{KeptPages, State},
     },
     durability::{Error as DurabilityError, Group, LogReader, SnapshotStore},
     engine::{
-        MemberDirectory, OpenError, limits,
+        MemberDirectory, OpenError,
+        limits::{self, HISTORY_THREADS},
         marks::Marks,
         replay::{apply, check_outcomes, restore_into},
-        sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, RwLock, sleep},
+        sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, RwLock, in_background, sleep},
     },
 };
+
+/// Commands applied between two offers of the core to other threads.
+const COMMANDS_A_STRIDE: u32 = 128;
 
 /// The part of the present that a rebuild uses.
 #[derive(Clone, Copy)]
@@ -37,6 +41,7 @@ impl Present<'_> {
             if is_all {
                 return;
             }
+            give_way();
         }
     }
 }
@@ -95,7 +100,8 @@ impl History {
         }
         // From here on this is the only reference.
         let earlier = last.take().and_then(|past| Arc::try_unwrap(past.state).ok());
-        let state = Arc::new(self.rebuild(present, earlier, lsn, effort)?);
+        let rebuilt = in_background(HISTORY_THREADS, || self.rebuild(present, earlier, lsn, effort));
+        let state = Arc::new(rebuilt?);
         *last = Some(Past { state: Arc::clone(&state), used: Instant::now() });
         Ok(state)
     }
@@ -174,7 +180,7 @@ impl History {
             effort.give_way(present.marks);
             effort.rebuilt += group.commands.len() as u64;
             check_outcomes(state, &group).map_err(|error| self.unreadable(error))?;
-            for stamped in &group.commands {
+            for stamped in group.commands.iter().paced_by(COMMANDS_A_STRIDE) {
                 apply(state, past, stamped).map_err(|error| self.unreadable(error))?;
             }
             present.share(|other| state.share(other));
