@@ -264,6 +264,11 @@ impl KeyRing {
         self.clients.get(&(key.name.as_str().into(), key.role)).unwrap_or(&key.id)
     }
 
+    /// Returns whether the key with this id is active at a moment.
+    pub fn is_active(&self, id: &str, now: i64) -> bool {
+        self.by_id.get(id).is_some_and(|at| self.keys[*at].status(now) == KeyStatus::Active)
+    }
+
     /// Returns the number of keys active at a moment.
     pub fn active(&self, now: i64) -> usize {
         self.iter().filter(|key| key.status(now) == KeyStatus::Active).count()

@@ -1,6 +1,7 @@
 //! Authorization on the running binary: keys, tokens, limits, web pages, and what each role may do and see.
 
 mod apart;
+mod ends;
 mod entries;
 mod issuer;
 mod keys;

@@ -26,7 +26,7 @@ use super::{
     credentials::{self, Credentials, Unreadable, client_address, is_trusted},
     jwks,
     pages::Names,
-    policy::Principal,
+    policy::{Credential, Principal},
     rates::Rates,
     refusals::Refusals,
     tokens::{KeySet, Rules},
@@ -251,6 +251,16 @@ impl Gate {
         Ok(principal.at(address).paid_by(payer))
     }
 
+    /// Whether the credentials of a principal are still good: for requests that go on for long, and are to end
+    /// when its access does.
+    pub fn stands(&self, principal: &Principal) -> bool {
+        match &principal.credential {
+            Credential::None => !self.is_on(),
+            Credential::Key(id) => self.keys.load().is_active(id, now()),
+            Credential::Token { until } => now() < *until,
+        }
+    }
+
     /// The client address of a request, behind trusted proxies.
     pub fn address_of(&self, parts: &Parts, peer: IpAddr) -> IpAddr {
         client_address(peer, &parts.headers, &self.trusted_proxies)
@@ -329,7 +339,8 @@ impl Gate {
         })?;
         let scopes = if key.role == Role::Service { key.scopes } else { Scopes::NONE };
         let client = Arc::clone(keys.client_of(key));
-        Ok(Principal::new(key.role, None, Arc::clone(&key.id), scopes).as_client(client))
+        let principal = Principal::new(key.role, None, Arc::clone(&key.id), scopes);
+        Ok(principal.as_client(client).by(Credential::Key(Arc::clone(&key.id))))
     }
 
     fn check_token(&self, token: &str) -> Result<Principal, AuthOutcome> {

@@ -40,6 +40,8 @@ pub struct Principal {
     pub client: Arc<str>,
     /// What a service may do; unused by other roles.
     pub scopes: Scopes,
+    /// What it was recognized by.
+    pub credential: Credential,
     /// The sender as logged.
     actor: Actor,
     /// The client address, as far as the gate knows it.
@@ -51,6 +53,17 @@ pub struct Principal {
     /// The table's last verdict on this request. An answer without a verdict is a hole, which the service
     /// closes.
     verdict: Arc<AtomicU8>,
+}
+
+/// What a principal was recognized by, as far as it can end while its request is served.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Credential {
+    /// Nothing: none was required.
+    None,
+    /// The service key with this id.
+    Key(Arc<str>),
+    /// A token that is good before this time, in seconds since 1970.
+    Token { until: i64 },
 }
 
 impl Principal {
@@ -65,12 +78,31 @@ impl Principal {
         let (actor, payer) = (Actor::shared(kind, &name), Payer::default());
         let verdict = Arc::new(AtomicU8::new(Verdict::NotAsked as u8));
         let client = Arc::clone(&name);
-        Self { role, subject, actor, name, client, scopes, address: None, payer, asked: None, verdict }
+        Self {
+            role,
+            subject,
+            name,
+            client,
+            scopes,
+            credential: Credential::None,
+            actor,
+            address: None,
+            payer,
+            asked: None,
+            verdict,
+        }
     }
 
     /// The same, with another [`Principal::client`].
+    #[must_use]
     pub fn as_client(self, client: Arc<str>) -> Self {
         Self { client, ..self }
+    }
+
+    /// The same, recognized by this.
+    #[must_use]
+    pub fn by(self, credential: Credential) -> Self {
+        Self { credential, ..self }
     }
 
     /// Everybody, where authorization is off.

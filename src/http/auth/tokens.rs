@@ -14,7 +14,10 @@ use jsonwebtoken::{
 };
 use serde_json::{Map, Value};
 
-use super::{identity, policy::Principal};
+use super::{
+    identity,
+    policy::{Credential, Principal},
+};
 use crate::{
     access::{Role, Scope, Scopes},
     config::{JwtAlgorithm, JwtConfig},
@@ -238,12 +241,17 @@ impl Rules {
         self.check_issuer_and_audience(claims)?;
         let subject = text("sub").filter(|subject| !subject.is_empty()).ok_or(AuthOutcome::TokenClaim)?;
         let role = self.role(claims)?;
+        let ends = claims.get("exp").and_then(Value::as_f64).unwrap_or_default();
+        // A time beyond what an integer holds is far enough.
+        let until = (ends as i64).saturating_add(self.config.leeway.as_secs().cast_signed());
+        let credential = Credential::Token { until };
         if role == Role::Member {
             let id = text(&self.config.member_claim)
                 .and_then(|id| uuid::Uuid::parse_str(id).ok())
                 .ok_or(AuthOutcome::TokenSubject)?;
             let id = MemberId(id.into_bytes());
-            return Ok(Principal::new(role, Some(id), identity::of_member(id), Scopes::NONE));
+            let principal = Principal::new(role, Some(id), identity::of_member(id), Scopes::NONE);
+            return Ok(principal.by(credential));
         }
         // RFC 8693: words separated by spaces; unknown ones mean nothing here.
         let scopes = text("scope")
@@ -251,7 +259,7 @@ impl Rules {
             .split(' ')
             .filter_map(|scope| scope.parse::<Scope>().ok())
             .collect();
-        Ok(Principal::new(role, None, identity::of_token(subject), scopes))
+        Ok(Principal::new(role, None, identity::of_token(subject), scopes).by(credential))
     }
 
     /// Optional claims are missing or right. The library ignores a claim of the wrong type, and accepts a

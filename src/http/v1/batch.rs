@@ -167,8 +167,8 @@ problems!(
 /// one principal; one that has waited 2 seconds for its next line makes way for another that finds no place,
 /// and so does one that had fewer than 10 lines for each second of waiting for its client to send or to read,
 /// once that is 10 seconds. When no line can be taken any more (the body broke off or was too slow; another
-/// batch took the place; the server stops; the log failed) the last answer is the problem with status 400,
-/// 408, 500 or 503, and nothing after that line was looked at.
+/// batch took the place; the credentials were revoked or expired; the server stops; the log failed) the last
+/// answer is the problem with status 400, 401, 408, 500 or 503, and nothing after that line was looked at.
 #[utoipa::path(
     post,
     path = "/v1/members/batch",
@@ -358,6 +358,11 @@ impl Batch {
     async fn take(&mut self) -> bool {
         if self.shared.draining.load(Ordering::Relaxed) {
             self.end(Code::Stopping.into());
+            return false;
+        }
+        if !self.shared.gate.stands(&self.caller.0) {
+            let detail = "the credentials were good when the batch began, and are not any more";
+            self.end(Problem::new(Code::Unauthenticated).detail(detail));
             return false;
         }
         let (line, text) = match self.lines.next() {

@@ -84,7 +84,8 @@ enum Form {
 /// idempotency key) or `already` (it was so), for a signup the new member's place, and the ids of the bonuses
 /// it made. Every 15 seconds without an event, each second to a client that has closed its sending half,
 /// comes a heartbeat: a comment in server-sent events, else a line `{"heartbeat": true, "next_lsn"}`. The
-/// stream ends when the server stops, and whenever the client is to resume: after the last LSN seen, by
+/// stream ends when the server stops, when the credentials end (revoked, expired), and whenever the client is
+/// to resume: after the last LSN seen, by
 /// `from` or by `Last-Event-ID`.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events",
@@ -148,6 +149,7 @@ async fn events(
         feed,
         form,
         peer,
+        caller,
         last_sent: Instant::now(),
         _permit: permit,
     };
@@ -190,6 +192,7 @@ struct Follower {
     form: Form,
     /// `None` where there is no connection.
     peer: Option<Peer>,
+    caller: Caller,
     last_sent: Instant,
     _permit: OwnedSemaphorePermit,
 }
@@ -198,7 +201,9 @@ impl Follower {
     /// The next chunk; `None` at the end.
     async fn next_chunk(&mut self) -> Option<Bytes> {
         loop {
-            if self.shared.draining.load(std::sync::atomic::Ordering::Relaxed) {
+            // Who may not ask any more gets no more. The client reconnects, and is told so.
+            let is_over = self.shared.draining.load(std::sync::atomic::Ordering::Relaxed);
+            if is_over || !self.shared.gate.stands(&self.caller.0) {
                 return None;
             }
             // A client that sends no more may be gone; only a write tells, and its seat is needed.

@@ -64,7 +64,9 @@ fn keys_that_follow_each_other_under_one_name_are_one_client() {
         let body = registration(&uuid(member), sponsor.as_deref());
         assert_eq!(ask(&server, &admin, "POST", "/user/register", &body).status, 200);
     }
-    let purchase = json!({ "source": uuid(2), "kind": "purchase", "amount": "100.00" }).to_string();
+    let purchase =
+        json!({ "source": uuid(2), "kind": "purchase", "amount": { "minor": 10_000, "currency": "USD" } })
+            .to_string();
     let order = json!({ "source_user_id": uuid(2), "trigger_type": "purchase", "amount": 100 }).to_string();
     let pays = |headers: &Headers| {
         for (path, body) in [("/v1/bonuses", &purchase), ("/bonus/", &order)] {
