@@ -202,7 +202,7 @@ pub fn read_text(path: &Path) -> Result<String, Unread> {
     let content = std::fs::read(path).map_err(failed)?;
     String::from_utf8(content).map_err(|fault| {
         let valid = fault.utf8_error().valid_up_to();
-        let line = 1 + fault.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count();
+        let line = fault.as_bytes()[..valid].split(|byte| *byte == b'\n').count();
         Unread::NoText(error(&format!("line {line} is not UTF-8 text")))
     })
 }

@@ -178,9 +178,9 @@ impl Service {
     /// connection.
     async fn turn_away(&self, parts: &Parts, found: Option<Found>, body: Incoming, reply: Reply) -> Reply {
         let limits = &self.shared.options.limits;
-        let has_body = !body.is_end_stream();
-        let is_read = !takes_stream(found)
-            && !(has_body && content::is_held_back(parts))
+        let is_held_back = !body.is_end_stream() && content::is_held_back(parts);
+        let is_read = !is_held_back
+            && !takes_stream(found)
             && content::read(Body::new(body), false, limits).await.is_ok();
         if is_read {
             reply
