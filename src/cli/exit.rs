@@ -30,7 +30,7 @@ pub enum Exit {
     Foreign = 7,
     /// The directory has a different plan or width than requested.
     PlanDiffers = 8,
-    /// `verify` found a violation.
+    /// `verify`, or `repair` of a directory whose files are whole, found a violation.
     VerifyFailed = 9,
     /// `import --strict` refused rows, or `import` refused all of them, so nothing was imported.
     RowsRefused = 10,
@@ -63,7 +63,7 @@ Exit codes:
   6    the data directory was written by a newer release; nothing was changed
   7    not a data directory, or not empty where a new one is to be made
   8    the data directory has another plan than the one asked for
-  9    verify found something that does not hold
+  9    verify or repair found something that does not hold
   10   import --strict refused rows, or import refused all; nothing was imported
   11   no member of that id, name or code, no bonus of that id
   12   no server answers at the address

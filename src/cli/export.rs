@@ -120,10 +120,10 @@ pub(super) struct Args {
     data_dir: DataDirArgs,
     #[arg(long, value_enum, default_value = "csv")]
     format: Format,
-    /// Write the members there instead of to standard output; the file appears when it is complete
+    /// Write the members there instead of to standard output (`-`); the file appears when it is complete
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write the ledger there
+    /// Write the ledger there; `-` is standard output
     #[arg(long, value_name = "FILE")]
     bonuses: Option<PathBuf>,
     /// One JSON object on the last line of standard output
@@ -131,21 +131,52 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// Where rows go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output<'a> {
+    Standard,
+    File(&'a Path),
+}
+
+impl<'a> Output<'a> {
+    /// `-` is standard output, here as in all programs.
+    fn named(path: &'a Path) -> Self {
+        if path.as_os_str() == "-" { Output::Standard } else { Output::File(path) }
+    }
+
+    fn file(self) -> Option<&'a Path> {
+        match self {
+            Output::Standard => None,
+            Output::File(path) => Some(path),
+        }
+    }
+}
+
+impl Args {
+    fn members(&self) -> Output<'_> {
+        self.output.as_deref().map_or(Output::Standard, Output::named)
+    }
+
+    fn ledger(&self) -> Option<Output<'_>> {
+        self.bonuses.as_deref().map(Output::named)
+    }
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
     let loaded = interrupt.interruptible(INCOMPLETE, || load(args))?;
     let state = &loaded.state;
-    let members = |out: &mut dyn Write| write_members(state, args.format, out, &interrupt);
-    match &args.output {
-        Some(path) => into_file(path, members, &interrupt)?,
-        None => interrupt.interruptible(INCOMPLETE, || {
+    let write = |out: Output<'_>, rows: &dyn Fn(&mut dyn Write) -> Result<(), Stop>| match out {
+        Output::File(path) => into_file(path, rows, &interrupt),
+        Output::Standard => interrupt.interruptible(INCOMPLETE, || {
             let mut out = screen::bulk_output();
-            let written = members(&mut out).and_then(|()| out.flush().map_err(Stop::Io));
+            let written = rows(&mut out).and_then(|()| out.flush().map_err(Stop::Io));
             written.map_err(|stop| stop.into_failure("standard output"))
-        })?,
-    }
-    if let Some(path) = &args.bonuses {
-        into_file(path, |out| write_bonuses(state, args.format, out, &interrupt), &interrupt)?;
+        }),
+    };
+    write(args.members(), &|out| write_members(state, args.format, out, &interrupt))?;
+    if let Some(out) = args.ledger() {
+        write(out, &|out| write_bonuses(state, args.format, out, &interrupt))?;
     }
     if args.json {
         let bonuses = args.bonuses.is_some().then(|| state.entries());
@@ -171,9 +202,16 @@ fn load(args: &Args) -> Result<Loaded, Failure> {
 
 /// Refuses files of which one would overwrite the other, or the input.
 fn check_files(args: &Args, data_dir: &Path) -> Result<(), Failure> {
-    let written: Vec<Named<'_>> = [("--output", &args.output), ("--bonuses", &args.bonuses)]
-        .into_iter()
-        .filter_map(|(how, path)| Some(Named { how, path: path.as_deref()? }))
+    let outputs = [("--output", Some(args.members())), ("--bonuses", args.ledger())];
+    let standard = outputs.iter().filter(|(_, output)| *output == Some(Output::Standard)).count();
+    if 1 < standard + usize::from(args.json) {
+        let what = if args.json { "rows and --json" } else { "members and bonuses" };
+        let message = format!("{what} would both go to standard output: one of them needs a file");
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let written: Vec<Named<'_>> = outputs
+        .iter()
+        .filter_map(|(how, output)| Some(Named { how, path: output.as_ref()?.file()? }))
         .collect();
     // Each also has a temporary name while incomplete.
     let unfinished: Vec<(String, PathBuf)> = written
@@ -185,8 +223,8 @@ fn check_files(args: &Args, data_dir: &Path) -> Result<(), Failure> {
     let config_file = config_file.iter().map(|path| Named { how: "the configuration file", path });
     let unfinished = unfinished.iter().map(|(how, path)| Named { how, path });
     written.iter().try_for_each(|file| files::refuse_inside(file, data_dir))?;
-    if let (None, Some(path)) = (&args.output, &args.bonuses) {
-        files::refuse_standard_output(&Named { how: "--bonuses", path })?;
+    if standard != 0 {
+        written.iter().try_for_each(files::refuse_standard_output)?;
     }
     let written = written.iter().map(|file| Named { how: file.how, path: file.path });
     files::refuse_same(&config_file.chain(written).chain(unfinished).collect::<Vec<_>>())

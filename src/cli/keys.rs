@@ -17,6 +17,7 @@ use super::{
 use crate::{
     access::{KeyFile, NAME_CHARS_MAX, NewKey, Role, Scope, Scopes, ServiceKey, is_name},
     core::types::Timestamp,
+    durability::{DataDir, storage::Disk},
     time_text,
 };
 
@@ -83,8 +84,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 impl Common {
+    /// The key file of a data directory, or of a path where one can be created.
     fn file(&self) -> Result<KeyFile, Failure> {
         let config = self.data_dir.resolve([].into())?;
+        DataDir::refuse_foreign(&Disk::shared(), &config.data_dir)?;
         Ok(KeyFile::of(&config.data_dir))
     }
 
@@ -97,7 +100,10 @@ impl Common {
             Err(Failure::new(exit, format!("{}: {reason}", path.display())))
         };
         match std::fs::metadata(path) {
-            Ok(data) if data.is_dir() => Ok(KeyFile::of(path)),
+            Ok(data) if data.is_dir() => {
+                DataDir::refuse_foreign(&Disk::shared(), path)?;
+                Ok(KeyFile::of(path))
+            }
             Ok(_) => refused(Exit::Foreign, &"it is no directory"),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 refused(Exit::Foreign, &"there is no such directory")

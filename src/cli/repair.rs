@@ -14,6 +14,7 @@ use super::{
     DataDirArgs,
     exit::{Exit, Failure},
     screen,
+    verify::{does_not_verify, judge},
 };
 use crate::{
     command_json::{stamped_json, time_text},
@@ -51,8 +52,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     for problem in &look.problems {
         screen::tell(&format!("upline: {problem}"));
     }
+    if let Some(cut) = &look.pending_cut {
+        screen::tell(&format!("upline: {cut}"));
+    }
     if !decide(args, look)? {
-        return show(args, data_dir, look);
+        let look = look.clone();
+        // Its locks are needed to open the directory.
+        drop(repair);
+        return show(args, data_dir, &look);
     }
     let now = jiff::Timestamp::now();
     let name = format!("damaged-{}", now.strftime("%Y%m%dT%H%M%S%3fZ"));
@@ -98,9 +105,27 @@ fn decide(args: &Args, look: &Look) -> Result<bool, Failure> {
     }
 }
 
-/// Reports the findings, and exits accordingly.
+/// Reports the findings, and exits accordingly. Files that all verify may still hold a network that does not:
+/// the directory is healthy only if `verify` has no finding either.
 fn show(args: &Args, data_dir: &Path, look: &Look) -> Result<(), Failure> {
-    screen::say_result(args.json, &object_of(look), || text_of(look))?;
+    let findings = match look.verdict {
+        Verdict::Healthy => judge(data_dir)?.findings,
+        Verdict::WithoutLoss | Verdict::WouldLose => Vec::new(),
+    };
+    for finding in &findings {
+        screen::tell(&format!("upline: {finding}"));
+    }
+    let mut object = object_of(look);
+    object["findings"] = json!(findings);
+    if !findings.is_empty() {
+        object["verdict"] = "beyond repair".into();
+        screen::say_result(args.json, &object, || {
+            "every file is whole, and what they hold does not verify: this is nothing that a repair mends"
+                .into()
+        })?;
+        return Err(does_not_verify(data_dir));
+    }
+    screen::say_result(args.json, &object, || text_of(look))?;
     let line = format!("upline repair --data-dir {}", data_dir.display());
     match look.verdict {
         Verdict::Healthy => Ok(()),
@@ -176,6 +201,7 @@ fn object_of(look: &Look) -> Value {
         "dropped_first_lsn": range.map(|(first, _)| first),
         "dropped_last_lsn": range.map(|(_, last)| last),
         "steps": look.steps,
+        "pending_cut": look.pending_cut.map(|cut| json!({"after": cut.after, "last_lsn": cut.last_lsn})),
     })
 }
 
@@ -187,8 +213,8 @@ fn beyond_repair(error: Error, data_dir: &Path) -> Failure {
          `instance` of any backup or copy of this very directory, however old, in its place, and look again. \
          Without one, restore a whole backup"
     } else if damage.file == data_dir.join("log").join("cut") {
-        "Start the server on it (`upline serve`), which finishes the cut; if that refuses too, \
-         restore a backup"
+        "If this file is from another copy of the directory, move it away and look again. Otherwise restore \
+         a backup; without one, move it away too: what it was to drop was never acknowledged, and stays then"
     } else {
         "There is nothing to begin from: restore a backup; or put a snapshot of this directory from a \
          backup, however old, into `snapshots`, and look again: where the log goes back far enough it \

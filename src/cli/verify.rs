@@ -5,7 +5,7 @@
 //! archived snapshots and archived log. Then all invariants are checked the slow way: links, slots, counts
 //! per level, downlines and ranks against a recount from scratch, the ledger. Nothing is changed.
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
 use serde_json::{Value, json};
 
@@ -60,15 +60,23 @@ fn damage_of_the_past(loaded: &engine::Loaded) -> Result<Vec<String>, Failure> {
     Ok(findings)
 }
 
-pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let started = Instant::now();
-    let config = args.data_dir.resolve([].into())?;
+/// A directory as it opens, and everything that is wrong with it nevertheless.
+pub(super) struct Judged {
+    pub loaded: engine::Loaded,
+    pub findings: Vec<String>,
+}
+
+/// Opens a directory as `serve` does, without changing it, and checks everything. What `verify` and `repair`
+/// say of a directory that is not refused comes from here.
+///
+/// # Errors
+/// As of an opening.
+pub(super) fn judge(data_dir: &Path) -> Result<Judged, Failure> {
     let mut loading = screen::Loading::new();
-    let loaded = engine::load(&Disk::shared(), &config.data_dir, &mut |progress| loading.show(progress))?;
+    let loaded = engine::load(&Disk::shared(), data_dir, &mut |progress| loading.show(progress))?;
     loading.finish();
-    let state = &loaded.state;
     let bar = screen::progress("auditing", None, false);
-    let mut findings = audit(state, FINDINGS_MAX);
+    let mut findings = audit(&loaded.state, FINDINGS_MAX);
     // Damage that opening tolerates is still a finding.
     findings
         .extend(loaded.report.fallbacks.iter().map(|reason| format!("a snapshot was not usable: {reason}")));
@@ -80,8 +88,21 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             .map(|damage| format!("the log does not go back as far as it should: {damage}")),
     );
     findings.extend(damage_of_the_past(&loaded)?);
-    let (digest, network) = (state_digest(state), network_digest(state));
     bar.finish_and_clear();
+    Ok(Judged { loaded, findings })
+}
+
+/// The failure of a directory that opens, and has findings.
+pub(super) fn does_not_verify(data_dir: &Path) -> Failure {
+    Failure::new(Exit::VerifyFailed, format!("{} does not verify", data_dir.display()))
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let started = Instant::now();
+    let config = args.data_dir.resolve([].into())?;
+    let Judged { loaded, findings } = judge(&config.data_dir)?;
+    let state = &loaded.state;
+    let (digest, network) = (state_digest(state), network_digest(state));
     for finding in &findings {
         screen::tell(&format!("upline: {finding}"));
     }
@@ -144,8 +165,5 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             in_words(&loaded.report, config.clock_jump_max),
         )
     })?;
-    if findings.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::new(Exit::VerifyFailed, format!("{} does not verify", config.data_dir.display())))
+    if findings.is_empty() { Ok(()) } else { Err(does_not_verify(&config.data_dir)) }
 }

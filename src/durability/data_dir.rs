@@ -131,6 +131,26 @@ impl DataDir {
         }
     }
 
+    /// Refuses a path that is neither a data directory, whole or damaged, nor one that `create` would accept.
+    ///
+    /// # Errors
+    /// `NotEmpty`, `Io`.
+    pub fn refuse_foreign(storage: &Arc<dyn Storage>, path: &Path) -> Result<()> {
+        let paths = Paths::new(path);
+        let is_there = |file: &Path| storage.is_file(file).map_err(Error::io("look at", file));
+        if is_there(&paths.instance())? {
+            return Ok(());
+        }
+        if !storage.is_dir(path).map_err(Error::io("look at", path))? {
+            let reason = "it is a file".into();
+            return if is_there(path)? { Err(Error::NotEmpty { path: path.into(), reason }) } else { Ok(()) };
+        }
+        match leftovers_if_free(&**storage, &paths) {
+            Ok(_) | Err(Error::InstanceLost { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Checks that it is a data directory, and takes its locks. Looks at nothing else.
     ///
     /// # Errors

@@ -135,18 +135,18 @@ struct Verified {
     snapshots: SnapshotStore,
 }
 
-/// Returns why opening a directory whose locks are held would refuse it; `None` if it would not.
+/// Returns what opening a directory whose locks are held would find, or why it would refuse it.
 ///
 /// # Errors
 /// All others of an opening.
-pub(super) fn refusal(
+pub(super) fn judge(
     storage: &Arc<dyn Storage>,
     paths: &Paths,
     instance: &Instance,
-) -> Result<Option<Damage>> {
+) -> Result<std::result::Result<Report, Damage>> {
     match verify(storage, paths, instance, LogOptions::default()) {
-        Ok(_) => Ok(None),
-        Err(Error::Damaged(damage)) => Ok(Some(*damage)),
+        Ok(verified) => Ok(Ok(verified.report)),
+        Err(Error::Damaged(damage)) => Ok(Err(*damage)),
         Err(error) => Err(error),
     }
 }

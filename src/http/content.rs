@@ -2,7 +2,7 @@
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    http::{HeaderMap, HeaderName, header},
+    http::{HeaderMap, HeaderName, Version, header, request::Parts},
 };
 use http_body_util::BodyExt;
 
@@ -35,13 +35,25 @@ pub fn is_encoded(headers: &HeaderMap) -> bool {
         || !parts(header::TRANSFER_ENCODING).all(|part| is_plain(part, &[b"", b"identity", b"chunked"]))
 }
 
-/// Reads a body.
+/// Whether the client sends the body only after it was told to continue, which reading the body does.
+pub fn is_held_back(parts: &Parts) -> bool {
+    let mut expected = parts.headers.get_all(header::EXPECT).iter();
+    Version::HTTP_11 <= parts.version
+        && expected.any(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// Reads a body. One that `is_held_back` is refused by its declared length before anything of it is sent; any
+/// other is read for a while, so that its client sees the answer.
 ///
 /// # Errors
 /// See [`ReadError`].
-pub async fn read(body: Body, limits: &Limits) -> Result<Bytes, ReadError> {
+pub async fn read(body: Body, is_held_back: bool, limits: &Limits) -> Result<Bytes, ReadError> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
+    }
+    let most = if is_held_back { limits.body_bytes_max } else { limits.body_discard_max };
+    if u64::try_from(most).is_ok_and(|most| most < body.size_hint().lower()) {
+        return Err(ReadError::TooLarge);
     }
     let mut length = 0;
     match tokio::time::timeout(limits.body_timeout, read_bounded(body, limits, &mut length)).await {
@@ -53,10 +65,6 @@ pub async fn read(body: Body, limits: &Limits) -> Result<Bytes, ReadError> {
 
 /// `length` counts what was read, also for a caller that gives up.
 async fn read_bounded(mut body: Body, limits: &Limits, length: &mut usize) -> Result<Bytes, ReadError> {
-    let declared = body.size_hint().lower();
-    if u64::try_from(limits.body_discard_max).is_ok_and(|most| most < declared) {
-        return Err(ReadError::TooLarge);
-    }
     let mut first = Bytes::new();
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -130,7 +138,7 @@ mod tests {
             ..Limits::default()
         };
         let body = Body::new(Pieces { pieces: pieces.iter().copied().collect(), hangs });
-        read(body, &limits).await
+        read(body, false, &limits).await
     }
 
     #[test]

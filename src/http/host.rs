@@ -13,7 +13,7 @@ pub fn is_named(parts: &Parts) -> bool {
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) => parts.version < Version::HTTP_11,
-        (Some(host), None) => host.to_str().is_ok_and(|host| host.is_empty() || is_host(host)),
+        (Some(host), None) => host.to_str().is_ok_and(is_host),
         (Some(_), Some(_)) => false,
     }
 }
@@ -128,7 +128,7 @@ mod tests {
         // version, headers, whether it does
         let table: [(Version, &[&str], bool); 8] = [
             (Version::HTTP_11, &["a"], true),
-            (Version::HTTP_11, &[""], true),
+            (Version::HTTP_11, &[""], false),
             (Version::HTTP_11, &[], false),
             (Version::HTTP_11, &["a", "a"], false),
             (Version::HTTP_11, &["a b"], false),

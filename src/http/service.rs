@@ -6,7 +6,7 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, HttpBody},
     extract::State,
     http::{HeaderValue, Method, Request, Response, header, request::Parts},
 };
@@ -68,14 +68,14 @@ impl Service {
         let (mut parts, body) = request.into_parts();
         if !host::is_named(&parts) {
             let reply = Edge::of(parts.uri.path()).host_invalid();
-            return (self.turn_away(found, body, reply).await, None);
+            return (self.turn_away(&parts, found, body, reply).await, None);
         }
         let gate = &self.shared.gate;
         let principal = match gate.admit(&parts, peer) {
             Ok(principal) => principal,
             Err(reason) => {
                 let reply = auth::turned_away(parts.uri.path(), reason);
-                let reply = self.turn_away(found, body, reply).await;
+                let reply = self.turn_away(&parts, found, body, reply).await;
                 self.tell_refusal(
                     &parts.method,
                     parts.uri.path(),
@@ -156,7 +156,8 @@ impl Service {
             let request = Request::from_parts(parts, Body::new(body));
             return (self.v1.answer(request, found).await, found);
         }
-        match content::read(Body::new(body), &self.shared.options.limits).await {
+        let is_held_back = content::is_held_back(&parts);
+        match content::read(Body::new(body), is_held_back, &self.shared.options.limits).await {
             Ok(bytes) => parts.extensions.insert(Content(bytes)),
             Err(error) => return (Edge::of(parts.uri.path()).unread(error), None),
         };
@@ -173,10 +174,14 @@ impl Service {
     }
 
     /// Answers a request that was turned away. Its body is read and dropped, within the limits, so that its
-    /// client sees the answer; an endless body ends the connection.
-    async fn turn_away(&self, found: Option<Found>, body: Incoming, reply: Reply) -> Reply {
-        let is_read =
-            !takes_stream(found) && content::read(Body::new(body), &self.shared.options.limits).await.is_ok();
+    /// client sees the answer; an endless body, or one that is not sent before it is asked for, ends the
+    /// connection.
+    async fn turn_away(&self, parts: &Parts, found: Option<Found>, body: Incoming, reply: Reply) -> Reply {
+        let limits = &self.shared.options.limits;
+        let is_held_back = !body.is_end_stream() && content::is_held_back(parts);
+        let is_read = !is_held_back
+            && !takes_stream(found)
+            && content::read(Body::new(body), false, limits).await.is_ok();
         if is_read {
             reply
         } else {

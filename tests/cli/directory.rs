@@ -69,8 +69,12 @@ fn foreign_directories_are_refused_and_left_alone() {
     std::fs::create_dir(&data).unwrap();
     place.file("photos/cat.jpg", "meow");
     let rows = place.file("rows.csv", "member,sponsor,joined_at\na,,\n");
-    let commands: [&[&str]; 6] = [
+    let commands: [&[&str]; 10] = [
         &["verify", "--data-dir", &data],
+        &["repair", "--data-dir", &data],
+        &["keys", "create", "--name", "a", "--data-dir", &data],
+        &["keys", "list", "--data-dir", &data],
+        &["keys", "revoke", "ulk_a", "--data-dir", &data],
         &["serve", "--addr", "127.0.0.1:0", "--data-dir", &data],
         &["export", "--data-dir", &data],
         &["dot", "--data-dir", &data],

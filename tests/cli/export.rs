@@ -5,7 +5,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{Place, command, run, wait};
+use crate::support::{Place, Ran, command, run, wait};
 
 fn demo(place: &Place, members: &str) -> String {
     let data = place.text("data");
@@ -85,6 +85,35 @@ fn a_file_appears_only_when_it_is_complete() {
     run(["export", "--data-dir", &data, "-o", &out]).ends_with(0);
     assert!(place.path("out.csv").exists() && !place.path("out.csv.partial").exists());
     run(["export", "--data-dir", &data, "--json"]).ends_with(2);
+}
+
+/// `-` is standard output, which takes one of the two.
+#[test]
+fn a_dash_is_standard_output() {
+    let place = Place::new();
+    let data = demo(&place, "20");
+    let exported = |arguments: &[&str]| {
+        let all = ["export", "--data-dir", &data].into_iter().chain(arguments.iter().copied());
+        let mut command = command(all);
+        command.current_dir(place.root());
+        Ran::from(command.output().unwrap())
+    };
+    let (members, bonuses) = (place.text("members.csv"), place.text("bonuses.csv"));
+    exported(&["--output", &members, "--bonuses", &bonuses]).ends_with(0);
+    let read = |path: &str| std::fs::read_to_string(path).unwrap();
+    assert_eq!(exported(&["--output", "-"]).ends_with(0).out, read(&members));
+    assert_eq!(exported(&["--output", &members, "--bonuses", "-"]).ends_with(0).out, read(&bonuses));
+    assert_eq!(exported(&["--output", "-", "--bonuses", &bonuses]).ends_with(0).out, read(&members));
+    for both in [
+        &["--bonuses", "-"][..],
+        &["--output", "-", "--bonuses", "-"],
+        &["--output", "-", "--json"],
+        &["--output", &members, "--bonuses", "-", "--json"],
+    ] {
+        let ran = exported(both).ends_with(2).says("standard output");
+        assert_eq!(ran.out, "", "{both:?}");
+    }
+    assert!(!place.path("-").exists() && !place.path("-.partial").exists());
 }
 
 #[test]

@@ -33,6 +33,10 @@ fn faults_are_named_with_line_and_reason() {
     );
     assert!(errors[0]["line"].is_u64());
     run(["plan", "check", &place.text("missing.toml")]).ends_with(1).says("cannot read");
+    let latin = place.file("latin.toml", b"name = \"a\"\n# caf\xe9\n");
+    for arguments in [["plan", "check", &latin], ["config", "check", &latin]] {
+        run(arguments).ends_with(3).says("line 2 is not UTF-8 text");
+    }
     // Every command that would use the file refuses it.
     run(["serve", "--addr", "127.0.0.1:0", "--data-dir", &place.text("data"), "--plan", &broken])
         .ends_with(3)

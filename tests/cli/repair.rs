@@ -1,6 +1,10 @@
 //! `upline repair` on directories with damage, through the real binary.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -119,4 +123,47 @@ fn what_is_beyond_repair_says_what_to_restore() {
     flip(&Path::new(&data).join("snapshots/00000000000000000000.snap"), 100);
     run(["repair", "--data-dir", &data]).ends_with(5).says("restore a backup");
     run(["repair", "--data-dir", &place.text("nowhere")]).ends_with(7);
+}
+
+/// The next start drops what such an import left: it was never acknowledged.
+#[test]
+fn a_killed_import_of_all_or_nothing_is_no_damage() {
+    let place = Place::new();
+    let data = with_log(&place);
+    let cut = Path::new(&data).join("log/cut");
+    for attempt in 0..20 {
+        let rows = (0..60_000).fold("member,sponsor,joined_at\n".to_owned(), |rows, number| {
+            rows + &format!("{attempt}-{number},,\n")
+        });
+        let file = place.file("rows.csv", rows);
+        let mut child = command(["import", &file, "--strict", "--data-dir", &data])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while child.try_wait().unwrap().is_none() && !cut.exists() {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        // It may have exited already.
+        _ = child.kill();
+        child.wait().unwrap();
+        if cut.exists() {
+            break;
+        }
+    }
+    assert!(cut.exists(), "every import was done before it was killed");
+    let ran = run(["repair", "--data-dir", &data, "--json"]).ends_with(0).says("a cut of the log");
+    let look = ran.json();
+    assert_eq!(
+        (&look["verdict"], &look["problems"], &look["findings"]),
+        (&"healthy".into(), &json!([]), &json!([]))
+    );
+    let found = verified(&data);
+    assert_eq!((&found["lsn"], &found["pending_cut"]), (&look["last_good_lsn"], &look["pending_cut"]));
+    let server = serving(&data);
+    server.signal("TERM");
+    server.end().ends_with(0);
+    assert!(!cut.exists());
+    let after = run(["repair", "--data-dir", &data, "--json"]).ends_with(0).json();
+    assert_eq!((&after["pending_cut"], &after["last_good_lsn"]), (&Value::Null, &look["last_good_lsn"]));
 }

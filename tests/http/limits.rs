@@ -40,6 +40,40 @@ fn bodies_beyond_the_limit_are_refused_and_their_client_gets_to_know() {
     assert_eq!(server.get("/health").status, 200);
 }
 
+/// A client that waits to be told to continue sends nothing of a body that is refused.
+#[test]
+fn a_body_that_is_held_back_is_refused_before_it_is_sent() {
+    let (server, _dir) = fresh(&[]);
+    // path, headers, status
+    let table = [
+        ("/user/register", "content-length: 65537\r\n", 413),
+        ("/v1/members", "content-type: application/json\r\ncontent-length: 65537\r\n", 413),
+        ("/v1/members", "host: b\r\ncontent-length: 2\r\n", 400),
+    ];
+    for (path, headers, status) in table {
+        let mut client = server.connect();
+        let begin = Instant::now();
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nexpect: 100-Continue\r\n{headers}\r\n");
+        client.send(head.as_bytes()).unwrap();
+        let reply = client.read_reply(false).unwrap();
+        assert_eq!((reply.status, reply.header("connection")), (status, Some("close")), "{path} {headers}");
+        assert!(begin.elapsed() < Duration::from_secs(3), "{path} {headers}: {:?}", begin.elapsed());
+    }
+    // One within the limit is asked for.
+    let mut client = server.connect();
+    let body = registration(&uuid(1), None);
+    let head = format!(
+        "POST /user/register HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    client.send(head.as_bytes()).unwrap();
+    assert_eq!(client.read_head().unwrap().0, 100);
+    client.send(body.as_bytes()).unwrap();
+    assert_eq!(client.read_reply(false).unwrap().status, 200);
+}
+
 #[test]
 fn deep_and_broken_bodies_are_refused() {
     let (server, _dir) = fresh(&[]);

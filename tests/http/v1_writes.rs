@@ -146,6 +146,7 @@ fn registrations_are_answered_by_the_rules() {
         (member(5, 2), 409, "member_exists", "user_id"),
         (json!({}), 422, "field_invalid", "user_id"),
         (json!({ "user_id": "x" }), 422, "field_invalid", "user_id"),
+        (json!({ "user_id": "00000000-0000-0000-0000-000000000000" }), 422, "field_invalid", "user_id"),
         (json!({ "user_id": uuid(6), "parent_id": uuid(1) }), 422, "field_unknown", "parent_id"),
         (json!({ "user_id": uuid(6), "sponsor": {} }), 422, "field_invalid", "sponsor"),
         (

@@ -39,6 +39,8 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
         ("slots_bytes", memory.slots),
         ("codes_bytes", memory.codes),
         ("ledger_bytes", memory.ledger),
+        ("requests_bytes", memory.requests),
+        ("others_bytes", memory.others),
         ("directory_bytes", network.directory.bytes()),
     ] {
         report.figure(name, per_member(bytes));

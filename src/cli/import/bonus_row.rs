@@ -156,8 +156,8 @@ fn find_reversed(network: &Network, before: &Before, entry: &mut ImportEntry) ->
 
 fn member(network: &Network, text: &str) -> Result<MemberId, Refusal> {
     let Network { state, directory, names, .. } = network;
-    let name = Name::parse(text).ok_or_else(|| Refusal::UnknownMember(text.into()))?;
-    let found = names.named(&name, state, directory).map(|found| found.member);
+    let name = Name::parse(text).map_err(|_| Refusal::UnknownMember(text.into()))?;
+    let found = names.named(&name, state, directory);
     let member = match (found, names.refused.get(&name.key)) {
         (Some(member), _) => Some(member),
         (None, Some(line)) => return Err(Refusal::MemberRefused { name: name.shown(), line: *line }),

@@ -205,7 +205,7 @@ fn take_members(
 pub(super) fn declare(lines: &mut Lines, intake: &mut Intake<'_>) -> Result<(), Failure> {
     while let Some(row) = lines.next_row().map_err(file_failure)? {
         let Ok(row) = row else { continue };
-        if let Some(member) = Name::parse(row.cell(0)) {
+        if let Ok(member) = Name::parse(row.cell(0)) {
             intake.declare(&member);
         }
     }
@@ -276,9 +276,8 @@ fn read_batch(lines: &mut Lines, reading: &Reading) -> Result<Batch, FileFault> 
     {
         batch.push(match row {
             Err((line, fault)) => Err((line, None, Refusal::Line(fault))),
-            Ok(row) => {
-                MemberRow::parse(&row, reading).map_err(|reason| (row.line, Name::parse(row.cell(0)), reason))
-            }
+            Ok(row) => MemberRow::parse(&row, reading)
+                .map_err(|reason| (row.line, Name::parse(row.cell(0)).ok(), reason)),
         });
     }
     Ok(batch)

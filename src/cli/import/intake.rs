@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     cli::{
-        names::{Ambiguous, Found, Name},
+        names::{Ambiguous, Found, Name, Spelled},
         network::Network,
     },
     core::{
@@ -264,8 +264,8 @@ impl<'n> Intake<'n> {
             self.rows.insert(name.id, Progress::Settled);
             self.rows.insert(id, Progress::Settled);
         }
-        if name.key != id {
-            self.network.names.spelled.insert(name.key, id);
+        if name.key != id || name.key != name.id {
+            self.network.names.spelled.insert(name.key, Spelled { member: id, first: name.id });
         }
         self.network.names.refused.remove(&name.key);
         // If only the network says so, it was decided since, and that counts.
@@ -314,8 +314,12 @@ impl<'n> Intake<'n> {
             }
             (Ok(sponsor), Ok(parent)) => (sponsor, parent),
         };
+        // A code in the row's own column was chosen: it is not how the name was kept.
+        let own = there.filter(|there| {
+            row.code.as_ref().is_none_or(|code| *code != self.network.state.code(there.member))
+        });
         let respelled =
-            [there, sponsor, parent].into_iter().flatten().filter(|found| found.respelled).count() as u64;
+            [own, sponsor, parent].into_iter().flatten().filter(|found| found.respelled).count() as u64;
         let (sponsor, parent) = (sponsor.map(|found| found.member), parent.map(|found| found.member));
         let settled = match there {
             Some(Found { member, .. }) => self.compare(member, sponsor, parent, row)?,
@@ -339,8 +343,11 @@ impl<'n> Intake<'n> {
             state.member(sponsor).status != Status::Active
                 && (self.base <= sponsor.0 || self.inactive.contains(&sponsor))
         });
+        if row.member.key == MemberId([0; 16]) {
+            return Err(Refusal::NilId);
+        }
         let register = Register {
-            member: row.member.id,
+            member: row.member.key,
             sponsor: sponsor.map_or(SponsorRef::None, |sponsor| SponsorRef::Member(state.id(sponsor))),
             placement,
             code: row.code.clone().or_else(|| self.code_from_name(&row.member)),
@@ -385,7 +392,11 @@ impl<'n> Intake<'n> {
     /// Finds a member by id or by name.
     fn named(&self, name: &Name) -> Option<Found> {
         let Network { state, directory, names, .. } = &*self.network;
-        names.named(name, state, directory)
+        let member = names.named(name, state, directory)?;
+        // A name of the file that is not among the spelled ones came first in lower case.
+        let in_lower_case = || (self.rows.get(&name.key) == Some(&Progress::Settled)).then_some(name.key);
+        let first = names.spelled.get(&name.key).map(|file| file.first).or_else(in_lower_case);
+        Some(Found { member, respelled: name.respells(state, member, first) })
     }
 
     /// Returns the existing member that a row is about: by id, by name, or by the code of a member that

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{columns::MEMBER_COLUMNS, lines::Row, reading::Reading, refusal::Refusal};
 use crate::{
-    cli::names::Name,
+    cli::names::{Name, NoName},
     core::{
         command::Carried,
         types::{Code, Role, Status, Timestamp},
@@ -42,8 +42,8 @@ impl MemberRow {
         if member.is_empty() {
             return Err(Refusal::NoMember);
         }
-        let member = Name::parse(member).ok_or(Refusal::BadName("member"))?;
-        let mut sponsor = optional(sponsor, Name::parse, Refusal::BadName("sponsor"))?;
+        let member = name(member, "member")?;
+        let mut sponsor = optional_name(sponsor, "sponsor")?;
         let is_member = |name: &Option<Name>| name.as_ref().is_some_and(|name| name.key == member.key);
         if is_member(&sponsor) {
             if !reading.own_sponsor_is_root {
@@ -51,7 +51,7 @@ impl MemberRow {
             }
             sponsor = None;
         }
-        let parent = optional(parent, Name::parse, Refusal::BadName("parent"))?;
+        let parent = optional_name(parent, "parent")?;
         if is_member(&parent) {
             return Err(Refusal::OwnParent);
         }
@@ -90,6 +90,17 @@ impl MemberRow {
         }
         Ok(row)
     }
+}
+
+fn name(cell: &str, column: &'static str) -> Result<Name, Refusal> {
+    Name::parse(cell).map_err(|reason| match reason {
+        NoName::Text => Refusal::BadName(column),
+        NoName::AlmostId => Refusal::AlmostId(column),
+    })
+}
+
+fn optional_name(cell: &str, column: &'static str) -> Result<Option<Name>, Refusal> {
+    if cell.is_empty() { Ok(None) } else { name(cell, column).map(Some) }
 }
 
 /// Parses the id that a row has in another system: a UUID in any of its forms.

@@ -13,10 +13,10 @@
 //! are reported and not read. Other names for the columns, and other cell formats, can be given
 //! ([`options`]).
 //!
-//! - A member is a UUID in any of its forms. Any other name becomes the version-5 UUID of that name in a
-//!   fixed namespace (see `names.rs` for the naming rule), and is kept as the referral code if it can be one
-//!   and no member has it or a similar one (O and 0; I, L and 1). Names that differ only in case are the same
-//!   name.
+//! - A member is a UUID in any of its forms. Any other name becomes the version-5 UUID of that name in lower
+//!   case in a fixed namespace (see `names.rs` for the naming rule), and is kept as the referral code if it
+//!   can be one and no member has it or a similar one (O and 0; I, L and 1). Names that differ only in case
+//!   are the same name, in this file and in all later ones.
 //! - A name that is the code of a member that was in the network before, and has no row of its own in the
 //!   file, means that member: the row is about it.
 //! - An `id`, in the bonus file too, is that of the row in the service the network comes from, where other

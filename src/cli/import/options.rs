@@ -8,7 +8,7 @@ use super::{
 use crate::{
     cli::{
         exit::{Exit, Failure},
-        names::Name,
+        names::{Name, NoName},
     },
     core::plan::Plan,
     time_text::TimeForm,
@@ -44,7 +44,10 @@ pub(super) struct FileArgs {
 }
 
 fn parse_name(text: &str) -> Result<Name, String> {
-    Name::parse(text).ok_or_else(|| "not a name of 1 to 255 bytes".into())
+    Name::parse(text).map_err(|reason| match reason {
+        NoName::Text => "not a name of 1 to 255 bytes".into(),
+        NoName::AlmostId => "the digits of a UUID, but in no form of one".into(),
+    })
 }
 
 impl FileArgs {

@@ -12,6 +12,10 @@ pub(super) enum Refusal {
     NoMember,
     /// The column.
     BadName(&'static str),
+    /// The column that has the digits of a UUID in no form of one.
+    AlmostId(&'static str),
+    /// A new member has the nil UUID.
+    NilId,
     OwnSponsor,
     OwnParent,
     BadSlot,
@@ -75,7 +79,7 @@ impl Refusal {
             Refusal::Line(LineFault::BadJson(_)) => "bad_json",
             Refusal::Line(LineFault::KeyMissing(_)) => "key_missing",
             Refusal::NoMember => "no_member",
-            Refusal::BadName(_) => "bad_name",
+            Refusal::BadName(_) | Refusal::AlmostId(_) | Refusal::NilId => "bad_name",
             Refusal::OwnSponsor => "own_sponsor",
             Refusal::OwnParent => "own_parent",
             Refusal::BadSlot | Refusal::SideWithoutSides | Refusal::SlotWithoutParent => "bad_slot",
@@ -112,6 +116,12 @@ impl fmt::Display for Refusal {
             Refusal::BadName(column) => {
                 write!(out, "the {column} has more than 255 bytes or control characters")
             }
+            Refusal::AlmostId(column) => write!(
+                out,
+                "the {column} has the digits of a UUID, but in no form of one: hyphenated, also in braces or \
+                 after `urn:uuid:`, or 32 digits alone"
+            ),
+            Refusal::NilId => out.write_str("the nil UUID stands for no member"),
             Refusal::OwnSponsor => {
                 out.write_str("is its own sponsor (--own-sponsor-is-root takes such rows as roots)")
             }

@@ -132,12 +132,7 @@ fn every_cell_means_whom_the_rule_says() {
         let taken = members_from(&mut network, file.as_bytes(), false);
         assert_eq!(audit(&network.state, 3), Vec::<String>::new());
         let state = &network.state;
-        let find = |text: &str| {
-            network
-                .names
-                .named(&Name::parse(text).unwrap(), state, &network.directory)
-                .map(|found| found.member)
-        };
+        let find = |text: &str| network.names.named(&Name::parse(text).unwrap(), state, &network.directory);
         let ids: BTreeMap<usize, MemberIx> =
             rows.iter().enumerate().filter_map(|(at, row)| Some((at, find(&row.0)?))).collect();
         // Names are all different, so a member is in the network if and only if its row was taken.
@@ -188,7 +183,7 @@ fn a_name_of_the_file_wins_over_a_code() {
         let mut network = network(plan_file::DEFAULT_PLAN);
         let taken = members_from(&mut network, format!("{header}{file}").as_bytes(), false);
         let Network { state, directory, .. } = &network;
-        let id = |name: &str| Name::parse(name).unwrap().named(state, directory).map(|found| found.member);
+        let id = |name: &str| Name::parse(name).unwrap().named(state, directory);
         let reason = || {
             taken
                 .refused
@@ -241,14 +236,87 @@ fn spellings_of_one_name_are_one_member() {
     assert_eq!(taken.respelled, 2, "two sponsors are spelled otherwise");
     assert_eq!(
         network.state.id(MemberIx(0)),
-        Name::parse("0xAbCd").unwrap().id,
-        "the first spelling makes the id"
+        Name::parse("0xabcd").unwrap().id,
+        "all spellings make the same id"
     );
     // In another file, and for lookups.
     let taken = members_from(&mut network, b"member,sponsor,joined_at\n0xabcd,,\nc,0XABCD,\n", false);
     assert_eq!((taken.members, taken.already_there, taken.respelled), (1, 1, 2));
     let found = crate::cli::names::find_member(&network.state, &network.directory, "0XABCD");
     assert_eq!(found.ok(), Some(MemberIx(0)));
+}
+
+/// The names of an earlier file are not stored: their ids must lead from any spelling to the member.
+#[test]
+fn spellings_of_one_name_are_one_member_across_files() {
+    let header = "member,sponsor,joined_at\n";
+    let spellings = ["Joe@X.org", "joe@x.org", "JOE@X.ORG"];
+    for (first, second) in spellings.iter().flat_map(|first| spellings.map(|second| (*first, second))) {
+        let mut network = network(plan_file::DEFAULT_PLAN);
+        members_from(&mut network, format!("{header}{first},,\nBob O'Neil,{first},\n").as_bytes(), false);
+        // Another run knows nothing of the names in the first file.
+        let Network { state, directory, .. } = network;
+        let mut network = Network::new(state, directory, Timestamp(0));
+        let file = format!("{header}{second},,\nx,{second},\nBOB o'neil,{second},\n");
+        let taken = members_from(&mut network, file.as_bytes(), false);
+        assert_eq!((taken.members, taken.already_there, taken.refused.len()), (1, 2, 0), "{first}, {second}");
+        assert_eq!(network.state.member(MemberIx(2)).sponsor, Some(MemberIx(0)), "{first}, {second}");
+        for text in spellings {
+            let found = crate::cli::names::find_member(&network.state, &network.directory, text);
+            assert_eq!(found.ok(), Some(MemberIx(0)), "{first}, {second}, {text}");
+        }
+        let found = crate::cli::names::find_member(&network.state, &network.directory, "bob o'neil");
+        assert_eq!(found.ok(), Some(MemberIx(1)), "{first}, {second}");
+    }
+}
+
+/// Older releases derived the id from the spelling. Their members keep it, and are found as they were.
+#[test]
+fn members_of_older_releases_keep_their_ids() {
+    let mut network = network(plan_file::DEFAULT_PLAN);
+    for name in ["Joe@X.org", "Bob"] {
+        let register = crate::core::command::Register {
+            member: Name::parse(name).unwrap().id,
+            sponsor: crate::core::command::SponsorRef::None,
+            placement: crate::core::command::PlacementRequest::PlanDefault,
+            code: Code::parse(name),
+            role: crate::core::types::Role::Member,
+            joined_at: None,
+            origin: crate::core::command::Origin::Signup,
+        };
+        network.apply(Command::Register(register)).unwrap();
+    }
+    let file = "member,sponsor,joined_at\nJoe@X.org,,\nx,joe@x.org,\nbob,,\nAnn@X.org,JOE@x.org,\n";
+    for (members, already_there) in [(2, 2), (0, 4)] {
+        let Network { state, directory, .. } = network;
+        network = Network::new(state, directory, Timestamp(0));
+        let taken = members_from(&mut network, file.as_bytes(), false);
+        assert_eq!((taken.members, taken.already_there, taken.refused.len()), (members, already_there, 0));
+        assert_eq!(taken.respelled, 3, "joe@x.org, bob and JOE@x.org");
+    }
+    let found = |text| crate::cli::names::find_member(&network.state, &network.directory, text).ok();
+    let table = [("Joe@X.org", Some(0)), ("joe@x.org", None), ("BOB", Some(1)), ("ann@x.ORG", Some(3))];
+    for (text, expected) in table {
+        assert_eq!(found(text), expected.map(MemberIx), "{text}");
+    }
+}
+
+/// What is almost a UUID, and the nil UUID, name no new member.
+#[test]
+fn ids_are_whole_or_refused() {
+    let uuid = "00000000-0000-4000-8000-000000000001";
+    let simple = uuid.replace('-', "");
+    let nil = "00000000-0000-0000-0000-000000000000";
+    let file = format!(
+        "member,sponsor,joined_at\n{uuid},,\n{{{simple}}},,\na,{{{simple}}},\nurn:uuid:{simple},,\n\
+         b,urn:uuid:{uuid},\n{nil},,\nc,{nil},\n"
+    );
+    let mut network = network(plan_file::DEFAULT_PLAN);
+    let taken = members_from(&mut network, file.as_bytes(), false);
+    let refused: Vec<_> = taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
+    let expected =
+        [(3, "bad_name"), (4, "bad_name"), (5, "bad_name"), (7, "bad_name"), (8, "sponsor_refused")];
+    assert_eq!((taken.members, refused), (2, expected.to_vec()));
 }
 
 /// A code that differs from its member's name only in case is not another spelling of the name.

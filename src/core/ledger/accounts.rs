@@ -188,11 +188,6 @@ impl Accounts {
         self.held.clear();
         held.for_each(|(account, amount)| self.add(account, EntryStatus::Held, i128::from(amount.0)));
     }
-
-    /// Bytes held, the map estimated by its capacity.
-    pub fn bytes(&self) -> usize {
-        self.rows.bytes() + self.held.capacity() * (4 + 16 + 1)
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use strum::{IntoStaticStr, VariantArray};
 
 use crate::core::{
     ledger::sum::Sum,
+    store::held::holds_nothing,
     words::{
         all::all,
         types::{Money, Status},
@@ -78,6 +79,8 @@ impl Breakage {
         self.0.iter_mut().zip(other.0).for_each(|(sum, other)| sum.add_all(other));
     }
 }
+
+holds_nothing!(Unpaid);
 
 /// All breakage of a network.
 #[derive(Clone, Copy, Default)]

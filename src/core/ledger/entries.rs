@@ -20,6 +20,7 @@ use crate::core::{
     },
     store::{
         column::{Column, Scalar, freeze_fields},
+        held::holds_nothing,
         order::Sequence,
         parallel,
         search::partition_point,
@@ -82,6 +83,8 @@ struct Totals {
     /// Entry times never went backwards (imported ones may).
     times_ascend: bool,
 }
+
+holds_nothing!(Totals);
 
 freeze_fields!(Entries { lines, triggers, open, aside, totals, late });
 
@@ -428,14 +431,6 @@ impl Entries {
         if word < self.aside.len() {
             set_bit(&mut self.aside, word, bit, is_aside);
         }
-    }
-
-    pub fn bytes(&self) -> usize {
-        self.lines.bytes()
-            + self.triggers.bytes()
-            + self.open.bytes()
-            + self.aside.bytes()
-            + self.late.bytes()
     }
 }
 

@@ -2,13 +2,21 @@
 
 use std::collections::HashMap;
 
-use crate::core::words::types::KINDS_MAX;
+use crate::core::{store::held::Held, words::types::KINDS_MAX};
 
 /// Names and an index of them. Some 200 bytes each.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Kinds {
     names: Vec<Box<str>>,
     number_of: HashMap<Box<str>, u16>,
+}
+
+impl Held for Kinds {
+    fn bytes(&self) -> usize {
+        let Self { names, number_of } = self;
+        // Each name is in both.
+        2 * names.bytes() - names.capacity() * size_of::<Box<str>>() + number_of.bytes()
+    }
 }
 
 impl Kinds {

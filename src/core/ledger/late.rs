@@ -10,6 +10,7 @@ use crate::core::{
     store::{
         column::{Freeze, ViewId},
         freeing::Freeing,
+        held::Held,
         order::Sequence,
     },
     words::types::Timestamp,
@@ -28,6 +29,13 @@ pub(crate) struct Late {
     newest: Timestamp,
     /// Whether the newest trigger is late.
     newest_is_behind: bool,
+}
+
+impl Held for Late {
+    fn bytes(&self) -> usize {
+        let Self { marks, triggers, entries, is_ordered: _, newest: _, newest_is_behind: _ } = self;
+        marks.bytes() + triggers.bytes() + entries.bytes()
+    }
 }
 
 /// Not copied.
@@ -111,11 +119,6 @@ impl Late {
 
     fn word(&self, word: usize) -> u64 {
         self.marks.get(word).copied().unwrap_or(0)
-    }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        self.marks.capacity() * size_of::<u64>() + self.triggers.bytes() + self.entries.bytes()
     }
 }
 

@@ -83,23 +83,22 @@ impl Once {
         let new = self.paid.insert(row);
         debug_assert!(new);
     }
-
-    /// Bytes held, the index estimated by its capacity.
-    pub fn size_bytes(&self) -> usize {
-        self.rows.bytes() + self.paid.capacity() * (size_of::<OnceRow>() + 1)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::store::column::{Freeze, ViewId};
+    use crate::core::store::{
+        column::{Freeze, ViewId},
+        held::Held,
+    };
 
     #[test]
     fn they_are_found_in_copies_too() {
         let mut once = Once::new();
-        assert_eq!(once.size_bytes(), 0);
+        assert_eq!(once.bytes(), 0);
         (0..100).for_each(|member| once.push(OnceRow { member, kind: 16 + u16::from(member % 2 == 0) }));
+        assert!(100 * 2 * size_of::<OnceRow>() <= once.bytes());
         once.freeze(ViewId::FIRST);
         once.push(OnceRow { member: 100, kind: 16 });
         let mut copy = Once::new();

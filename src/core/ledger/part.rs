@@ -215,15 +215,6 @@ impl Ledger {
         }));
     }
 
-    /// Bytes held, without imported row ids.
-    pub fn bytes(&self) -> usize {
-        self.entries.bytes()
-            + self.accounts.bytes()
-            + self.once.size_bytes()
-            + self.references.size_bytes()
-            + self.reversals.size_bytes()
-    }
-
     /// Corrupts entries, for a test of the audit.
     #[cfg(test)]
     pub fn entries_mut(&mut self) -> &mut Entries {

@@ -8,6 +8,7 @@ use crate::core::{
     store::{
         column::{Freeze, ViewId},
         freeing::Freeing,
+        held::Held,
         order::Sequence,
         rows::{Rows, SoFar, require},
         search::partition_point,
@@ -30,6 +31,13 @@ pub(crate) struct References {
     /// from the rows.
     ordered: Sequence,
     is_ordered: bool,
+}
+
+impl Held for References {
+    fn bytes(&self) -> usize {
+        let Self { rows, text, ordered, is_ordered: _ } = self;
+        rows.bytes() + text.bytes() + ordered.bytes()
+    }
 }
 
 impl Freeze for References {
@@ -169,11 +177,6 @@ impl References {
         let mut bytes = Vec::with_capacity(row.bytes as usize);
         self.text.copy_range(start..start + row.bytes as usize, &mut bytes);
         bytes
-    }
-
-    /// Bytes held.
-    pub fn size_bytes(&self) -> usize {
-        self.rows.bytes() + self.text.bytes() + self.ordered.bytes()
     }
 }
 

@@ -86,25 +86,20 @@ impl Reversals {
         let row = (at < self.len()).then(|| self.row(at)).filter(|row| u64::from(row.entry) == entry)?;
         Some(u64::from(row.reverses))
     }
-
-    /// Bytes held, the index estimated by its capacity.
-    pub fn size_bytes(&self) -> usize {
-        self.rows.bytes() + self.reversal_of.capacity() * (4 + 4 + 1)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::store::column::{Freeze, ViewId};
+    use crate::core::store::{
+        column::{Freeze, ViewId},
+        held::Held,
+    };
 
     #[test]
     fn they_lead_both_ways_in_copies_too() {
         let mut reversals = Reversals::new();
-        assert_eq!(
-            (reversals.reversal_of(0), reversals.reverses(0), reversals.size_bytes()),
-            (None, None, 0)
-        );
+        assert_eq!((reversals.reversal_of(0), reversals.reverses(0), reversals.bytes()), (None, None, 0));
         (0..100).for_each(|number| reversals.push(ReversalRow { entry: 200 + number * 3, reverses: number }));
         reversals.freeze(ViewId::FIRST);
         reversals.push(ReversalRow { entry: 900, reverses: 150 });

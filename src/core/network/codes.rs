@@ -218,10 +218,6 @@ impl Codes {
         row.len ^ usize::try_from(row.offset).map_or(0, |start| u32::from(*self.bytes.get(start)))
     }
 
-    pub fn size_bytes(&self) -> usize {
-        self.stored.bytes() + self.bytes.bytes()
-    }
-
     /// Where a member's code is stored. O(1) if all members up to it have one, as after most imports, else
     /// O(log stored).
     fn find(&self, member: MemberIx) -> Option<usize> {

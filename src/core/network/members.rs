@@ -202,14 +202,6 @@ impl Members {
     pub fn set_account(&mut self, member: MemberIx, account: u32) {
         *self.account.get_mut(member.at()) = account;
     }
-
-    pub fn bytes(&self) -> usize {
-        self.ids.bytes()
-            + self.joined_at.bytes()
-            + self.flags.bytes()
-            + self.ranks.bytes()
-            + self.account.bytes()
-    }
 }
 
 /// Decodes the status in external flags; `None` for an invalid one.

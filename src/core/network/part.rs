@@ -11,7 +11,7 @@ use crate::core::{
         rank,
     },
     plan::Plan,
-    store::{column::Scalar, freeing::Freeing, view_parts::freeze_parts},
+    store::{column::Scalar, freeing::Freeing, held::Held, view_parts::freeze_parts},
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder},
     words::types::{ADMIN_LEVELS_MAX, MemberIx, Role, Status, Tree},
 };
@@ -53,6 +53,13 @@ pub(super) struct Shape {
     pub rank_distribution: Vec<u64>,
     /// Counts at which ranks are checked again, by tree.
     pub watches: [Arc<Watch>; 2],
+}
+
+impl Held for Shape {
+    fn bytes(&self) -> usize {
+        let Self { code_key: _, trees_coincide: _, depth: _, rank_distribution, watches } = self;
+        rank_distribution.bytes() + watches.bytes()
+    }
 }
 
 impl Network {

@@ -13,6 +13,10 @@ use crate::core::{
         parts::State,
         plans::PlanVersions,
     },
+    store::{
+        held::Held,
+        view_parts::{Part, PartBytes},
+    },
     tree::{placement::Spot, preorder::Preorder},
     words::{
         directory::Directory,
@@ -54,7 +58,8 @@ pub struct RankView {
     pub next: Option<NextRank>,
 }
 
-/// Bytes held by the parts of a state, in lifecycle order: the source of the memory report.
+/// Bytes held by the parts of a state, in lifecycle order: the source of the memory report. Each list counts
+/// in exactly one of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MemoryUse {
     pub members: usize,
@@ -64,6 +69,10 @@ pub struct MemoryUse {
     /// Given codes and imported row ids.
     pub codes: usize,
     pub ledger: usize,
+    /// Idempotency keys, and commands that changed nothing.
+    pub requests: usize,
+    /// Plans, deep counts of admins, and what exists once per network.
+    pub others: usize,
 }
 
 impl State {
@@ -456,15 +465,29 @@ impl State {
 
     /// Bytes held.
     pub fn memory(&self) -> MemoryUse {
-        let (placement_links, placement_counts) = self.network.placement().bytes();
-        let (sponsor_links, sponsor_counts) = self.network.sponsors().bytes();
+        let bytes = self.bytes_by_part();
+        let counts = self.network.placement().counts_bytes() + self.network.sponsors().counts_bytes();
+        let row_ids = self.ledger.row_ids().bytes();
         MemoryUse {
-            members: self.network.members().bytes(),
-            links: placement_links + sponsor_links,
-            counts: placement_counts + sponsor_counts,
-            slots: self.network.slots().bytes(),
-            codes: self.network.codes().size_bytes() + self.ledger.row_ids().size_bytes(),
-            ledger: self.ledger.bytes(),
+            members: bytes.of(Part::Members),
+            links: bytes.of(Part::Placement) + bytes.of(Part::Sponsors) - counts,
+            counts,
+            slots: bytes.of(Part::Slots),
+            codes: bytes.of(Part::Codes) + row_ids,
+            ledger: bytes.of(Part::Ledger) - row_ids,
+            requests: bytes.of(Part::Requests),
+            others: bytes.of(Part::Admins) + bytes.always,
         }
     }
+
+    /// From the same tables as frozen views: what a view copies, and what is derived from it.
+    fn bytes_by_part(&self) -> PartBytes {
+        let mut bytes = PartBytes::default();
+        self.add_bytes(&mut bytes);
+        bytes
+    }
 }
+
+#[cfg(test)]
+#[path = "memory_test.rs"]
+mod memory_tests;

@@ -8,6 +8,7 @@ use crate::core::{
     state::plans::Plans,
     store::{
         column::{Scalar, ViewId},
+        held::holds_nothing,
         view_parts::Parts,
     },
     tree::genealogy::Genealogy,
@@ -31,6 +32,8 @@ pub(in crate::core) struct Scalars {
     pub time: Timestamp,
     pub outcome_hash: u64,
 }
+
+holds_nothing!(Scalars);
 
 /// The frozen views of a state.
 #[derive(Default)]

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use crate::core::{
     ledger::part::Ledger,
-    plan::{BonusRule, Plan, RankRule},
+    plan::{BonusRule, LevelPay, Plan, RankRule},
     requests::command::Rejection,
-    store::column::{Scalar, freeze_fields},
+    store::{
+        column::{Scalar, freeze_fields},
+        held::Held,
+    },
     words::types::Timestamp,
 };
 
@@ -117,6 +120,28 @@ struct Known {
     version: u32,
     /// The last is `plan`.
     versions: PlanVersions,
+}
+
+impl Held for Plan {
+    fn bytes(&self) -> usize {
+        let pay = |rule: &BonusRule| match &rule.pay {
+            LevelPay::Fixed(amounts) => size_of_val(amounts.as_slice()),
+            LevelPay::Share(rates) => size_of_val(rates.as_slice()),
+        };
+        let bonuses: usize =
+            self.bonuses.iter().map(|rule| size_of_val(rule) + rule.trigger.len() + pay(rule)).sum();
+        let ranks: usize = self.ranks.steps().iter().map(|step| size_of_val(step) + step.name.len()).sum();
+        self.name.len() + size_of_val(self.placement.other_rules.as_slice()) + bonuses + ranks
+    }
+}
+
+impl Held for Known {
+    fn bytes(&self) -> usize {
+        // The plan in force is the last of the versions.
+        let Self { plan: _, kinds, version: _, versions } = self;
+        let of_version = |version: &PlanVersion| size_of_val(version) + version.plan.bytes();
+        kinds.bytes() + versions.0.iter().map(of_version).sum::<usize>()
+    }
 }
 
 freeze_fields!(Plans { now });

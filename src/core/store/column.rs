@@ -19,7 +19,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::core::store::{freeing::Freeing, pages::RegionPages, region};
+use crate::core::store::{freeing::Freeing, held::Held, pages::RegionPages, region};
 
 /// Bytes copied per step: under one hold of the lock.
 const STEP_BYTES: usize = 64 * 1024;
@@ -43,7 +43,7 @@ impl ViewId {
 
 /// A part of a state that can be frozen and copied as it was, for several views at once. Composite parts
 /// forward to their fields (`freeze_fields!`).
-pub(crate) trait Freeze {
+pub(crate) trait Freeze: Held {
     /// Marks this moment for a view, which is newer than all others here.
     fn freeze(&mut self, view: ViewId);
     /// Ends a view, if it has this part. Drop what `freeing` gathered after releasing the lock. O(columns and
@@ -65,10 +65,10 @@ pub(crate) trait Freeze {
     fn index_copy(&mut self) {}
 }
 
-/// Implements [`Freeze`] field by field. The destructuring fails to compile when a field is missing. Fields
-/// named after `derived` follow from the others: they are not copied, and the type's `index_derived` builds
-/// them. Fields after `cached` are not copied either, and fill by themselves when they are needed. The
-/// parameters of a generic type stand before it, in brackets.
+/// Implements [`Freeze`] and [`Held`] field by field. The destructuring fails to compile when a field is
+/// missing. Fields named after `derived` follow from the others: they are not copied, and the type's
+/// `index_derived` builds them. Fields after `cached` are not copied either, and fill by themselves when they
+/// are needed. The parameters of a generic type stand before it, in brackets.
 macro_rules! freeze_fields {
     ([$($generics:tt)*] $type:ty { $($field:ident),* $(,)? } $(derived { $($derived:ident),+ $(,)? })?
      $(cached { $($cached:ident),+ $(,)? })?) => {
@@ -118,6 +118,14 @@ macro_rules! freeze_fields {
                     $(let _ = &self.$derived;)+
                     self.index_derived();
                 )?
+            }
+        }
+
+        impl<$($generics)*> $crate::core::store::held::Held for $type {
+            fn bytes(&self) -> usize {
+                use $crate::core::store::held::Held;
+                let Self { $($field,)* $($($derived,)+)? $($($cached),+)? } = self;
+                0 $(+ Held::bytes($field))* $($(+ Held::bytes($derived))+)? $($(+ Held::bytes($cached))+)?
             }
         }
     };
@@ -276,11 +284,6 @@ impl<T: Copy> Column<T> {
         self.regions.iter().flatten()
     }
 
-    /// Bytes held, excluding kept pages.
-    pub fn bytes(&self) -> usize {
-        self.len * size_of::<T>()
-    }
-
     #[cold]
     fn keep_page(&mut self, index: usize) {
         let Some(views) = &mut self.views else { return };
@@ -309,6 +312,13 @@ impl<T: Copy + Send + Sync + 'static> Column<T> {
             |older: &&Live| older.needs(first..first + Self::REGION_ROWS) || kept.has_table(older.view);
         let heir = views.live[..at].iter().rev().find(heirs).map(|heir| heir.view);
         kept.forget(views.live[at].view, heir, freeing);
+    }
+}
+
+/// Without kept pages.
+impl<T> Held for Column<T> {
+    fn bytes(&self) -> usize {
+        self.len * size_of::<T>()
     }
 }
 
@@ -437,7 +447,14 @@ impl<T> std::ops::DerefMut for Scalar<T> {
     }
 }
 
-impl<T: Clone> Freeze for Scalar<T> {
+/// Without what frozen views keep of it.
+impl<T: Held> Held for Scalar<T> {
+    fn bytes(&self) -> usize {
+        self.now.bytes()
+    }
+}
+
+impl<T: Clone + Held> Freeze for Scalar<T> {
     fn freeze(&mut self, view: ViewId) {
         self.frozen.begin(view, self.now.clone());
     }

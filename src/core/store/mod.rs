@@ -2,6 +2,7 @@
 
 pub(in crate::core) mod column;
 pub(in crate::core) mod freeing;
+pub(in crate::core) mod held;
 pub(in crate::core) mod order;
 pub(crate) mod pace;
 pub(in crate::core) mod pages;

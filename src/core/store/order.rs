@@ -4,6 +4,8 @@
 //! position meant. Numbers are in leaves of at most [`LEAF_ITEMS_MAX`], so an insertion moves a few kilobytes
 //! whatever the length. 4 bytes a number when built at once, some 6 when inserted in any order.
 
+use crate::core::store::held::Held;
+
 /// The most numbers per leaf: 4 KiB.
 const LEAF_ITEMS_MAX: usize = 1_024;
 
@@ -60,9 +62,10 @@ impl Sequence {
             self.leaves.insert(leaf + 1, rest);
         }
     }
+}
 
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
+impl Held for Sequence {
+    fn bytes(&self) -> usize {
         let items: usize = self.leaves.iter().map(Vec::capacity).sum();
         items * size_of::<u32>() + self.leaves.capacity() * size_of::<Vec<u32>>()
     }

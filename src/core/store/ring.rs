@@ -1,6 +1,9 @@
 //! A ring of rows: a queue of bounded length that freezes and is copied like a column.
 
-use crate::core::store::column::{Column, Scalar, freeze_fields};
+use crate::core::store::{
+    column::{Column, Scalar, freeze_fields},
+    held::holds_nothing,
+};
 
 /// A queue of at most `MAX` rows, oldest first. A row keeps its place while it is in the queue, so an index
 /// can refer to it by that.
@@ -15,6 +18,8 @@ struct Ends {
     oldest: usize,
     len: usize,
 }
+
+holds_nothing!(Ends);
 
 freeze_fields!([T: Copy + Send + Sync + 'static, const MAX: usize] Ring<T, MAX> { ends, rows });
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::core::store::{
     column::{Freeze, Moments, ViewId},
     freeing::Freeing,
+    held::Held,
     region,
 };
 
@@ -82,9 +83,11 @@ impl<T: Copy> Settled<T> {
             at += rows;
         }
     }
+}
 
-    /// Bytes held, including those shared with copies.
-    pub fn bytes(&self) -> usize {
+/// Including what is shared with copies.
+impl<T: Copy> Held for Settled<T> {
+    fn bytes(&self) -> usize {
         self.len() * size_of::<T>()
     }
 }

@@ -83,9 +83,33 @@ impl Parts {
     }
 }
 
-/// Implements freezing for a struct whose fields are parts, of which a view may have some only. The fields
-/// after `always` are in every view, those after `within` consist of parts themselves, and those after
-/// `never` are not frozen. A field that is missing fails to compile.
+/// Bytes of a state by part.
+#[derive(Default)]
+pub(in crate::core) struct PartBytes {
+    parts: [usize; Part::ALL.len()],
+    /// What every view has.
+    pub always: usize,
+}
+
+impl PartBytes {
+    pub fn add(&mut self, part: Part, bytes: usize) {
+        self.parts[part as usize] += bytes;
+    }
+
+    /// The bytes of a part. Those of [`Part::Counts`] are among the trees'.
+    pub fn of(&self, part: Part) -> usize {
+        self.parts[part as usize]
+    }
+
+    #[cfg(test)]
+    pub fn total(&self) -> usize {
+        self.parts.iter().sum::<usize>() + self.always
+    }
+}
+
+/// Implements freezing for a struct whose fields are parts, of which a view may have some only, and adds up
+/// their bytes. The fields after `always` are in every view, those after `within` consist of parts
+/// themselves, and those after `never` are not frozen. A field that is missing fails to compile.
 macro_rules! freeze_parts {
     ($type:ty {
         always { $($always:ident),* $(,)? }
@@ -127,6 +151,15 @@ macro_rules! freeze_parts {
                 $($always.copy_step(view, &mut copy.$always) &&)*
                 $($($within.copy_parts(view, parts, &mut copy.$within) &&)+)?
                 $((!parts.has(Part::$part) || $field.copy_step(view, &mut copy.$field)) &&)+ true
+            }
+
+            /// Adds the bytes that each part holds.
+            pub(in crate::core) fn add_bytes(&self, bytes: &mut $crate::core::store::view_parts::PartBytes) {
+                use $crate::core::store::{held::Held, view_parts::Part};
+                let Self { $($always,)* $($field,)+ $($($within,)+)? $($($never: _,)+)? } = self;
+                $(bytes.always += Held::bytes($always);)*
+                $(bytes.add(Part::$part, Held::bytes($field));)+
+                $($($within.add_bytes(bytes);)+)?
             }
 
             /// See [`Freeze::skip`](crate::core::store::column::Freeze::skip).

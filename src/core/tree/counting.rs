@@ -8,6 +8,7 @@
 use crate::core::{
     store::{
         column::{Column, freeze_fields, freeze_optional},
+        held::Held,
         settled::Settled,
     },
     tree::{link::Link, order::Order, tour::Tour},
@@ -32,6 +33,12 @@ pub(crate) struct Watch {
 impl Watch {
     pub fn near_cap(&self) -> u32 {
         self.downline.last().copied().unwrap_or(0)
+    }
+}
+
+impl Held for Watch {
+    fn bytes(&self) -> usize {
+        self.downline.bytes()
     }
 }
 

@@ -11,7 +11,10 @@
 use std::collections::BTreeMap;
 
 use crate::core::{
-    store::column::{Column, freeze_fields},
+    store::{
+        column::{Column, freeze_fields},
+        held::{Held, holds_nothing},
+    },
     tree::link::Link,
     words::types::NONE,
 };
@@ -39,6 +42,14 @@ pub(in crate::core) struct Family {
 pub(in crate::core) struct Run {
     pub first: u32,
     pub children: u32,
+}
+
+holds_nothing!(Run);
+
+impl Held for Family {
+    fn bytes(&self) -> usize {
+        self.runs.bytes()
+    }
 }
 
 freeze_fields!(Siblings {} cached { families });

@@ -7,7 +7,10 @@
 use std::collections::BTreeMap;
 
 use crate::core::{
-    store::column::{Column, freeze_fields},
+    store::{
+        column::{Column, freeze_fields},
+        held::holds_nothing,
+    },
     tree::{families::WIDE, genealogy::Genealogy, open_key::OpenKey},
     words::types::MemberIx,
 };
@@ -24,6 +27,8 @@ struct Block {
     first: u32,
     least: OpenKey,
 }
+
+holds_nothing!(Block);
 
 freeze_fields!(FullFamilies {} cached { families });
 

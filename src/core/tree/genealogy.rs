@@ -9,6 +9,7 @@ use crate::core::{
     store::{
         column::{Column, Freeze, Scalar, ViewId},
         freeing::Freeing,
+        held::Held,
         region, steps,
     },
     tree::{
@@ -27,6 +28,13 @@ pub(crate) struct Genealogy {
     pub(in crate::core) siblings: Siblings,
     /// Whether each parent has a smaller index than its children.
     pub(super) in_join_order: Scalar<bool>,
+}
+
+impl Held for Genealogy {
+    fn bytes(&self) -> usize {
+        let Self { links, counts, siblings, in_join_order } = self;
+        links.bytes() + counts.bytes() + siblings.bytes() + in_join_order.bytes()
+    }
 }
 
 impl Freeze for Genealogy {
@@ -394,12 +402,9 @@ impl Genealogy {
         }
     }
 
-    /// Bytes held: links, then counts.
-    pub fn bytes(&self) -> (usize, usize) {
-        let counts = self.counts.as_ref().map_or(0, |counts| {
-            counts.tour.bytes() + counts.chains.bytes() + counts.tallies.bytes() + counts.owners.bytes()
-        });
-        (self.links.bytes(), counts)
+    /// What of its bytes is the counts'.
+    pub fn counts_bytes(&self) -> usize {
+        self.counts.bytes()
     }
 }
 

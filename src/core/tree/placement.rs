@@ -222,15 +222,6 @@ impl SlotFinder {
         has_turn
     }
 
-    pub fn bytes(&self) -> usize {
-        let spines = [&self.power, &self.left, &self.right]
-            .into_iter()
-            .flatten()
-            .map(super::spines::Spines::bytes)
-            .sum::<usize>();
-        self.open.as_ref().map_or(0, Column::bytes) + spines + self.turns.as_ref().map_or(0, Column::bytes)
-    }
-
     fn fill(&self, tree: &Genealogy, child: MemberIx, slot: u32, fill: Fill) -> Spot {
         match fill {
             Fill::Outside => self.outside(child, slot),

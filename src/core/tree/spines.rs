@@ -1,7 +1,10 @@
 //! Runs of members that pass newcomers on; the end is found from any of them.
 
 use crate::core::{
-    store::column::{Column, Scalar, freeze_fields, freeze_optional},
+    store::{
+        column::{Column, Scalar, freeze_fields, freeze_optional},
+        held::holds_nothing,
+    },
     words::types::{MemberIx, NONE},
 };
 
@@ -22,6 +25,8 @@ pub(in crate::core) struct Spines {
     runs: Column<Run>,
     unused: Scalar<Unused>,
 }
+
+holds_nothing!(Unused);
 
 freeze_fields!(Spines { members, segments, runs, unused });
 
@@ -74,11 +79,6 @@ impl Spines {
     pub fn push(&mut self, member: MemberIx) {
         debug_assert_eq!(self.members.len(), member.at());
         self.members.push(Place { segment: NONE, next: NONE });
-    }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        self.members.bytes() + self.segments.bytes() + self.runs.bytes()
     }
 
     /// The end of the run that `member` is in. O(1).

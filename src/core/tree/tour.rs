@@ -14,6 +14,7 @@ use std::ops::Range;
 use crate::core::{
     store::{
         column::{Column, Scalar, freeze_fields},
+        held::holds_nothing,
         pace::Pace,
         region, steps,
     },
@@ -82,6 +83,8 @@ pub(crate) struct Tour {
     /// Nodes that a cut or a splice emptied, for reuse.
     pub(super) unused: Scalar<Unused>,
 }
+
+holds_nothing!(Unused);
 
 freeze_fields!(Tour { leaves, inners, leaf_of, last_leaf, unused });
 
@@ -295,10 +298,6 @@ impl Tour {
         let enter = self.position_evenly(Token::Enter(member));
         let (begin, end) = (self.position_evenly(Token::Enter(top)), self.position_evenly(Token::Exit(top)));
         (begin..end).contains(&enter)
-    }
-
-    pub fn bytes(&self) -> usize {
-        self.leaves.bytes() + self.inners.bytes() + self.leaf_of.bytes()
     }
 
     /// Tokens before `token` in the tour.

@@ -23,7 +23,8 @@ use crate::durability::{
     },
     names,
     paths::{Paths, is_listed},
-    pending, recovery,
+    pending::{self, PendingCut},
+    recovery,
     snapshot::{Manifest, SnapshotStore, inspect_snapshot},
     storage::{Access, Storage},
 };
@@ -60,6 +61,8 @@ pub struct Look {
     pub dropped: Dropped,
     /// What a repair would do, in order.
     pub steps: Vec<String>,
+    /// An interrupted cut of the log, which the next opening for writing finishes.
+    pub pending_cut: Option<PendingCut>,
 }
 
 /// Readable commands that would be dropped.
@@ -94,15 +97,12 @@ impl Repair {
     ///
     /// # Errors
     /// `Locked`, `NotADataDirectory`, `Unfinished`, `NewerFormat`, `Io`; `Damaged` for what the directory's
-    /// content cannot repair: its `instance` file, all of its snapshots, an interrupted cut of the log.
+    /// content cannot repair: its `instance` file, all of its snapshots, an interrupted cut of the log that
+    /// opening would not finish.
     pub fn look(storage: &Arc<dyn Storage>, path: &Path) -> Result<Self> {
         let (directory, instance) = DataDir::lock(storage, path, Access::Read)?;
         let paths = Paths::new(path);
-        if let Some((_, cut)) = pending::find(&**storage, &paths, &instance, 0)? {
-            let reason =
-                format!("{cut}. Opening the directory finishes the cut, and a repair comes after that");
-            return Err(Error::damaged(&paths.cut(), 0, None, reason, "nothing that was acknowledged"));
-        }
+        let cut = with_cut(storage, &paths, &instance)?;
         let Snapshots { good, mut damaged, mut problems, mut known } = snapshots(storage, &paths, &instance)?;
         let beginnings: Vec<Beginning> = good.iter().map(|base| Beginning::behind(&base.manifest)).collect();
         let mut survey = survey(&**storage, &paths, &instance, &beginnings)?;
@@ -149,7 +149,9 @@ impl Repair {
             known_lsn: known.max(last_good_lsn),
             dropped: Dropped::default(),
             steps: Vec::new(),
+            pending_cut: None,
         };
+        let is_cut = cut.is_some();
         let mut repair = Self {
             storage: Arc::clone(storage),
             paths,
@@ -158,11 +160,15 @@ impl Repair {
             base,
             stretch,
             steps: Vec::new(),
-            look,
+            look: cut.unwrap_or(look),
             _directory: directory,
         };
+        if is_cut {
+            return Ok(repair);
+        }
         repair.look_at_dropped()?;
         repair.look_at_coverage();
+        repair.look_at_stranded(&damaged);
         // A snapshot of another history holds commands that are in no other file, and a log of another
         // history lacks some that were acknowledged.
         let lossless = is_last && repair.look.known_lsn == last_good_lsn && is_one_history;
@@ -288,6 +294,35 @@ impl Repair {
         self.look.problems.push(Damage { file, offset, lsn: Some(last + 1), reason, lost: would_be_lost });
     }
 
+    /// Finds older snapshots whose log is gone, so that nothing can fall back to them. They are intact, and
+    /// still a finding of each later opening.
+    fn look_at_stranded(&mut self, damaged: &[PathBuf]) {
+        for lsn in self.stranded(damaged) {
+            let first = self.log_begins();
+            let reason = format!("the log begins with LSN {first}, this snapshot ends with {lsn}");
+            let lost = format!("falling back to it, and states from LSN {lsn} to the next snapshot");
+            let (file, lsn) = (self.paths.snapshot(lsn), Some(lsn + 1));
+            self.look.problems.push(Damage { file, offset: 0, lsn, reason, lost });
+        }
+    }
+
+    /// The older snapshots in use from which the log does not continue.
+    fn stranded(&self, damaged: &[PathBuf]) -> Vec<u64> {
+        let first = self.log_begins();
+        let names = self.storage.list(&self.paths.snapshots()).unwrap_or_default();
+        let mut lsns: Vec<u64> =
+            names.iter().filter_map(|name| names::snapshot_lsn(name)).filter(|lsn| lsn + 1 < first).collect();
+        lsns.retain(|lsn| *lsn < self.base.manifest.lsn && !damaged.contains(&self.paths.snapshot(*lsn)));
+        lsns.sort_unstable();
+        lsns
+    }
+
+    /// The first LSN of the log that is kept.
+    fn log_begins(&self) -> u64 {
+        let first = self.kept().and_then(|stretch| stretch.links.first());
+        first.map_or(self.base.manifest.lsn + 1, |link| link.first_lsn)
+    }
+
     pub(super) fn kept(&self) -> Option<&Stretch> {
         self.stretch.map(|at| &self.survey.stretches[at])
     }
@@ -305,7 +340,7 @@ impl Repair {
     /// Asks the checks of an opening, so that what they refuse never counts as healthy. The log and the
     /// snapshots are intact, so only an unfinished file can be left.
     fn look_as_opening_does(&mut self, unfinished: &[Told]) -> Result<()> {
-        let Some(damage) = recovery::refusal(&self.storage, &self.paths, &self.instance)? else {
+        let Err(damage) = recovery::judge(&self.storage, &self.paths, &self.instance)? else {
             return Ok(());
         };
         if unfinished.iter().all(|file| file.path != damage.file) {
@@ -405,8 +440,37 @@ impl Repair {
             steps.push(Step::Back { from: base.path.clone(), to: paths.snapshot(base.manifest.lsn) });
         }
         steps.extend(damaged_snapshots.iter().map(|path| Step::Aside(path.clone())));
+        steps
+            .extend(self.stranded(damaged_snapshots).into_iter().map(|lsn| Step::Aside(paths.snapshot(lsn))));
         self.steps = steps;
     }
+}
+
+/// Looks at a directory with an interrupted cut of the log: it is as healthy as opening finds it, which
+/// finishes the cut. `None` if there is no cut.
+///
+/// # Errors
+/// As of an opening.
+fn with_cut(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> Result<Option<Look>> {
+    let Some((_, cut)) = pending::find(&**storage, paths, instance, 0)? else { return Ok(None) };
+    let opened = recovery::judge(storage, paths, instance)?.map_err(|damage| {
+        if damage.file == paths.cut() {
+            return Error::Damaged(Box::new(damage));
+        }
+        let lost = damage.lost.clone();
+        let reason = format!("{cut}. Opening the directory would finish that, but is refused: {damage}");
+        Error::damaged(&paths.cut(), 0, damage.lsn, reason, lost)
+    })?;
+    Ok(Some(Look {
+        verdict: Verdict::Healthy,
+        problems: Vec::new(),
+        snapshot_lsn: opened.snapshot_lsn,
+        last_good_lsn: opened.log_last_lsn,
+        known_lsn: opened.log_last_lsn,
+        dropped: Dropped::default(),
+        steps: Vec::new(),
+        pending_cut: Some(cut),
+    }))
 }
 
 /// Returns what is wrong with the stretch to keep if it is of another history than the one recorded in the

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::durability::{
+    Damage,
     memory::{Fault, Survival},
     repair::{Repair, Verdict},
 };
@@ -63,11 +64,8 @@ fn repaired(memory: &Memory, from: u64) -> Noted {
     assert_eq!(memory.content(&kept_in.join("report.json")).unwrap(), b"true");
     assert_eq!(verdict(memory), (Verdict::Healthy, last), "after {found:?}");
     let mut opened = open(&memory.shared(), root()).unwrap_or_else(|error| panic!("{error} after {found:?}"));
-    // If damaged segments that only an older snapshot would need are set aside, falling back to that snapshot
-    // is impossible.
-    assert!(
-        opened.report.history_damage.as_ref().is_none_or(|damage| damage.reason.contains("older snapshot"))
-    );
+    // An older snapshot that needs segments which were set aside went with them.
+    assert_eq!((opened.report.history_damage.as_ref(), opened.report.damaged_snapshots.len()), (None, 0));
     assert_eq!(opened.report.log_last_lsn, last);
     assert_tail(&mut opened, from, last);
     // The log continues after it.
@@ -75,6 +73,10 @@ fn repaired(memory: &Memory, from: u64) -> Noted {
     drop(opened);
     assert_tail(&mut open(&memory.shared(), root()).unwrap(), from, last + 3);
     noted
+}
+
+fn open_read_only_history(memory: &Memory) -> Option<Damage> {
+    DataDir::open_read_only(&memory.shared(), root()).unwrap().report.history_damage
 }
 
 fn segments(memory: &Memory) -> u64 {
@@ -143,7 +145,14 @@ fn damage_that_a_later_snapshot_makes_up_for_loses_nothing() {
     assert!(is_damaged(&open(&memory.shared(), root())));
     assert_eq!(verdict(&memory), (Verdict::WithoutLoss, 900));
     assert!(repaired(&memory, 701).dropped.is_empty());
-    assert!(open(&memory.shared(), root()).unwrap().report.history_damage.is_some());
+    assert_eq!(open(&memory.shared(), root()).unwrap().report.history_damage, None);
+    // Releases before left the older snapshot in place, which each opening then found without its log.
+    let memory = with_snapshot(700);
+    (1..=2).for_each(|number| memory.forget(&segment(number)));
+    let found = open_read_only_history(&memory);
+    assert!(found.is_some_and(|damage| damage.reason.contains("older snapshot")));
+    assert_eq!(verdict(&memory), (Verdict::WithoutLoss, 900));
+    repaired(&memory, 701);
     // Beyond the snapshot nothing makes up for it, and the commands before it stay.
     let memory = with_snapshot(700);
     let last = segments(&memory);

@@ -47,7 +47,7 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     "code": "BERT_1",
 }))]
 pub struct Registration {
-    /// The member's id in the authentication service.
+    /// The member's id in the authentication service; not the nil UUID.
     pub user_id: Uuid,
     /// Who recruited the member; absent or null for a new root.
     #[serde(default)]
@@ -146,6 +146,9 @@ impl Registration {
     /// # Errors
     /// `field_invalid`, naming the field.
     pub fn register(&self) -> Result<Register, Problem> {
+        if self.user_id.is_nil() {
+            return Err(field_invalid("user_id", "the nil UUID stands for no member"));
+        }
         Ok(Register {
             member: member_id(self.user_id),
             sponsor: self.sponsor_ref()?,

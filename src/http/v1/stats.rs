@@ -127,6 +127,10 @@ struct MemoryFigures {
     slots: usize,
     codes: usize,
     ledger: usize,
+    /// Idempotency keys, and commands that changed nothing.
+    requests: usize,
+    /// Plans, deep counts of admins, and what exists once per network.
+    others: usize,
     /// Index of the search; 0 until somebody searches.
     search: usize,
 }
@@ -185,6 +189,8 @@ fn stats_of(engine: &Engine, status: &EngineStatus, state: &State, search: usize
             slots: memory.slots,
             codes: memory.codes,
             ledger: memory.ledger,
+            requests: memory.requests,
+            others: memory.others,
             search,
         },
     }

@@ -27,9 +27,10 @@ fn a_request_names_its_host_once() {
         ("HTTP/1.1\r\nhost: user@a\r\n\r\n", 400),
         ("HTTP/1.1\r\nhost: localhost\r\n\r\n", 200),
         ("HTTP/1.1\r\nhost: [::1]:8000\r\n\r\n", 200),
-        ("HTTP/1.1\r\nhost:\r\n\r\n", 200),
+        ("HTTP/1.1\r\nhost:\r\n\r\n", 400),
         ("HTTP/1.0\r\n\r\n", 200),
         ("HTTP/1.0\r\nhost: localhost\r\n\r\n", 200),
+        ("HTTP/1.0\r\nhost:\r\n\r\n", 400),
         ("HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n", 400),
     ];
     for path in ["/health", "/v1/plan", "/livez", "/user/downline/00000000-0000-4000-8000-000000000001"] {
