@@ -44,13 +44,7 @@ impl Unchanged {
         match applied.outcome {
             _ if applied.lsn != lsn => Some(Unchanged::Repeat),
             Outcome::Rejected(rejection) => Some(Unchanged::Rejected(rejection)),
-            Outcome::EntryPaid { changed: false, .. }
-            | Outcome::EntryChanged { changed: false, .. }
-            | Outcome::AllPaid { entries: 0 }
-            | Outcome::MatchingPaid { entries: 0, .. }
-            | Outcome::StatusSet { changed: false, .. }
-            | Outcome::RoleSet { changed: false, .. } => Some(Unchanged::Already),
-            _ => None,
+            outcome => outcome.is_no_op().then_some(Unchanged::Already),
         }
     }
 
