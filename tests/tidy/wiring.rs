@@ -24,7 +24,7 @@ use upline::{
     durability::FORMAT_VERSION,
 };
 
-use super::layers::{root, sources};
+use super::layers::root;
 
 /// The page that repeats the tables of commands and of sections.
 const SPECIFICATION: &str = "snapshots/README.md";
@@ -176,7 +176,7 @@ fn every_rejection_is_wired_everywhere() {
 macro_rules! rows_of_the_specification {
     ($(
         $number:literal $section:ident $name:literal since $since:literal:
-        $row:ident $(in $part:ident)? { $($column:ident: $stored:ty),+ $(,)? }
+        $row:ident $(in $part:ident.$list:ident: $List:ident)? { $($column:ident: $stored:ty),+ $(,)? }
         $(before $version:literal: $older:ident { $($older_columns:tt)* })*
     )+) => {
         const SECTIONS: &[(u32, &str, u32, &[(&str, &str)])] =
@@ -229,24 +229,6 @@ fn specified(begin: &str, table: &str) -> String {
     let page = page.replace(found, table);
     fs::write(root().join(SPECIFICATION), &page).unwrap();
     page
-}
-
-/// The compiler detects neither a list that a part keeps without a section, which a restart would lose, nor
-/// two of them under one row.
-#[test]
-fn every_list_that_a_part_keeps_is_a_section() {
-    let table = text_of("src/core/state/sections.rs");
-    let mut lists = 0;
-    for source in sources("src/core") {
-        for kept in source.text.split("\nkeeps!(").skip(1) {
-            let (part, fields) = kept.split_once('{').expect("a part, then its lists");
-            let fields = fields.split_once('}').expect("it ends").0.matches(':').count();
-            let named = table.matches(&format!(" in {} {{", part.trim().to_lowercase())).count();
-            assert_eq!(fields, named, "lists of {part}in {}, and sections of them", source.name);
-            lists += fields;
-        }
-    }
-    assert_eq!(lists, table.matches("Row in ").count(), "each section of a part is a list of it");
 }
 
 #[test]

@@ -48,6 +48,10 @@ impl Rows for Once {
         *self.rows.get(at)
     }
 
+    fn size_bytes(&self) -> usize {
+        self.rows.bytes() + self.paid.capacity() * (size_of::<OnceRow>() + 1)
+    }
+
     fn restore(&mut self, row: OnceRow, so_far: &SoFar) -> Result<(), String> {
         let wrong = |what: &str| format!("a trigger that member {} had once: {what}", row.member);
         require(row.member < so_far.members, || wrong("no such member"))?;
@@ -82,11 +86,6 @@ impl Once {
         self.rows.push(row);
         let new = self.paid.insert(row);
         debug_assert!(new);
-    }
-
-    /// Bytes held, the index estimated by its capacity.
-    pub fn size_bytes(&self) -> usize {
-        self.rows.bytes() + self.paid.capacity() * (size_of::<OnceRow>() + 1)
     }
 }
 

@@ -4,7 +4,6 @@
 //! entries, ascending by trigger, and an index by text. Memory: the text and some 22 bytes.
 
 use crate::core::{
-    ledger::rows::ReferenceRow,
     store::{
         column::{Freeze, ViewId},
         freeing::Freeing,
@@ -15,6 +14,13 @@ use crate::core::{
     },
     words::types::{Reference, Timestamp},
 };
+
+/// The reference of a trigger that has one. Ascending by trigger.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReferenceRow {
+    pub trigger: u32,
+    pub text: Box<str>,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Row {
@@ -74,6 +80,10 @@ impl Rows for References {
     fn row_at(&self, at: usize) -> ReferenceRow {
         let (trigger, reference) = self.row(at);
         ReferenceRow { trigger, text: reference.as_str().into() }
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.rows.bytes() + self.text.bytes() + self.ordered.bytes()
     }
 
     /// The index is built when all rows are there ([`References::order`]).
@@ -169,11 +179,6 @@ impl References {
         let mut bytes = Vec::with_capacity(row.bytes as usize);
         self.text.copy_range(start..start + row.bytes as usize, &mut bytes);
         bytes
-    }
-
-    /// Bytes held.
-    pub fn size_bytes(&self) -> usize {
-        self.rows.bytes() + self.text.bytes() + self.ordered.bytes()
     }
 }
 

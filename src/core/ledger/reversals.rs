@@ -5,15 +5,19 @@
 
 use std::collections::HashMap;
 
-use crate::core::{
-    ledger::rows::ReversalRow,
-    store::{
-        column::freeze_fields,
-        rows::{Rows, SoFar, require},
-        search::partition_point,
-        settled::Settled,
-    },
+use crate::core::store::{
+    column::freeze_fields,
+    rows::{Rows, SoFar, require},
+    search::partition_point,
+    settled::Settled,
 };
+
+/// An entry that reverses another. Ascending by entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReversalRow {
+    pub entry: u32,
+    pub reverses: u32,
+}
 
 pub(crate) struct Reversals {
     rows: Settled<ReversalRow>,
@@ -32,6 +36,10 @@ impl Rows for Reversals {
 
     fn row_at(&self, at: usize) -> ReversalRow {
         self.row(at)
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.rows.bytes() + self.reversal_of.capacity() * (4 + 4 + 1)
     }
 
     /// Whether a reversal fits the entry that it reverses is checked when all rows are there.
@@ -85,11 +93,6 @@ impl Reversals {
         let at = partition_point(0..self.len(), |at| u64::from(self.row(at).entry) < entry);
         let row = (at < self.len()).then(|| self.row(at)).filter(|row| u64::from(row.entry) == entry)?;
         Some(u64::from(row.reverses))
-    }
-
-    /// Bytes held, the index estimated by its capacity.
-    pub fn size_bytes(&self) -> usize {
-        self.rows.bytes() + self.reversal_of.capacity() * (4 + 4 + 1)
     }
 }
 

@@ -44,6 +44,11 @@ impl Rows for CarriedIds {
         self.row(at)
     }
 
+    fn size_bytes(&self) -> usize {
+        let indexes = self.place_of_id.capacity() * (16 + 4 + 1) + self.place_of_row.capacity() * (8 + 4 + 1);
+        self.rows.bytes() + indexes
+    }
+
     fn restore(&mut self, row: RowIdRow, so_far: &SoFar) -> Result<(), String> {
         let wrong = |what: &str| format!("row id of {:?} {}: {what}", row.kind, row.index);
         let rows = match row.kind {
@@ -98,12 +103,6 @@ impl CarriedIds {
         let place = u32::try_from(place).expect("fewer than members and entries");
         self.place_of_id.insert(row.id, place);
         self.place_of_row.insert((row.kind, row.index), place);
-    }
-
-    /// Bytes held, the indexes estimated by their capacity.
-    pub fn size_bytes(&self) -> usize {
-        let indexes = self.place_of_id.capacity() * (16 + 4 + 1) + self.place_of_row.capacity() * (8 + 4 + 1);
-        self.rows.bytes() + indexes
     }
 }
 

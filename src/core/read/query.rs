@@ -13,6 +13,7 @@ use crate::core::{
         parts::State,
         plans::PlanVersions,
     },
+    store::rows::Rows,
     tree::{placement::Spot, preorder::Preorder},
     words::{
         directory::Directory,

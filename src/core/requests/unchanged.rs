@@ -6,10 +6,7 @@
 //! records the LSN from which on it is complete.
 
 use crate::core::{
-    requests::{
-        command::{Applied, Outcome, Rejection},
-        rows::UnchangedRow,
-    },
+    requests::command::{Applied, Outcome, Rejection},
     store::{
         column::{Scalar, freeze_fields},
         ring::Ring,
@@ -76,6 +73,14 @@ impl Unchanged {
     }
 }
 
+/// A logged command that changed nothing. Ascending by LSN.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UnchangedRow {
+    pub lsn: u64,
+    /// Number of the rejection; 0 for a repeat of an idempotency key, `u16::MAX` for a no-op.
+    pub reason: u16,
+}
+
 /// Rows, ascending by LSN.
 pub(crate) struct UnchangedList {
     ring: Ring<UnchangedRow, UNCHANGED_MAX>,
@@ -94,6 +99,10 @@ impl Rows for UnchangedList {
 
     fn row_at(&self, at: usize) -> UnchangedRow {
         self.row(at)
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.ring.bytes()
     }
 
     fn restore(&mut self, row: UnchangedRow, so_far: &SoFar) -> Result<(), String> {

@@ -27,6 +27,11 @@ impl<T: Copy, const MAX: usize> Ring<T, MAX> {
         self.ends.len
     }
 
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.rows.bytes()
+    }
+
     /// The place of the `at`-th row, oldest first.
     pub fn place(&self, at: usize) -> usize {
         (self.ends.oldest + at) % MAX
