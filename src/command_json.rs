@@ -11,34 +11,143 @@
 //! | `actor` | who sent it: `{"kind", "id"}`; `kind` is `member`, `service`, `auditor` or `admin` (the id is that of the key, or the subject of the token), `anonymous` (where no credentials are required; the peer's address), `cli` (the operating system's user who ran a command), `unknown` (logged before format 3; the id is `null`) |
 //! | `command` | below; `kind` says which |
 //!
-//! # Commands by `kind`
-//!
-//! | kind | fields |
-//! | --- | --- |
-//! | `register` | `user_id`; `sponsor`: `null` for a root, `{"user_id"}` or `{"code"}`; `placement`: `{"by": "plan"}`, `{"by": "rule", "rule"}` or `{"by": "slot", "parent", "slot"}`; `code`: the referral code given, or `null`; `role`; `joined_at`: a time, or `null` for the log time; `origin`: `signup` or `import`; `carried`: `null`, or what was carried over for an imported member: `{"id"` (its row's id elsewhere, or `null`), `"lifetime_rank"`, `"turn"` (0: nothing), `"status"`, `"sponsor_too"` (whether the sponsor was imported too, so that the sponsor's being active was not checked)`}` |
-//! | `trigger_bonus` | `source`, `trigger`, `amount_minor`: minor units or `null`, `once`, `reference`: the outside system's name for its origin, or `null` |
-//! | `pay_bonus` | `bonus`: the row id, `entry`: the position in the ledger |
-//! | `pay_all` | which pending ones, each `null` if unrestricted: `up_to_lsn`: made by commands up to this one, `bonus_kind`, `receiver`, `from` and `to`: times, the first included, the second not |
-//! | `change_bonus` | `bonus`: the row id, `entry`: its position in the ledger, `change`: `hold`, `release` or `void`, `reason`: why, in a person's words |
-//! | `reverse_bonus` | `bonus`: the row id of the one taken back, `entry`: its position in the ledger |
-//! | `set_status` | `user_id`, `status` |
-//! | `set_role` | `user_id`, `role` |
-//! | `put_plan` | `plan`: the document of `plan_document` |
-//! | `import_bonus` | `receiver`, `source`, `bonus_kind`, `level`, `amount_minor`, `status`, `time`, `id`: its row's id elsewhere, or `null`, `reference`, `reverses`: the row id of the bonus that it takes back, or `null` |
-//!
+//! The fields of each command are those of the table below, which also describes them for `/openapi.json`.
 //! Members are identified by UUID. Amounts are in minor units of the plan's currency, except in a plan: that
 //! is the document of `/v1/plan`.
 
-use serde_json::{Value, json};
+pub mod schema;
+mod shown;
+
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::{
-    engine::{
-        Actor, ActorKind, Carried, ChangeEntry, Code, Command, ImportEntry, MemberId, Origin, PayFilter,
-        PlacementRequest, Reference, Register, Role, SponsorRef, Stamped, Status, Timestamp,
-    },
-    plan_document::PlanDocument,
+use self::{
+    schema::{Named, constant, object, one_of},
+    shown::{BonusId, Facts, Shown},
 };
+use crate::engine::{
+    Actor, ActorKind, Code, Command, CommandKind, EntryChange, EntryStatus, MemberId, Money, Origin,
+    PayFilter, PlacementRequest, Plan, Reason, Reference, Role, SponsorRef, Stamped, Status, Timestamp,
+};
+
+/// The commands as they are shown: the fields of each, with their types ([`Shown`]), values, and what the
+/// description says of them. `kind` is added to all.
+macro_rules! shown {
+    ($(
+        $kind:ident $(($content:ident))? $({ $($part:ident),+ })? $about:literal {
+            $($field:ident: $type:ty = $value:expr $(, $note:literal)?;)+
+        }
+    )+) => {
+        /// Returns the fields of a command.
+        fn fields_of(command: &Command, bonus_id: &dyn Fn(u64) -> Uuid) -> Map<String, Value> {
+            let mut fields = Map::new();
+            match command {
+                $(Command::$kind $(($content))? $({ $($part),+ })? => {
+                    $(
+                        let value = <$type as Shown>::shown(&$value, bonus_id);
+                        fields.insert(stringify!($field).into(), value);
+                    )+
+                })+
+                // The kind that came before filters is shown as they are.
+                Command::PayAll => return fields_of(&Command::PayMatching(PayFilter::default()), bonus_id),
+            }
+            fields
+        }
+
+        /// Returns the schema of each command that prints a name of its own.
+        fn schemas_of_commands() -> Vec<(CommandKind, Value)> {
+            vec![$({
+                let mut fields = Map::new();
+                fields.insert("kind".into(), constant(CommandKind::$kind.printed()));
+                $(
+                    #[allow(unused_mut, reason = "most fields need no note")]
+                    let mut schema = <$type as Shown>::schema();
+                    $(schema["description"] = $note.into();)?
+                    fields.insert(stringify!($field).into(), schema);
+                )+
+                (CommandKind::$kind, object($about, fields.into()))
+            }),+]
+        }
+    };
+}
+shown! {
+    Register(register) "A signup, or a member of an import" {
+        user_id: MemberId = register.member;
+        sponsor: SponsorRef = register.sponsor;
+        placement: PlacementRequest = register.placement;
+        code: Option<Code> = register.code, "The referral code that was given";
+        role: Role = register.role;
+        joined_at: Option<Timestamp> = register.joined_at, "Null: the log time";
+        origin: Origin = register.origin;
+        carried: Facts = Facts(register.origin);
+    }
+    TriggerBonus(trigger) "A trigger that pays the uplines of its source" {
+        source: MemberId = trigger.source;
+        trigger: Box<str> = trigger.trigger;
+        amount_minor: Option<Money> = trigger.amount;
+        once: bool = trigger.once, "Pays once for its source";
+        reference: Option<Reference> = trigger.reference, "The external system's name for its origin";
+    }
+    PayEntry { entry } "One bonus is marked paid" {
+        bonus: BonusId = BonusId(*entry), "Id of the bonus";
+        entry: u64 = *entry, "Its position in the ledger";
+    }
+    SetStatus { member, status } "A member's status" {
+        user_id: MemberId = *member;
+        status: Status = *status;
+    }
+    SetRole { member, role } "A member's role" {
+        user_id: MemberId = *member;
+        role: Role = *role;
+    }
+    PutPlan(plan) "A plan comes into force" {
+        plan: Plan = **plan;
+    }
+    ImportEntry(entry) "A bonus of an import" {
+        receiver: MemberId = entry.receiver;
+        source: MemberId = entry.source;
+        bonus_kind: Box<str> = entry.kind;
+        level: u32 = entry.level;
+        amount_minor: Money = entry.amount;
+        status: EntryStatus = entry.status;
+        time: Timestamp = entry.time;
+        id: Option<[u8; 16]> = entry.row_id, "Its id elsewhere";
+        reference: Option<Reference> = entry.reference, "The external system's name for its origin";
+        reverses: Option<BonusId> = entry.reverses.map(BonusId), "Id of the bonus that it takes back";
+    }
+    ReverseEntry { entry } "A bonus is taken back" {
+        bonus: BonusId = BonusId(*entry), "Id of the bonus that is taken back";
+        entry: u64 = *entry, "Its position in the ledger";
+    }
+    PayMatching(filter) "Pending bonuses are marked paid: those that pass every filter that is not null" {
+        up_to_lsn: Option<u64> = filter.up_to_lsn, "Made by commands up to this one";
+        bonus_kind: Option<Box<str>> = filter.kind;
+        receiver: Option<MemberId> = filter.receiver;
+        from: Option<Timestamp> = filter.from, "Of this time or later";
+        to: Option<Timestamp> = filter.until, "Of before this time";
+    }
+    ChangeEntry(change) "A bonus is held, released or voided" {
+        bonus: BonusId = BonusId(change.entry), "Id of the bonus";
+        entry: u64 = change.entry, "Its position in the ledger";
+        change: EntryChange = change.change;
+        reason: Reason = change.reason, "Why, in a person's words";
+    }
+}
+
+/// Returns the schemas of commands: `Command`, which is one of them, theirs, and those of their parts.
+pub fn schemas() -> Named {
+    // `pay_bonus` is a `PayBonusCommand`.
+    let name_of = |kind: &str| -> String {
+        let capitalized = |word: &str| word[..1].to_uppercase() + &word[1..];
+        kind.split('_').map(capitalized).chain(["Command".into()]).collect()
+    };
+    let names: Vec<_> = CommandKind::printed_names().into_iter().map(|kind| (kind, name_of(kind))).collect();
+    let kinds: Vec<_> = names.iter().map(|(kind, schema)| (*kind, schema.as_str())).collect();
+    let mut all = vec![("Command".into(), one_of("A command; `kind` says which", "kind", &kinds))];
+    all.extend(schemas_of_commands().into_iter().map(|(kind, schema)| (name_of(kind.printed()), schema)));
+    all.extend(shown::parts().into_iter().map(|(name, schema)| (name.into(), schema)));
+    all
+}
 
 /// Returns a logged command. `bonus_id` derives the row id of a ledger entry from its position.
 pub fn stamped_json(stamped: &Stamped, bonus_id: &dyn Fn(u64) -> Uuid) -> Value {
@@ -63,103 +172,9 @@ pub fn actor_json(actor: Option<&Actor>) -> Value {
 
 /// Returns a command without its stamp.
 pub fn command_json(command: &Command, bonus_id: &dyn Fn(u64) -> Uuid) -> Value {
-    let mut value = match command {
-        Command::Register(register) => register_json(register),
-        Command::TriggerBonus(trigger) => json!({
-            "source": uuid(trigger.source),
-            "trigger": trigger.trigger,
-            "amount_minor": trigger.amount.map(|amount| amount.0),
-            "once": trigger.once,
-            "reference": trigger.reference.as_ref().map(Reference::as_str),
-        }),
-        Command::PayEntry { entry } | Command::ReverseEntry { entry } => {
-            json!({"bonus": bonus_id(*entry), "entry": entry})
-        }
-        Command::ChangeEntry(ChangeEntry { entry, change, reason }) => json!({
-            "bonus": bonus_id(*entry),
-            "entry": entry,
-            "change": change.name(),
-            "reason": reason.as_str(),
-        }),
-        Command::PayAll => filter_json(&PayFilter::default()),
-        Command::PayMatching(filter) => filter_json(filter),
-        Command::SetStatus { member, status } => {
-            json!({"user_id": uuid(*member), "status": status_name(*status)})
-        }
-        Command::SetRole { member, role } => json!({"user_id": uuid(*member), "role": role_name(*role)}),
-        Command::PutPlan(plan) => json!({"plan": PlanDocument::new(plan)}),
-        Command::ImportEntry(entry) => import_json(entry, bonus_id),
-    };
-    value["kind"] = command.kind().printed().into();
-    value
-}
-
-fn filter_json(filter: &PayFilter) -> Value {
-    let PayFilter { up_to_lsn, kind, receiver, from, until } = filter;
-    json!({
-        "up_to_lsn": up_to_lsn,
-        "bonus_kind": kind,
-        "receiver": receiver.map(uuid),
-        "from": from.map(time_text),
-        "to": until.map(time_text),
-    })
-}
-
-fn register_json(register: &Register) -> Value {
-    let sponsor = match &register.sponsor {
-        SponsorRef::None => Value::Null,
-        SponsorRef::Member(id) => json!({"user_id": uuid(*id)}),
-        SponsorRef::Code(code) => json!({"code": code.as_str()}),
-    };
-    let placement = match register.placement {
-        PlacementRequest::PlanDefault => json!({"by": "plan"}),
-        PlacementRequest::Rule(rule) => json!({"by": "rule", "rule": rule.name()}),
-        PlacementRequest::Slot { parent, slot } => {
-            json!({"by": "slot", "parent": uuid(parent), "slot": slot})
-        }
-    };
-    json!({
-        "user_id": uuid(register.member),
-        "sponsor": sponsor,
-        "placement": placement,
-        "code": register.code.as_ref().map(Code::as_str),
-        "role": role_name(register.role),
-        "joined_at": register.joined_at.map(time_text),
-        "origin": match register.origin {
-            Origin::Signup => "signup",
-            Origin::Import(_) => "import",
-        },
-        "carried": match register.origin {
-            Origin::Import(carried) if carried != Carried::default() => carried_json(carried),
-            Origin::Import(_) | Origin::Signup => Value::Null,
-        },
-    })
-}
-
-/// Returns what was carried over for an imported member; 0 means nothing, as in the log.
-fn carried_json(carried: Carried) -> Value {
-    json!({
-        "id": carried.row_id.map(Uuid::from_bytes),
-        "lifetime_rank": carried.lifetime_rank,
-        "turn": carried.turn,
-        "status": status_name(carried.status),
-        "sponsor_too": carried.sponsor_too,
-    })
-}
-
-fn import_json(entry: &ImportEntry, bonus_id: &dyn Fn(u64) -> Uuid) -> Value {
-    json!({
-        "receiver": uuid(entry.receiver),
-        "source": uuid(entry.source),
-        "bonus_kind": entry.kind,
-        "level": entry.level,
-        "amount_minor": entry.amount.0,
-        "status": entry.status.name(),
-        "time": time_text(entry.time),
-        "id": entry.row_id.map(Uuid::from_bytes),
-        "reference": entry.reference.as_ref().map(Reference::as_str),
-        "reverses": entry.reverses.map(bonus_id),
-    })
+    let mut fields = fields_of(command, bonus_id);
+    fields.insert("kind".into(), command.kind().printed().into());
+    fields.into()
 }
 
 /// Returns a time as RFC 3339, UTC, with microseconds; as a number of microseconds beyond the calendar.
@@ -167,29 +182,10 @@ pub fn time_text(time: Timestamp) -> String {
     crate::time_text::print(time)
 }
 
-fn uuid(id: MemberId) -> Uuid {
-    Uuid::from_bytes(id.0)
-}
-
-fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Active => "active",
-        Status::Inactive => "inactive",
-        Status::Terminated => "terminated",
-    }
-}
-
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Member => "member",
-        Role::Admin => "admin",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{EntryChange, Money, PlacementRule, Reason, RequestKey, TriggerBonus};
+    use crate::engine::{Carried, ChangeEntry, PlacementRule, Register, RequestKey, TriggerBonus};
 
     fn id(number: u8) -> MemberId {
         MemberId([number; 16])

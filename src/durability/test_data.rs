@@ -154,7 +154,7 @@ samples! {
 macro_rules! samples_of_sections {
     ($(
         $number:literal $section:ident $name:literal since $since:literal:
-        $row:ident $(in $part:ident)? { $($column:ident: $stored:ty),+ $(,)? }
+        $row:ident $(in $part:ident.$list:ident: $List:ident)? { $($column:ident: $stored:ty),+ $(,)? }
         $(before $version:literal: $older:ident { $($older_columns:tt)* })*
     )+) => {
         fn sample_rows(section: Section, count: u32) -> ImageRows {

@@ -6,6 +6,7 @@
 //! version was ever released: the existing directory is what users have.
 
 mod durable;
+mod later;
 mod newer;
 
 use std::{
@@ -19,8 +20,8 @@ use upline::{
     core::{
         Actor, ActorKind, BreakageReason, Digest, Restore, RowKind,
         command::{
-            Carried, ChangeEntry, Command, EntryChange, ImportEntry, Origin, PayFilter, PlacementRequest,
-            Register, RequestKey, SponsorRef, Stamped, TriggerBonus,
+            Carried, ChangeEntry, Command, CommandKind, EntryChange, ImportEntry, Origin, PayFilter,
+            PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus,
         },
         network_digest,
         plan::{
@@ -239,6 +240,7 @@ fn command(version: u32, lsn: u64) -> Stamped {
                 once: true,
                 reference: None,
             }),
+            0 => later::command(version, lsn).unwrap_or_else(|| signup(&|_| {})),
             _ => signup(&|_| {}),
         },
     };
@@ -505,6 +507,17 @@ fn this_release_still_writes_the_newest_version_to_the_byte() {
         let differs = content.iter().zip(&recorded[name]).position(|(new, old)| new != old);
         assert!(content == &recorded[name], "{name} differs from byte {differs:?} on");
     }
+}
+
+#[test]
+fn the_newest_version_has_every_kind_of_command() {
+    regenerate_if_asked();
+    let place = copy_of(FORMAT_VERSION);
+    let opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
+    let groups = opened.journal.reader().read_from(1).unwrap().map(Result::unwrap);
+    let found: BTreeSet<CommandKind> =
+        groups.flat_map(|group| group.commands).map(|stamped| stamped.command.kind()).collect();
+    assert_eq!(found, CommandKind::ALL.into_iter().collect());
 }
 
 #[test]

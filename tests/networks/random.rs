@@ -5,8 +5,8 @@ use super::{naive::Naive, picture::Network};
 use upline::core::{
     Actor,
     command::{
-        Carried, ChangeEntry, Command, EntryChange, ImportEntry, Origin, Outcome, PayFilter,
-        PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus,
+        Carried, ChangeEntry, Command, CommandKind, EntryChange, ImportEntry, Origin, Outcome, PayFilter,
+        PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus, commands,
     },
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
     types::{
@@ -310,36 +310,15 @@ impl StepMaker {
     }
 
     fn command(&mut self) -> Command {
-        match self.chance.below(100) {
-            0..=51 => Command::Register(self.register()),
-            52..=70 => Command::TriggerBonus(self.trigger()),
-            71..=72 => Command::ChangeEntry(ChangeEntry {
-                entry: self.entry(),
-                change: self.chance.of_slice(&EntryChange::ALL),
-                reason: Reason::parse("as it fell").expect("a reason"),
-            }),
-            73..=77 => Command::PayEntry { entry: self.entry() },
-            78 => Command::PayAll,
-            79..=80 => Command::ReverseEntry { entry: self.entry() },
-            81..=82 => Command::PayMatching(self.pay_filter()),
-            83..=86 => {
-                let status = self.chance.of_slice(&[
-                    Status::Active,
-                    Status::Active,
-                    Status::Active,
-                    Status::Inactive,
-                    Status::Inactive,
-                    Status::Terminated,
-                ]);
-                Command::SetStatus { member: self.somebody(), status }
+        let mut place = self.chance.below(CommandKind::ALL.into_iter().map(weight).sum());
+        let kind = CommandKind::ALL.into_iter().find(|kind| match place.checked_sub(weight(*kind)) {
+            None => true,
+            Some(rest) => {
+                place = rest;
+                false
             }
-            87..=91 => Command::SetRole { member: self.somebody(), role: self.chance.of_slice(&Role::ALL) },
-            92..=95 => {
-                let plan = changed_plan(&mut self.chance, &self.plan);
-                Command::PutPlan(Box::new(plan))
-            }
-            _ => Command::ImportEntry(self.import_entry()),
-        }
+        });
+        self.drawn(kind.expect("the place is below the sum of the weights"))
     }
 
     fn entry(&mut self) -> u64 {
@@ -534,3 +513,81 @@ impl StepMaker {
         }
     }
 }
+
+/// How often a kind of command occurs, in relation to the others.
+fn weight(kind: CommandKind) -> u64 {
+    match kind {
+        CommandKind::Register => 52,
+        CommandKind::TriggerBonus => 19,
+        CommandKind::PayEntry | CommandKind::SetRole => 5,
+        CommandKind::SetStatus | CommandKind::PutPlan | CommandKind::ImportEntry => 4,
+        CommandKind::PayAll => 1,
+        _ => 2,
+    }
+}
+
+/// A field of a command, as it may be in the network so far.
+trait Drawn {
+    fn drawn(maker: &mut StepMaker) -> Self;
+}
+
+macro_rules! drawn {
+    ($($type:ty: |$maker:ident| $value:expr;)+) => {
+        $(
+            impl Drawn for $type {
+                fn drawn($maker: &mut StepMaker) -> Self {
+                    $value
+                }
+            }
+        )+
+    };
+}
+drawn! {
+    bool: |maker| maker.chance.percent(50);
+    // The position of a ledger entry.
+    u64: |maker| maker.entry();
+    MemberId: |maker| maker.somebody();
+    Status: |maker| maker.chance.of_slice(&[
+        Status::Active,
+        Status::Active,
+        Status::Active,
+        Status::Inactive,
+        Status::Inactive,
+        Status::Terminated,
+    ]);
+    Role: |maker| maker.chance.of_slice(&Role::ALL);
+    EntryChange: |maker| maker.chance.of_slice(&EntryChange::ALL);
+    Reason: |_maker| Reason::parse("as it fell").expect("a reason");
+    Box<Plan>: |maker| Box::new(changed_plan(&mut maker.chance, &maker.plan));
+    Register: |maker| maker.register();
+    TriggerBonus: |maker| maker.trigger();
+    ImportEntry: |maker| maker.import_entry();
+    PayFilter: |maker| maker.pay_filter();
+    ChangeEntry: |maker| ChangeEntry {
+        entry: Drawn::drawn(maker),
+        change: Drawn::drawn(maker),
+        reason: Drawn::drawn(maker),
+    };
+}
+
+macro_rules! drawn_commands {
+    ($(
+        $(#[$about:meta])*
+        $number:literal $kind:ident $(($content:ident: $type:ty))? $({ $($field:ident: $field_type:ty),+ })?
+        of $domain:ident, $name:literal as $printed:literal since $since:literal
+        $($(#[$given:meta])* gives $outcome:ident { $($part:ident: $part_type:ty),+ } $(if $sign:ident)?)?;
+    )+) => {
+        impl StepMaker {
+            fn drawn(&mut self, kind: CommandKind) -> Command {
+                match kind {
+                    $(CommandKind::$kind => {
+                        $(let $content: $type = Drawn::drawn(self);)?
+                        $($(let $field: $field_type = Drawn::drawn(self);)+)?
+                        Command::$kind $(($content))? $({ $($field),+ })?
+                    })+
+                }
+            }
+        }
+    };
+}
+commands!(drawn_commands);

@@ -16,7 +16,7 @@ mod prepared;
 mod reversals;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     panic::{self, AssertUnwindSafe},
     sync::atomic::{AtomicU64, Ordering},
     thread,
@@ -25,7 +25,7 @@ use std::{
 use compare::{Pace, Pair};
 use upline::core::{
     Actor,
-    command::{Outcome, Rejection, Stamped},
+    command::{Outcome, Rejection, Stamped, commands},
     types::Timestamp,
 };
 
@@ -126,6 +126,24 @@ fn shrink(seed: u64, mut case: Scenario, pace: Pace) -> Scenario {
     case
 }
 
+macro_rules! outcomes_of_commands {
+    ($(
+        $(#[$about:meta])*
+        $number:literal $kind:ident $(($content:ident: $type:ty))? $({ $($field:ident: $field_type:ty),+ })?
+        of $domain:ident, $name:literal as $printed:literal since $since:literal
+        $($(#[$given:meta])* gives $outcome:ident { $($part:ident: $part_type:ty),+ } $(if $sign:ident)?)?;
+    )+) => {
+        /// The outcomes of the table of commands.
+        const GIVEN: &[&str] = &[$($(stringify!($outcome),)?)+];
+    };
+}
+commands!(outcomes_of_commands);
+
+/// The name of its variant.
+fn name_of(outcome: Outcome) -> String {
+    format!("{outcome:?}").chars().take_while(|character| character.is_alphanumeric()).collect()
+}
+
 /// The comparison is only worth what its steps reach: every kind of outcome, and every rejection possible in
 /// a small network.
 #[test]
@@ -137,21 +155,22 @@ fn random_steps_reach_everything() {
         "registered",
         "paid",
         "withheld",
-        "entry paid true",
-        "entry paid false",
-        "entry changed true",
-        "entry changed false",
+        "EntryPaid true",
+        "EntryPaid false",
+        "EntryChanged true",
+        "EntryChanged false",
         "all paid",
-        "status set true",
-        "status set false",
-        "role set true",
-        "role set false",
+        "StatusSet true",
+        "StatusSet false",
+        "RoleSet true",
+        "RoleSet false",
         "plan activated",
         "reversed",
         "matching paid none",
         "matching paid some",
     ];
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
+    let mut variants = BTreeSet::new();
     let mut rewards = 0;
     for seed in (0..64).map(|case| FIRST_SEED + case) {
         let case = scenario(seed, STEPS as usize);
@@ -174,17 +193,17 @@ fn random_steps_reach_everything() {
                 Outcome::Registered { .. } => "registered".to_owned(),
                 Outcome::BonusPaid { withheld: 0, .. } => "paid".to_owned(),
                 Outcome::BonusPaid { .. } => "withheld".to_owned(),
-                Outcome::EntryPaid { changed, .. } => format!("entry paid {changed}"),
                 Outcome::AllPaid { .. } => "all paid".to_owned(),
-                Outcome::StatusSet { changed, .. } => format!("status set {changed}"),
-                Outcome::RoleSet { changed, .. } => format!("role set {changed}"),
                 Outcome::PlanActivated { .. } => "plan activated".to_owned(),
                 Outcome::EntryImported { .. } => "entry imported".to_owned(),
                 Outcome::Reversed { .. } => "reversed".to_owned(),
-                Outcome::EntryChanged { changed, .. } => format!("entry changed {changed}"),
                 Outcome::MatchingPaid { entries: 0, .. } => "matching paid none".to_owned(),
                 Outcome::MatchingPaid { .. } => "matching paid some".to_owned(),
+                other => format!("{} {}", name_of(other), !other.is_no_op()),
             };
+            if applied.lsn == lsn {
+                variants.insert(name_of(applied.outcome));
+            }
             *seen.entry(outcome).or_default() += 1;
         }
         rewards += naive
@@ -196,6 +215,9 @@ fn random_steps_reach_everything() {
     }
     for rejection in Rejection::ALL.into_iter().filter(|rejection| !FAR_AWAY.contains(rejection)) {
         assert!(seen.contains_key(rejection.name()), "no step met {}; met were {seen:#?}", rejection.name());
+    }
+    for outcome in GIVEN {
+        assert!(variants.contains(*outcome), "no step gave {outcome}");
     }
     for outcome in OUTCOMES {
         assert!(seen.get(outcome).is_some_and(|times| 20 <= *times), "{outcome}: {seen:#?}");

@@ -214,7 +214,6 @@ impl Case {
         }
         self.network.check();
         let picture = self.network.picture();
-        let changed = |changed: bool| if changed { "changed" } else { "unchanged" }.to_owned();
         let mut parts = match applied.outcome {
             Outcome::Rejected(rejection) => vec![format!("rejected {}", rejection.name())],
             Outcome::Registered { member } => vec![position(&picture, member)],
@@ -224,12 +223,9 @@ impl Case {
                 let sum = i64::try_from(amount.sum()).expect("scenarios are small");
                 vec![format!("{entries} entries of {}", print_money(Money(sum)))]
             }
-            Outcome::EntryPaid { changed: really, .. }
-            | Outcome::EntryChanged { changed: really, .. }
-            | Outcome::StatusSet { changed: really, .. }
-            | Outcome::RoleSet { changed: really, .. } => return changed(really),
             Outcome::PlanActivated { version } => vec![format!("version {version}")],
             Outcome::EntryImported { entry } => return format!("entry {entry}"),
+            other => return if other.is_no_op() { "unchanged" } else { "changed" }.into(),
         };
         parts.extend(picture.entries[entries_before..].iter().map(|entry| new_entry(&picture, entry)));
         if let Outcome::BonusPaid { withheld, .. } = applied.outcome {

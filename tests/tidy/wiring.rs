@@ -1,17 +1,22 @@
 //! Each kind of thing is wired everywhere it must be: commands, outcomes, rejections, sections of a snapshot,
 //! metrics. Routes are in `tests/http/routes.rs`.
 //!
-//! The compiler detects a `match` that lacks one. It does not detect a decoder, a list, a page, a random
-//! generator or a golden directory that does; each of those is a row here.
+//! The compiler detects a `match` that lacks one, and a table gives the rest. It does not detect a list or a
+//! page that does; each of those is a row here.
 
-use std::{collections::BTreeSet, fmt::Write, fs};
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    fs,
+    sync::{Mutex, PoisonError},
+};
 
 use strum::VariantArray;
 use upline::{
     access,
     core::{
         ActorKind, BreakageReason, RowKind,
-        command::{CommandKind, EntryChange, Rejection},
+        command::{CommandKind, EntryChange, Rejection, commands},
         plan::PlacementRule,
         sections::sections,
         types::{EntryStatus, Role, Status},
@@ -19,7 +24,10 @@ use upline::{
     durability::FORMAT_VERSION,
 };
 
-use super::layers::{root, sources};
+use super::layers::root;
+
+/// The page that repeats the tables of commands and of sections.
+const SPECIFICATION: &str = "snapshots/README.md";
 
 /// A variant, as in the source.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,36 +55,94 @@ impl Kind {
 /// Where each variant must appear: the file, the item in it (none: anywhere), and in which form.
 type Place = (&'static str, &'static str, fn(&Kind) -> String);
 
-/// The compiler detects a command without rules, JSON or an arm of another `match`; its record in the log,
-/// the label of metrics and the printed name follow from the table of commands. These are the others.
+/// A command of the table.
+struct Specified {
+    kind: CommandKind,
+    /// The lines that describe it.
+    about: &'static [&'static str],
+    /// Name and type of each field, or of the content.
+    fields: &'static [(&'static str, &'static str)],
+    /// The outcome, and name and type of each of its fields.
+    outcome: Option<(&'static str, &'static [(&'static str, &'static str)])>,
+}
+
+macro_rules! commands_of_the_specification {
+    ($(
+        $(#[doc = $about:literal])+
+        $number:literal $kind:ident $(($content:ident: $type:ty))? $({ $($field:ident: $field_type:ty),+ })?
+        of $domain:ident, $name:literal as $printed:literal since $since:literal
+        $($(#[$given:meta])* gives $outcome:ident { $($part:ident: $part_type:ty),+ } $(if $sign:ident)?)?;
+    )+) => {
+        const COMMANDS: &[Specified] = &[$(Specified {
+            kind: CommandKind::$kind,
+            about: &[$($about),+],
+            fields: &[
+                $((stringify!($content), stringify!($type)))?
+                $($((stringify!($field), stringify!($field_type))),+)?
+            ],
+            outcome: [$((
+                stringify!($outcome),
+                &[$((stringify!($part), stringify!($part_type))),+] as &[(&str, &str)],
+            ))?].as_slice().first().copied(),
+        }),+];
+    };
+}
+commands!(commands_of_the_specification);
+
+/// The compiler detects a command without rules, JSON, an arm of the second implementation, or a type of
+/// field without bytes or random values; all else follows from the table. The specification repeats it, and
+/// says how the types of fields are written.
 #[test]
-fn every_command_is_wired_everywhere() {
-    let named: fn(&Kind) -> String = |kind| format!("Command::{}", kind.name);
-    let kinds: Vec<Kind> = CommandKind::ALL
-        .iter()
-        .map(|kind| Kind { name: format!("{kind:?}"), number: u32::from(*kind as u16) })
-        .collect();
-    check(
-        &kinds,
-        &[
-            // The starting point of fuzzers and codec tests.
-            ("src/durability/codec/arbitrary.rs", "fn command(", named),
-            ("tests/networks/naive.rs", "    fn execute(", named),
-            ("tests/networks/random.rs", "    fn command(", named),
-            ("tests/disk/format.rs", "fn command(", named),
-        ],
+fn every_command_is_specified() {
+    let mut table =
+        String::from("| kind | domain | since | command | content |\n| --- | --- | --- | --- | --- |");
+    let mut types = BTreeSet::new();
+    for Specified { kind, about, fields, .. } in COMMANDS {
+        let domain = format!("{:?}", kind.domain()).to_lowercase();
+        let about = about.concat();
+        write!(
+            table,
+            "\n| {} | {domain} | {} | `{kind:?}`: {} |{} |",
+            *kind as u16,
+            kind.since(),
+            about.trim(),
+            listed(fields),
+        )
+        .unwrap();
+        types.extend(fields.iter().map(|(_, type_of)| plain(type_of)));
+    }
+    let page = specified("| kind | domain | since |", &table);
+    for type_of in types {
+        assert!(page.contains(&format!("\n| `{type_of}` | ")), "the page lacks the bytes of `{type_of}`");
+    }
+}
+
+/// Each field takes the first free place of its size, as in `durability/codec/outcome.rs`.
+#[test]
+fn every_outcome_is_specified() {
+    let mut table = String::from(
+        "| kind | outcome | small | middle | first | second |\n| --- | --- | --- | --- | --- | --- |\n\
+         | 0 | `Rejected` | the rejection | | | |",
     );
-    let page = text_of("snapshots/README.md");
-    let rows: Vec<&str> = item(&page, "| kind | domain |").lines().skip(2).collect();
-    let described = rows.iter().zip(CommandKind::ALL).all(|(row, kind)| {
-        let begin = format!("| {} | {} | ", kind as u16, format!("{:?}", kind.domain()).to_lowercase());
-        let since = format!("(since version {})", kind.since());
-        row.starts_with(&begin) && row.contains(&since) == (1 < kind.since())
-    });
-    assert!(
-        described && rows.len() == CommandKind::ALL.len(),
-        "the page lacks a kind, or its version: {rows:?}"
-    );
+    for (kind, (name, fields)) in COMMANDS.iter().filter_map(|row| Some((row.kind, row.outcome?))) {
+        let mut places: [Option<String>; 4] = [const { None }; 4];
+        for (field, type_of) in fields {
+            let numbers: &[(&[usize], &str)] = match *type_of {
+                "bool" => &[(&[0], "")],
+                "u32" | "MemberIx" => &[(&[1, 2, 3], "")],
+                "u64" => &[(&[2, 3], "")],
+                "WideMoney" => &[(&[2, 3], ", lower 64 bits"), (&[2, 3], ", upper 32 bits with the sign")],
+                other => panic!("{name}: where is a {other}?"),
+            };
+            for (free, which) in numbers {
+                let at = free.iter().find(|at| places[**at].is_none()).expect("there is a free place");
+                places[*at] = Some(format!("`{field}`{which}"));
+            }
+        }
+        let places = places.map(|place| place.map_or(" |".into(), |text| format!(" {text} |"))).concat();
+        write!(table, "\n| {} | `{name}` |{places}", kind as u16).unwrap();
+    }
+    specified("| kind | outcome |", &table);
 }
 
 /// Numbers, labels and printed names are those of the table, each once but for one name.
@@ -90,20 +156,6 @@ fn kinds_of_commands_are_told_apart() {
         assert_eq!(CommandKind::from_code(kind as u16), Some(kind));
         assert!((1..=FORMAT_VERSION).contains(&kind.since()), "{kind:?}: no format version {}", kind.since());
     }
-}
-
-#[test]
-fn every_outcome_is_wired_everywhere() {
-    let named: fn(&Kind) -> String = |kind| format!("Outcome::{}", kind.name);
-    check(
-        &variants("src/core/requests/command.rs", "pub enum Outcome {"),
-        &[
-            ("src/durability/codec/outcome.rs", "pub fn encode_outcome(", named),
-            ("src/durability/codec/outcome.rs", "pub fn decode_outcome(", named),
-            ("src/durability/codec/arbitrary.rs", "pub(crate) fn outcome(", named),
-            ("snapshots/README.md", "| kind | outcome |", |kind| format!("\n| {} | ", kind.number)),
-        ],
-    );
 }
 
 /// `tests/state/scenarios.rs` checks that each has a scenario, `src/http/v1/problem.rs` that its row in
@@ -124,7 +176,7 @@ fn every_rejection_is_wired_everywhere() {
 macro_rules! rows_of_the_specification {
     ($(
         $number:literal $section:ident $name:literal since $since:literal:
-        $row:ident $(in $part:ident)? { $($column:ident: $stored:ty),+ $(,)? }
+        $row:ident $(in $part:ident.$list:ident: $List:ident)? { $($column:ident: $stored:ty),+ $(,)? }
         $(before $version:literal: $older:ident { $($older_columns:tt)* })*
     )+) => {
         const SECTIONS: &[(u32, &str, u32, &[(&str, &str)])] =
@@ -144,33 +196,39 @@ fn every_section_of_a_snapshot_is_specified() {
         assert!((1..=FORMAT_VERSION).contains(since), "{name}: no format version {since}");
         let vectors: usize =
             columns.iter().map(|(_, stored)| 1 + usize::from(stored.starts_with("Text"))).sum();
-        // Tokens are printed with blanks around angle brackets.
-        let stored = |stored: &str| stored.replace(" < ", "<").replace(" >", ">");
-        let columns: Vec<String> =
-            columns.iter().map(|(name, kind)| format!("`{name}` `{}`", stored(kind))).collect();
         let root = vectors * 8;
-        write!(table, "\n| {number} | `{name}` | {since} | {root} | {} |", columns.join(" · ")).unwrap();
+        write!(table, "\n| {number} | `{name}` | {since} | {root} |{} |", listed(columns)).unwrap();
     }
-    let page = text_of("snapshots/README.md");
-    assert_eq!(item(&page, "| section | name |"), table, "the page must have this table:\n{table}\n");
+    specified("| section | name |", &table);
 }
 
-/// The compiler detects neither a list that a part keeps without a section, which a restart would lose, nor
-/// two of them under one row.
-#[test]
-fn every_list_that_a_part_keeps_is_a_section() {
-    let table = text_of("src/core/state/sections.rs");
-    let mut lists = 0;
-    for source in sources("src/core") {
-        for kept in source.text.split("\nkeeps!(").skip(1) {
-            let (part, fields) = kept.split_once('{').expect("a part, then its lists");
-            let fields = fields.split_once('}').expect("it ends").0.matches(':').count();
-            let named = table.matches(&format!(" in {} {{", part.trim().to_lowercase())).count();
-            assert_eq!(fields, named, "lists of {part}in {}, and sections of them", source.name);
-            lists += fields;
-        }
+/// Returns fields with their types, as a cell of the specification without the blank at its end.
+fn listed(fields: &[(&str, &str)]) -> String {
+    let fields = fields.iter().map(|(name, type_of)| format!(" `{name}` `{}`", plain(type_of)));
+    fields.collect::<Vec<_>>().join(" ·")
+}
+
+/// Tokens may be printed with blanks around angle brackets.
+fn plain(type_of: &str) -> String {
+    type_of.replace(" < ", "<").replace(" >", ">")
+}
+
+/// Requires that the specification has a table, which begins so, and returns the page. With
+/// `UPLINE_REGENERATE_SPEC` it is written there first.
+fn specified(begin: &str, table: &str) -> String {
+    /// Tests write to one page.
+    static PAGE: Mutex<()> = Mutex::new(());
+    let _guard = PAGE.lock().unwrap_or_else(PoisonError::into_inner);
+    let page = text_of(SPECIFICATION);
+    let found = item(&page, begin);
+    if std::env::var_os("UPLINE_REGENERATE_SPEC").is_none() {
+        let command = "UPLINE_REGENERATE_SPEC=1 cargo test --test tidy wiring::";
+        assert_eq!(found, table, "{SPECIFICATION} is of an older table; `{command}` writes it");
+        return page;
     }
-    assert_eq!(lists, table.matches("Row in ").count(), "each section of a part is a list of it");
+    let page = page.replace(found, table);
+    fs::write(root().join(SPECIFICATION), &page).unwrap();
+    page
 }
 
 #[test]

@@ -40,10 +40,10 @@ impl Ledger {
 
     /// Neither is it a reversal nor has it one.
     fn judge_pair(&self, entry: u64) -> Result<(), Rejection> {
-        if self.reversals.reverses(entry).is_some() {
+        if self.lists.reversals.reverses(entry).is_some() {
             return Err(Rejection::EntryIsReversal);
         }
-        if self.reversals.reversal_of(entry).is_some() {
+        if self.lists.reversals.reversal_of(entry).is_some() {
             return Err(Rejection::ReversedBefore);
         }
         Ok(())

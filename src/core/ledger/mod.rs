@@ -8,6 +8,7 @@ pub(in crate::core) mod entries;
 pub(in crate::core) mod filter;
 pub(in crate::core) mod kinds;
 pub(in crate::core) mod late;
+pub(in crate::core) mod lists;
 pub(in crate::core) mod once;
 pub(in crate::core) mod part;
 pub(in crate::core) mod references;

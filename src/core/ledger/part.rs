@@ -12,17 +12,15 @@ use crate::core::{
         breakage::{Breakage, Unpaid},
         entries::Entries,
         kinds::Kinds,
-        once::{ONCE_ROWS_MAX, Once, OnceRow},
+        lists::Lists,
+        once::{ONCE_ROWS_MAX, OnceRow},
         references::References,
-        reversals::Reversals,
+        reversals::{ReversalRow, Reversals},
         row_ids::{CarriedIds, RowIdRow},
-        rows::{EntryRow, ReversalRow, TriggerRow},
+        rows::{EntryRow, TriggerRow},
     },
     requests::command::Rejection,
-    store::{
-        column::{Scalar, freeze_fields},
-        rows::keeps,
-    },
+    store::column::{Scalar, freeze_fields},
     words::{
         row_kind::RowKind,
         types::{MemberIx, Money, Reference, Status, Timestamp},
@@ -32,18 +30,13 @@ use crate::core::{
 pub(crate) struct Ledger {
     pub(super) entries: Entries,
     pub(super) accounts: Accounts,
-    references: References,
-    pub(super) reversals: Reversals,
-    once: Once,
-    row_ids: CarriedIds,
+    pub(super) lists: Lists,
     /// Trigger names ever in a plan or imported.
     kinds: Scalar<Arc<Kinds>>,
     unpaid: Scalar<Unpaid>,
 }
 
-freeze_fields!(Ledger { entries, accounts, references, reversals, once, row_ids, kinds, unpaid });
-
-keeps!(Ledger { references: References, reversals: Reversals, once: Once, row_ids: CarriedIds });
+freeze_fields!(Ledger { entries, accounts, lists, kinds, unpaid });
 
 /// An entry that was added, and the account of its receiver.
 #[derive(Clone, Copy)]
@@ -57,10 +50,7 @@ impl Ledger {
         Self {
             entries: Entries::new(),
             accounts: Accounts::new(),
-            references: References::new(),
-            reversals: Reversals::new(),
-            once: Once::new(),
-            row_ids: CarriedIds::new(),
+            lists: Lists::new(),
             kinds: Scalar::new(Arc::default()),
             unpaid: Scalar::new(Unpaid::default()),
         }
@@ -75,15 +65,15 @@ impl Ledger {
     }
 
     pub fn reversals(&self) -> &Reversals {
-        &self.reversals
+        &self.lists.reversals
     }
 
     pub fn references(&self) -> &References {
-        &self.references
+        &self.lists.references
     }
 
     pub fn row_ids(&self) -> &CarriedIds {
-        &self.row_ids
+        &self.lists.row_ids
     }
 
     pub fn kinds(&self) -> &Kinds {
@@ -97,12 +87,12 @@ impl Ledger {
 
     /// The reference behind an entry. O(log references).
     pub fn reference_of(&self, entry: u64) -> Option<Reference> {
-        self.references.of(self.entries.trigger_of(entry))
+        self.lists.references.of(self.entries.trigger_of(entry))
     }
 
     /// The last trigger of a reference before a list position. O(log references).
     pub fn referred_before(&self, reference: &Reference, place: (Timestamp, u32)) -> Option<u32> {
-        self.references.before(reference, place, |trigger| self.entries.trigger_key(trigger).0)
+        self.lists.references.before(reference, place, |trigger| self.entries.trigger_key(trigger).0)
     }
 
     /// Starts a group of entries. At least one [`Ledger::post`] must follow.
@@ -123,13 +113,13 @@ impl Ledger {
         let Some(reference) = reference else { return };
         let newest = u32::try_from(self.entries.triggers() - 1).expect("limited by ENTRIES_MAX");
         let entries = &self.entries;
-        self.references.push(newest, reference, |trigger| entries.trigger_key(trigger).0);
+        self.lists.references.push(newest, reference, |trigger| entries.trigger_key(trigger).0);
     }
 
     /// Records that the newest entry reverses another one.
     pub fn keep_reversal(&mut self, entry: u32, reverses: u64) {
         let reverses = u32::try_from(reverses).expect("limited by ENTRIES_MAX");
-        self.reversals.push(ReversalRow { entry, reverses });
+        self.lists.reversals.push(ReversalRow { entry, reverses });
     }
 
     /// Numbers a trigger name that has no number. Room was checked before.
@@ -144,22 +134,22 @@ impl Ledger {
 
     /// Whether a trigger of this name was paid with `once`, of those that have no flag of the member. O(1).
     pub fn paid_once(&self, source: MemberIx, kind: u16) -> bool {
-        self.once.contains(source, kind)
+        self.lists.once.contains(source, kind)
     }
 
     /// Records what [`Ledger::paid_once`] tells.
     pub fn set_paid_once(&mut self, source: MemberIx, kind: u16) {
-        self.once.push(OnceRow { member: source.0, kind });
+        self.lists.once.push(OnceRow { member: source.0, kind });
     }
 
     /// Whether there is room for one more [`Ledger::set_paid_once`].
     pub fn has_room_for_once(&self) -> bool {
-        self.once.len() < ONCE_ROWS_MAX
+        self.lists.once.len() < ONCE_ROWS_MAX
     }
 
     /// An imported row id must be new.
     pub fn judge_row_id(&self, id: Option<[u8; 16]>) -> Result<(), Rejection> {
-        match id.and_then(|id| self.row_ids.row_of(&id)) {
+        match id.and_then(|id| self.lists.row_ids.row_of(&id)) {
             Some(_) => Err(Rejection::RowIdTaken),
             None => Ok(()),
         }
@@ -168,7 +158,7 @@ impl Ledger {
     /// Records the imported id of the newest row of a kind.
     pub fn keep_row_id(&mut self, kind: RowKind, index: u32, id: Option<[u8; 16]>) {
         if let Some(id) = id {
-            self.row_ids.push(RowIdRow { id, kind, index });
+            self.lists.row_ids.push(RowIdRow { id, kind, index });
         }
     }
 
@@ -201,7 +191,7 @@ impl Ledger {
     pub fn order(&mut self) {
         self.entries.order_late();
         let entries = &self.entries;
-        self.references.order(|trigger| entries.trigger_key(trigger).0);
+        self.lists.references.order(|trigger| entries.trigger_key(trigger).0);
     }
 
     /// Adds up the held amounts of each account in a copy. `account_of` returns the number of a member's

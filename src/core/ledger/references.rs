@@ -4,7 +4,6 @@
 //! entries, ascending by trigger, and an index by text. Memory: the text and some 22 bytes.
 
 use crate::core::{
-    ledger::rows::ReferenceRow,
     store::{
         column::{Freeze, ViewId},
         freeing::Freeing,
@@ -16,6 +15,13 @@ use crate::core::{
     },
     words::types::{Reference, Timestamp},
 };
+
+/// The reference of a trigger that has one. Ascending by trigger.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReferenceRow {
+    pub trigger: u32,
+    pub text: Box<str>,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Row {

@@ -5,15 +5,19 @@
 
 use std::collections::HashMap;
 
-use crate::core::{
-    ledger::rows::ReversalRow,
-    store::{
-        column::freeze_fields,
-        rows::{Rows, SoFar, require},
-        search::partition_point,
-        settled::Settled,
-    },
+use crate::core::store::{
+    column::freeze_fields,
+    rows::{Rows, SoFar, require},
+    search::partition_point,
+    settled::Settled,
 };
+
+/// An entry that reverses another. Ascending by entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReversalRow {
+    pub entry: u32,
+    pub reverses: u32,
+}
 
 pub(crate) struct Reversals {
     rows: Settled<ReversalRow>,

@@ -24,17 +24,3 @@ pub struct EntryRow {
     pub level: u32,
     pub status: EntryStatus,
 }
-
-/// The reference of a trigger that has one. Ascending by trigger.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ReferenceRow {
-    pub trigger: u32,
-    pub text: Box<str>,
-}
-
-/// An entry that reverses another. Ascending by entry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ReversalRow {
-    pub entry: u32,
-    pub reverses: u32,
-}

@@ -86,7 +86,7 @@ pub fn state_digest(state: &State) -> Digest {
 macro_rules! digests_of_sections {
     ($(
         $number:literal $section:ident $name:literal since $since:literal:
-        $row:ident $(in $part:ident)? { $($column:ident: $stored:ty),+ $(,)? }
+        $row:ident $(in $part:ident.$list:ident: $List:ident)? { $($column:ident: $stored:ty),+ $(,)? }
         $(before $version:literal: $older:ident { $($older_columns:tt)* })*
     )+) => {
         /// Feeds the rows of a section, each with its fields in the order of the columns.

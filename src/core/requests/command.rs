@@ -11,9 +11,7 @@ use crate::core::{
     words::{
         actor::Actor,
         all::all,
-        types::{
-            EntryStatus, KINDS_MAX, KINDS_MAX_BEFORE_FORMAT_4, MemberId, MemberIx, Role, Status, Timestamp,
-        },
+        types::{KINDS_MAX, KINDS_MAX_BEFORE_FORMAT_4, MemberId, MemberIx, Role, Status, Timestamp},
     },
 };
 
@@ -75,55 +73,86 @@ pub struct RequestKey {
     pub fingerprint: u64,
 }
 
-/// The commands, one line each. Calls the macro that it is given with this table:
+/// The commands, one entry each. Calls the macro that it is given with this table:
 ///
-/// - the number in the log, and the variant with its content
+/// - the number in the log, and the variant with its content: fields, or a type that has them
 /// - the domain whose rules judge it
 /// - the label of metrics, and the name that the feed, the audit and `inspect` print
 /// - the first format version whose log can have it
+/// - `gives`: its outcome, which has the same number. The fields decide how it is hashed and kept
+///   ([`Outcome::words`], `durability/codec/outcome.rs`). `if` names the field that is false or 0 where
+///   nothing changed. A command without `gives` returns the outcome of another.
 ///
-/// What was released never changes. 8 is reserved for anonymizing a member. The type [`Command`], its kinds,
-/// its records in the log and its places in metrics and API follow from the table; `snapshots/README.md`
-/// repeats it.
+/// What was released never changes. 8 is reserved for anonymizing a member. The types [`Command`],
+/// [`CommandKind`] and [`Outcome`], the records in the log, kept outcomes, random commands of tests, and the
+/// places in metrics and API follow from the table; a test compares `snapshots/README.md` with it.
 ///
-/// Beyond its line, a command needs an arm wherever the compiler asks: its rules (`judge` and `act` in
-/// `state/apply.rs`), its JSON (`command_json.rs`, with a schema in `http/v1/event_schema.rs`), and mostly an
-/// [`Outcome`] of its own.
-macro_rules! commands {
+/// # Adding a command
+///
+/// 1. Its entry here.
+/// 2. Its rules: a [`Rules`](crate::core::state::rules::Rules), in the file of `core/state` that has its
+///    subject.
+/// 3. How it is shown, as JSON and as a schema: an entry in `command_json.rs`.
+/// 4. Its rules for the second implementation, which the first is compared with: an arm in
+///    `tests/networks/naive.rs`.
+///
+/// The compiler asks for 2 to 4. A type of field that no other command has needs its bytes
+/// (`durability/codec/fields.rs`) and random values (`codec/arbitrary.rs`, `tests/networks/random.rs`), which
+/// it asks for too. `UPLINE_REGENERATE_SPEC=1 cargo test --test tidy wiring::` writes the specification.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __commands {
     ($with:ident) => {
         $with! {
             /// A new member.
-            1 Register(register: Register) of Members, "register" as "register" since 1;
+            1 Register(register: Register) of Members, "register" as "register" since 1
+                gives Registered { member: MemberIx };
             /// Pays the bonus that the plan names for this trigger.
-            2 TriggerBonus(trigger: TriggerBonus) of Bonuses, "trigger_bonus" as "trigger_bonus" since 1;
+            2 TriggerBonus(trigger: TriggerBonus) of Bonuses, "trigger_bonus" as "trigger_bonus" since 1
+                /// `entries` ledger entries from `first_entry` on; `withheld` levels were not paid because
+                /// their receiver may not earn.
+                gives BonusPaid { first_entry: u64, entries: u32, withheld: u32 };
             /// Marks one ledger entry paid. Idempotent.
-            3 PayEntry { entry: u64 } of Bonuses, "pay_entry" as "pay_bonus" since 1;
+            3 PayEntry { entry: u64 } of Bonuses, "pay_entry" as "pay_bonus" since 1
+                gives EntryPaid { entry: u64, changed: bool } if changed;
             /// Marks every pending entry paid.
-            4 PayAll of Bonuses, "pay_all" as "pay_all" since 1;
+            4 PayAll of Bonuses, "pay_all" as "pay_all" since 1
+                gives AllPaid { entries: u64 } if entries;
             /// Changes a member's status.
-            5 SetStatus { member: MemberId, status: Status } of Members, "set_status" as "set_status" since 1;
+            5 SetStatus { member: MemberId, status: Status } of Members, "set_status" as "set_status" since 1
+                gives StatusSet { member: MemberIx, changed: bool } if changed;
             /// Changes a member's role.
-            6 SetRole { member: MemberId, role: Role } of Members, "set_role" as "set_role" since 1;
+            6 SetRole { member: MemberId, role: Role } of Members, "set_role" as "set_role" since 1
+                gives RoleSet { member: MemberIx, changed: bool } if changed;
             /// Activates a plan. The full plan is in the log.
-            7 PutPlan(plan: Box<Plan>) of Plans, "put_plan" as "put_plan" since 1;
+            7 PutPlan(plan: Box<Plan>) of Plans, "put_plan" as "put_plan" since 1
+                /// The new version of the plan.
+                gives PlanActivated { version: u32 };
             /// Adds one imported ledger entry, unchanged.
-            9 ImportEntry(entry: ImportEntry) of Bonuses, "import_entry" as "import_bonus" since 1;
+            9 ImportEntry(entry: ImportEntry) of Bonuses, "import_entry" as "import_bonus" since 1
+                gives EntryImported { entry: u64 };
             /// Reverses a ledger entry, by another of the negative amount.
-            10 ReverseEntry { entry: u64 } of Bonuses, "reverse_entry" as "reverse_bonus" since 3;
+            10 ReverseEntry { entry: u64 } of Bonuses, "reverse_entry" as "reverse_bonus" since 3
+                /// `reversal` reverses `entry`.
+                gives Reversed { entry: u64, reversal: u64 };
             /// Marks paid the pending entries that match a filter, or all of them if it is empty.
-            11 PayMatching(filter: PayFilter) of Bonuses, "pay_matching" as "pay_all" since 3;
+            11 PayMatching(filter: PayFilter) of Bonuses, "pay_matching" as "pay_all" since 3
+                /// How many became paid, and their sum.
+                gives MatchingPaid { amount: WideMoney, entries: u32 } if entries;
             /// Holds, releases or voids one ledger entry. Idempotent.
-            12 ChangeEntry(change: ChangeEntry) of Bonuses, "change_entry" as "change_bonus" since 4;
+            12 ChangeEntry(change: ChangeEntry) of Bonuses, "change_entry" as "change_bonus" since 4
+                gives EntryChanged { entry: u64, changed: bool } if changed;
         }
     };
 }
-pub(crate) use commands;
+pub use __commands as commands;
 
 macro_rules! kinds_of_commands {
     ($(
         $(#[$about:meta])*
         $number:literal $kind:ident $(($content:ident: $type:ty))? $({ $($field:ident: $field_type:ty),+ })?
-        of $domain:ident, $name:literal as $printed:literal since $since:literal;
+        of $domain:ident, $name:literal as $printed:literal since $since:literal
+        $($(#[$given:meta])* gives $outcome:ident { $($part:ident: $part_type:ty),+ } $(if $sign:ident)?)?;
     )+) => {
         /// A write.
         #[derive(Clone, PartialEq, Debug)]
@@ -178,9 +207,91 @@ macro_rules! kinds_of_commands {
                 }
             }
         }
+
+        /// The outcome of a command. Small and `Copy`: idempotency keys remember it.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Outcome {
+            /// 0: a rule refused it; nothing changed but the LSN.
+            Rejected(Rejection),
+            $($($(#[$given])* $outcome { $($part: $part_type),+ },)?)+
+        }
+
+        impl Outcome {
+            /// Three numbers, the first of them the kind: the input of hashes that are on disk. Never
+            /// changed.
+            pub(in crate::core) fn words(self) -> [u64; 3] {
+                match self {
+                    Outcome::Rejected(rejection) => [0, rejection as u64, 0],
+                    $($(Outcome::$outcome { $($part),+ } => {
+                        let mut words = Words::default();
+                        $($part.join(&mut words);)+
+                        [$number, words.first, words.rest]
+                    })?)+
+                }
+            }
+
+            /// Whether it is that of a no-op: a status or role that the member already had, a bonus already
+            /// paid, all pending ones where there were none.
+            pub fn is_no_op(self) -> bool {
+                match self {
+                    $($($(Outcome::$outcome { $sign, .. } => is_nothing($sign),)?)?)+
+                    _ => false,
+                }
+            }
+        }
     };
 }
 commands!(kinds_of_commands);
+
+/// Whether a field is false or 0.
+fn is_nothing<T: Default + PartialEq>(sign: T) -> bool {
+    sign == T::default()
+}
+
+/// The fields of an outcome as two numbers: the first field, and all others, 32 bits each if there are
+/// several.
+#[derive(Default)]
+struct Words {
+    has_first: bool,
+    first: u64,
+    rest: u64,
+}
+
+impl Words {
+    fn push(&mut self, number: u64) {
+        if self.has_first {
+            self.rest = self.rest << 32 | number;
+        } else {
+            (self.has_first, self.first) = (true, number);
+        }
+    }
+}
+
+/// A field of an outcome.
+trait Joined {
+    fn join(self, words: &mut Words);
+}
+
+macro_rules! joined {
+    ($($type:ty: |$value:ident| $($number:expr),+;)+) => {
+        $(
+            impl Joined for $type {
+                #[inline]
+                fn join(self, words: &mut Words) {
+                    let $value = self;
+                    $(words.push($number);)+
+                }
+            }
+        )+
+    };
+}
+joined! {
+    bool: |value| u64::from(value);
+    u32: |value| u64::from(value);
+    u64: |value| value;
+    MemberIx: |value| u64::from(value.0);
+    WideMoney: |value| value.parts().1, u64::from(value.parts().0.cast_unsigned());
+}
 
 /// The rules that judge a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -216,36 +327,6 @@ impl CommandKind {
     }
 }
 
-/// The outcome of a command. Small and `Copy`: idempotency keys remember it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outcome {
-    /// 0: a rule refused it; nothing changed but the LSN.
-    Rejected(Rejection),
-    /// 1
-    Registered { member: MemberIx },
-    /// 2: `entries` ledger entries from `first_entry` on; `withheld` levels were not paid because their
-    /// receiver may not earn.
-    BonusPaid { first_entry: u64, entries: u32, withheld: u32 },
-    /// 3: `changed` is false if it was already paid.
-    EntryPaid { entry: u64, changed: bool },
-    /// 4
-    AllPaid { entries: u64 },
-    /// 5
-    StatusSet { member: MemberIx, changed: bool },
-    /// 6
-    RoleSet { member: MemberIx, changed: bool },
-    /// 7: the new version of the plan.
-    PlanActivated { version: u32 },
-    /// 9
-    EntryImported { entry: u64 },
-    /// 10: `reversal` reverses `entry`.
-    Reversed { entry: u64, reversal: u64 },
-    /// 11: how many became paid, and their sum.
-    MatchingPaid { entries: u32, amount: WideMoney },
-    /// 12: `changed` is false if it had that state already.
-    EntryChanged { entry: u64, changed: bool },
-}
-
 impl Command {
     /// The row id that the command imports.
     pub fn carried_row_id(&self) -> Option<[u8; 16]> {
@@ -253,52 +334,6 @@ impl Command {
             Command::Register(Register { origin: Origin::Import(carried), .. }) => carried.row_id,
             Command::ImportEntry(entry) => entry.row_id,
             _ => None,
-        }
-    }
-}
-
-impl Command {
-    /// Whether it has content that logs of formats 1 and 2 cannot express: such a command needs an actor.
-    pub fn needs_format_3(&self) -> bool {
-        let has_content = match self {
-            Command::TriggerBonus(trigger) => trigger.reference.is_some(),
-            Command::ImportEntry(entry) => entry.reference.is_some() || entry.reverses.is_some(),
-            _ => false,
-        };
-        has_content || 3 <= self.kind().since()
-    }
-
-    /// Whether it has content that logs of earlier formats than 4 cannot express.
-    pub fn needs_format_4(&self) -> bool {
-        let has_content = match self {
-            Command::ImportEntry(entry) => matches!(entry.status, EntryStatus::Held | EntryStatus::Void),
-            _ => false,
-        };
-        has_content || 4 <= self.kind().since()
-    }
-}
-
-impl Outcome {
-    /// Three numbers, the first of them the kind: the input of hashes that are on disk. Never changed.
-    pub(in crate::core) fn words(self) -> [u64; 3] {
-        match self {
-            Outcome::Rejected(rejection) => [0, rejection as u64, 0],
-            Outcome::Registered { member } => [1, u64::from(member.0), 0],
-            Outcome::BonusPaid { first_entry, entries, withheld } => {
-                [2, first_entry, u64::from(entries) << 32 | u64::from(withheld)]
-            }
-            Outcome::EntryPaid { entry, changed } => [3, entry, u64::from(changed)],
-            Outcome::AllPaid { entries } => [4, entries, 0],
-            Outcome::StatusSet { member, changed } => [5, u64::from(member.0), u64::from(changed)],
-            Outcome::RoleSet { member, changed } => [6, u64::from(member.0), u64::from(changed)],
-            Outcome::PlanActivated { version } => [7, u64::from(version), 0],
-            Outcome::EntryImported { entry } => [9, entry, 0],
-            Outcome::EntryChanged { entry, changed } => [12, entry, u64::from(changed)],
-            Outcome::Reversed { entry, reversal } => [10, entry, reversal],
-            Outcome::MatchingPaid { entries, amount } => {
-                let (high, low) = amount.parts();
-                [11, low, u64::from(high.cast_unsigned()) << 32 | u64::from(entries)]
-            }
         }
     }
 }

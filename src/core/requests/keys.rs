@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::core::{
-    requests::rows::KeyRow,
+    requests::command::{Applied, Outcome, RequestKey},
     store::{
         column::freeze_fields,
         ring::Ring,
@@ -23,6 +23,30 @@ pub const KEY_STEP_MAX: i64 = 3_600 * 1_000_000;
 /// The most keys one command expires. Each adds at most one, so expired keys are removed faster than they
 /// arrive, and no command pays for a million keys of a busy hour three days ago.
 const EXPIRED_PER_COMMAND: usize = 64;
+
+/// A remembered idempotency key, oldest first. Its time is log time minus what had not counted by then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeyRow {
+    pub key: [u8; 16],
+    /// Hash of the request that came with the key.
+    pub fingerprint: u64,
+    pub time: Timestamp,
+    /// The command that the key stands for, and its outcome.
+    pub lsn: u64,
+    pub outcome: Outcome,
+}
+
+impl KeyRow {
+    pub(in crate::core) fn new(key: RequestKey, time: Timestamp, applied: Applied) -> Self {
+        let (RequestKey { key, fingerprint }, Applied { outcome, lsn }) = (key, applied);
+        Self { key, fingerprint, time, lsn, outcome }
+    }
+
+    /// The outcome of the first command with the key.
+    pub fn applied(&self) -> Applied {
+        Applied { outcome: self.outcome, lsn: self.lsn }
+    }
+}
 
 /// A ring of rows, oldest to newest, with an index that frozen copies omit and rebuild from the rows.
 ///

@@ -3,8 +3,8 @@
 pub(in crate::core) mod bonuses;
 pub mod command;
 pub(in crate::core) mod keys;
+pub(in crate::core) mod lists;
 pub(in crate::core) mod members;
 pub(in crate::core) mod part;
-pub(in crate::core) mod rows;
 pub(in crate::core) mod rules;
 pub(in crate::core) mod unchanged;

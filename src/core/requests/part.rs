@@ -4,35 +4,29 @@
 use crate::core::{
     requests::{
         command::{Applied, RequestKey},
-        keys::{Clock, Keys},
-        rows::{KeyRow, UnchangedRow},
-        unchanged::{Unchanged, UnchangedList},
+        keys::{Clock, KeyRow},
+        lists::Lists,
+        unchanged::{Unchanged, UnchangedList, UnchangedRow},
     },
-    store::{
-        column::{Scalar, freeze_fields},
-        rows::keeps,
-    },
+    store::column::{Scalar, freeze_fields},
     words::types::Timestamp,
 };
 
 pub(crate) struct Requests {
-    keys: Keys,
-    unchanged: UnchangedList,
+    pub(super) lists: Lists,
     /// Microseconds of log time that did not count toward the expiry of keys (`keys.rs`).
     lag: Scalar<i64>,
 }
 
-freeze_fields!(Requests { keys, unchanged, lag });
-
-keeps!(Requests { keys: Keys, unchanged: UnchangedList });
+freeze_fields!(Requests { lists, lag });
 
 impl Requests {
     pub fn new() -> Self {
-        Self { keys: Keys::new(), unchanged: UnchangedList::new(), lag: Scalar::new(0) }
+        Self { lists: Lists::new(), lag: Scalar::new(0) }
     }
 
     pub fn unchanged(&self) -> &UnchangedList {
-        &self.unchanged
+        &self.lists.unchanged
     }
 
     /// What of log time did not count toward the expiry of keys, in microseconds.
@@ -52,29 +46,29 @@ impl Requests {
 
     /// Drops some of the keys that expired by this log time.
     pub fn expire(&mut self, time: Timestamp) {
-        self.keys.expire(self.clock(time).now());
+        self.lists.keys.expire(self.clock(time).now());
     }
 
     /// What is kept of a key at this log time. O(1).
     pub fn get(&self, key: &[u8; 16], time: Timestamp) -> Option<&KeyRow> {
-        self.keys.get(key, self.clock(time).now())
+        self.lists.keys.get(key, self.clock(time).now())
     }
 
     /// Keeps the outcome of a command for its key.
     pub fn remember(&mut self, key: RequestKey, time: Timestamp, applied: Applied) {
-        self.keys.push(KeyRow::new(key, self.clock(time).now(), applied));
+        self.lists.keys.push(KeyRow::new(key, self.clock(time).now(), applied));
     }
 
     /// Adds the command `lsn` to the list if it changed nothing.
     pub fn note(&mut self, applied: &Applied, lsn: u64) {
         if let Some(reason) = Unchanged::of(lsn, applied) {
-            self.unchanged.push(UnchangedRow { lsn, reason: reason.code() });
+            self.lists.unchanged.push(UnchangedRow { lsn, reason: reason.code() });
         }
     }
 
     /// See [`UnchangedList::set_complete_after`].
     pub fn set_complete_after(&mut self, lsn: u64) {
-        self.unchanged.set_complete_after(lsn);
+        self.lists.unchanged.set_complete_after(lsn);
     }
 
     /// The clock that expires keys.

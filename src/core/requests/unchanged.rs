@@ -6,10 +6,7 @@
 //! records the LSN from which on it is complete.
 
 use crate::core::{
-    requests::{
-        command::{Applied, Outcome, Rejection},
-        rows::UnchangedRow,
-    },
+    requests::command::{Applied, Outcome, Rejection},
     store::{
         column::{Scalar, freeze_fields},
         ring::Ring,
@@ -44,13 +41,7 @@ impl Unchanged {
         match applied.outcome {
             _ if applied.lsn != lsn => Some(Unchanged::Repeat),
             Outcome::Rejected(rejection) => Some(Unchanged::Rejected(rejection)),
-            Outcome::EntryPaid { changed: false, .. }
-            | Outcome::EntryChanged { changed: false, .. }
-            | Outcome::AllPaid { entries: 0 }
-            | Outcome::MatchingPaid { entries: 0, .. }
-            | Outcome::StatusSet { changed: false, .. }
-            | Outcome::RoleSet { changed: false, .. } => Some(Unchanged::Already),
-            _ => None,
+            outcome => outcome.is_no_op().then_some(Unchanged::Already),
         }
     }
 
@@ -80,6 +71,14 @@ impl Unchanged {
             Unchanged::Already => "already",
         }
     }
+}
+
+/// A logged command that changed nothing. Ascending by LSN.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UnchangedRow {
+    pub lsn: u64,
+    /// Number of the rejection; 0 for a repeat of an idempotency key, `u16::MAX` for a no-op.
+    pub reason: u16,
 }
 
 /// Rows, ascending by LSN.

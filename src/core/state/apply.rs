@@ -1,18 +1,16 @@
 //! `apply`, the only function that changes a state.
 //!
-//! It is a flat match with two functions per command. The first *judges* (reads only; a rejection changes
-//! nothing but the LSN) and returns what it found: members, rules, entries, places. The second acts on that,
-//! and looks up nothing again. Admission runs the same judgment before a command is logged (`check`), so each
-//! rule is implemented once.
+//! What is the same for all commands is here. The rules of each are a [`Rules`](super::rules::Rules), which
+//! judges the command and then acts.
 
 use crate::core::{
-    requests::command::{Applied, CodeRules, Command, Outcome, Rejection, RequestKey, Stamped},
+    requests::command::{Applied, Command, Outcome, Rejection, RequestKey, Stamped},
     state::{
         parts::State,
         prepare::{Aside, Preparation},
         view::KeptPages,
     },
-    words::{directory::Directory, types::KINDS_MAX},
+    words::directory::Directory,
 };
 
 /// Result of [`State::check`].
@@ -156,77 +154,6 @@ impl State {
         } else {
             Verdict::Reject(Rejection::KeyReused)
         }
-    }
-
-    /// Judges as admission does, under the rules of today.
-    fn judge<D: Directory>(&self, directory: &D, command: &Command) -> Result<(), Rejection> {
-        match command {
-            Command::Register(register) => {
-                self.judge_register(directory, register, CodeRules::Alike).map(drop)
-            }
-            Command::TriggerBonus(trigger) => self.judge_trigger(directory, trigger).map(drop),
-            Command::PayEntry { entry } => self.ledger.judge_pay(*entry).map(drop),
-            Command::PayAll => Ok(()),
-            Command::SetStatus { member, status } => self.judge_status(directory, member, *status).map(drop),
-            Command::SetRole { member, role } => self.judge_role(directory, member, *role).map(drop),
-            Command::PutPlan(plan) => self.judge_plan(plan, KINDS_MAX).map(drop),
-            Command::ImportEntry(entry) => self.judge_import_entry(directory, entry),
-            Command::ReverseEntry { entry } => self.ledger.judge_reverse(*entry).map(drop),
-            Command::PayMatching(filter) => self.payout(directory, filter).map(drop),
-            Command::ChangeEntry(change) => self.ledger.judge_change(change).map(drop),
-        }
-    }
-
-    /// Judges a command under the rules of its format, then acts on what was found.
-    fn judge_and_act<D: Directory>(
-        &mut self,
-        directory: &mut D,
-        stamped: &Stamped,
-        aside: &mut Aside,
-    ) -> Result<Outcome, Rejection> {
-        Ok(match &stamped.command {
-            Command::Register(register) => {
-                let found = self.judge_register(directory, register, stamped.code_rules())?;
-                self.register(directory, register, &found)
-            }
-            Command::TriggerBonus(trigger) => {
-                let found = self.judge_trigger(directory, trigger)?;
-                self.trigger_bonus(trigger, &found)
-            }
-            Command::PayEntry { entry } => {
-                let found = self.ledger.judge_pay(*entry)?;
-                self.pay_entry(&found)
-            }
-            Command::PayAll => Outcome::AllPaid { entries: self.ledger.pay_pending().entries },
-            Command::SetStatus { member, status } => {
-                let found = self.judge_status(directory, member, *status)?;
-                self.set_status(*status, found)
-            }
-            Command::SetRole { member, role } => {
-                let found = self.judge_role(directory, member, *role)?;
-                self.set_role(*role, found, aside)
-            }
-            Command::PutPlan(plan) => {
-                let found = self.judge_plan(plan, stamped.kinds_max())?;
-                self.put_plan(plan, &found, aside)
-            }
-            Command::ImportEntry(entry) => {
-                let found = self.judge_import(directory, entry, stamped.kinds_max())?;
-                self.import_entry(entry, &found)
-            }
-            Command::ReverseEntry { entry } => {
-                let found = self.ledger.judge_reverse(*entry)?;
-                self.reverse_entry(&found)
-            }
-            Command::PayMatching(filter) => {
-                let found = self.payout(directory, filter)?;
-                self.pay_matching(filter, &found)
-            }
-            Command::ChangeEntry(change) => {
-                let found = self.ledger.judge_change(change)?;
-                self.change_entry(&found)
-            }
-        })
     }
 
     /// Keeps the outcome for the command's key, unless a rule refused it.

@@ -10,7 +10,11 @@ use crate::core::{
     },
     plan::{BonusRule, KIND_REGISTRATION, LevelPay, NAME_BYTES_MAX, TRIGGERS_MAX},
     requests::command::{ImportEntry, Outcome, Rejection, TriggerBonus},
-    state::parts::State,
+    state::{
+        parts::State,
+        prepare::Aside,
+        rules::{FormatRules, Rules, kinds},
+    },
     words::{
         directory::Directory,
         row_kind::RowKind,
@@ -96,6 +100,78 @@ pub(in crate::core) struct DueImport {
     source: MemberIx,
     /// `None` for a trigger name that has no number yet.
     kind: Option<u16>,
+}
+
+impl Rules for kinds::TriggerBonus {
+    type Content<'a> = &'a TriggerBonus;
+    type Found = DueTrigger;
+
+    fn judge<D: Directory>(
+        state: &State,
+        directory: &D,
+        trigger: Self::Content<'_>,
+        _format: &FormatRules,
+    ) -> Result<Self::Found, Rejection> {
+        state.judge_trigger(directory, trigger)
+    }
+
+    fn act<D: Directory>(
+        state: &mut State,
+        _directory: &mut D,
+        trigger: Self::Content<'_>,
+        found: Self::Found,
+        _aside: &mut Aside,
+    ) -> Outcome {
+        state.trigger_bonus(trigger, &found)
+    }
+}
+
+impl Rules for kinds::ImportEntry {
+    type Content<'a> = &'a ImportEntry;
+    type Found = DueImport;
+
+    fn judge<D: Directory>(
+        state: &State,
+        directory: &D,
+        entry: Self::Content<'_>,
+        format: &FormatRules,
+    ) -> Result<Self::Found, Rejection> {
+        state.judge_import(directory, entry, format.kinds_max)
+    }
+
+    fn act<D: Directory>(
+        state: &mut State,
+        _directory: &mut D,
+        entry: Self::Content<'_>,
+        found: Self::Found,
+        _aside: &mut Aside,
+    ) -> Outcome {
+        state.import_entry(entry, &found)
+    }
+}
+
+impl Rules for kinds::ReverseEntry {
+    type Content<'a> = &'a u64;
+    type Found = Entry;
+
+    fn judge<D: Directory>(
+        state: &State,
+        _directory: &D,
+        entry: Self::Content<'_>,
+        _format: &FormatRules,
+    ) -> Result<Self::Found, Rejection> {
+        state.ledger.judge_reverse(*entry)
+    }
+
+    fn act<D: Directory>(
+        state: &mut State,
+        _directory: &mut D,
+        _entry: Self::Content<'_>,
+        found: Self::Found,
+        _aside: &mut Aside,
+    ) -> Outcome {
+        state.reverse_entry(&found)
+    }
 }
 
 impl State {

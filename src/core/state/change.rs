@@ -5,7 +5,13 @@ use std::sync::Arc;
 use crate::core::{
     plan::{Plan, RankRule},
     requests::command::{Outcome, Rejection},
-    state::{all_ranks, parts::State, plans::PlanChange, prepare::Aside},
+    state::{
+        all_ranks,
+        parts::State,
+        plans::PlanChange,
+        prepare::Aside,
+        rules::{FormatRules, Rules, kinds},
+    },
     store::{
         freeing::Freeing,
         view_parts::{Part, Parts},
@@ -22,6 +28,78 @@ pub(in crate::core) struct MemberChange {
     member: MemberIx,
     /// False if the member is like that already.
     changed: bool,
+}
+
+impl Rules for kinds::SetStatus {
+    type Content<'a> = (&'a MemberId, &'a Status);
+    type Found = MemberChange;
+
+    fn judge<D: Directory>(
+        state: &State,
+        directory: &D,
+        (member, status): Self::Content<'_>,
+        _format: &FormatRules,
+    ) -> Result<Self::Found, Rejection> {
+        state.judge_status(directory, member, *status)
+    }
+
+    fn act<D: Directory>(
+        state: &mut State,
+        _directory: &mut D,
+        (_, status): Self::Content<'_>,
+        found: Self::Found,
+        _aside: &mut Aside,
+    ) -> Outcome {
+        state.set_status(*status, found)
+    }
+}
+
+impl Rules for kinds::SetRole {
+    type Content<'a> = (&'a MemberId, &'a Role);
+    type Found = MemberChange;
+
+    fn judge<D: Directory>(
+        state: &State,
+        directory: &D,
+        (member, role): Self::Content<'_>,
+        _format: &FormatRules,
+    ) -> Result<Self::Found, Rejection> {
+        state.judge_role(directory, member, *role)
+    }
+
+    fn act<D: Directory>(
+        state: &mut State,
+        _directory: &mut D,
+        (_, role): Self::Content<'_>,
+        found: Self::Found,
+        aside: &mut Aside,
+    ) -> Outcome {
+        state.set_role(*role, found, aside)
+    }
+}
+
+impl Rules for kinds::PutPlan {
+    type Content<'a> = &'a Plan;
+    type Found = PlanChange;
+
+    fn judge<D: Directory>(
+        state: &State,
+        _directory: &D,
+        plan: Self::Content<'_>,
+        format: &FormatRules,
+    ) -> Result<Self::Found, Rejection> {
+        state.judge_plan(plan, format.kinds_max)
+    }
+
+    fn act<D: Directory>(
+        state: &mut State,
+        _directory: &mut D,
+        plan: Self::Content<'_>,
+        found: Self::Found,
+        aside: &mut Aside,
+    ) -> Outcome {
+        state.put_plan(plan, &found, aside)
+    }
 }
 
 impl State {

@@ -14,6 +14,7 @@ pub(in crate::core) mod prepare_admin;
 pub(in crate::core) mod prepare_plan;
 pub(in crate::core) mod repeat;
 pub(in crate::core) mod restore;
+pub(in crate::core) mod rules;
 pub mod sections;
 pub(in crate::core) mod signup;
 pub(in crate::core) mod view;

@@ -2,8 +2,12 @@
 
 use crate::core::{
     ledger::{changes::StatusChange, entries::Entry, filter::EntryFilter, statuses::Statuses, sum::Sum},
-    requests::command::{Outcome, PayFilter, Rejection, WideMoney},
-    state::parts::State,
+    requests::command::{ChangeEntry, Outcome, PayFilter, Rejection, WideMoney},
+    state::{
+        parts::State,
+        prepare::Aside,
+        rules::{FormatRules, Rules, kinds},
+    },
     words::{
         directory::Directory,
         types::{EntryStatus, MemberIx, Timestamp},
@@ -22,6 +26,102 @@ impl Payout {
     /// Whether an entry matches, whatever its state.
     pub fn takes(&self, entry: &Entry) -> bool {
         entry.index < self.end && self.filter.takes(entry)
+    }
+}
+
+impl Rules for kinds::PayEntry {
+    type Content<'a> = &'a u64;
+    type Found = StatusChange;
+
+    fn judge<D: Directory>(
+        state: &State,
+        _directory: &D,
+        entry: Self::Content<'_>,
+        _format: &FormatRules,
+    ) -> Result<Self::Found, Rejection> {
+        state.ledger.judge_pay(*entry)
+    }
+
+    fn act<D: Directory>(
+        state: &mut State,
+        _directory: &mut D,
+        _entry: Self::Content<'_>,
+        found: Self::Found,
+        _aside: &mut Aside,
+    ) -> Outcome {
+        state.pay_entry(&found)
+    }
+}
+
+impl Rules for kinds::PayAll {
+    type Content<'a> = ();
+    type Found = ();
+
+    fn judge<D: Directory>(
+        _state: &State,
+        _directory: &D,
+        _none: Self::Content<'_>,
+        _format: &FormatRules,
+    ) -> Result<Self::Found, Rejection> {
+        Ok(())
+    }
+
+    fn act<D: Directory>(
+        state: &mut State,
+        _directory: &mut D,
+        _none: Self::Content<'_>,
+        _found: Self::Found,
+        _aside: &mut Aside,
+    ) -> Outcome {
+        Outcome::AllPaid { entries: state.ledger.pay_pending().entries }
+    }
+}
+
+impl Rules for kinds::PayMatching {
+    type Content<'a> = &'a PayFilter;
+    type Found = Payout;
+
+    fn judge<D: Directory>(
+        state: &State,
+        directory: &D,
+        filter: Self::Content<'_>,
+        _format: &FormatRules,
+    ) -> Result<Self::Found, Rejection> {
+        state.payout(directory, filter)
+    }
+
+    fn act<D: Directory>(
+        state: &mut State,
+        _directory: &mut D,
+        filter: Self::Content<'_>,
+        found: Self::Found,
+        _aside: &mut Aside,
+    ) -> Outcome {
+        state.pay_matching(filter, &found)
+    }
+}
+
+impl Rules for kinds::ChangeEntry {
+    type Content<'a> = &'a ChangeEntry;
+    type Found = StatusChange;
+
+    fn judge<D: Directory>(
+        state: &State,
+        _directory: &D,
+        change: Self::Content<'_>,
+        _format: &FormatRules,
+    ) -> Result<Self::Found, Rejection> {
+        state.ledger.judge_change(change)
+    }
+
+    fn act<D: Directory>(
+        state: &mut State,
+        _directory: &mut D,
+        _change: Self::Content<'_>,
+        found: Self::Found,
+        _aside: &mut Aside,
+    ) -> Outcome {
+        state.change_entry(&found)
     }
 }
 

@@ -55,7 +55,7 @@ pub(in crate::core) trait SectionRow: Sized {
 macro_rules! rows_of_sections {
     ($(
         $number:literal $section:ident $name:literal since $since:literal:
-        $row:ident $(in $part:ident)? { $($columns:tt)* }
+        $row:ident $(in $part:ident.$list:ident: $List:ident)? { $($columns:tt)* }
         $(before $version:literal: $older:ident { $($older_columns:tt)* })*
     )+) => {
         impl State {

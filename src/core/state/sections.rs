@@ -1,5 +1,6 @@
 //! A network as plain rows: what a snapshot or an importer must keep to rebuild the state, and nothing that
-//! can be computed. The rows come in sections; [`sections!`](sections) is the table of them.
+//! can be computed. The rows come in sections; [`sections!`](sections) is the table of them
+//! (`core/store/sections.rs`).
 //!
 //! The durability layer gives these rows a versioned form on disk; it knows their fields, not their meaning.
 
@@ -11,80 +12,19 @@ use crate::core::{
 };
 
 pub use crate::core::{
-    ledger::{
-        once::OnceRow,
-        row_ids::RowIdRow,
-        rows::{EntryRow, ReferenceRow, ReversalRow, TriggerRow},
-    },
+    ledger::rows::{EntryRow, TriggerRow},
     network::rows::{CodeRow, MemberRow},
-    requests::rows::{KeyRow, UnchangedRow},
+    store::sections::sections,
 };
-
-/// The sections of an image, one entry each; everything else about sections follows from it. Calls the macro
-/// that it is given with this table:
-///
-/// - the number on disk, ascending by one, and the name, which `inspect` and the specification use
-/// - the first format version that has the section
-/// - the type of its rows
-/// - `in`: the part of the state that keeps exactly these rows in a list of its own (`Keeps` and `Rows` in
-///   `store/rows.rs`). The other sections are taken out of several parts and put back into them by
-///   `restore.rs`.
-/// - the columns of the rows on disk, named as the fields; `Text` is followed by the type of the lengths
-/// - `before`: an earlier version of the section, with rows that convert into those of today (`From`)
-///
-/// An entry that was released never changes. When a row changes, its former fields move to a type of their
-/// own, named after `before`. A new section comes last. `snapshots/README.md` repeats the table, which a test
-/// compares.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __sections {
-    ($with:ident) => {
-        $with! {
-            2 Members "members" since 1: MemberRow {
-                id: [u8; 16],
-                joined_at: i64,
-                sponsor: u32,
-                parent: u32,
-                slot: u32,
-                flags: u32,
-                paid_as: u16,
-                lifetime: u16,
-                turn: u16,
-            }
-            3 Codes "codes" since 1: CodeRow { member: u32, code: Text<u8> }
-            4 Triggers "triggers" since 1: TriggerRow {
-                lsn: u64,
-                time: i64,
-                amount: i64,
-                source: u32,
-                first_entry: u32,
-                plan_version: u32,
-                kind: u16,
-            }
-            5 Entries "entries" since 1: EntryRow { amount: i64, receiver: u32, level: u32, status: u8 }
-            6 Keys "keys" since 1: KeyRow in requests {
-                key: [u8; 16],
-                fingerprint: u64,
-                time: i64,
-                lsn: u64,
-                outcome: [u8; 24],
-            }
-            7 Unchanged "unchanged" since 2: UnchangedRow in requests { lsn: u64, reason: u16 }
-            8 RowIds "row_ids" since 2: RowIdRow in ledger { id: [u8; 16], index: u32, kind: u8 }
-            9 References "references" since 3: ReferenceRow in ledger { trigger: u32, text: Text<u16> }
-            10 Reversals "reversals" since 3: ReversalRow in ledger { entry: u32, reverses: u32 }
-            11 Once "once" since 4: OnceRow in ledger { member: u32, kind: u16 }
-        }
-    };
-}
-pub use __sections as sections;
 
 macro_rules! sections_of_an_image {
     ($(
         $number:literal $section:ident $name:literal since $since:literal:
-        $row:ident $(in $part:ident)? { $($columns:tt)* }
+        $row:ident $(in $part:ident.$list:ident: $List:ident)? { $($columns:tt)* }
         $(before $version:literal: $older:ident { $($older_columns:tt)* })*
     )+) => {
+        $($(pub use crate::core::$part::$list::$row;)?)+
+
         /// A section of an image: rows of one type. The number is on disk.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
         #[repr(u16)]

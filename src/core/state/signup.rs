@@ -9,7 +9,11 @@ use crate::core::{
     requests::command::{
         Carried, CodeRules, Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef,
     },
-    state::parts::State,
+    state::{
+        parts::State,
+        prepare::Aside,
+        rules::{FormatRules, Rules, kinds},
+    },
     tree::placement::Spot,
     words::{
         directory::Directory,
@@ -30,6 +34,30 @@ enum Seat {
     Root,
     ByRule(PlacementRule),
     Named(Spot),
+}
+
+impl Rules for kinds::Register {
+    type Content<'a> = &'a Register;
+    type Found = Admission;
+
+    fn judge<D: Directory>(
+        state: &State,
+        directory: &D,
+        register: Self::Content<'_>,
+        format: &FormatRules,
+    ) -> Result<Self::Found, Rejection> {
+        state.judge_register(directory, register, format.codes)
+    }
+
+    fn act<D: Directory>(
+        state: &mut State,
+        directory: &mut D,
+        register: Self::Content<'_>,
+        found: Self::Found,
+        _aside: &mut Aside,
+    ) -> Outcome {
+        state.register(directory, register, &found)
+    }
 }
 
 impl State {

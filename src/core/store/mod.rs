@@ -11,6 +11,7 @@ pub(crate) mod region;
 pub(in crate::core) mod ring;
 pub(in crate::core) mod rows;
 pub(in crate::core) mod search;
+pub(in crate::core) mod sections;
 pub(in crate::core) mod settled;
 pub(crate) mod steps;
 pub(in crate::core) mod view_parts;

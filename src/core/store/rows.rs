@@ -4,7 +4,7 @@ use crate::core::store::column::Freeze;
 
 /// A part of a state that an image holds, row by row, as one section of its own.
 ///
-/// The table in `state/sections.rs` names it; snapshots, restores, and digests follow from this trait.
+/// The table in `sections.rs` names it; snapshots, restores, and digests follow from this trait.
 pub(in crate::core) trait Rows: Freeze {
     type Row;
 
@@ -21,8 +21,7 @@ pub(in crate::core) trait Rows: Freeze {
     fn restore(&mut self, row: Self::Row, so_far: &SoFar) -> Result<(), String>;
 }
 
-/// A larger part that has the list of these rows among its private fields. Snapshots and restores reach it
-/// so.
+/// A larger part that has the list of these rows among its lists. Snapshots and restores reach it so.
 pub(in crate::core) trait Keeps<Row> {
     type List: Rows<Row = Row>;
 
@@ -32,27 +31,43 @@ pub(in crate::core) trait Keeps<Row> {
     fn list_mut(&mut self) -> &mut Self::List;
 }
 
-/// Implements [`Keeps`] for some fields.
-macro_rules! keeps {
-    ($type:ty { $($field:ident: $List:ty),+ $(,)? }) => {
-        $(
-            impl $crate::core::store::rows::Keeps<<$List as $crate::core::store::rows::Rows>::Row>
-                for $type
-            {
-                type List = $List;
+/// Declares `Lists`, the lists of a part, which has them in a field `lists`: its folder, its type, and the file
+/// and type of each list.
+macro_rules! lists {
+    ($folder:ident::$Part:ident { $($list:ident: $List:ident),+ $(,)? }) => {
+        /// The lists of the part that are sections of an image each.
+        pub(in crate::core) struct Lists {
+            $(pub $list: $crate::core::$folder::$list::$List,)+
+        }
 
-                fn list(&self) -> &$List {
-                    &self.$field
+        $crate::core::store::column::freeze_fields!(Lists { $($list),+ });
+
+        impl Lists {
+            pub fn new() -> Self {
+                Self { $($list: $crate::core::$folder::$list::$List::new()),+ }
+            }
+        }
+
+        $(
+            impl
+                $crate::core::store::rows::Keeps<
+                    <$crate::core::$folder::$list::$List as $crate::core::store::rows::Rows>::Row,
+                > for $crate::core::$folder::part::$Part
+            {
+                type List = $crate::core::$folder::$list::$List;
+
+                fn list(&self) -> &Self::List {
+                    &self.lists.$list
                 }
 
-                fn list_mut(&mut self) -> &mut $List {
-                    &mut self.$field
+                fn list_mut(&mut self) -> &mut Self::List {
+                    &mut self.lists.$list
                 }
             }
         )+
     };
 }
-pub(crate) use keeps;
+pub(crate) use lists;
 
 /// What is known of an image while a section is read: its header, and the sections before.
 pub(in crate::core) struct SoFar {

@@ -1,12 +1,14 @@
 //! Random commands of every kind, for tests.
 
-use proptest::{collection::vec, option, prelude::*};
+use proptest::{collection::vec, option, prelude::*, sample::select, strategy::Union};
 
+use super::record::format_of;
 use crate::core::{
     Actor, ActorKind,
     command::{
         Carried, ChangeEntry, Command, EntryChange, ImportEntry, Origin, Outcome, PayFilter,
         PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus, WideMoney,
+        commands,
     },
     plan::{
         BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RANKS_MAX, RATE_MAX, RankBasis,
@@ -23,7 +25,7 @@ pub(crate) fn stamped(lsn: u64) -> impl Strategy<Value = Stamped> {
         (any::<[u8; 16]>(), any::<u64>()).prop_map(|(key, fingerprint)| RequestKey { key, fingerprint }),
     );
     let stamp = (any::<i64>(), key, option::of(actor()), any::<bool>(), command());
-    stamp.prop_map(move |(time, key, actor, is_of_format_4, mut command)| {
+    stamp.prop_map(move |(time, key, actor, is_of_today, mut command)| {
         let time = Timestamp(time);
         if let (None, Command::Register(Register { origin: Origin::Import(carried), .. })) =
             (&actor, &mut command)
@@ -36,19 +38,18 @@ pub(crate) fn stamped(lsn: u64) -> impl Strategy<Value = Stamped> {
                 ..Carried::default()
             };
         }
-        let needs_actor = command.needs_format_3() || command.needs_format_4();
-        let actor = actor.or_else(|| needs_actor.then(|| Actor::new(ActorKind::Service, "orders")));
+        let needed = format_of(&command);
+        let actor = actor.or_else(|| (3 <= needed).then(|| Actor::new(ActorKind::Service, "orders")));
         let format = match actor {
             None => 1,
-            Some(_) if is_of_format_4 || command.needs_format_4() => 4,
-            Some(_) => 3,
+            Some(_) => needed.max(if is_of_today { Stamped::FORMAT } else { 3 }),
         };
         Stamped { lsn, time, key, actor, format, command }
     })
 }
 
 pub(crate) fn actor() -> impl Strategy<Value = Actor> {
-    (proptest::sample::select(&ActorKind::ALL[..]), "\\PC{0,40}").prop_map(|(kind, id)| Actor::new(kind, &id))
+    (select(&ActorKind::ALL[..]), "\\PC{0,40}").prop_map(|(kind, id)| Actor::new(kind, &id))
 }
 
 fn member() -> impl Strategy<Value = MemberId> {
@@ -60,11 +61,11 @@ fn code() -> impl Strategy<Value = Code> {
 }
 
 fn rule() -> impl Strategy<Value = PlacementRule> {
-    proptest::sample::select(&PlacementRule::ALL[..])
+    select(&PlacementRule::ALL[..])
 }
 
 fn role() -> impl Strategy<Value = Role> {
-    proptest::sample::select(&Role::ALL[..])
+    select(&Role::ALL[..])
 }
 
 fn tree() -> impl Strategy<Value = Tree> {
@@ -75,32 +76,84 @@ fn time() -> impl Strategy<Value = Timestamp> {
     any::<i64>().prop_map(Timestamp)
 }
 
-fn command() -> impl Strategy<Value = Command> {
-    prop_oneof![
-        register().prop_map(Command::Register),
-        (member(), "\\PC{0,40}", option::of(any::<i64>()), any::<bool>(), option::of(reference())).prop_map(
-            |(source, trigger, amount, once, reference)| {
-                Command::TriggerBonus(TriggerBonus {
-                    source,
-                    trigger: trigger.into(),
-                    amount: amount.map(Money),
-                    once,
-                    reference,
-                })
+/// A field of a command or an outcome.
+trait Random: Sized + std::fmt::Debug {
+    fn random() -> impl Strategy<Value = Self> + 'static;
+}
+
+macro_rules! random {
+    ($($type:ty: $strategy:expr;)+) => {
+        $(
+            impl Random for $type {
+                fn random() -> impl Strategy<Value = Self> + 'static {
+                    $strategy
+                }
             }
-        ),
-        any::<u64>().prop_map(|entry| Command::PayEntry { entry }),
-        Just(Command::PayAll),
-        (member(), proptest::sample::select(&Status::ALL[..]))
-            .prop_map(|(member, status)| Command::SetStatus { member, status }),
-        (member(), role()).prop_map(|(member, role)| Command::SetRole { member, role }),
-        plan().prop_map(|plan| Command::PutPlan(Box::new(plan))),
-        entry().prop_map(Command::ImportEntry),
-        any::<u64>().prop_map(|entry| Command::ReverseEntry { entry }),
-        filter().prop_map(Command::PayMatching),
-        (any::<u64>(), proptest::sample::select(&EntryChange::ALL[..]), reason())
-            .prop_map(|(entry, change, reason)| Command::ChangeEntry(ChangeEntry { entry, change, reason })),
-    ]
+        )+
+    };
+}
+random! {
+    bool: any::<bool>();
+    u32: any::<u32>();
+    u64: any::<u64>();
+    MemberId: member();
+    MemberIx: any::<u32>().prop_map(MemberIx);
+    Status: select(&Status::ALL[..]);
+    Role: role();
+    Reason: reason();
+    EntryChange: select(&EntryChange::ALL[..]);
+    Box<Plan>: plan().prop_map(Box::new);
+    Register: register();
+    ImportEntry: entry();
+    PayFilter: filter();
+    TriggerBonus: trigger();
+    ChangeEntry: (any::<u64>(), EntryChange::random(), reason())
+        .prop_map(|(entry, change, reason)| ChangeEntry { entry, change, reason });
+    WideMoney: any::<(i32, u64)>().prop_map(|(high, low)| WideMoney::of_parts(high, low));
+    Rejection: select(&Rejection::ALL[..]);
+}
+
+macro_rules! random_commands {
+    ($(
+        $(#[$about:meta])*
+        $number:literal $kind:ident $(($content:ident: $type:ty))? $({ $($field:ident: $field_type:ty),+ })?
+        of $domain:ident, $name:literal as $printed:literal since $since:literal
+        $($(#[$given:meta])* gives $outcome:ident { $($part:ident: $part_type:ty),+ } $(if $sign:ident)?)?;
+    )+) => {
+        fn command() -> impl Strategy<Value = Command> {
+            Union::new([$({
+                let contents = (Just(()), $(<$type>::random(),)? $($(<$field_type>::random(),)+)?);
+                let command = contents.prop_map(|((), $($content,)? $($($field,)+)?)| {
+                    Command::$kind $(($content))? $({ $($field),+ })?
+                });
+                command.boxed()
+            }),+])
+        }
+
+        pub(crate) fn outcome() -> impl Strategy<Value = Outcome> {
+            Union::new([
+                Rejection::random().prop_map(Outcome::Rejected).boxed(),
+                $($(
+                    ($(<$part_type>::random(),)+)
+                        .prop_map(|($($part,)+)| Outcome::$outcome { $($part),+ })
+                        .boxed(),
+                )?)+
+            ])
+        }
+    };
+}
+commands!(random_commands);
+
+fn trigger() -> impl Strategy<Value = TriggerBonus> {
+    (member(), "\\PC{0,40}", option::of(any::<i64>()), any::<bool>(), option::of(reference())).prop_map(
+        |(source, trigger, amount, once, reference)| TriggerBonus {
+            source,
+            trigger: trigger.into(),
+            amount: amount.map(Money),
+            once,
+            reference,
+        },
+    )
 }
 
 fn reference() -> impl Strategy<Value = Reference> {
@@ -131,7 +184,7 @@ fn register() -> impl Strategy<Value = Register> {
         rule().prop_map(PlacementRequest::Rule),
         (member(), any::<u32>()).prop_map(|(parent, slot)| PlacementRequest::Slot { parent, slot }),
     ];
-    let status = proptest::sample::select(&Status::ALL[..]);
+    let status = select(&Status::ALL[..]);
     let carried = (option::of(any::<[u8; 16]>()), any::<u16>(), any::<u16>(), status, any::<bool>());
     let carried = carried.prop_map(|(row_id, lifetime_rank, turn, status, sponsor_too)| Carried {
         row_id,
@@ -156,7 +209,7 @@ fn register() -> impl Strategy<Value = Register> {
 }
 
 fn entry() -> impl Strategy<Value = ImportEntry> {
-    let status = proptest::sample::select(&EntryStatus::ALL[..]);
+    let status = select(&EntryStatus::ALL[..]);
     let links = (option::of(any::<[u8; 16]>()), option::of(reference()), option::of(any::<u64>()));
     (member(), member(), "\\PC{0,40}", any::<u32>(), any::<i64>(), status, time(), links).prop_map(
         |(receiver, source, kind, level, amount, status, time, (row_id, reference, reverses))| ImportEntry {
@@ -222,7 +275,7 @@ fn placement() -> impl Strategy<Value = Placement> {
     });
     let binary: Vec<PlacementRule> =
         PlacementRule::ALL.into_iter().filter(|rule| *rule != PlacementRule::Unilevel).collect();
-    let default_rule = proptest::sample::select(binary.clone());
+    let default_rule = select(binary.clone());
     let limited = (default_rule, proptest::sample::subsequence(binary, 0..10), any::<bool>()).prop_map(
         |(default_rule, other, strategic)| {
             let other_rules = other.into_iter().filter(|rule| *rule != default_rule).collect();
@@ -261,27 +314,4 @@ fn ranks() -> impl Strategy<Value = RankRule> {
             }
         },
     )
-}
-
-pub(crate) fn outcome() -> impl Strategy<Value = Outcome> {
-    let member = any::<u32>().prop_map(MemberIx);
-    prop_oneof![
-        proptest::sample::select(&Rejection::ALL[..]).prop_map(Outcome::Rejected),
-        member.clone().prop_map(|member| Outcome::Registered { member }),
-        (any::<u64>(), any::<u32>(), any::<u32>()).prop_map(|(first_entry, entries, withheld)| {
-            Outcome::BonusPaid { first_entry, entries, withheld }
-        }),
-        (any::<u64>(), any::<bool>()).prop_map(|(entry, changed)| Outcome::EntryPaid { entry, changed }),
-        any::<u64>().prop_map(|entries| Outcome::AllPaid { entries }),
-        (member.clone(), any::<bool>()).prop_map(|(member, changed)| Outcome::StatusSet { member, changed }),
-        (member, any::<bool>()).prop_map(|(member, changed)| Outcome::RoleSet { member, changed }),
-        any::<u32>().prop_map(|version| Outcome::PlanActivated { version }),
-        any::<u64>().prop_map(|entry| Outcome::EntryImported { entry }),
-        (any::<u64>(), any::<u64>()).prop_map(|(entry, reversal)| Outcome::Reversed { entry, reversal }),
-        (any::<u64>(), any::<bool>()).prop_map(|(entry, changed)| Outcome::EntryChanged { entry, changed }),
-        (any::<u32>(), any::<i32>(), any::<u64>()).prop_map(|(entries, high, low)| Outcome::MatchingPaid {
-            entries,
-            amount: WideMoney::of_parts(high, low)
-        }),
-    ]
 }

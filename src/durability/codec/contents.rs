@@ -3,7 +3,7 @@
 use super::{
     bytes::Reader,
     error::{DecodeError, EncodeError},
-    fields::{Field, RECORD_V1, RECORD_V2, RECORD_V3, RECORD_V4},
+    fields::{Bound, Field, RECORD_V1, RECORD_V2, RECORD_V3, RECORD_V4},
 };
 use crate::core::{
     command::{
@@ -13,10 +13,27 @@ use crate::core::{
     types::Status,
 };
 
+/// What all fields of some content together need. Those after `and` came later than others of their type.
+macro_rules! of_all {
+    ($type:ident { $($field:ident),+ } $(and $later:ident since $since:literal)?) => {
+        fn bound(&self) -> Bound {
+            let $type { $($field),+ } = self;
+            Bound::default()$(.and($field.bound()))+
+        }
+
+        fn since(&self) -> u32 {
+            let $type { $($field),+ } = self;
+            1$(.max($field.since()))+$(.max(if $later.is_some() { $since } else { 1 }))?
+        }
+    };
+}
+
 /// Contents whose fields follow one another in all versions.
 macro_rules! in_order {
     ($type:ident { $($field:ident),+ $(,)? }) => {
         impl Field for $type {
+            of_all!($type { $($field),+ });
+
             #[inline]
             fn put(&self, version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
                 let $type { $($field),+ } = self;
@@ -62,6 +79,14 @@ impl Field for SponsorRef {
             _ => Err(body.error_before("an unknown kind of sponsor")),
         }
     }
+
+    fn bound(&self) -> Bound {
+        match self {
+            SponsorRef::None => Bound::of(1),
+            SponsorRef::Member(member) => Bound::of(1).and(member.bound()),
+            SponsorRef::Code(code) => Bound::of(1).and(code.bound()),
+        }
+    }
 }
 
 impl Field for PlacementRequest {
@@ -94,6 +119,14 @@ impl Field for PlacementRequest {
             _ => Err(body.error_before("an unknown kind of placement")),
         }
     }
+
+    fn bound(&self) -> Bound {
+        match self {
+            PlacementRequest::PlanDefault => Bound::of(1),
+            PlacementRequest::Rule(rule) => Bound::of(1).and(rule.bound()),
+            PlacementRequest::Slot { parent, slot } => Bound::of(1).and(parent.bound()).and(slot.bound()),
+        }
+    }
 }
 
 impl Field for Origin {
@@ -120,6 +153,12 @@ impl Field for Origin {
             _ => Err(body.error_before("an unknown origin")),
         }
     }
+
+    fn bound(&self) -> Bound {
+        let Carried { row_id, lifetime_rank, turn, status, sponsor_too } = self.carried();
+        let carried = row_id.bound().and(lifetime_rank.bound()).and(turn.bound());
+        Bound::of(1).and(carried).and(status.bound()).and(sponsor_too.bound())
+    }
 }
 
 #[inline]
@@ -132,7 +171,7 @@ fn put_carried(carried: Carried, version: u16, out: &mut Vec<u8>) -> Result<(), 
         status.put(version, out)?;
         sponsor_too.put(version, out)?;
     } else if status != Status::Active || sponsor_too {
-        return Err(EncodeError::NotBeforeFormat3);
+        return Err(EncodeError::NotBefore(3));
     }
     Ok(())
 }
@@ -177,6 +216,8 @@ impl Field for TriggerBonus {
             reference: if RECORD_V3 <= version { Field::take(body, version)? } else { None },
         })
     }
+
+    of_all!(TriggerBonus { source, trigger, amount, once, reference });
 }
 
 /// Version 1 has no row id, version 2 always one. Reference and reversed entry came with version 3.
@@ -226,4 +267,8 @@ impl Field for ImportEntry {
         }
         Ok(entry)
     }
+
+    of_all!(ImportEntry {
+        receiver, source, kind, level, amount, status, time, row_id, reference, reverses
+    } and reverses since 3);
 }

@@ -3,6 +3,9 @@
 /// The longest text (trigger, kind) in a record. Valid ones are far shorter; the bound keeps records small,
 /// whatever is requested.
 pub const TEXT_BYTES_MAX: usize = 1_024;
+/// Limit on bytes of a record: the largest full plan takes about 8 KiB. This and the number of commands bound
+/// a group.
+pub const RECORD_BYTES_MAX: usize = 12 * 1_024;
 
 /// A command that has no on-disk form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -11,10 +14,8 @@ pub enum EncodeError {
     TextTooLong(usize),
     #[error("a list of {0} is over the limit of 255")]
     ListTooLong(usize),
-    #[error("a command without an actor has the form of format 2, which cannot say this")]
-    NotBeforeFormat3,
-    #[error("a command of an earlier format than 4 cannot say this")]
-    NotBeforeFormat4,
+    #[error("a command of an earlier format than {0} cannot say this")]
+    NotBefore(u32),
 }
 
 /// Bytes that are not a record.

@@ -2,7 +2,7 @@
 
 use super::{
     bytes::{Reader, put_text},
-    error::{DecodeError, EncodeError},
+    error::{DecodeError, EncodeError, RECORD_BYTES_MAX},
     plan::{decode_plan, encode_plan},
 };
 use crate::core::{
@@ -31,13 +31,47 @@ pub(super) trait Field: Sized {
 
     /// Takes it off the front of a record.
     fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError>;
+
+    /// Returns a bound on its bytes in any version. O(1).
+    fn bound(&self) -> Bound;
+
+    /// Returns the first format whose logs can express it.
+    fn since(&self) -> u32 {
+        1
+    }
 }
 
-/// Fields of a fixed size: how their bytes are put, and how they are taken.
+/// How long the fields of a record can be.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Bound {
+    pub bytes: usize,
+    /// Bytes of the longest text that may be as long as a client likes.
+    pub longest_text: usize,
+}
+
+impl Bound {
+    /// Returns the bound of a field of so many bytes.
+    pub fn of(bytes: usize) -> Self {
+        Self { bytes, longest_text: 0 }
+    }
+
+    /// Returns the bound of these fields and more.
+    pub fn and(self, other: Self) -> Self {
+        let Self { bytes, longest_text } = other;
+        Self { bytes: self.bytes + bytes, longest_text: self.longest_text.max(longest_text) }
+    }
+}
+
+/// Fields of a fixed size: at most that of the value in memory. How their bytes are put, and how they are
+/// taken.
 macro_rules! plain {
     ($($type:ty: |$value:ident, $out:ident| $put:expr, |$body:ident| $take:expr;)+) => {
         $(
             impl Field for $type {
+                fn bound(&self) -> Bound {
+                    Bound::of(size_of::<$type>())
+                }
+
                 #[inline]
                 fn put(&self, _version: u16, $out: &mut Vec<u8>) -> Result<(), EncodeError> {
                     let $value = self;
@@ -87,6 +121,14 @@ impl Field for EntryStatus {
         };
         body.code(status_of, "an unknown entry status")
     }
+
+    fn bound(&self) -> Bound {
+        Bound::of(1)
+    }
+
+    fn since(&self) -> u32 {
+        if matches!(self, Self::Held | Self::Void) { 4 } else { 1 }
+    }
 }
 
 /// A flag, and the value if it is 1.
@@ -101,6 +143,15 @@ impl<T: Field> Field for Option<T> {
     fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError> {
         Ok(if body.flag()? { Some(T::take(body, version)?) } else { None })
     }
+
+    fn bound(&self) -> Bound {
+        let value = self.as_ref().map(Field::bound).unwrap_or_default();
+        Bound::of(1).and(value)
+    }
+
+    fn since(&self) -> u32 {
+        self.as_ref().map_or(1, Field::since)
+    }
 }
 
 impl Field for Box<str> {
@@ -113,6 +164,15 @@ impl Field for Box<str> {
     fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
         Ok(body.text()?.into())
     }
+
+    fn bound(&self) -> Bound {
+        Bound { longest_text: self.len(), ..text_bound(self) }
+    }
+}
+
+/// Returns the bound of a text.
+fn text_bound(text: &str) -> Bound {
+    Bound::of(2 + text.len())
 }
 
 impl Field for Code {
@@ -125,6 +185,10 @@ impl Field for Code {
     fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
         let error = body.error("no referral code");
         Code::parse(body.text()?).ok_or(error)
+    }
+
+    fn bound(&self) -> Bound {
+        text_bound(self.as_str())
     }
 }
 
@@ -139,6 +203,14 @@ impl Field for Reference {
         let error = body.error("no reference");
         Reference::parse(body.text()?).ok_or(error)
     }
+
+    fn bound(&self) -> Bound {
+        text_bound(self.as_str())
+    }
+
+    fn since(&self) -> u32 {
+        3
+    }
 }
 
 impl Field for Reason {
@@ -152,6 +224,10 @@ impl Field for Reason {
         let error = body.error("no reason");
         Reason::parse(body.text()?).ok_or(error)
     }
+
+    fn bound(&self) -> Bound {
+        text_bound(self.as_str())
+    }
 }
 
 impl Field for Box<Plan> {
@@ -163,5 +239,10 @@ impl Field for Box<Plan> {
     #[inline]
     fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
         Ok(Box::new(decode_plan(body)?))
+    }
+
+    /// No record is longer.
+    fn bound(&self) -> Bound {
+        Bound::of(RECORD_BYTES_MAX)
     }
 }

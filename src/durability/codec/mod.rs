@@ -24,8 +24,8 @@ mod tests;
 
 pub(crate) use self::{bytes::Reader, record::records};
 pub use self::{
-    error::{DecodeError, EncodeError, TEXT_BYTES_MAX},
+    error::{DecodeError, EncodeError, RECORD_BYTES_MAX, TEXT_BYTES_MAX},
     outcome::{OUTCOME_BYTES, decode_outcome, encode_outcome},
     plan::{decode_plan, encode_plan},
-    record::{RECORD_BYTES_MAX, decode_group, encode_group, longest_text, record_bytes, record_bytes_bound},
+    record::{decode_group, encode_group, longest_text, record_bytes, record_bytes_bound},
 };

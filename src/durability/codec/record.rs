@@ -4,19 +4,16 @@
 use super::{
     bytes::{Reader, put_text},
     error::{DecodeError, EncodeError},
-    fields::{Field, RECORD_V1, RECORD_V2, RECORD_V3, RECORD_V4},
+    fields::{Bound, Field, RECORD_V1, RECORD_V2, RECORD_V3, RECORD_V4},
 };
 use crate::core::{
     ACTOR_ID_BYTES_MAX, Actor, ActorKind,
     command::{Carried, Command, CommandKind, Origin, RequestKey, Stamped, commands},
-    types::{REFERENCE_CHARS_MAX, Timestamp},
+    types::Timestamp,
 };
 
 /// `{kind u16, version u16, length u32}`.
 pub const RECORD_HEADER_BYTES: usize = 8;
-/// Limit on bytes of a record: the largest full plan takes about 8 KiB. This and the number of commands bound
-/// a group.
-pub const RECORD_BYTES_MAX: usize = 12 * 1_024;
 
 /// Appends the records of a group to `out`.
 ///
@@ -81,11 +78,9 @@ fn encode_record(stamped: &Stamped, out: &mut Vec<u8>) -> Result<(), EncodeError
     let start = out.len();
     out.extend_from_slice(&(stamped.command.kind() as u16).to_le_bytes());
     let version = version_of(stamped);
-    if version < RECORD_V3 && stamped.command.needs_format_3() {
-        return Err(EncodeError::NotBeforeFormat3);
-    }
-    if version < RECORD_V4 && stamped.command.needs_format_4() {
-        return Err(EncodeError::NotBeforeFormat4);
+    let format = format_of(&stamped.command);
+    if u32::from(version).max(2) < format {
+        return Err(EncodeError::NotBefore(format));
     }
     out.extend_from_slice(&version.to_le_bytes());
     out.extend_from_slice(&[0; 4]);
@@ -114,7 +109,8 @@ macro_rules! contents_of_commands {
     ($(
         $(#[$about:meta])*
         $number:literal $kind:ident $(($content:ident: $type:ty))? $({ $($field:ident: $field_type:ty),+ })?
-        of $domain:ident, $name:literal as $printed:literal since $since:literal;
+        of $domain:ident, $name:literal as $printed:literal since $since:literal
+        $($(#[$given:meta])* gives $outcome:ident { $($part:ident: $part_type:ty),+ } $(if $sign:ident)?)?;
     )+) => {
         fn put_content(command: &Command, version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
             match command {
@@ -124,6 +120,24 @@ macro_rules! contents_of_commands {
                 })+
             }
             Ok(())
+        }
+
+        /// Returns the first format whose logs can express a command.
+        pub(super) fn format_of(command: &Command) -> u32 {
+            match command {
+                $(Command::$kind $(($content))? $({ $($field),+ })? => {
+                    $since $(.max($content.since()))? $($(.max($field.since()))+)?
+                })+
+            }
+        }
+
+        /// Returns a bound on what a command contains. O(1), where encoding it would copy it.
+        fn bound(command: &Command) -> Bound {
+            match command {
+                $(Command::$kind $(($content))? $({ $($field),+ })? => {
+                    Bound::default() $(.and($content.bound()))? $($(.and($field.bound()))+)?
+                })+
+            }
         }
 
         fn take_content(
@@ -199,25 +213,13 @@ fn decode_actor(body: &mut Reader<'_>) -> Result<Actor, DecodeError> {
 
 /// Returns an upper bound on a command's record, without its actor. O(1), where encoding it would copy it.
 pub fn record_bytes_bound(command: &Command) -> usize {
-    /// Header, time, key, ids, a code, and everything else of fixed size.
-    const FIXED: usize = 256;
-    /// The longest text of a reference.
-    const REFERENCE: usize = 4 * REFERENCE_CHARS_MAX;
-    match command {
-        Command::PutPlan(_) => RECORD_BYTES_MAX,
-        Command::TriggerBonus(_) | Command::ImportEntry(_) => FIXED + longest_text(command) + REFERENCE,
-        Command::ChangeEntry(change) => FIXED + change.reason.as_str().len(),
-        _ => FIXED + longest_text(command),
-    }
+    /// Time, and a key.
+    const STAMP: usize = 8 + 1 + 16 + 8;
+    RECORD_HEADER_BYTES + STAMP + bound(command).bytes
 }
 
 /// Returns the length of the command's text that may be as long as a client likes; other texts are bounded
 /// where they come from.
 pub fn longest_text(command: &Command) -> usize {
-    match command {
-        Command::TriggerBonus(trigger) => trigger.trigger.len(),
-        Command::ImportEntry(entry) => entry.kind.len(),
-        Command::PayMatching(filter) => filter.kind.as_ref().map_or(0, |kind| kind.len()),
-        _ => 0,
-    }
+    bound(command).longest_text
 }

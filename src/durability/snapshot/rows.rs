@@ -1,4 +1,4 @@
-//! The frozen form of rows, as the table of sections (`core/state/sections.rs`) has it. Rows are stored as
+//! The frozen form of rows, as the table of sections (`core/store/sections.rs`) has it. Rows are stored as
 //! columns: whole columns are copied, where rows would be written field by field.
 //!
 //! Each version of a section is an archive of a struct with one vector for each column, two for a column of
@@ -72,7 +72,7 @@ macro_rules! on_disk {
 macro_rules! sections_on_disk {
     ($(
         $number:literal $section:ident $name:literal since $since:literal:
-        $row:ident $(in $part:ident)? { $($column:ident: $stored:ty),+ $(,)? }
+        $row:ident $(in $part:ident.$list:ident: $List:ident)? { $($column:ident: $stored:ty),+ $(,)? }
         $(before $version:literal: $older:ident { $($older_column:ident: $older_stored:ty),+ $(,)? })*
     )+) => {
         $(

@@ -42,11 +42,8 @@ struct AuditQuery {
     #[param(max_length = 128, example = "ulk_2b22e1a6")]
     actor_id: Option<String>,
     /// Kind of the command, as the change feed names it.
-    #[param(
-        pattern = "^(register|trigger_bonus|pay_bonus|pay_all|set_status|set_role|put_plan|import_bonus\
-                   |reverse_bonus|change_bonus)$",
-        example = "pay_all"
-    )]
+    // `event_schema` says which there are.
+    #[param(example = "pay_all")]
     kind: Option<String>,
     /// Log time of the command, at least.
     #[param(value_type = Option<String>, example = "2026-11-01T00:00:00Z")]
@@ -169,10 +166,11 @@ mod tests {
 
     #[test]
     fn the_description_has_every_kind_that_a_filter_takes() {
-        let parameters = AuditQuery::into_params(|| None);
+        let whole = crate::http::docs::description();
+        let parameters = whole["paths"]["/v1/audit"]["get"]["parameters"].as_array().expect("it has some");
         let named = |name: &str| {
-            let found = parameters.iter().find(|parameter| parameter.name == name).expect("it is described");
-            serde_json::to_value(found).expect("it is plain data")["schema"]["pattern"].clone()
+            let found = parameters.iter().find(|parameter| parameter["name"] == name);
+            found.expect("it is described")["schema"]["pattern"].clone()
         };
         let pattern = |names: &[&str]| format!("^({})$", names.join("|"));
         assert_eq!(named("kind"), pattern(&CommandKind::printed_names()));

@@ -1,22 +1,36 @@
 //! The schema of the change feed's lines, field by field, for `/openapi.json`.
 //!
-//! Written by hand, since the feed is written by `command_json`, which `upline inspect` shares and which
-//! knows no descriptions. The tests check every kind of command against this schema; no command may have a
-//! field that is missing here.
+//! The commands describe themselves (`command_json`); what is around them is written by hand here. The tests
+//! check every kind of command against this schema; no command may have a field that is missing here.
 
 use serde_json::{Map, Value, json};
 
-use crate::engine::{ActorKind, CommandKind, Rejection};
+use crate::{
+    command_json::{
+        self,
+        schema::{choice, count, described, list, nullable, object, reference, time, uuid},
+    },
+    engine::{ActorKind, CommandKind, Rejection},
+};
 
 /// Where the description of `GET /v1/events` has the schema of its lines.
 const PLACE: &str = "/paths/~1v1~1events/get/responses/200/content/application~1x-ndjson/schema";
 
-/// Adds the schemas, and refers to them from the route.
+/// Where the description of `GET /v1/audit` has its parameters.
+const FILTERS: &str = "/paths/~1v1~1audit/get/parameters";
+
+/// Adds the schemas, and refers to them from the routes; adds the kinds of commands that the audit takes as a
+/// filter.
 ///
 /// # Panics
 /// When the route is not described, or a name is taken: our bug.
 pub fn fill(description: &mut Value) {
     *description.pointer_mut(PLACE).expect("the change feed is described") = reference("Event");
+    let Some(Value::Array(filters)) = description.pointer_mut(FILTERS) else {
+        unreachable!("the audit has filters")
+    };
+    let kind = filters.iter_mut().find(|filter| filter["name"] == "kind").expect("the audit has kinds");
+    kind["schema"]["pattern"] = format!("^({})$", CommandKind::printed_names().join("|")).into();
     let Some(Value::Object(known)) = description.pointer_mut("/components/schemas") else {
         unreachable!("there are schemas")
     };
@@ -30,90 +44,9 @@ pub fn fill(description: &mut Value) {
     }
 }
 
-fn reference(name: &str) -> Value {
-    json!({ "$ref": format!("#/components/schemas/{name}") })
-}
-
-/// An object whose fields are all required.
-fn object(about: &str, fields: Value) -> Value {
-    let required: Vec<String> = fields.as_object().into_iter().flat_map(Map::keys).cloned().collect();
-    let mut schema = json!({ "type": "object", "description": about, "required": required });
-    schema["properties"] = fields;
-    schema
-}
-
-/// One of several objects, distinguished by a field.
-fn one_of(about: &str, field: &str, choices: &[(&str, &str)]) -> Value {
-    let mapping: Map<String, Value> = choices
-        .iter()
-        .map(|(value, name)| ((*value).to_owned(), format!("#/components/schemas/{name}").into()))
-        .collect();
-    json!({
-        "description": about,
-        "oneOf": choices.iter().map(|(_, name)| reference(name)).collect::<Vec<_>>(),
-        "discriminator": { "propertyName": field, "mapping": mapping },
-    })
-}
-
 fn schemas() -> Map<String, Value> {
-    let all = [feed(), commands(), payments(), registration()];
-    all.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)).collect()
-}
-
-type Named = Vec<(&'static str, Value)>;
-
-fn described(about: &str, mut schema: Value) -> Value {
-    schema["description"] = about.into();
-    schema
-}
-
-fn text() -> Value {
-    json!({ "type": "string" })
-}
-
-fn uuid() -> Value {
-    json!({ "type": "string", "format": "uuid" })
-}
-
-fn time() -> Value {
-    json!({ "type": "string", "format": "date-time" })
-}
-
-fn count() -> Value {
-    json!({ "type": "integer", "minimum": 0 })
-}
-
-fn minor() -> Value {
-    json!({ "type": "integer", "description": "Minor units of the plan's currency" })
-}
-
-fn constant(value: &str) -> Value {
-    json!({ "type": "string", "const": value })
-}
-
-fn choice(values: &[&str]) -> Value {
-    json!({ "type": "string", "enum": values })
-}
-
-/// The same, or null.
-fn nullable(mut schema: Value) -> Value {
-    if let Some(kind) = schema.get("type").cloned() {
-        schema["type"] = json!([kind, "null"]);
-        return schema;
-    }
-    json!({ "oneOf": [schema, { "type": "null" }] })
-}
-
-/// The reference of a trigger.
-fn order() -> Value {
-    let text = json!({ "type": "string", "minLength": 1, "maxLength": 64 });
-    described("The external system's name for its origin", nullable(text))
-}
-
-fn list(items: Value) -> Value {
-    let mut schema = json!({ "type": "array" });
-    schema["items"] = items;
-    schema
+    let lines = feed().into_iter().map(|(name, schema)| (name.to_owned(), schema));
+    lines.chain(command_json::schemas()).collect()
 }
 
 fn fate() -> Value {
@@ -134,7 +67,7 @@ fn reason() -> Value {
 }
 
 /// The lines themselves.
-fn feed() -> Named {
+fn feed() -> Vec<(&'static str, Value)> {
     let event = json!({
         "description": "A line of the change feed",
         "oneOf": [reference("LoggedCommand"), reference("Heartbeat")],
@@ -224,178 +157,6 @@ fn feed() -> Named {
         ("Actor", actor),
         ("Effect", effect),
         ("RegisteredMember", member),
-    ]
-}
-
-/// The commands, except those about bonuses and the parts of registrations.
-fn commands() -> Named {
-    // `pay_bonus` is a `PayBonusCommand`.
-    let schema_of = |kind: &str| -> String {
-        let capitalized = |word: &str| word[..1].to_uppercase() + &word[1..];
-        kind.split('_').map(capitalized).chain(["Command".into()]).collect()
-    };
-    let names: Vec<_> =
-        CommandKind::printed_names().into_iter().map(|kind| (kind, schema_of(kind))).collect();
-    let kinds: Vec<_> = names.iter().map(|(kind, schema)| (*kind, schema.as_str())).collect();
-    let register = object(
-        "A signup, or a member of an import",
-        json!({
-            "kind": constant("register"),
-            "user_id": uuid(),
-            "sponsor": nullable(reference("LoggedSponsor")),
-            "placement": reference("LoggedPlacement"),
-            "code": described("The referral code that was given", nullable(text())),
-            "role": choice(&["member", "admin"]),
-            "joined_at": described("Null: the log time", nullable(time())),
-            "origin": choice(&["signup", "import"]),
-            "carried": nullable(reference("CarriedFacts")),
-        }),
-    );
-    let status = object(
-        "A member's status",
-        json!({
-            "kind": constant("set_status"),
-            "user_id": uuid(),
-            "status": choice(&["active", "inactive", "terminated"]),
-        }),
-    );
-    let role = object(
-        "A member's role",
-        json!({
-            "kind": constant("set_role"),
-            "user_id": uuid(),
-            "role": choice(&["member", "admin"]),
-        }),
-    );
-    vec![
-        ("Command", one_of("A command; `kind` says which", "kind", &kinds)),
-        ("RegisterCommand", register),
-        ("SetStatusCommand", status),
-        ("SetRoleCommand", role),
-        (
-            "PutPlanCommand",
-            object(
-                "A plan comes into force",
-                json!({ "kind": constant("put_plan"), "plan": reference("Plan") }),
-            ),
-        ),
-    ]
-}
-
-/// The commands about bonuses.
-fn payments() -> Named {
-    let trigger = object(
-        "A trigger that pays the uplines of its source",
-        json!({
-            "kind": constant("trigger_bonus"),
-            "source": uuid(),
-            "trigger": text(),
-            "amount_minor": nullable(minor()),
-            "once": { "type": "boolean", "description": "Pays once for its source" },
-            "reference": order(),
-        }),
-    );
-    let pay = object(
-        "One bonus is marked paid",
-        json!({
-            "kind": constant("pay_bonus"),
-            "bonus": described("Id of the bonus", uuid()),
-            "entry": described("Its position in the ledger", count()),
-        }),
-    );
-    let import = object(
-        "A bonus of an import",
-        json!({
-            "kind": constant("import_bonus"),
-            "receiver": uuid(),
-            "source": uuid(),
-            "bonus_kind": text(),
-            "level": count(),
-            "amount_minor": minor(),
-            "status": choice(&["pending", "paid", "held", "void"]),
-            "time": time(),
-            "id": described("Its id elsewhere", nullable(uuid())),
-            "reference": order(),
-            "reverses": described("Id of the bonus that it takes back", nullable(uuid())),
-        }),
-    );
-    let pay_all = object(
-        "Pending bonuses are marked paid: those that pass every filter that is not null",
-        json!({
-            "kind": constant("pay_all"),
-            "up_to_lsn": described("Made by commands up to this one", nullable(count())),
-            "bonus_kind": nullable(text()),
-            "receiver": nullable(uuid()),
-            "from": described("Of this time or later", nullable(time())),
-            "to": described("Of before this time", nullable(time())),
-        }),
-    );
-    let reverse = object(
-        "A bonus is taken back",
-        json!({
-            "kind": constant("reverse_bonus"),
-            "bonus": described("Id of the bonus that is taken back", uuid()),
-            "entry": described("Its position in the ledger", count()),
-        }),
-    );
-    let change = object(
-        "A bonus is held, released or voided",
-        json!({
-            "kind": constant("change_bonus"),
-            "bonus": described("Id of the bonus", uuid()),
-            "entry": described("Its position in the ledger", count()),
-            "change": choice(&["hold", "release", "void"]),
-            "reason": described("Why, in a person's words", text()),
-        }),
-    );
-    vec![
-        ("ChangeBonusCommand", change),
-        ("TriggerBonusCommand", trigger),
-        ("PayBonusCommand", pay),
-        ("PayAllCommand", pay_all),
-        ("ReverseBonusCommand", reverse),
-        ("ImportBonusCommand", import),
-    ]
-}
-
-/// The parts of a registration.
-fn registration() -> Named {
-    let sponsor = json!({
-        "description": "The sponsor as it was named",
-        "oneOf": [reference("LoggedSponsorById"), reference("LoggedSponsorByCode")],
-    });
-    let placements = [
-        ("plan", "LoggedPlacementByPlan"),
-        ("rule", "LoggedPlacementByRule"),
-        ("slot", "LoggedPlacementBySlot"),
-    ];
-    let by_slot =
-        object("A slot that was named", json!({ "by": constant("slot"), "parent": uuid(), "slot": count() }));
-    let carried = object(
-        "Data carried over with an imported member",
-        json!({
-            "id": described("Its row's id elsewhere", nullable(uuid())),
-            "lifetime_rank": described("Ordinal of the best rank ever; 0 for none", count()),
-            "turn": described("Round robin: the slot that the next spill goes to", count()),
-            "status": choice(&["active", "inactive", "terminated"]),
-            "sponsor_too": {
-                "type": "boolean",
-                "description": "The sponsor came by the same import, and was not asked whether it is active",
-            },
-        }),
-    );
-    vec![
-        ("LoggedSponsor", sponsor),
-        ("LoggedSponsorById", object("By id", json!({ "user_id": uuid() }))),
-        ("LoggedSponsorByCode", object("By referral code", json!({ "code": text() }))),
-        ("LoggedPlacement", one_of("The requested place of the member", "by", &placements)),
-        ("LoggedPlacementByPlan", object("The plan's default rule", json!({ "by": constant("plan") }))),
-        (
-            "LoggedPlacementByRule",
-            object("A rule that was named", json!({ "by": constant("rule"), "rule": text() })),
-        ),
-        ("LoggedPlacementBySlot", by_slot),
-        ("CarriedFacts", carried),
     ]
 }
 

@@ -139,7 +139,7 @@ fn damage_header(chance: &mut Chance, header: &mut ImageHeader, value: u64) {
 macro_rules! damages_of_sections {
     ($(
         $number:literal $section:ident $name:literal since $since:literal:
-        $row:ident $(in $part:ident)? { $($column:ident: $stored:ty),+ $(,)? }
+        $row:ident $(in $part:ident.$list:ident: $List:ident)? { $($column:ident: $stored:ty),+ $(,)? }
         $(before $version:literal: $older:ident { $($older_columns:tt)* })*
     )+) => {
         /// Changes one field of one row of a chunk; describes the row.

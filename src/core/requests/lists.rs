@@ -1,0 +1,14 @@
+//! The lists of the record of requests, which are sections of an image: those that the table of sections puts here.
+
+use crate::core::store::{rows::lists, sections::sections};
+
+macro_rules! lists_of_this_part {
+    ($(
+        $number:literal $section:ident $name:literal since $since:literal: $row:ident
+        $(in ledger.$other:ident: $Other:ident)? $(in requests.$list:ident: $List:ident)? { $($columns:tt)* }
+        $(before $version:literal: $older:ident { $($older_columns:tt)* })*
+    )+) => {
+        lists!(requests::Requests { $($($list: $List,)?)+ });
+    };
+}
+sections!(lists_of_this_part);
