@@ -20,6 +20,7 @@
 //! | `pay_bonus` | `bonus`: the row id, `entry`: the position in the ledger |
 //! | `pay_all` | which pending ones, each `null` if unrestricted: `up_to_lsn`: made by commands up to this one, `bonus_kind`, `receiver`, `from` and `to`: times, the first included, the second not |
 //! | `change_bonus` | `bonus`: the row id, `entry`: its position in the ledger, `change`: `hold`, `release` or `void`, `reason`: why, in a person's words |
+//! | `keep_once` | `source`, `trigger`: this member's trigger of this name counts as paid once; an import carries it over |
 //! | `reverse_bonus` | `bonus`: the row id of the one taken back, `entry`: its position in the ledger |
 //! | `set_status` | `user_id`, `status` |
 //! | `set_role` | `user_id`, `role` |
@@ -89,6 +90,7 @@ pub fn command_json(command: &Command, bonus_id: &dyn Fn(u64) -> Uuid) -> Value 
         Command::SetRole { member, role } => json!({"user_id": uuid(*member), "role": role_name(*role)}),
         Command::PutPlan(plan) => json!({"plan": PlanDocument::new(plan)}),
         Command::ImportEntry(entry) => import_json(entry, bonus_id),
+        Command::KeepOnce { source, trigger } => json!({"source": uuid(*source), "trigger": trigger}),
     };
     value["kind"] = command.kind().printed().into();
     value
@@ -291,6 +293,10 @@ mod tests {
             (
                 Command::ReverseEntry { entry: 7 },
                 json!({"kind": "reverse_bonus", "bonus": "00000000-0000-0000-0000-000000000007", "entry": 7}),
+            ),
+            (
+                Command::KeepOnce { source: id(1), trigger: "referral".into() },
+                json!({"kind": "keep_once", "source": first, "trigger": "referral"}),
             ),
             (
                 Command::SetStatus { member: id(1), status: Status::Terminated },

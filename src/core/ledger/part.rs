@@ -14,6 +14,7 @@ use crate::core::{
         kinds::Kinds,
         once::{ONCE_ROWS_MAX, Once, OnceRow},
         references::References,
+        released::Released,
         reversals::Reversals,
         row_ids::{CarriedIds, RowIdRow},
         rows::{EntryRow, ReversalRow, TriggerRow},
@@ -21,7 +22,7 @@ use crate::core::{
     requests::command::Rejection,
     store::{
         column::{Scalar, freeze_fields},
-        rows::keeps,
+        rows::{Rows, keeps},
     },
     words::{
         row_kind::RowKind,
@@ -34,6 +35,7 @@ pub(crate) struct Ledger {
     pub(super) accounts: Accounts,
     references: References,
     pub(super) reversals: Reversals,
+    pub(super) released: Released,
     once: Once,
     row_ids: CarriedIds,
     /// Trigger names ever in a plan or imported.
@@ -41,9 +43,17 @@ pub(crate) struct Ledger {
     unpaid: Scalar<Unpaid>,
 }
 
-freeze_fields!(Ledger { entries, accounts, references, reversals, once, row_ids, kinds, unpaid });
+freeze_fields!(Ledger {
+    entries, accounts, references, reversals, released, once, row_ids, kinds, unpaid
+});
 
-keeps!(Ledger { references: References, reversals: Reversals, once: Once, row_ids: CarriedIds });
+keeps!(Ledger {
+    references: References,
+    reversals: Reversals,
+    released: Released,
+    once: Once,
+    row_ids: CarriedIds,
+});
 
 /// An entry that was added, and the account of its receiver.
 #[derive(Clone, Copy)]
@@ -59,6 +69,7 @@ impl Ledger {
             accounts: Accounts::new(),
             references: References::new(),
             reversals: Reversals::new(),
+            released: Released::new(),
             once: Once::new(),
             row_ids: CarriedIds::new(),
             kinds: Scalar::new(Arc::default()),
@@ -76,6 +87,10 @@ impl Ledger {
 
     pub fn reversals(&self) -> &Reversals {
         &self.reversals
+    }
+
+    pub fn released(&self) -> &Released {
+        &self.released
     }
 
     pub fn references(&self) -> &References {
@@ -145,6 +160,11 @@ impl Ledger {
     /// Whether a trigger of this name was paid with `once`, of those that have no flag of the member. O(1).
     pub fn paid_once(&self, source: MemberIx, kind: u16) -> bool {
         self.once.contains(source, kind)
+    }
+
+    /// The triggers that [`Ledger::paid_once`] tells of, in the order in which they were paid.
+    pub fn once(&self) -> impl Iterator<Item = OnceRow> + '_ {
+        (0..self.once.len()).map(|at| self.once.row_at(at))
     }
 
     /// Records what [`Ledger::paid_once`] tells.
@@ -222,6 +242,7 @@ impl Ledger {
             + self.once.size_bytes()
             + self.references.size_bytes()
             + self.reversals.size_bytes()
+            + self.released.size_bytes()
     }
 
     /// Corrupts entries, for a test of the audit.

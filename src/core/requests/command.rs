@@ -18,7 +18,7 @@ use crate::core::{
 };
 
 pub use crate::core::requests::{
-    bonuses::{ChangeEntry, EntryChange, ImportEntry, PayFilter, TriggerBonus, WideMoney},
+    bonuses::{ChangeEntry, EntryChange, EntryRules, ImportEntry, PayFilter, TriggerBonus, WideMoney},
     members::{Carried, CodeRules, Origin, PlacementRequest, Register, SponsorRef},
 };
 
@@ -34,7 +34,7 @@ pub struct Stamped {
     /// Who sent it. `None` for a command logged before format 3, which had no actors; such commands also keep
     /// the semantics of that format ([`Stamped::is_of_format_3`]).
     pub actor: Option<Actor>,
-    /// The format of the record that holds it: 1 (also for format 2), 3 or 4. A log is replayed under the
+    /// The format of the record that holds it: 1 (also for format 2), 3, 4 or 5. A log is replayed under the
     /// rules of the release that wrote it.
     pub format: u32,
     pub command: Command,
@@ -42,7 +42,7 @@ pub struct Stamped {
 
 impl Stamped {
     /// The format of commands that are logged today.
-    pub const FORMAT: u32 = 4;
+    pub const FORMAT: u32 = 5;
 
     /// Whether the command was logged in format 4 or a later one.
     pub fn is_of_format_4(&self) -> bool {
@@ -52,6 +52,11 @@ impl Stamped {
     /// The most trigger names that the network may have after the command.
     pub(in crate::core) fn kinds_max(&self) -> usize {
         if self.is_of_format_4() { KINDS_MAX } else { KINDS_MAX_BEFORE_FORMAT_4 }
+    }
+
+    /// The rules for changes of entries by this command.
+    pub fn entry_rules(&self) -> EntryRules {
+        if 5 <= self.format { EntryRules::InPairs } else { EntryRules::OneByOne }
     }
 
     /// Whether the command was logged in format 3 or a later one.
@@ -114,6 +119,8 @@ macro_rules! commands {
             11 PayMatching(filter: PayFilter) of Bonuses, "pay_matching" as "pay_all" since 3;
             /// Holds, releases or voids one ledger entry. Idempotent.
             12 ChangeEntry(change: ChangeEntry) of Bonuses, "change_entry" as "change_bonus" since 4;
+            /// Marks a member's trigger of this name as paid once, without paying: for imports. Idempotent.
+            13 KeepOnce { source: MemberId, trigger: Box<str> } of Bonuses, "keep_once" as "keep_once" since 5;
         }
     };
 }
@@ -238,12 +245,14 @@ pub enum Outcome {
     PlanActivated { version: u32 },
     /// 9
     EntryImported { entry: u64 },
-    /// 10: `reversal` reverses `entry`.
-    Reversed { entry: u64, reversal: u64 },
+    /// 10: `reversal` reverses `entry`, and is `held` as that was; pending otherwise.
+    Reversed { entry: u64, reversal: u64, held: bool },
     /// 11: how many became paid, and their sum.
     MatchingPaid { entries: u32, amount: WideMoney },
     /// 12: `changed` is false if it had that state already.
     EntryChanged { entry: u64, changed: bool },
+    /// 13: `changed` is false if the trigger was marked already.
+    OnceKept { member: MemberIx, changed: bool },
 }
 
 impl Command {
@@ -276,6 +285,11 @@ impl Command {
         };
         has_content || 4 <= self.kind().since()
     }
+
+    /// Whether it has content that logs of earlier formats than 5 cannot express.
+    pub fn needs_format_5(&self) -> bool {
+        5 <= self.kind().since()
+    }
 }
 
 impl Outcome {
@@ -294,7 +308,9 @@ impl Outcome {
             Outcome::PlanActivated { version } => [7, u64::from(version), 0],
             Outcome::EntryImported { entry } => [9, entry, 0],
             Outcome::EntryChanged { entry, changed } => [12, entry, u64::from(changed)],
-            Outcome::Reversed { entry, reversal } => [10, entry, reversal],
+            Outcome::OnceKept { member, changed } => [13, u64::from(member.0), u64::from(changed)],
+            // Entries are numbered in 32 bits.
+            Outcome::Reversed { entry, reversal, held } => [10, entry, reversal | u64::from(held) << 32],
             Outcome::MatchingPaid { entries, amount } => {
                 let (high, low) = amount.parts();
                 [11, low, u64::from(high.cast_unsigned()) << 32 | u64::from(entries)]

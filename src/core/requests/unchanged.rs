@@ -30,7 +30,7 @@ pub enum Unchanged {
     /// An earlier command with the same idempotency key had done it.
     Repeat,
     /// A no-op: a status or role that the member already had, a bonus already paid, all pending ones where
-    /// there were none.
+    /// there were none, a trigger already marked.
     Already,
 }
 
@@ -46,6 +46,7 @@ impl Unchanged {
             Outcome::Rejected(rejection) => Some(Unchanged::Rejected(rejection)),
             Outcome::EntryPaid { changed: false, .. }
             | Outcome::EntryChanged { changed: false, .. }
+            | Outcome::OnceKept { changed: false, .. }
             | Outcome::AllPaid { entries: 0 }
             | Outcome::MatchingPaid { entries: 0, .. }
             | Outcome::StatusSet { changed: false, .. }

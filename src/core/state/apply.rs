@@ -6,7 +6,9 @@
 //! rule is implemented once.
 
 use crate::core::{
-    requests::command::{Applied, CodeRules, Command, Outcome, Rejection, RequestKey, Stamped},
+    requests::command::{
+        Applied, CodeRules, Command, EntryRules, Outcome, Rejection, RequestKey, Stamped,
+    },
     state::{
         parts::State,
         prepare::{Aside, Preparation},
@@ -172,8 +174,13 @@ impl State {
             Command::PutPlan(plan) => self.judge_plan(plan, KINDS_MAX).map(drop),
             Command::ImportEntry(entry) => self.judge_import_entry(directory, entry),
             Command::ReverseEntry { entry } => self.ledger.judge_reverse(*entry).map(drop),
-            Command::PayMatching(filter) => self.payout(directory, filter).map(drop),
-            Command::ChangeEntry(change) => self.ledger.judge_change(change).map(drop),
+            Command::PayMatching(filter) => self.payout(directory, filter, EntryRules::InPairs).map(drop),
+            Command::ChangeEntry(change) => {
+                self.ledger.judge_change(change, EntryRules::InPairs).map(drop)
+            }
+            Command::KeepOnce { source, trigger } => {
+                self.judge_keep_once(directory, source, trigger, KINDS_MAX).map(drop)
+            }
         }
     }
 
@@ -211,20 +218,25 @@ impl State {
                 self.put_plan(plan, &found, aside)
             }
             Command::ImportEntry(entry) => {
-                let found = self.judge_import(directory, entry, stamped.kinds_max())?;
+                let (kinds_max, rules) = (stamped.kinds_max(), stamped.entry_rules());
+                let found = self.judge_import(directory, entry, kinds_max, rules)?;
                 self.import_entry(entry, &found)
             }
             Command::ReverseEntry { entry } => {
                 let found = self.ledger.judge_reverse(*entry)?;
-                self.reverse_entry(&found)
+                self.reverse_entry(&found, stamped.entry_rules())
             }
             Command::PayMatching(filter) => {
-                let found = self.payout(directory, filter)?;
+                let found = self.payout(directory, filter, stamped.entry_rules())?;
                 self.pay_matching(filter, &found)
             }
             Command::ChangeEntry(change) => {
-                let found = self.ledger.judge_change(change)?;
-                self.change_entry(&found)
+                let found = self.ledger.judge_change(change, stamped.entry_rules())?;
+                self.change_entry(&found, stamped.entry_rules())
+            }
+            Command::KeepOnce { source, trigger } => {
+                let found = self.judge_keep_once(directory, source, trigger, stamped.kinds_max())?;
+                self.keep_once(trigger, &found)
             }
         })
     }

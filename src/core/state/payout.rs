@@ -2,7 +2,7 @@
 
 use crate::core::{
     ledger::{changes::StatusChange, entries::Entry, filter::EntryFilter, statuses::Statuses, sum::Sum},
-    requests::command::{Outcome, PayFilter, Rejection, WideMoney},
+    requests::command::{EntryRules, Outcome, PayFilter, Rejection, WideMoney},
     state::parts::State,
     words::{
         directory::Directory,
@@ -15,13 +15,18 @@ use crate::core::{
 pub struct Payout {
     /// Only entries with an index below this match.
     end: u64,
+    /// Entries released by later commands do not match.
+    released_until: u64,
     filter: EntryFilter,
 }
 
 impl Payout {
-    /// Whether an entry matches, whatever its state.
-    pub fn takes(&self, entry: &Entry) -> bool {
-        entry.index < self.end && self.filter.takes(entry)
+    /// Whether an entry matches, whatever its state. `released` is the command that released it last, if one
+    /// did so before the payout.
+    pub fn takes(&self, entry: &Entry, released: Option<u64>) -> bool {
+        entry.index < self.end
+            && released.is_none_or(|lsn| lsn <= self.released_until)
+            && self.filter.takes(entry)
     }
 }
 
@@ -30,7 +35,12 @@ impl State {
     ///
     /// # Errors
     /// `MemberUnknown` for a receiver, `TriggerUnknown` for a kind that no entry and no plan ever had.
-    pub fn payout<D: Directory>(&self, directory: &D, filter: &PayFilter) -> Result<Payout, Rejection> {
+    pub fn payout<D: Directory>(
+        &self,
+        directory: &D,
+        filter: &PayFilter,
+        rules: EntryRules,
+    ) -> Result<Payout, Rejection> {
         let PayFilter { up_to_lsn, kind, receiver, from, until } = filter;
         let receiver = match receiver {
             None => None,
@@ -42,7 +52,9 @@ impl State {
         };
         let (from, until) = (from.unwrap_or(Timestamp(i64::MIN)), until.unwrap_or(Timestamp(i64::MAX)));
         let end = up_to_lsn.map_or(self.entries(), |lsn| self.entries_of(lsn).end);
-        Ok(Payout { end, filter: EntryFilter { receiver, kind, from, until, ..EntryFilter::default() } })
+        let released_until = up_to_lsn.filter(|_| rules == EntryRules::InPairs).unwrap_or(u64::MAX);
+        let filter = EntryFilter { receiver, kind, from, until, ..EntryFilter::default() };
+        Ok(Payout { end, released_until, filter })
     }
 
     /// O(entries / 64) for all; O(entries of the receiver that are newer than `from`) for one receiver;
@@ -61,7 +73,7 @@ impl State {
         let (pending, mut paid, mut from) = (Statuses::from(EntryStatus::Pending), Sum::default(), 0);
         while let Some(index) = self.ledger.entries().first_with(pending, from, payout.end) {
             let entry = self.entry(index);
-            if payout.takes(&entry) {
+            if payout.takes(&entry, self.released(index)) {
                 self.pay_found(entry);
                 paid.add(entry.amount);
             }
@@ -78,7 +90,7 @@ impl State {
             if entry.time < payout.filter.from {
                 break;
             }
-            if entry.status == EntryStatus::Pending && payout.takes(&entry) {
+            if entry.status == EntryStatus::Pending && payout.takes(&entry, self.released(index)) {
                 self.pay_found(entry);
                 paid.add(entry.amount);
             }
@@ -91,13 +103,17 @@ impl State {
         Outcome::EntryPaid { entry: change.entry.index, changed: change.changed }
     }
 
-    pub(in crate::core) fn change_entry(&mut self, change: &StatusChange) -> Outcome {
+    pub(in crate::core) fn change_entry(&mut self, change: &StatusChange, rules: EntryRules) -> Outcome {
         self.set_entry_status(change);
-        Outcome::EntryChanged { entry: change.entry.index, changed: change.changed }
+        if rules == EntryRules::InPairs {
+            self.ledger.keep_released(change, self.scalars.lsn);
+        }
+        let changed = change.changed || change.other.is_some();
+        Outcome::EntryChanged { entry: change.entry.index, changed }
     }
 
     fn pay_found(&mut self, entry: Entry) {
-        self.set_entry_status(&StatusChange { entry, to: EntryStatus::Paid, changed: true });
+        self.set_entry_status(&StatusChange { entry, to: EntryStatus::Paid, changed: true, other: None });
     }
 
     fn set_entry_status(&mut self, change: &StatusChange) {

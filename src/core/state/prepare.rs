@@ -87,7 +87,8 @@ impl<'a> Kind<'a> {
             | Command::ImportEntry(_)
             | Command::ReverseEntry { .. }
             | Command::PayMatching(_)
-            | Command::ChangeEntry(_) => None,
+            | Command::ChangeEntry(_)
+            | Command::KeepOnce { .. } => None,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::core::{
 pub use crate::core::{
     ledger::{
         once::OnceRow,
+        released::ReleasedRow,
         row_ids::RowIdRow,
         rows::{EntryRow, ReferenceRow, ReversalRow, TriggerRow},
     },
@@ -74,6 +75,7 @@ macro_rules! __sections {
             9 References "references" since 3: ReferenceRow in ledger { trigger: u32, text: Text<u16> }
             10 Reversals "reversals" since 3: ReversalRow in ledger { entry: u32, reverses: u32 }
             11 Once "once" since 4: OnceRow in ledger { member: u32, kind: u16 }
+            12 Released "released" since 5: ReleasedRow in ledger { entry: u32, lsn: u64 }
         }
     };
 }

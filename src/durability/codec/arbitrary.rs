@@ -22,8 +22,8 @@ pub(crate) fn stamped(lsn: u64) -> impl Strategy<Value = Stamped> {
     let key = option::of(
         (any::<[u8; 16]>(), any::<u64>()).prop_map(|(key, fingerprint)| RequestKey { key, fingerprint }),
     );
-    let stamp = (any::<i64>(), key, option::of(actor()), any::<bool>(), command());
-    stamp.prop_map(move |(time, key, actor, is_of_format_4, mut command)| {
+    let stamp = (any::<i64>(), key, option::of(actor()), 3..=Stamped::FORMAT, command());
+    stamp.prop_map(move |(time, key, actor, format, mut command)| {
         let time = Timestamp(time);
         if let (None, Command::Register(Register { origin: Origin::Import(carried), .. })) =
             (&actor, &mut command)
@@ -36,12 +36,14 @@ pub(crate) fn stamped(lsn: u64) -> impl Strategy<Value = Stamped> {
                 ..Carried::default()
             };
         }
-        let needs_actor = command.needs_format_3() || command.needs_format_4();
+        let needs_actor =
+            command.needs_format_3() || command.needs_format_4() || command.needs_format_5();
         let actor = actor.or_else(|| needs_actor.then(|| Actor::new(ActorKind::Service, "orders")));
         let format = match actor {
             None => 1,
-            Some(_) if is_of_format_4 || command.needs_format_4() => 4,
-            Some(_) => 3,
+            Some(_) if command.needs_format_5() => 5,
+            Some(_) if command.needs_format_4() => format.max(4),
+            Some(_) => format,
         };
         Stamped { lsn, time, key, actor, format, command }
     })
@@ -100,6 +102,8 @@ fn command() -> impl Strategy<Value = Command> {
         filter().prop_map(Command::PayMatching),
         (any::<u64>(), proptest::sample::select(&EntryChange::ALL[..]), reason())
             .prop_map(|(entry, change, reason)| Command::ChangeEntry(ChangeEntry { entry, change, reason })),
+        (member(), "\\PC{0,40}")
+            .prop_map(|(source, trigger)| Command::KeepOnce { source, trigger: trigger.into() }),
     ]
 }
 
@@ -274,10 +278,12 @@ pub(crate) fn outcome() -> impl Strategy<Value = Outcome> {
         (any::<u64>(), any::<bool>()).prop_map(|(entry, changed)| Outcome::EntryPaid { entry, changed }),
         any::<u64>().prop_map(|entries| Outcome::AllPaid { entries }),
         (member.clone(), any::<bool>()).prop_map(|(member, changed)| Outcome::StatusSet { member, changed }),
-        (member, any::<bool>()).prop_map(|(member, changed)| Outcome::RoleSet { member, changed }),
+        (member.clone(), any::<bool>()).prop_map(|(member, changed)| Outcome::RoleSet { member, changed }),
+        (member, any::<bool>()).prop_map(|(member, changed)| Outcome::OnceKept { member, changed }),
         any::<u32>().prop_map(|version| Outcome::PlanActivated { version }),
         any::<u64>().prop_map(|entry| Outcome::EntryImported { entry }),
-        (any::<u64>(), any::<u64>()).prop_map(|(entry, reversal)| Outcome::Reversed { entry, reversal }),
+        (any::<u64>(), any::<u64>(), any::<bool>())
+            .prop_map(|(entry, reversal, held)| Outcome::Reversed { entry, reversal, held }),
         (any::<u64>(), any::<bool>()).prop_map(|(entry, changed)| Outcome::EntryChanged { entry, changed }),
         (any::<u32>(), any::<i32>(), any::<u64>()).prop_map(|(entries, high, low)| Outcome::MatchingPaid {
             entries,

@@ -15,6 +15,8 @@ pub enum EncodeError {
     NotBeforeFormat3,
     #[error("a command of an earlier format than 4 cannot say this")]
     NotBeforeFormat4,
+    #[error("a command of an earlier format than 5 cannot say this")]
+    NotBeforeFormat5,
 }
 
 /// Bytes that are not a record.

@@ -25,8 +25,9 @@ pub fn encode_outcome(outcome: Outcome) -> [u8; OUTCOME_BYTES] {
         Outcome::RoleSet { member, changed } => (6, u16::from(changed), member.0, 0, 0),
         Outcome::PlanActivated { version } => (7, 0, version, 0, 0),
         Outcome::EntryImported { entry } => (9, 0, 0, entry, 0),
-        Outcome::Reversed { entry, reversal } => (10, 0, 0, entry, reversal),
+        Outcome::Reversed { entry, reversal, held } => (10, u16::from(held), 0, entry, reversal),
         Outcome::EntryChanged { entry, changed } => (12, u16::from(changed), 0, entry, 0),
+        Outcome::OnceKept { member, changed } => (13, u16::from(changed), member.0, 0, 0),
         Outcome::MatchingPaid { entries, amount } => {
             let (high, low) = amount.parts();
             (11, 0, entries, low, high.cast_unsigned().into())
@@ -68,13 +69,14 @@ pub fn decode_outcome(bytes: &[u8; OUTCOME_BYTES]) -> Result<Outcome, DecodeErro
         6 => Outcome::RoleSet { member, changed },
         7 => Outcome::PlanActivated { version: middle },
         9 => Outcome::EntryImported { entry: first },
-        10 => Outcome::Reversed { entry: first, reversal: second },
+        10 => Outcome::Reversed { entry: first, reversal: second, held: small == 1 },
         11 => {
             let high = u32::try_from(second)
                 .map_err(|_| DecodeError { offset: 16, reason: "a sum beyond 96 bits" })?;
             Outcome::MatchingPaid { entries: middle, amount: WideMoney::of_parts(high.cast_signed(), first) }
         }
         12 => Outcome::EntryChanged { entry: first, changed },
+        13 => Outcome::OnceKept { member, changed },
         _ => return Err(DecodeError { offset: 0, reason: "an unknown kind of outcome" }),
     };
     // Each outcome has one form: we did not write anything that encodes differently.

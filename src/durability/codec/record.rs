@@ -4,7 +4,7 @@
 use super::{
     bytes::{Reader, put_text},
     error::{DecodeError, EncodeError},
-    fields::{Field, RECORD_V1, RECORD_V2, RECORD_V3, RECORD_V4},
+    fields::{Field, RECORD_V1, RECORD_V2, RECORD_V3, RECORD_V4, RECORD_V5},
 };
 use crate::core::{
     ACTOR_ID_BYTES_MAX, Actor, ActorKind,
@@ -87,6 +87,9 @@ fn encode_record(stamped: &Stamped, out: &mut Vec<u8>) -> Result<(), EncodeError
     if version < RECORD_V4 && stamped.command.needs_format_4() {
         return Err(EncodeError::NotBeforeFormat4);
     }
+    if version < RECORD_V5 && stamped.command.needs_format_5() {
+        return Err(EncodeError::NotBeforeFormat5);
+    }
     out.extend_from_slice(&version.to_le_bytes());
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&stamped.time.0.to_le_bytes());
@@ -145,7 +148,11 @@ commands!(contents_of_commands);
 
 fn version_of(stamped: &Stamped) -> u16 {
     if stamped.is_of_format_3() {
-        return if stamped.is_of_format_4() { RECORD_V4 } else { RECORD_V3 };
+        return match stamped.format {
+            ..4 => RECORD_V3,
+            4 => RECORD_V4,
+            _ => RECORD_V5,
+        };
     }
     let carries = match &stamped.command {
         Command::Register(register) => {
@@ -163,7 +170,7 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
     let kind = outer.u16()?;
     let version_error = outer.error("an unknown version of a record");
     let version = outer.u16()?;
-    if !(RECORD_V1..=RECORD_V4).contains(&version) {
+    if !(RECORD_V1..=RECORD_V5).contains(&version) {
         return Err(version_error);
     }
     let kind = CommandKind::from_code(kind).ok_or(kind_error)?;
@@ -218,6 +225,7 @@ pub fn longest_text(command: &Command) -> usize {
         Command::TriggerBonus(trigger) => trigger.trigger.len(),
         Command::ImportEntry(entry) => entry.kind.len(),
         Command::PayMatching(filter) => filter.kind.as_ref().map_or(0, |kind| kind.len()),
+        Command::KeepOnce { trigger, .. } => trigger.len(),
         _ => 0,
     }
 }

@@ -323,7 +323,10 @@ fn payments() -> Named {
         "Pending bonuses are marked paid: those that pass every filter that is not null",
         json!({
             "kind": constant("pay_all"),
-            "up_to_lsn": described("Made by commands up to this one", nullable(count())),
+            "up_to_lsn": described(
+                "Made by commands up to this one, and not released since",
+                nullable(count()),
+            ),
             "bonus_kind": nullable(text()),
             "receiver": nullable(uuid()),
             "from": described("Of this time or later", nullable(time())),
@@ -338,8 +341,12 @@ fn payments() -> Named {
             "entry": described("Its position in the ledger", count()),
         }),
     );
+    let once = object(
+        "A trigger counts as paid once: an import carries it over",
+        json!({ "kind": constant("keep_once"), "source": uuid(), "trigger": text() }),
+    );
     let change = object(
-        "A bonus is held, released or voided",
+        "A bonus is held, released or voided, and with it the other half of a reversal if neither is paid",
         json!({
             "kind": constant("change_bonus"),
             "bonus": described("Id of the bonus", uuid()),
@@ -350,6 +357,7 @@ fn payments() -> Named {
     );
     vec![
         ("ChangeBonusCommand", change),
+        ("KeepOnceCommand", once),
         ("TriggerBonusCommand", trigger),
         ("PayBonusCommand", pay),
         ("PayAllCommand", pay_all),
