@@ -120,17 +120,22 @@ shown! {
         entry: u64 = *entry, "Its position in the ledger";
     }
     PayMatching(filter) "Pending bonuses are marked paid: those that pass every filter that is not null" {
-        up_to_lsn: Option<u64> = filter.up_to_lsn, "Made by commands up to this one";
+        up_to_lsn: Option<u64> = filter.up_to_lsn, "Made by commands up to this one, and not released since";
         bonus_kind: Option<Box<str>> = filter.kind;
         receiver: Option<MemberId> = filter.receiver;
         from: Option<Timestamp> = filter.from, "Of this time or later";
         to: Option<Timestamp> = filter.until, "Of before this time";
     }
-    ChangeEntry(change) "A bonus is held, released or voided" {
+    ChangeEntry(change)
+    "A bonus is held, released or voided, and with it the other half of a reversal if neither is paid" {
         bonus: BonusId = BonusId(change.entry), "Id of the bonus";
         entry: u64 = change.entry, "Its position in the ledger";
         change: EntryChange = change.change;
         reason: Reason = change.reason, "Why, in a person's words";
+    }
+    KeepOnce { source, trigger } "A trigger counts as paid once: an import carries it over" {
+        source: MemberId = *source;
+        trigger: Box<str> = *trigger;
     }
 }
 
@@ -287,6 +292,10 @@ mod tests {
             (
                 Command::ReverseEntry { entry: 7 },
                 json!({"kind": "reverse_bonus", "bonus": "00000000-0000-0000-0000-000000000007", "entry": 7}),
+            ),
+            (
+                Command::KeepOnce { source: id(1), trigger: "referral".into() },
+                json!({"kind": "keep_once", "source": first, "trigger": "referral"}),
             ),
             (
                 Command::SetStatus { member: id(1), status: Status::Terminated },

@@ -7,7 +7,8 @@
 //! Further columns appear only if some value differs from what an import without them would give: `id`, the
 //! UUID that the row had in another system (of members and of bonuses); `lifetime_rank`, the number of the
 //! highest rank ever where that is above the one in force; `turn`, the slot of the next round-robin spillover
-//! where that is not the first. Bonuses also have `reference`, the external reference of their origin;
+//! where that is not the first; `paid_once`, the names of the triggers that were paid with `once`, separated by
+//! blanks. Bonuses also have `reference`, the external reference of their origin;
 //! `number`, on those that another reverses; and `reverses`, on that one, the `number` of the one that it
 //! reverses.
 //!
@@ -18,6 +19,7 @@
 //! that already begins with apostrophes before such a character. NDJSON is exact.
 
 use std::{
+    collections::{BTreeSet, HashMap},
     fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
@@ -313,20 +315,32 @@ struct History {
     ids: bool,
     lifetime_ranks: bool,
     turns: bool,
+    /// The triggers that were paid once, by member, ascending.
+    paid_once: HashMap<MemberIx, BTreeSet<Box<str>>>,
 }
 
 impl History {
     fn of(state: &State) -> Self {
         let any = |has: &dyn Fn(MemberIx) -> bool| (0..state.len()).map(MemberIx).any(has);
+        let mut paid_once: HashMap<MemberIx, BTreeSet<Box<str>>> = HashMap::new();
+        for (member, trigger) in state.all_paid_once() {
+            paid_once.entry(member).or_default().insert(trigger.into());
+        }
         Self {
             ids: has_ids(state, RowKind::Member, state.len().into()),
             lifetime_ranks: any(&|member| lifetime_rank(state, member).is_some()),
             turns: any(&|member| state.turn(member) != 0),
+            paid_once,
         }
     }
 
     fn columns(&self) -> impl Iterator<Item = &'static str> {
-        let columns = [(self.ids, "id"), (self.lifetime_ranks, "lifetime_rank"), (self.turns, "turn")];
+        let columns = [
+            (self.ids, "id"),
+            (self.lifetime_ranks, "lifetime_rank"),
+            (self.turns, "turn"),
+            (!self.paid_once.is_empty(), "paid_once"),
+        ];
         columns.into_iter().filter(|(is_there, _)| *is_there).map(|(_, column)| column)
     }
 
@@ -335,7 +349,12 @@ impl History {
         let turn = Some(state.turn(member)).filter(|turn| *turn != 0);
         let id = self.ids.then(|| id_cell(state, RowKind::Member, member.0.into()));
         let rank = self.lifetime_ranks.then(|| number(lifetime_rank(state, member)));
-        [id, rank, self.turns.then(|| number(turn))].into_iter().flatten()
+        let names = |names: &BTreeSet<Box<str>>| {
+            Cell::Text(names.iter().map(|name| &**name).collect::<Vec<_>>().join(" "))
+        };
+        let paid_once =
+            (!self.paid_once.is_empty()).then(|| self.paid_once.get(&member).map_or(Cell::Empty, names));
+        [id, rank, self.turns.then(|| number(turn)), paid_once].into_iter().flatten()
     }
 }
 

@@ -67,6 +67,7 @@ pub use self::{
             ranks_under as recomputed_ranks_under,
         },
         bonus::ShareFate,
+        once::is_trigger_name,
         payout::Payout,
         plans::{PLAN_VERSIONS_MAX, PlanVersion, PlanVersions},
         prepare::{Need, Preparation},

@@ -252,6 +252,8 @@ pub struct StepMaker {
     ids: Vec<MemberId>,
     /// Length of the ledger.
     pub entries: u64,
+    /// Reversals, and what they reverse.
+    halves: Vec<u64>,
     keys: u64,
     /// The plan in force.
     plan: Plan,
@@ -265,7 +267,8 @@ impl StepMaker {
     /// For a network that starts with `plan`.
     pub fn new(mut chance: Chance, plan: Plan) -> Self {
         let (imports, chains) = (chance.percent(20), chance.percent(30));
-        Self { chance, ids: Vec::new(), entries: 0, keys: 0, plan, imports, chains }
+        let (ids, halves) = (Vec::new(), Vec::new());
+        Self { chance, ids, entries: 0, halves, keys: 0, plan, imports, chains }
     }
 
     pub fn step(&mut self) -> Step {
@@ -292,6 +295,7 @@ impl StepMaker {
         match (outcome, command) {
             (Outcome::Registered { .. }, Command::Register(register)) => self.ids.push(register.member),
             (Outcome::PlanActivated { .. }, Command::PutPlan(plan)) => self.plan = Plan::clone(plan),
+            (Outcome::Reversed { entry, reversal, .. }, _) => self.halves.extend([entry, reversal]),
             _ => {}
         }
     }
@@ -321,8 +325,20 @@ impl StepMaker {
         self.drawn(kind.expect("the place is below the sum of the weights"))
     }
 
+    /// Returns any entry, or often one half of a reversal.
     fn entry(&mut self) -> u64 {
-        self.chance.below(self.entries + 2)
+        if self.halves.is_empty() || self.chance.percent(70) {
+            self.chance.below(self.entries + 2)
+        } else {
+            self.chance.of_slice(&self.halves)
+        }
+    }
+
+    /// Returns the name of a trigger, of the plan or not; sometimes an invalid one.
+    fn trigger_name(&mut self) -> Box<str> {
+        let other = format!("of-old-{}", self.chance.below(14));
+        let names = [TRIGGERS[0], TRIGGERS[1], TRIGGERS[2], &other, "registration", "a b"];
+        self.chance.of_slice(&names).into()
     }
 
     fn reference(&mut self) -> Option<Reference> {
@@ -520,7 +536,10 @@ fn weight(kind: CommandKind) -> u64 {
         CommandKind::Register => 52,
         CommandKind::TriggerBonus => 19,
         CommandKind::PayEntry | CommandKind::SetRole => 5,
-        CommandKind::SetStatus | CommandKind::PutPlan | CommandKind::ImportEntry => 4,
+        CommandKind::SetStatus
+        | CommandKind::PutPlan
+        | CommandKind::ImportEntry
+        | CommandKind::ChangeEntry => 4,
         CommandKind::PayAll => 1,
         _ => 2,
     }
@@ -557,6 +576,7 @@ drawn! {
     ]);
     Role: |maker| maker.chance.of_slice(&Role::ALL);
     EntryChange: |maker| maker.chance.of_slice(&EntryChange::ALL);
+    Box<str>: |maker| maker.trigger_name();
     Reason: |_maker| Reason::parse("as it fell").expect("a reason");
     Box<Plan>: |maker| Box::new(changed_plan(&mut maker.chance, &maker.plan));
     Register: |maker| maker.register();

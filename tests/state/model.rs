@@ -26,12 +26,12 @@ use compare::{Pace, Pair};
 use upline::core::{
     Actor,
     command::{Outcome, Rejection, Stamped, commands},
-    types::Timestamp,
+    types::{EntryStatus, Timestamp},
 };
 
 use crate::networks::{
     naive::Naive,
-    picture::Network,
+    picture::{Network, Picture},
     random::{Scenario, Step, scenario},
 };
 
@@ -150,7 +150,7 @@ fn name_of(outcome: Outcome) -> String {
 fn random_steps_reach_everything() {
     const FAR_AWAY: [Rejection; 4] =
         [Rejection::NetworkFull, Rejection::LedgerFull, Rejection::PlanKindsFull, Rejection::AdminsFull];
-    const OUTCOMES: [&str; 17] = [
+    const OUTCOMES: [&str; 21] = [
         "repeat",
         "registered",
         "paid",
@@ -165,7 +165,11 @@ fn random_steps_reach_everything() {
         "RoleSet true",
         "RoleSet false",
         "plan activated",
-        "reversed",
+        "reversed, held true",
+        "reversed, held false",
+        "two changed at once",
+        "OnceKept true",
+        "OnceKept false",
         "matching paid none",
         "matching paid some",
     ];
@@ -175,7 +179,7 @@ fn random_steps_reach_everything() {
     for seed in (0..64).map(|case| FIRST_SEED + case) {
         let case = scenario(seed, STEPS as usize);
         let mut naive = Naive::new(case.plan);
-        let mut time = 0;
+        let (mut time, mut held_before) = (0, 0_usize);
         for (step, lsn) in case.steps.into_iter().zip(1..) {
             time += step.pause;
             let command = step.command(|id| naive.code_of(id));
@@ -196,7 +200,7 @@ fn random_steps_reach_everything() {
                 Outcome::AllPaid { .. } => "all paid".to_owned(),
                 Outcome::PlanActivated { .. } => "plan activated".to_owned(),
                 Outcome::EntryImported { .. } => "entry imported".to_owned(),
-                Outcome::Reversed { .. } => "reversed".to_owned(),
+                Outcome::Reversed { held, .. } => format!("reversed, held {held}"),
                 Outcome::MatchingPaid { entries: 0, .. } => "matching paid none".to_owned(),
                 Outcome::MatchingPaid { .. } => "matching paid some".to_owned(),
                 other => format!("{} {}", name_of(other), !other.is_no_op()),
@@ -205,6 +209,17 @@ fn random_steps_reach_everything() {
                 variants.insert(name_of(applied.outcome));
             }
             *seen.entry(outcome).or_default() += 1;
+            let held = |picture: &Picture| -> usize {
+                picture.entries.iter().filter(|entry| entry.status == EntryStatus::Held).count()
+            };
+            if matches!(applied.outcome, Outcome::EntryChanged { changed: true, .. }) {
+                let now = naive.picture();
+                let two = held_before.abs_diff(held(&now)) == 2;
+                *seen.entry("two changed at once".to_owned()).or_default() += u64::from(two);
+                held_before = held(&now);
+            } else if matches!(applied.outcome, Outcome::Reversed { .. } | Outcome::EntryImported { .. }) {
+                held_before = held(&naive.picture());
+            }
         }
         rewards += naive
             .picture()

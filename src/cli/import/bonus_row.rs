@@ -13,8 +13,8 @@ use crate::{
     cli::{names::Name, network::Network},
     core::{
         Entry, RowKind,
-        command::ImportEntry,
-        types::{MemberId, MemberIx, Money, Reference},
+        command::{EntryRules, ImportEntry},
+        types::{EntryStatus, MemberId, MemberIx, Money, Reference},
     },
 };
 
@@ -27,8 +27,8 @@ pub(super) struct Before {
     pub end: u64,
     /// Entries that existed when the import began.
     held: u64,
-    /// Entries by the numbers that the file gives them.
-    numbers: HashMap<u64, u64>,
+    /// Entries, and their lines, by the numbers that the file gives them.
+    numbers: HashMap<u64, (u64, u64)>,
     /// Skipped entries by receiver: at most as many as are searched, plus one.
     passed: HashMap<MemberIx, Vec<u64>>,
 }
@@ -44,9 +44,22 @@ impl Before {
         self.end < self.held
     }
 
+    /// Returns the number of a row.
+    ///
+    /// # Errors
+    /// The cell is not a number, or an earlier row has the same: what reverses it could mean either.
+    pub fn number(&self, row: &Row<'_>) -> Result<Option<Number>, Refusal> {
+        let number: Option<u64> =
+            optional(row.cell(9), |text| text.parse().ok(), Refusal::BadReversed("number"))?;
+        match number.and_then(|number| self.numbers.get(&number)) {
+            Some((_, line)) => Err(Refusal::DuplicateNumber(*line)),
+            None => Ok(number.map(|number| Number { number, line: row.line })),
+        }
+    }
+
     /// Records that the row's entry exists. `number` is that of the row.
-    pub fn pass(&mut self, receiver: MemberIx, number: Option<u64>) {
-        self.numbers.extend(number.map(|number| (number, self.end)));
+    pub fn pass(&mut self, receiver: MemberIx, number: Option<Number>) {
+        self.numbers.extend(number.map(|Number { number, line }| (number, (self.end, line))));
         if self.is_held() {
             let passed = self.passed.entry(receiver).or_default();
             if passed.len() <= SEARCHED_MAX {
@@ -62,12 +75,11 @@ impl Before {
     }
 }
 
-/// Returns the number of a row.
-///
-/// # Errors
-/// The cell is not a number.
-pub(super) fn number(row: &Row<'_>) -> Result<Option<u64>, Refusal> {
-    optional(row.cell(9), |text| text.parse().ok(), Refusal::BadReversed("number"))
+/// The number that the file gives a row, and its line.
+#[derive(Clone, Copy)]
+pub(super) struct Number {
+    number: u64,
+    line: u64,
 }
 
 /// Parses a row against the existing members.
@@ -103,14 +115,14 @@ pub(super) fn parse(
 /// Returns the entry that a row reverses, by the number of an earlier row or by row id.
 fn reversed(text: &str, network: &Network, before: &Before) -> Option<u64> {
     if let Ok(number) = text.parse() {
-        return before.numbers.get(&number).copied();
+        return before.numbers.get(&number).map(|(entry, _)| *entry);
     }
     let (kind, entry) = network.state.row_that_carried(&parse_row_id(text)?)?;
     before.earlier((kind == RowKind::Entry).then_some(entry))
 }
 
 /// Finds the entry that a negative row reverses without naming it: the only one of its receiver, source,
-/// level and kind with the opposite amount and no reversal yet, among the newest [`SEARCHED_MAX`] of the
+/// level and kind with the opposite amount and no reversal yet, void only if the row is, among the newest [`SEARCHED_MAX`] of the
 /// receiver.
 ///
 /// # Errors
@@ -127,6 +139,7 @@ fn find_reversed(network: &Network, before: &Before, entry: &mut ImportEntry) ->
     let is_meant = |index: &u64| {
         let other = state.entry(*index);
         (other.source, other.level, other.amount.0) == (source, entry.level, -entry.amount.0)
+            && (other.status == EntryStatus::Void) == (entry.status == EntryStatus::Void)
             && *state.kind_name(other.kind) == *entry.kind
             && before.earlier(state.reversal_of(*index)).is_none()
     };
@@ -181,7 +194,7 @@ pub(super) fn refused_before(network: &Network, before: &Before, entry: &ImportE
         && state.reversal_of(named).is_some_and(|by| before.end <= by)
     {
         // A later row reversed it. It remains to check whether this one could have.
-        fits = state.judge_reversal_of(&state.entry(named), &entry);
+        fits = state.judge_reversal_of(&state.entry(named), &entry, EntryRules::InPairs);
         (entry.amount, entry.reverses) = (Money(entry.amount.0.saturating_abs()), None);
     }
     network.judge_entry(&entry).and(fits).err().map(Refusal::Rule)

@@ -1,8 +1,10 @@
 //! The cells of one row, independent of the file format.
 
+use crate::core::{plan::NAME_BYTES_MAX, types::KINDS_MAX};
+
 /// Maximum bytes of a row, including line breaks: several times the longest valid row (two codes, four ids,
-/// names of 255 bytes).
-pub(super) const ROW_BYTES_MAX: usize = 16 << 10;
+/// names of 255 bytes), and as many names of triggers as a network can have.
+pub(super) const ROW_BYTES_MAX: usize = (16 << 10) + KINDS_MAX * (NAME_BYTES_MAX + 1);
 
 /// Faults of a row that are detected before its cells are parsed.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -5,7 +5,7 @@ pub(super) type Column = (&'static str, bool);
 
 /// Columns of a member file, and whether they are required. `level`, `direct`, `downline` and `rank`, which
 /// `export` also writes, follow from the rest and are not read.
-pub(super) const MEMBER_COLUMNS: [Column; 15] = [
+pub(super) const MEMBER_COLUMNS: [Column; 16] = [
     ("member", true),
     ("sponsor", true),
     ("joined_at", true),
@@ -17,6 +17,7 @@ pub(super) const MEMBER_COLUMNS: [Column; 15] = [
     ("id", false),
     ("lifetime_rank", false),
     ("turn", false),
+    ("paid_once", false),
     ("level", false),
     ("direct", false),
     ("downline", false),

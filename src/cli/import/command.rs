@@ -43,6 +43,9 @@ use crate::core::{
 /// Rows per batch.
 const BATCH_ROWS: usize = 1_024;
 
+/// Bytes of `paid_once` after which a batch ends.
+const BATCH_BYTES: usize = 1 << 20;
+
 /// Batches read ahead of the intake: enough that neither side waits for the other, some two megabytes.
 const BATCHES_AHEAD: usize = 8;
 
@@ -271,7 +274,9 @@ fn read_ahead(lines: &mut Lines, reading: &Reading, to: &mpsc::SyncSender<Result
 /// Returns the next rows; none at the end.
 fn read_batch(lines: &mut Lines, reading: &Reading) -> Result<Batch, FileFault> {
     let mut batch = Batch::new();
+    let mut bytes = 0;
     while batch.len() < BATCH_ROWS
+        && bytes < BATCH_BYTES
         && let Some(row) = lines.next_row()?
     {
         batch.push(match row {
@@ -279,6 +284,7 @@ fn read_batch(lines: &mut Lines, reading: &Reading) -> Result<Batch, FileFault> 
             Ok(row) => MemberRow::parse(&row, reading)
                 .map_err(|reason| (row.line, Name::parse(row.cell(0)).ok(), reason)),
         });
+        bytes += batch.last().and_then(|row| row.as_ref().ok()).map_or(0, |row| row.paid_once.bytes());
     }
     Ok(batch)
 }
@@ -319,7 +325,8 @@ pub(super) fn each_bonus(
         let (line, receiver, read) = match row {
             Err((line, fault)) => (line, String::new(), Err(Refusal::Line(fault))),
             Ok(row) => {
-                let parsed = bonus_row::number(&row)
+                let parsed = before
+                    .number(&row)
                     .and_then(|number| Ok((number, bonus_row::parse(&row, reading, network, &before)?)));
                 (row.line, row.cell(0).to_string(), parsed)
             }
@@ -347,7 +354,7 @@ enum BonusStep {
 fn take_bonus(
     network: &mut Network,
     before: &mut bonus_row::Before,
-    number: Option<u64>,
+    number: Option<bonus_row::Number>,
     entry: ImportEntry,
 ) -> Result<BonusStep, Refusal> {
     let is_held = before.is_held();
@@ -415,6 +422,7 @@ fn summary(
         "members_waited": members.waited,
         "names_not_kept_as_codes": members.names_not_kept,
         "names_in_another_case": members.respelled,
+        "triggers_kept_once": members.kept_once,
         "bonuses": bonuses.entries,
         "bonuses_already_there": bonuses.already_there,
         "bonuses_refused": bonuses.refused.len(),
@@ -460,6 +468,7 @@ fn in_words(
         (members.differing.len() as u64, "of those with something else, where what is there stays"),
         (members.waited, "came before their sponsor or parent"),
         (members.names_not_kept, "names could not be kept as referral codes"),
+        (members.kept_once, "triggers marked as paid once"),
         (members.respelled, "cells with a name in another case than where it came first"),
     ];
     for (number, note) in notes.into_iter().filter(|(number, _)| *number != 0) {

@@ -56,6 +56,7 @@ pub(super) struct Intake<'n> {
     waited: u64,
     respelled: u64,
     names_not_kept: u64,
+    kept_once: u64,
 }
 
 /// The phase of the import.
@@ -118,6 +119,8 @@ pub(super) struct Taken {
     pub respelled: u64,
     /// Names that could not be kept as codes: invalid as a code, taken, or similar to another code.
     pub names_not_kept: u64,
+    /// Triggers marked as paid once.
+    pub kept_once: u64,
 }
 
 enum Step {
@@ -171,6 +174,7 @@ impl<'n> Intake<'n> {
             waited: 0,
             respelled: 0,
             names_not_kept: 0,
+            kept_once: 0,
         }
     }
 
@@ -321,10 +325,14 @@ impl<'n> Intake<'n> {
         let respelled =
             [own, sponsor, parent].into_iter().flatten().filter(|found| found.respelled).count() as u64;
         let (sponsor, parent) = (sponsor.map(|found| found.member), parent.map(|found| found.member));
+        row.paid_once.judge(&self.network.state)?;
         let settled = match there {
             Some(Found { member, .. }) => self.compare(member, sponsor, parent, row)?,
             None => self.register(sponsor, parent, row)?,
         };
+        if let Step::Settled(member, _) = settled {
+            self.kept_once += row.paid_once.keep(self.network, member)?;
+        }
         self.respelled += respelled;
         Ok(settled)
     }
@@ -553,6 +561,7 @@ impl<'n> Intake<'n> {
             waited: self.waited,
             respelled: self.respelled,
             names_not_kept: self.names_not_kept,
+            kept_once: self.kept_once,
         }
     }
 

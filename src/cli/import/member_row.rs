@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{columns::MEMBER_COLUMNS, lines::Row, reading::Reading, refusal::Refusal};
+use super::{columns::MEMBER_COLUMNS, lines::Row, once::Names, reading::Reading, refusal::Refusal};
 use crate::{
     cli::names::{Name, NoName},
     core::{
@@ -28,13 +28,15 @@ pub(super) struct MemberRow {
     pub status: Option<Status>,
     pub role: Option<Role>,
     pub carried: Carried,
+    /// Triggers that were paid once.
+    pub paid_once: Names,
 }
 
 impl MemberRow {
     /// Parses a row.
     pub fn parse(row: &Row<'_>, reading: &Reading) -> Result<Self, Refusal> {
         let member = row.cell(0);
-        let [sponsor, joined_at, parent, slot, code, status, role, id, lifetime_rank, turn] =
+        let [sponsor, joined_at, parent, slot, code, status, role, id, lifetime_rank, turn, paid_once] =
             std::array::from_fn(|column| match MEMBER_COLUMNS[column + 1].0 {
                 "slot" | "lifetime_rank" | "turn" => reading.unmarked_number(row.cell(column + 1)),
                 _ => reading.unmarked(row.cell(column + 1)),
@@ -83,6 +85,7 @@ impl MemberRow {
                 turn: optional(turn, |text| text.parse().ok(), Refusal::BadNumber("turn"))?.unwrap_or(0),
                 ..Carried::default()
             },
+            paid_once: Names::parse(paid_once)?,
         };
         if row.sponsor.is_none() {
             row.sponsor = reading.sponsor_of_none(&row.member);

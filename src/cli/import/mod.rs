@@ -8,7 +8,8 @@
 //!
 //! Members: at least the columns `member,sponsor,joined_at`, in any order; also
 //! `parent,slot,code,status,role`, and state from the previous system: `id` (of the member's row, a UUID),
-//! `lifetime_rank` (the number of the highest rank ever) and `turn` (round robin). `level`, `direct`,
+//! `lifetime_rank` (the number of the highest rank ever), `turn` (round robin) and `paid_once` (names of
+//! triggers, separated by blanks, that were paid once and must not be again). `level`, `direct`,
 //! `downline` and `rank`, which `export` writes too, follow from the rest and are not read; unknown columns
 //! are reported and not read. Other names for the columns, and other cell formats, can be given
 //! ([`options`]).
@@ -58,6 +59,7 @@ mod layout;
 mod lines;
 mod member_row;
 mod meter;
+mod once;
 mod options;
 mod reading;
 mod records;

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::{cells::ROW_BYTES_MAX, lines::LineFault, visible::visible};
-use crate::{core::command::Rejection, time_text::TimeFault};
+use crate::{
+    core::{command::Rejection, plan::NAME_BYTES_MAX, types::KINDS_MAX},
+    time_text::TimeFault,
+};
 
 /// The reason why one row was refused. Its `name` is stable; the text is for humans.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,6 +36,10 @@ pub(super) enum Refusal {
     BadReference,
     /// The column.
     BadReversed(&'static str),
+    /// Another row of the bonus file, on this line, has the same number.
+    DuplicateNumber(u64),
+    /// A word of `paid_once` that no trigger can be named.
+    BadTrigger(String),
     /// Why the entry that a negative amount reverses was not found.
     ReversalUnmatched(&'static str),
     /// The column.
@@ -92,6 +99,8 @@ impl Refusal {
             Refusal::BadRowId => "bad_id",
             Refusal::BadReference => "bad_reference",
             Refusal::BadReversed(_) => "bad_reverses",
+            Refusal::DuplicateNumber(_) => "duplicate_number",
+            Refusal::BadTrigger(_) => "bad_paid_once",
             Refusal::ReversalUnmatched(_) => Rejection::ReversalUnmatched.name(),
             Refusal::BadNumber(_) => "bad_number",
             Refusal::DuplicateLine(_) | Refusal::DuplicateMember => "duplicate",
@@ -151,6 +160,14 @@ impl fmt::Display for Refusal {
             Refusal::BadReference => out.write_str("the reference is not 1 to 64 printable characters"),
             Refusal::BadReversed("number") => out.write_str("the number is none"),
             Refusal::BadReversed(column) => write!(out, "the {column} names no bonus of an earlier row"),
+            Refusal::DuplicateNumber(line) => {
+                write!(out, "the number is that of line {line} too: `reverses` could mean either")
+            }
+            Refusal::BadTrigger(word) => write!(
+                out,
+                "`{}` in paid_once is no name of a trigger (1 to {NAME_BYTES_MAX} of a-z, 0-9, `_`, `-`)",
+                visible(word)
+            ),
             Refusal::ReversalUnmatched(reason) => write!(out, "the amount {reason}"),
             Refusal::BadNumber(column) => write!(out, "the {column} is not a number of at most 65535"),
             Refusal::DuplicateLine(line) => write!(out, "the member is on line {line} already"),
@@ -189,8 +206,12 @@ impl fmt::Display for Refusal {
                 "a reversal has receiver, source, level and kind of the bonus that it takes back, \
                  and the opposite amount",
             ),
-            Refusal::Rule(Rejection::EntryChangeNotAllowed) => {
-                out.write_str("neither a reversal nor the bonus that it takes back is void")
+            Refusal::Rule(Rejection::EntryChangeNotAllowed) => out.write_str(
+                "a reversal is void exactly if the bonus that it takes back is, and held only if that \
+                     is held or paid",
+            ),
+            Refusal::Rule(Rejection::PlanKindsFull) => {
+                write!(out, "a network has at most {KINDS_MAX} names of bonuses and triggers")
             }
             Refusal::Rule(rejection) => write!(out, "refused by a rule: {}", rejection.name()),
         }

@@ -8,7 +8,7 @@ use crate::core::{
         sum::Sum,
         transitions::{Transition, transition},
     },
-    requests::command::{ChangeEntry, Rejection},
+    requests::command::{ChangeEntry, EntryRules, Rejection},
     words::types::EntryStatus,
 };
 
@@ -20,6 +20,8 @@ pub(crate) struct StatusChange {
     pub to: EntryStatus,
     /// False if it has that state already.
     pub changed: bool,
+    /// The other half of its reversal, as it was, if that changes too. Both halves have one receiver.
+    pub other: Option<Entry>,
 }
 
 impl Ledger {
@@ -30,12 +32,18 @@ impl Ledger {
 
     /// The entry to reverse. It can be reversed once, a reversal and a void entry never.
     pub fn judge_reverse(&self, entry: u64) -> Result<Entry, Rejection> {
-        let reversed = self.judge_entry(entry)?;
-        if reversed.status == EntryStatus::Void {
+        if self.judge_entry(entry)?.status == EntryStatus::Void {
             return Err(Rejection::EntryChangeNotAllowed);
         }
-        self.judge_pair(entry)?;
+        let reversed = self.judge_unreversed(entry)?;
         if self.entries.has_room(1) { Ok(reversed) } else { Err(Rejection::LedgerFull) }
+    }
+
+    /// An entry that neither is a reversal nor has one, in whatever state.
+    pub fn judge_unreversed(&self, entry: u64) -> Result<Entry, Rejection> {
+        let found = self.judge_entry(entry)?;
+        self.judge_pair(entry)?;
+        Ok(found)
     }
 
     /// Neither is it a reversal nor has it one.
@@ -56,8 +64,8 @@ impl Ledger {
     fn judge_transition(&self, entry: u64, to: EntryStatus) -> Result<StatusChange, Rejection> {
         let entry = self.judge_entry(entry)?;
         match transition(entry.status, to) {
-            Transition::Change => Ok(StatusChange { entry, to, changed: true }),
-            Transition::Unchanged => Ok(StatusChange { entry, to, changed: false }),
+            Transition::Change => Ok(StatusChange { entry, to, changed: true, other: None }),
+            Transition::Unchanged => Ok(StatusChange { entry, to, changed: false, other: None }),
             Transition::Refused => Err(Rejection::EntryChangeNotAllowed),
         }
     }
@@ -66,21 +74,44 @@ impl Ledger {
         self.judge_transition(entry, EntryStatus::Paid)
     }
 
-    /// A reversal and what it takes back cancel out, so neither can be void without the other.
-    pub fn judge_change(&self, command: &ChangeEntry) -> Result<StatusChange, Rejection> {
+    /// A reversal and what it takes back cancel out. So where both are unpaid they change together, and where
+    /// one is paid the other cannot be void.
+    pub fn judge_change(&self, command: &ChangeEntry, rules: EntryRules) -> Result<StatusChange, Rejection> {
         let change = self.judge_transition(command.entry, command.change.status())?;
-        if change.changed && change.to == EntryStatus::Void {
+        let other = self.other_half(command.entry).filter(|other| is_unpaid(other.status));
+        if change.to == EntryStatus::Void
+            && change.changed
+            && (rules == EntryRules::OneByOne || other.is_none())
+        {
             self.judge_pair(command.entry)?;
         }
-        Ok(change)
+        let moves = |other: &Entry| rules == EntryRules::InPairs && other.status != change.to;
+        Ok(StatusChange { other: other.filter(moves), ..change })
     }
 
-    /// Changes the state of an entry, and the balance of its receiver, whose account this is.
+    /// The entry that reverses this one, or that this one reverses.
+    pub fn other_half(&self, entry: u64) -> Option<Entry> {
+        let other =
+            self.lists.reversals.reversal_of(entry).or_else(|| self.lists.reversals.reverses(entry))?;
+        Some(self.entries.entry(other))
+    }
+
+    /// Changes the state of an entry, and of the other half if that changes too, and the balance of their
+    /// receiver, whose account this is.
     pub fn set_status(&mut self, change: &StatusChange, account: u32) {
-        let StatusChange { entry, to, changed } = change;
-        if *changed {
-            self.entries.set_status(entry.index, *to);
-            self.accounts.shift(account, entry.status, *to, entry.amount);
+        let StatusChange { entry, to, changed, other } = change;
+        for moved in changed.then_some(entry).into_iter().chain(other) {
+            self.entries.set_status(moved.index, *to);
+            self.accounts.shift(account, moved.status, *to, moved.amount);
+        }
+    }
+
+    /// Records what a change released, by the command `lsn`.
+    pub fn keep_released(&mut self, change: &StatusChange, lsn: u64) {
+        if change.to == EntryStatus::Pending {
+            for released in change.changed.then_some(&change.entry).into_iter().chain(&change.other) {
+                self.lists.released.note(released.index, lsn);
+            }
         }
     }
 
@@ -92,4 +123,9 @@ impl Ledger {
         }
         paid
     }
+}
+
+/// Whether an entry may still be paid.
+fn is_unpaid(status: EntryStatus) -> bool {
+    matches!(status, EntryStatus::Pending | EntryStatus::Held)
 }

@@ -1,5 +1,5 @@
-//! The bonus ledger: entries, their order and states, balances, names of triggers, references, reversals, row
-//! ids, and breakage. Together they are one part of the state, [`part::Ledger`].
+//! The bonus ledger: entries, their order and states, balances, names of triggers, references, reversals,
+//! releases, row ids, and breakage. Together they are one part of the state, [`part::Ledger`].
 
 pub(in crate::core) mod accounts;
 pub(in crate::core) mod breakage;
@@ -12,6 +12,7 @@ pub(in crate::core) mod lists;
 pub(in crate::core) mod once;
 pub(in crate::core) mod part;
 pub(in crate::core) mod references;
+pub(in crate::core) mod released;
 pub(in crate::core) mod reversals;
 pub(in crate::core) mod row_ids;
 pub(in crate::core) mod rows;

@@ -15,12 +15,16 @@ use crate::core::{
         lists::Lists,
         once::{ONCE_ROWS_MAX, OnceRow},
         references::References,
+        released::Released,
         reversals::{ReversalRow, Reversals},
         row_ids::{CarriedIds, RowIdRow},
         rows::{EntryRow, TriggerRow},
     },
     requests::command::Rejection,
-    store::column::{Scalar, freeze_fields},
+    store::{
+        column::{Scalar, freeze_fields},
+        rows::Rows,
+    },
     words::{
         row_kind::RowKind,
         types::{MemberIx, Money, Reference, Status, Timestamp},
@@ -66,6 +70,10 @@ impl Ledger {
 
     pub fn reversals(&self) -> &Reversals {
         &self.lists.reversals
+    }
+
+    pub fn released(&self) -> &Released {
+        &self.lists.released
     }
 
     pub fn references(&self) -> &References {
@@ -135,6 +143,11 @@ impl Ledger {
     /// Whether a trigger of this name was paid with `once`, of those that have no flag of the member. O(1).
     pub fn paid_once(&self, source: MemberIx, kind: u16) -> bool {
         self.lists.once.contains(source, kind)
+    }
+
+    /// The triggers that [`Ledger::paid_once`] tells of, in the order in which they were paid.
+    pub fn once(&self) -> impl Iterator<Item = OnceRow> + '_ {
+        (0..self.lists.once.len()).map(|at| self.lists.once.row_at(at))
     }
 
     /// Records what [`Ledger::paid_once`] tells.

@@ -4,6 +4,7 @@
 use crate::core::{
     ledger::{accounts::Balance, sum::Sum},
     state::{all_ranks, parts::State},
+    store::rows::Rows,
     tree::order::{Order, below_themselves},
     words::types::{EntryStatus, MemberIx, NONE, Role, Timestamp, Tree},
 };
@@ -223,16 +224,23 @@ fn audit_ledger(state: &State, findings: &mut Findings) {
     audit_reversals(state, findings);
 }
 
-/// A reversal and what it reverses cancel out, so neither is void.
+/// A reversal and what it reverses cancel out, so neither is void without the other. (That one is held and the
+/// other pending is possible only in what format 4 left.) What was released exists, and was made before.
 fn audit_reversals(state: &State, findings: &mut Findings) {
     let reversals = state.ledger.reversals();
     for row in (0..reversals.len()).map(|at| reversals.row(at)) {
-        for entry in [row.reverses, row.entry].map(|index| state.entry(index.into())) {
-            findings.require(entry.status != EntryStatus::Void, || {
-                let index = entry.index;
-                format!("entry {index} is void, and is a reversal or reversed")
-            });
-        }
+        let [reversed, reversal] = [row.reverses, row.entry].map(|index| state.entry(index.into()));
+        let is_void = [&reversed, &reversal].map(|entry| entry.status == EntryStatus::Void);
+        findings.require(is_void[0] == is_void[1], || {
+            format!("of entry {} and its reversal {} only one is void", row.reverses, row.entry)
+        });
+    }
+    let released = state.ledger.released();
+    for row in (0..released.count()).map(|at| released.row_at(at)) {
+        let is_possible = u64::from(row.entry) < state.entries()
+            && (state.entry(row.entry.into()).lsn + 1..=state.lsn()).contains(&row.lsn)
+            && released.of(row.entry.into()) == Some(row.lsn);
+        findings.require(is_possible, || format!("release of entry {} by {}", row.entry, row.lsn));
     }
 }
 

@@ -376,6 +376,14 @@ impl State {
         self.ledger.entries().times_ascend()
     }
 
+    /// Whether the entries made up to an entry's command are those that a list shows from it on: whether
+    /// nothing was imported out of the order of times at it or since. O(triggers / 64) at worst.
+    pub fn is_in_list_order(&self, entry: u64) -> bool {
+        let entries = self.ledger.entries();
+        let is_after = entries.late_from(entries.trigger_of(entry) + 1);
+        entries.times_ascend() || !entries.is_late(entry) && is_after.is_none()
+    }
+
     /// The external reference behind an entry. O(log references).
     pub fn reference_of(&self, entry: u64) -> Option<Reference> {
         self.ledger.reference_of(entry)
@@ -389,6 +397,11 @@ impl State {
     /// The entry that reverses this one. O(1).
     pub fn reversal_of(&self, entry: u64) -> Option<u64> {
         self.ledger.reversals().reversal_of(entry)
+    }
+
+    /// The command that released an entry last, since format 5. O(1).
+    pub fn released(&self, entry: u64) -> Option<u64> {
+        self.ledger.released().of(entry)
     }
 
     /// Number of reversals.

@@ -12,7 +12,8 @@ use crate::core::{
     words::types::{EntryStatus, MemberIx, Timestamp},
 };
 
-/// Sums over the entries of one receiver in a window of time. Memory: a few words for each level and kind
+/// Sums over the entries of one receiver in a window of time. Void entries, which are never paid, are in
+/// `by_status` alone. Memory: a few words for each level and kind
 /// that occurs; plans limit the levels, but for imported entries only [`SUM_LEVELS_MAX`] does.
 #[derive(Clone, Debug)]
 pub struct ReceivedSums {
@@ -24,10 +25,11 @@ pub struct ReceivedSums {
     until: Timestamp,
     /// Entries examined.
     pub looked: u64,
+    /// All but void ones.
     pub total: Sum,
     /// By state, in the order of [`EntryStatus::ALL`].
     pub by_status: [Sum; EntryStatus::ALL.len()],
-    /// The reversals among them all.
+    /// The reversals among the total.
     pub reversed: Sum,
     /// By paid level, along the tree of the bonus; 0 for rank rewards.
     pub by_level: BTreeMap<u32, Sum>,
@@ -46,7 +48,8 @@ impl ReceivedSums {
     }
 }
 
-/// What each of several sources brought to one receiver: the sums of its entries by source. Memory: some 100
+/// What each of several sources brought to one receiver: the sums of its entries by source, without those that
+/// were void when they were visited. Memory: some 100
 /// bytes for each source, at worst.
 ///
 /// The receiver's entries are visited newest first, and those added meanwhile are visited afterwards, so that
@@ -80,6 +83,7 @@ impl Brought {
     fn add(&mut self, entry: &Entry) {
         if entry.receiver == self.receiver
             && entry.level == self.level
+            && entry.status != EntryStatus::Void
             && let Some(sum) = self.sums.get_mut(&entry.source.0)
         {
             sum.add(entry.amount);
@@ -127,8 +131,11 @@ impl State {
             if sums.until <= entry.time || sums.before <= entry.index {
                 continue;
             }
-            sums.total.add(entry.amount);
             sums.by_status[entry.status as usize].add(entry.amount);
+            if entry.status == EntryStatus::Void {
+                continue;
+            }
+            sums.total.add(entry.amount);
             if self.reversal_count() != 0 && self.reverses(entry.index).is_some() {
                 sums.reversed.add(entry.amount);
             }

@@ -23,7 +23,8 @@ pub struct TriggerBonus {
 /// Which pending entries to pay: those that match all fields.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct PayFilter {
-    /// Only entries made by commands up to this LSN: those that existed when a list was read.
+    /// Only entries made by commands up to this LSN, and not released since: those that were pending when a
+    /// list was read. (Before format 5 also those released since.)
     pub up_to_lsn: Option<u64>,
     /// Kind as printed.
     pub kind: Option<Box<str>>,
@@ -59,6 +60,17 @@ pub struct ChangeEntry {
     pub entry: u64,
     pub change: EntryChange,
     pub reason: Reason,
+}
+
+/// The rules for changes of entries, by the format of the command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EntryRules {
+    /// Before format 5: each entry changes alone, neither half of a reversal becomes void, and a payout does
+    /// not look at when an entry was released.
+    OneByOne,
+    /// Since format 5: unpaid halves of a reversal change together, and a payout up to an LSN does not take
+    /// what was released since.
+    InPairs,
 }
 
 /// What happens to an entry that is not paid. Codes are on disk: never renumbered.

@@ -16,7 +16,7 @@ use crate::core::{
 };
 
 pub use crate::core::requests::{
-    bonuses::{ChangeEntry, EntryChange, ImportEntry, PayFilter, TriggerBonus, WideMoney},
+    bonuses::{ChangeEntry, EntryChange, EntryRules, ImportEntry, PayFilter, TriggerBonus, WideMoney},
     members::{Carried, CodeRules, Origin, PlacementRequest, Register, SponsorRef},
 };
 
@@ -32,7 +32,7 @@ pub struct Stamped {
     /// Who sent it. `None` for a command logged before format 3, which had no actors; such commands also keep
     /// the semantics of that format ([`Stamped::is_of_format_3`]).
     pub actor: Option<Actor>,
-    /// The format of the record that holds it: 1 (also for format 2), 3 or 4. A log is replayed under the
+    /// The format of the record that holds it: 1 (also for format 2), 3, 4 or 5. A log is replayed under the
     /// rules of the release that wrote it.
     pub format: u32,
     pub command: Command,
@@ -40,7 +40,7 @@ pub struct Stamped {
 
 impl Stamped {
     /// The format of commands that are logged today.
-    pub const FORMAT: u32 = 4;
+    pub const FORMAT: u32 = 5;
 
     /// Whether the command was logged in format 4 or a later one.
     pub fn is_of_format_4(&self) -> bool {
@@ -50,6 +50,11 @@ impl Stamped {
     /// The most trigger names that the network may have after the command.
     pub(in crate::core) fn kinds_max(&self) -> usize {
         if self.is_of_format_4() { KINDS_MAX } else { KINDS_MAX_BEFORE_FORMAT_4 }
+    }
+
+    /// The rules for changes of entries by this command.
+    pub fn entry_rules(&self) -> EntryRules {
+        if 5 <= self.format { EntryRules::InPairs } else { EntryRules::OneByOne }
     }
 
     /// Whether the command was logged in format 3 or a later one.
@@ -133,8 +138,8 @@ macro_rules! __commands {
                 gives EntryImported { entry: u64 };
             /// Reverses a ledger entry, by another of the negative amount.
             10 ReverseEntry { entry: u64 } of Bonuses, "reverse_entry" as "reverse_bonus" since 3
-                /// `reversal` reverses `entry`.
-                gives Reversed { entry: u64, reversal: u64 };
+                /// `reversal` reverses `entry`, and is `held` as that was; pending otherwise.
+                gives Reversed { entry: u64, held: bool, reversal: u64 };
             /// Marks paid the pending entries that match a filter, or all of them if it is empty.
             11 PayMatching(filter: PayFilter) of Bonuses, "pay_matching" as "pay_all" since 3
                 /// How many became paid, and their sum.
@@ -142,6 +147,9 @@ macro_rules! __commands {
             /// Holds, releases or voids one ledger entry. Idempotent.
             12 ChangeEntry(change: ChangeEntry) of Bonuses, "change_entry" as "change_bonus" since 4
                 gives EntryChanged { entry: u64, changed: bool } if changed;
+            /// Marks a member's trigger of this name as paid once, without paying: for imports. Idempotent.
+            13 KeepOnce { source: MemberId, trigger: Box<str> } of Bonuses, "keep_once" as "keep_once" since 5
+                gives OnceKept { member: MemberIx, changed: bool } if changed;
         }
     };
 }

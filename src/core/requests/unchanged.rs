@@ -27,7 +27,7 @@ pub enum Unchanged {
     /// An earlier command with the same idempotency key had done it.
     Repeat,
     /// A no-op: a status or role that the member already had, a bonus already paid, all pending ones where
-    /// there were none.
+    /// there were none, a trigger already marked.
     Already,
 }
 

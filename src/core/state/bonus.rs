@@ -9,7 +9,7 @@ use crate::core::{
         rows::{EntryRow, TriggerRow},
     },
     plan::{BonusRule, KIND_REGISTRATION, LevelPay, NAME_BYTES_MAX, TRIGGERS_MAX},
-    requests::command::{ImportEntry, Outcome, Rejection, TriggerBonus},
+    requests::command::{EntryRules, ImportEntry, Outcome, Rejection, TriggerBonus},
     state::{
         parts::State,
         prepare::Aside,
@@ -136,7 +136,7 @@ impl Rules for kinds::ImportEntry {
         entry: Self::Content<'_>,
         format: &FormatRules,
     ) -> Result<Self::Found, Rejection> {
-        state.judge_import(directory, entry, format.kinds_max)
+        state.judge_import(directory, entry, format.kinds_max, format.entries)
     }
 
     fn act<D: Directory>(
@@ -152,25 +152,25 @@ impl Rules for kinds::ImportEntry {
 
 impl Rules for kinds::ReverseEntry {
     type Content<'a> = &'a u64;
-    type Found = Entry;
+    type Found = (Entry, EntryRules);
 
     fn judge<D: Directory>(
         state: &State,
         _directory: &D,
         entry: Self::Content<'_>,
-        _format: &FormatRules,
+        format: &FormatRules,
     ) -> Result<Self::Found, Rejection> {
-        state.ledger.judge_reverse(*entry)
+        Ok((state.ledger.judge_reverse(*entry)?, format.entries))
     }
 
     fn act<D: Directory>(
         state: &mut State,
         _directory: &mut D,
         _entry: Self::Content<'_>,
-        found: Self::Found,
+        (reversed, rules): Self::Found,
         _aside: &mut Aside,
     ) -> Outcome {
-        state.reverse_entry(&found)
+        state.reverse_entry(&reversed, rules)
     }
 }
 
@@ -199,23 +199,6 @@ impl State {
         let has_room = self.ledger.entries().has_room(ENTRIES_PER_TRIGGER_MAX as u64)
             && (!trigger.once || kind < ONCE_BITS || self.ledger.has_room_for_once());
         if has_room { Ok(DueTrigger { source, rule: position, kind }) } else { Err(Rejection::LedgerFull) }
-    }
-
-    /// Whether this member's trigger of this name was paid with `once`. O(1).
-    fn paid_once(&self, source: MemberIx, kind: u16) -> bool {
-        if kind < ONCE_BITS {
-            self.network.members().paid_once(source, kind)
-        } else {
-            self.ledger.paid_once(source, kind)
-        }
-    }
-
-    fn set_paid_once(&mut self, source: MemberIx, kind: u16) {
-        if kind < ONCE_BITS {
-            self.network.set_paid_once(source, kind);
-        } else {
-            self.ledger.set_paid_once(source, kind);
-        }
     }
 
     pub(in crate::core) fn trigger_bonus(&mut self, trigger: &TriggerBonus, due: &DueTrigger) -> Outcome {
@@ -429,10 +412,10 @@ impl State {
         entry
     }
 
-    /// Adds a pending entry of the negative amount for the same receiver, regardless of later changes to the
-    /// entry or the receiver: what was paid by mistake is owed back. It shares the reference of the reversed
-    /// entry, so that both are found by it.
-    pub(in crate::core) fn reverse_entry(&mut self, reversed: &Entry) -> Outcome {
+    /// Adds an entry of the negative amount for the same receiver, regardless of later changes to the entry or
+    /// the receiver: what was paid by mistake is owed back. It is pending, or held like the reversed entry. It
+    /// shares the reference of that one, so that both are found by it.
+    pub(in crate::core) fn reverse_entry(&mut self, reversed: &Entry, rules: EntryRules) -> Outcome {
         let reference = self.reference_of(reversed.index);
         self.begin_group(Cause {
             kind: reversed.kind,
@@ -442,36 +425,59 @@ impl State {
         });
         let (receiver, level, amount) =
             (reversed.receiver, reversed.level, Money(reversed.amount.0.wrapping_neg()));
-        let reversal = self.post(&Share { receiver, level, amount, is_beyond: false }, EntryStatus::Pending);
+        let status = match reversed.status {
+            EntryStatus::Held if rules == EntryRules::InPairs => EntryStatus::Held,
+            _ => EntryStatus::Pending,
+        };
+        let reversal = self.post(&Share { receiver, level, amount, is_beyond: false }, status);
         self.ledger.refer(reference.as_ref());
         self.ledger.keep_reversal(reversal, reversed.index);
-        Outcome::Reversed { entry: reversed.index, reversal: reversal.into() }
+        let held = status == EntryStatus::Held;
+        Outcome::Reversed { entry: reversed.index, reversal: reversal.into(), held }
     }
 
     /// Whether an imported entry may reverse the one that it names.
-    fn judge_imported_reversal(&self, entry: &ImportEntry) -> Result<(), Rejection> {
+    fn judge_imported_reversal(&self, entry: &ImportEntry, rules: EntryRules) -> Result<(), Rejection> {
         match entry.reverses {
-            Some(named) => self.judge_reversal_of(&self.ledger.judge_reverse(named)?, entry),
+            Some(named) => {
+                let reversed = match rules {
+                    EntryRules::OneByOne => self.ledger.judge_reverse(named)?,
+                    EntryRules::InPairs => self.ledger.judge_unreversed(named)?,
+                };
+                self.judge_reversal_of(&reversed, entry, rules)
+            }
             None if entry.amount.0 < 0 => Err(Rejection::ReversalUnmatched),
             None => Ok(()),
         }
     }
 
-    /// Whether an imported entry takes back exactly `reversed`. It cannot be void: then the other would be
-    /// reversed, and still be owed.
+    /// Whether an imported entry takes back exactly `reversed`, and is in a state that goes with it: void if
+    /// that one is void, and held only if it is held or paid. (Before format 5 neither could be void.)
     ///
     /// # Errors
-    /// `ReversalUnmatched`, `EntryChangeNotAllowed` for a void one.
-    pub fn judge_reversal_of(&self, reversed: &Entry, entry: &ImportEntry) -> Result<(), Rejection> {
+    /// `ReversalUnmatched`, `EntryChangeNotAllowed` for a state that does not fit.
+    pub fn judge_reversal_of(
+        &self,
+        reversed: &Entry,
+        entry: &ImportEntry,
+        rules: EntryRules,
+    ) -> Result<(), Rejection> {
         let parties = (self.id(reversed.receiver), self.id(reversed.source), reversed.level);
         let fits = parties == (entry.receiver, entry.source, entry.level)
             && *self.kind_name(reversed.kind) == *entry.kind
             && -reversed.amount.0 == entry.amount.0;
-        match entry.status {
-            _ if !fits => Err(Rejection::ReversalUnmatched),
-            EntryStatus::Void => Err(Rejection::EntryChangeNotAllowed),
-            _ => Ok(()),
+        if !fits {
+            return Err(Rejection::ReversalUnmatched);
         }
+        let is_void = entry.status == EntryStatus::Void;
+        let goes_with_it = match rules {
+            EntryRules::OneByOne => !is_void,
+            EntryRules::InPairs => {
+                let is_apart = (entry.status, reversed.status) == (EntryStatus::Held, EntryStatus::Pending);
+                is_void == (reversed.status == EntryStatus::Void) && !is_apart
+            }
+        };
+        if goes_with_it { Ok(()) } else { Err(Rejection::EntryChangeNotAllowed) }
     }
 
     /// Whether an imported entry would be accepted.
@@ -484,15 +490,16 @@ impl State {
         directory: &D,
         entry: &ImportEntry,
     ) -> Result<(), Rejection> {
-        self.judge_import(directory, entry, KINDS_MAX).map(|_| ())
+        self.judge_import(directory, entry, KINDS_MAX, EntryRules::InPairs).map(|_| ())
     }
 
-    /// As [`State::judge_import_entry`], under a limit of trigger names.
+    /// As [`State::judge_import_entry`], under a limit of trigger names and the rules of a format.
     pub(in crate::core) fn judge_import<D: Directory>(
         &self,
         directory: &D,
         entry: &ImportEntry,
         kinds_max: usize,
+        rules: EntryRules,
     ) -> Result<DueImport, Rejection> {
         let receiver = self.find(directory, &entry.receiver).ok_or(Rejection::MemberUnknown)?;
         let source = self.find(directory, &entry.source).ok_or(Rejection::MemberUnknown)?;
@@ -514,7 +521,7 @@ impl State {
         if !self.ledger.entries().has_room(1) {
             return Err(Rejection::LedgerFull);
         }
-        self.judge_imported_reversal(entry)?;
+        self.judge_imported_reversal(entry, rules)?;
         Ok(DueImport { receiver, source, kind })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::core::{
     ledger::{changes::StatusChange, entries::Entry, filter::EntryFilter, statuses::Statuses, sum::Sum},
-    requests::command::{ChangeEntry, Outcome, PayFilter, Rejection, WideMoney},
+    requests::command::{ChangeEntry, EntryRules, Outcome, PayFilter, Rejection, WideMoney},
     state::{
         parts::State,
         prepare::Aside,
@@ -19,13 +19,18 @@ use crate::core::{
 pub struct Payout {
     /// Only entries with an index below this match.
     end: u64,
+    /// Entries released by later commands do not match.
+    released_until: u64,
     filter: EntryFilter,
 }
 
 impl Payout {
-    /// Whether an entry matches, whatever its state.
-    pub fn takes(&self, entry: &Entry) -> bool {
-        entry.index < self.end && self.filter.takes(entry)
+    /// Whether an entry matches, whatever its state. `released` is the command that released it last, if one
+    /// did so before the payout.
+    pub fn takes(&self, entry: &Entry, released: Option<u64>) -> bool {
+        entry.index < self.end
+            && released.is_none_or(|lsn| lsn <= self.released_until)
+            && self.filter.takes(entry)
     }
 }
 
@@ -85,9 +90,9 @@ impl Rules for kinds::PayMatching {
         state: &State,
         directory: &D,
         filter: Self::Content<'_>,
-        _format: &FormatRules,
+        format: &FormatRules,
     ) -> Result<Self::Found, Rejection> {
-        state.payout(directory, filter)
+        state.payout(directory, filter, format.entries)
     }
 
     fn act<D: Directory>(
@@ -103,25 +108,25 @@ impl Rules for kinds::PayMatching {
 
 impl Rules for kinds::ChangeEntry {
     type Content<'a> = &'a ChangeEntry;
-    type Found = StatusChange;
+    type Found = (StatusChange, EntryRules);
 
     fn judge<D: Directory>(
         state: &State,
         _directory: &D,
         change: Self::Content<'_>,
-        _format: &FormatRules,
+        format: &FormatRules,
     ) -> Result<Self::Found, Rejection> {
-        state.ledger.judge_change(change)
+        Ok((state.ledger.judge_change(change, format.entries)?, format.entries))
     }
 
     fn act<D: Directory>(
         state: &mut State,
         _directory: &mut D,
         _change: Self::Content<'_>,
-        found: Self::Found,
+        (change, rules): Self::Found,
         _aside: &mut Aside,
     ) -> Outcome {
-        state.change_entry(&found)
+        state.change_entry(&change, rules)
     }
 }
 
@@ -130,7 +135,12 @@ impl State {
     ///
     /// # Errors
     /// `MemberUnknown` for a receiver, `TriggerUnknown` for a kind that no entry and no plan ever had.
-    pub fn payout<D: Directory>(&self, directory: &D, filter: &PayFilter) -> Result<Payout, Rejection> {
+    pub fn payout<D: Directory>(
+        &self,
+        directory: &D,
+        filter: &PayFilter,
+        rules: EntryRules,
+    ) -> Result<Payout, Rejection> {
         let PayFilter { up_to_lsn, kind, receiver, from, until } = filter;
         let receiver = match receiver {
             None => None,
@@ -142,7 +152,9 @@ impl State {
         };
         let (from, until) = (from.unwrap_or(Timestamp(i64::MIN)), until.unwrap_or(Timestamp(i64::MAX)));
         let end = up_to_lsn.map_or(self.entries(), |lsn| self.entries_of(lsn).end);
-        Ok(Payout { end, filter: EntryFilter { receiver, kind, from, until, ..EntryFilter::default() } })
+        let released_until = up_to_lsn.filter(|_| rules == EntryRules::InPairs).unwrap_or(u64::MAX);
+        let filter = EntryFilter { receiver, kind, from, until, ..EntryFilter::default() };
+        Ok(Payout { end, released_until, filter })
     }
 
     /// O(entries / 64) for all; O(entries of the receiver that are newer than `from`) for one receiver;
@@ -161,7 +173,7 @@ impl State {
         let (pending, mut paid, mut from) = (Statuses::from(EntryStatus::Pending), Sum::default(), 0);
         while let Some(index) = self.ledger.entries().first_with(pending, from, payout.end) {
             let entry = self.entry(index);
-            if payout.takes(&entry) {
+            if payout.takes(&entry, self.released(index)) {
                 self.pay_found(entry);
                 paid.add(entry.amount);
             }
@@ -178,7 +190,7 @@ impl State {
             if entry.time < payout.filter.from {
                 break;
             }
-            if entry.status == EntryStatus::Pending && payout.takes(&entry) {
+            if entry.status == EntryStatus::Pending && payout.takes(&entry, self.released(index)) {
                 self.pay_found(entry);
                 paid.add(entry.amount);
             }
@@ -191,13 +203,17 @@ impl State {
         Outcome::EntryPaid { entry: change.entry.index, changed: change.changed }
     }
 
-    pub(in crate::core) fn change_entry(&mut self, change: &StatusChange) -> Outcome {
+    pub(in crate::core) fn change_entry(&mut self, change: &StatusChange, rules: EntryRules) -> Outcome {
         self.set_entry_status(change);
-        Outcome::EntryChanged { entry: change.entry.index, changed: change.changed }
+        if rules == EntryRules::InPairs {
+            self.ledger.keep_released(change, self.scalars.lsn);
+        }
+        let changed = change.changed || change.other.is_some();
+        Outcome::EntryChanged { entry: change.entry.index, changed }
     }
 
     fn pay_found(&mut self, entry: Entry) {
-        self.set_entry_status(&StatusChange { entry, to: EntryStatus::Paid, changed: true });
+        self.set_entry_status(&StatusChange { entry, to: EntryStatus::Paid, changed: true, other: None });
     }
 
     fn set_entry_status(&mut self, change: &StatusChange) {

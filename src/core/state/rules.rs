@@ -1,7 +1,7 @@
 //! The rules of commands: one [`Rules`] for each, in the file of its subject.
 
 use crate::core::{
-    requests::command::{CodeRules, Command, Outcome, Rejection, Stamped, commands},
+    requests::command::{CodeRules, Command, EntryRules, Outcome, Rejection, Stamped, commands},
     state::{parts::State, prepare::Aside},
     words::{directory::Directory, types::KINDS_MAX},
 };
@@ -37,16 +37,19 @@ pub(in crate::core) trait Rules {
 /// it.
 pub(in crate::core) struct FormatRules {
     pub codes: CodeRules,
+    /// How entries change.
+    pub entries: EntryRules,
     /// The most trigger names that the network may have after the command.
     pub kinds_max: usize,
 }
 
 impl FormatRules {
     /// Those of commands that are logged today.
-    pub const TODAY: Self = Self { codes: CodeRules::Alike, kinds_max: KINDS_MAX };
+    pub const TODAY: Self =
+        Self { codes: CodeRules::Alike, entries: EntryRules::InPairs, kinds_max: KINDS_MAX };
 
     pub fn of(stamped: &Stamped) -> Self {
-        Self { codes: stamped.code_rules(), kinds_max: stamped.kinds_max() }
+        Self { codes: stamped.code_rules(), entries: stamped.entry_rules(), kinds_max: stamped.kinds_max() }
     }
 }
 

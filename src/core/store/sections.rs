@@ -75,6 +75,7 @@ macro_rules! __sections {
                 reverses: u32,
             }
             11 Once "once" since 4: OnceRow in ledger.once: Once { member: u32, kind: u16 }
+            12 Released "released" since 5: ReleasedRow in ledger.released: Released { entry: u32, lsn: u64 }
         }
     };
 }

@@ -24,8 +24,8 @@ pub(crate) fn stamped(lsn: u64) -> impl Strategy<Value = Stamped> {
     let key = option::of(
         (any::<[u8; 16]>(), any::<u64>()).prop_map(|(key, fingerprint)| RequestKey { key, fingerprint }),
     );
-    let stamp = (any::<i64>(), key, option::of(actor()), any::<bool>(), command());
-    stamp.prop_map(move |(time, key, actor, is_of_today, mut command)| {
+    let stamp = (any::<i64>(), key, option::of(actor()), 3..=Stamped::FORMAT, command());
+    stamp.prop_map(move |(time, key, actor, format, mut command)| {
         let time = Timestamp(time);
         if let (None, Command::Register(Register { origin: Origin::Import(carried), .. })) =
             (&actor, &mut command)
@@ -42,7 +42,7 @@ pub(crate) fn stamped(lsn: u64) -> impl Strategy<Value = Stamped> {
         let actor = actor.or_else(|| (3 <= needed).then(|| Actor::new(ActorKind::Service, "orders")));
         let format = match actor {
             None => 1,
-            Some(_) => needed.max(if is_of_today { Stamped::FORMAT } else { 3 }),
+            Some(_) => needed.max(format),
         };
         Stamped { lsn, time, key, actor, format, command }
     })
@@ -100,6 +100,7 @@ random! {
     MemberIx: any::<u32>().prop_map(MemberIx);
     Status: select(&Status::ALL[..]);
     Role: role();
+    Box<str>: "\\PC{0,40}".prop_map(Into::into);
     Reason: reason();
     EntryChange: select(&EntryChange::ALL[..]);
     Box<Plan>: plan().prop_map(Box::new);

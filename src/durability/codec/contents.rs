@@ -3,7 +3,7 @@
 use super::{
     bytes::Reader,
     error::{DecodeError, EncodeError},
-    fields::{Bound, Field, RECORD_V1, RECORD_V2, RECORD_V3, RECORD_V4},
+    fields::{Bound, Field, RECORD_V1, RECORD_V2, RECORD_V3},
 };
 use crate::core::{
     command::{
@@ -147,9 +147,9 @@ impl Field for Origin {
     #[inline]
     fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError> {
         match (body.u8()?, version) {
-            (0, RECORD_V1 | RECORD_V3 | RECORD_V4) => Ok(Origin::Signup),
+            (0, version) if version != RECORD_V2 => Ok(Origin::Signup),
             (1, RECORD_V1) => Ok(Origin::Import(Carried::default())),
-            (1, RECORD_V2 | RECORD_V3 | RECORD_V4) => take_carried(body, version).map(Origin::Import),
+            (1, _) => take_carried(body, version).map(Origin::Import),
             _ => Err(body.error_before("an unknown origin")),
         }
     }

@@ -23,6 +23,9 @@ pub(super) const RECORD_V3: u16 = 3;
 /// Version of all records of format 4: the fields of version 3, with more states of an imported entry and one
 /// more kind. It tells commands that are replayed under the rules of format 4 from those before.
 pub(super) const RECORD_V4: u16 = 4;
+/// Version of all records of format 5: the fields of version 4, and one more kind. It tells commands that are
+/// replayed under the rules of format 5 from those before.
+pub(super) const RECORD_V5: u16 = 5;
 
 /// A value with one form in records of a version.
 pub(super) trait Field: Sized {

@@ -4,7 +4,7 @@
 use super::{
     bytes::{Reader, put_text},
     error::{DecodeError, EncodeError},
-    fields::{Bound, Field, RECORD_V1, RECORD_V2, RECORD_V3, RECORD_V4},
+    fields::{Bound, Field, RECORD_V1, RECORD_V2, RECORD_V3, RECORD_V4, RECORD_V5},
 };
 use crate::core::{
     ACTOR_ID_BYTES_MAX, Actor, ActorKind,
@@ -159,7 +159,11 @@ commands!(contents_of_commands);
 
 fn version_of(stamped: &Stamped) -> u16 {
     if stamped.is_of_format_3() {
-        return if stamped.is_of_format_4() { RECORD_V4 } else { RECORD_V3 };
+        return match stamped.format {
+            ..4 => RECORD_V3,
+            4 => RECORD_V4,
+            _ => RECORD_V5,
+        };
     }
     let carries = match &stamped.command {
         Command::Register(register) => {
@@ -177,7 +181,7 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
     let kind = outer.u16()?;
     let version_error = outer.error("an unknown version of a record");
     let version = outer.u16()?;
-    if !(RECORD_V1..=RECORD_V4).contains(&version) {
+    if !(RECORD_V1..=RECORD_V5).contains(&version) {
         return Err(version_error);
     }
     let kind = CommandKind::from_code(kind).ok_or(kind_error)?;

@@ -75,7 +75,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(
-        bytes in vec(any::<u8>(), 0..400), count in 0..4_u32, kind in 0..13_u8, version in 1..4_u8
+        bytes in vec(any::<u8>(), 0..400), count in 0..4_u32, kind in 0..14_u8, version in 1..6_u8
     ) {
         let _ = decode(&bytes, u64::MAX, count);
         // With a plausible header, decoding gets further.
@@ -117,12 +117,14 @@ fn a_record_has_the_documented_bytes() {
     };
     let time = &[0x00, 0x40, 0x1e, 0x18, 0x24, 0x0a, 0x06, 0x00][..];
     let expected =
-        [&[5, 0, 4, 0, 34, 0, 0, 0][..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
+        [&[5, 0, 5, 0, 34, 0, 0, 0][..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
     assert_eq!(encode(std::slice::from_ref(&stamped)), expected.concat());
-    // As in format 3.
-    let expected =
-        [&[5, 0, 3, 0, 34, 0, 0, 0][..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
-    assert_eq!(encode(&[Stamped { format: 3, ..stamped.clone() }]), expected.concat());
+    // As in formats 3 and 4.
+    for format in [3, 4] {
+        let head = [5, 0, format, 0, 34, 0, 0, 0];
+        let expected = [&head[..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
+        assert_eq!(encode(&[Stamped { format: format.into(), ..stamped.clone() }]), expected.concat());
+    }
     // As in formats 1 and 2.
     let expected = [&[5, 0, 1, 0, 26, 0, 0, 0][..], time, &[0], b"0123456789abcdef", &[2]];
     assert_eq!(encode(&[Stamped { actor: None, ..stamped }]), expected.concat());

@@ -219,7 +219,7 @@ impl ChunkHeader {
 /// | 176 | 8 | since version 3: the chain after the LSN (`log/chain.rs`); 0 before |
 /// | 184 | 4 | since version 3: 1 if there is one, 0 if the log at the LSN is older; 0 before |
 /// | 188 | 8 | since version 3: references, reversals, 4 bytes each; 0 before |
-/// | 196 | 56 | 4 bytes for each later section, in order; 0 |
+/// | 196 | 56 | 4 bytes for each later section, in order; 0 before it |
 /// | 252 | 4 | CRC-32C of bytes 0..252 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Manifest {

@@ -6,7 +6,7 @@ use super::{effort::Effort, error::HistoryError};
 use crate::{
     core::{
         Actor, Entry, EntryKind, PlanVersion, RankReached, Walk,
-        command::{Command, PayFilter, Stamped},
+        command::{ChangeEntry, Command, EntryRules, PayFilter, Stamped},
         plan::Plan,
         state::State,
         types::{EntryStatus, MemberId, MemberIx, Reason, Timestamp},
@@ -111,7 +111,9 @@ pub(in super::super) fn explain(
     match entry.status {
         EntryStatus::Pending => {}
         EntryStatus::Paid => paid = Some(paid_by(shared, &entry, lsn, &cause, effort)?),
-        EntryStatus::Held | EntryStatus::Void => set_aside = set_aside_by(shared, &entry, lsn, effort)?,
+        EntryStatus::Held | EntryStatus::Void => {
+            set_aside = set_aside_by(shared, &entry, lsn, &cause, effort)?;
+        }
     }
     let source_signup = signup_of(shared, source, entry.lsn, effort)?;
     let receiver_signup = signup_of(shared, receiver, entry.lsn, effort)?;
@@ -179,19 +181,45 @@ fn told(state: &State, entry: &Entry, command: Box<Stamped>) -> Option<Cause> {
     }
 }
 
-/// The last command up to an LSN that held or voided an entry: the one that led to its present state.
+/// The last command up to an LSN that held or voided an entry: the one that led to its present state. That of
+/// a reversal may be the one that held what it reverses, before it was made.
 fn set_aside_by(
     shared: &Shared,
     entry: &Entry,
     until: u64,
+    cause: &Cause,
     effort: &mut Effort,
 ) -> Result<Option<SetAside>, HistoryError> {
-    let first = shared.history.log.oldest_lsn().max(entry.lsn + 1);
+    let other = other_half(shared, entry.index);
+    let found = last_set_aside(shared, entry, (entry.lsn + 1, until), effort, &|stamped, change| {
+        reaches(stamped, change, entry.index, other)
+    })?;
+    match cause {
+        Cause::Reversal { reverses, .. } if found.is_none() && entry.status == EntryStatus::Held => {
+            let made = shared.read(|state, _| state.entry(*reverses).lsn);
+            last_set_aside(shared, entry, (made + 1, entry.lsn), effort, &|_, change| {
+                change.entry == *reverses
+            })
+        }
+        _ => Ok(found),
+    }
+}
+
+/// The last command of a range of LSNs that led an entry to its present state, among the changes that
+/// `reaches` names.
+fn last_set_aside(
+    shared: &Shared,
+    entry: &Entry,
+    (from, until): (u64, u64),
+    effort: &mut Effort,
+    reaches: &dyn Fn(&Stamped, &ChangeEntry) -> bool,
+) -> Result<Option<SetAside>, HistoryError> {
+    let first = shared.history.log.oldest_lsn().max(from);
     let last = until.min(first.saturating_add(EXPLAIN_SCAN_COMMANDS - 1));
     let mut found = None;
     scan(shared, first, last, effort, |stamped| {
         if let Command::ChangeEntry(change) = &stamped.command
-            && change.entry == entry.index
+            && reaches(stamped, change)
             && took_effect(shared, stamped.lsn)
         {
             found = (change.change.status() == entry.status).then(|| SetAside {
@@ -216,7 +244,19 @@ fn paid_by(
     effort: &mut Effort,
 ) -> Result<PaidBy, HistoryError> {
     let oldest = shared.history.log.oldest_lsn();
+    let (last_released, other) =
+        shared.read(|state, _| (state.released(entry.index), other_half_of(state, entry.index)));
     let mut is_held = false;
+    if let Cause::Reversal { .. } = cause
+        && last_released.is_some()
+    {
+        // It may have been held from the start, like what it reverses.
+        match shared.state_at(entry.lsn, effort) {
+            Ok(state) => is_held = state.entry(entry.index).status == EntryStatus::Held,
+            Err(HistoryError::BelowRetained { .. }) => return Ok(PaidBy::Unknown),
+            Err(error) => return Err(error),
+        }
+    }
     if let Cause::Imported { command } = cause {
         let status = match command.as_deref().map(|stamped| &stamped.command) {
             Some(Command::ImportEntry(imported)) => imported.status,
@@ -234,17 +274,24 @@ fn paid_by(
     }
     let first = oldest.max(entry.lsn + 1);
     let last = paid_at.min(first.saturating_add(EXPLAIN_SCAN_COMMANDS - 1));
+    let mut released = last_released.filter(|lsn| *lsn < first);
     let mut found = PaidBy::After { lsn: last };
     scan(shared, first, last, effort, |stamped| {
         let (is_pay_all, names_it) = match &stamped.command {
             Command::PayAll => (true, true),
             Command::PayMatching(filter) => {
-                (true, shared.read(|state, directory| is_meant(state, directory, filter, entry)))
+                let rules = stamped.entry_rules();
+                let is_meant =
+                    |state: &State, directory: &_| is_meant(state, directory, filter, entry, rules, released);
+                (true, shared.read(is_meant))
             }
             Command::PayEntry { entry: paid } => (false, *paid == entry.index),
-            Command::ChangeEntry(change) if change.entry == entry.index => {
+            Command::ChangeEntry(change) if reaches(stamped, change, entry.index, other) => {
                 if took_effect(shared, stamped.lsn) {
                     is_held = change.change.status() == EntryStatus::Held;
+                    if !is_held {
+                        released = Some(stamped.lsn);
+                    }
                 }
                 (false, false)
             }
@@ -264,9 +311,32 @@ fn paid_by(
     Ok(found)
 }
 
-/// Whether a filter matches an entry. The match never changes, so the present state can tell.
-fn is_meant(state: &State, directory: &MemberDirectory, filter: &PayFilter, entry: &Entry) -> bool {
-    state.payout(directory, filter).is_ok_and(|payout| payout.takes(entry))
+/// Whether a filter matches an entry that a command released, if one did. The match depends on nothing else
+/// that changes, so the present state can tell.
+fn is_meant(
+    state: &State,
+    directory: &MemberDirectory,
+    filter: &PayFilter,
+    entry: &Entry,
+    rules: EntryRules,
+    released: Option<u64>,
+) -> bool {
+    state.payout(directory, filter, rules).is_ok_and(|payout| payout.takes(entry, released))
+}
+
+/// Whether a change of entries that took effect reached this one while it was not paid: by its name, or since
+/// format 5 by that of the other half of its reversal.
+fn reaches(stamped: &Stamped, change: &ChangeEntry, entry: u64, other: Option<u64>) -> bool {
+    change.entry == entry || stamped.entry_rules() == EntryRules::InPairs && other == Some(change.entry)
+}
+
+/// What reverses an entry, or what it reverses.
+fn other_half_of(state: &State, entry: u64) -> Option<u64> {
+    state.reversal_of(entry).or_else(|| state.reverses(entry))
+}
+
+fn other_half(shared: &Shared, entry: u64) -> Option<u64> {
+    shared.read(|state, _| other_half_of(state, entry))
 }
 
 /// Whether a command took effect, as far as known: a command that lost a race is in the log too.

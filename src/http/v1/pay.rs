@@ -124,14 +124,14 @@ struct AllPaid {
     entries: u64,
     /// What they come to. Null for a repeat of a request that an older release did.
     total: Option<Total>,
-    /// Bonuses of later commands are not among them.
+    /// Bonuses that later commands made or released are not among them.
     up_to_lsn: u64,
 }
 
 /// What a reversal came to; the same for a repeat.
 #[derive(Serialize, ToSchema)]
 struct Reversed {
-    /// The reversal, as made: pending, with the negative amount.
+    /// The reversal, as made: with the negative amount; pending, or held if what it takes back was held.
     reversal: Bonus,
 }
 
@@ -157,8 +157,11 @@ impl<'de> Deserialize<'de> for UpTo {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct PayQuery {
-    /// Only bonuses that were there: an LSN (that of the list which was looked at, its `x-lsn`), or the id of
-    /// a bonus, which means the LSN of the command that made it.
+    /// Only bonuses that were pending then: an LSN, which is the `x-lsn` of the list that was looked at (of
+    /// its first page), or the id of a bonus, which means the LSN of the command that made it. What was made
+    /// or released by later commands is not paid. Take the LSN to pay exactly what a list showed: an id
+    /// leaves out what was released after its bonus was made, and is refused where an import brought bonuses
+    /// out of the order of their times at it or since, so that it does not say what a list showed.
     #[param(value_type = Option<String>, max_length = 64, example = "41")]
     up_to: Option<UpTo>,
     /// Only those of this kind: a trigger's name, `registration`, or `rank:` and a number.
@@ -176,8 +179,8 @@ impl PayQuery {
     /// The filter for the command.
     ///
     /// # Errors
-    /// `entry_unknown`; `parameter_invalid` for a kind that is too long, or a window that ends before it
-    /// begins.
+    /// `entry_unknown`; `parameter_invalid` for a kind that is too long, a window that ends before it begins,
+    /// or a bonus that does not say what a list showed.
     fn filter(self, engine: &Engine) -> Result<PayFilter, Problem> {
         let Self { up_to, kind, receiver, from, to } = self;
         let invalid = |field: &'static str, detail: &'static str| {
@@ -201,13 +204,18 @@ impl PayQuery {
     }
 }
 
-/// The LSN of the command that created a bonus.
+/// The LSN of the command that created a bonus: if that says which bonuses a list shows from this one on.
 fn lsn_of(engine: &Engine, id: Uuid) -> Result<u64, Problem> {
     let entry = engine.entry_of(id.into_bytes());
     engine.read(|state, _| {
         let entry = entry.filter(|entry| *entry < state.entries());
         let unknown = || Problem::from(Rejection::EntryUnknown).at(state.lsn()).with("field", "up_to");
-        Ok(state.entry(entry.ok_or_else(unknown)?).lsn)
+        let entry = entry.ok_or_else(unknown)?;
+        if !state.is_in_list_order(entry) {
+            let detail = "bonuses were imported out of the order of their times: give the x-lsn of the list";
+            return Err(Problem::new(Code::ParameterInvalid).with("field", "up_to").detail(detail));
+        }
+        Ok(state.entry(entry).lsn)
     })
 }
 
@@ -350,22 +358,24 @@ async fn trigger(
         let (reader, sight) = (Reader::new(engine, state), caller.0.sight(state, directory));
         let made = (first_entry..first_entry + u64::from(entries))
             .map(|entry| sight.of_entry(state, &state.entry(entry)));
-        let bonuses = made.map(|entry| as_made(&reader, &entry)).collect();
+        let bonuses = made.map(|entry| as_made(&reader, &entry, BonusStatus::Pending)).collect();
         Ok(answer(StatusCode::CREATED, lsn, &Paid { bonuses, withheld }))
     })
 }
 
-/// A bonus as it was when it was created.
-fn as_made(reader: &Reader<'_>, entry: &SeenEntry) -> Bonus {
-    Bonus { status: BonusStatus::Pending, reversed_by: None, ..Bonus::new(reader, entry) }
+/// A bonus as it was when it was created, with this status.
+fn as_made(reader: &Reader<'_>, entry: &SeenEntry, status: BonusStatus) -> Bonus {
+    Bonus { status, reversed_by: None, ..Bonus::new(reader, entry) }
 }
 
 /// Take one bonus back
 ///
-/// Makes a pending bonus of the negative amount, to the same receiver and with the same source, level, kind
-/// and reference, that names the one it takes back. Whether that was paid does not matter: what was paid by
-/// mistake is owed back, what is pending cancels out. A bonus is taken back once, and what takes one back
-/// never is; a void one is not either. A `referral` that was taken back still counts as triggered.
+/// Makes a bonus of the negative amount, to the same receiver and with the same source, level, kind and
+/// reference, that names the one it takes back. Whether that was paid does not matter: what was paid by mistake
+/// is owed back, what is pending cancels out. It is pending; if what it takes back is held, it is held too, and
+/// while neither is paid both are held, released and voided together. A bonus is taken back once, and what
+/// takes one back never is; a void one is not either. A `referral` that was taken back still counts as
+/// triggered.
 #[utoipa::path(
     post,
     path = "/v1/bonuses/{id}/reverse",
@@ -396,17 +406,19 @@ async fn reverse(
     let entry = caller.entry(Action::PayBonus, id, engine)?;
     let key = key.for_request(&caller.0.client, "POST /v1/bonuses/{id}/reverse", &id);
     let (outcome, lsn) = submit(engine, Command::ReverseEntry { entry }, caller.sends(key)).await?;
-    let Outcome::Reversed { reversal, .. } = outcome else { return Err(Code::Internal.into()) };
+    let Outcome::Reversed { reversal, held, .. } = outcome else { return Err(Code::Internal.into()) };
+    let status = if held { BonusStatus::Held } else { BonusStatus::Pending };
     engine.read(|state, directory| {
         let (reader, sight) = (Reader::new(engine, state), caller.0.sight(state, directory));
-        let reversal = as_made(&reader, &sight.of_entry(state, &state.entry(reversal)));
+        let reversal = as_made(&reader, &sight.of_entry(state, &state.entry(reversal)), status);
         Ok(answer(StatusCode::CREATED, lsn, &Reversed { reversal }))
     })
 }
 
 /// Mark one bonus paid
 ///
-/// Harmless when it is paid already. One that is held is released first; a void one is never paid.
+/// Harmless when it is paid already. One that is held is refused until it is released, and a void one is never
+/// paid. Of a bonus and what takes it back it pays the one that is named.
 #[utoipa::path(
     post,
     path = "/v1/bonuses/{id}/pay",
@@ -444,7 +456,7 @@ pub(super) fn changed(engine: &Engine, caller: &Caller, entry: u64, lsn: u64) ->
 
 /// Mark pending bonuses paid: all, or those that a filter names
 ///
-/// Without `up_to` also what was made since the list was looked at that led to this.
+/// Without `up_to` also what was made or released since the list was looked at that led to this.
 #[utoipa::path(
     post,
     path = "/v1/bonuses/pay-all",

@@ -13,7 +13,7 @@ use upline::core::{
 use super::member;
 
 /// The last kind of command that has LSNs of its own in [`super::command`].
-const PLACED: CommandKind = CommandKind::ChangeEntry;
+const PLACED: CommandKind = CommandKind::KeepOnce;
 
 /// The kinds after [`PLACED`] take turns, each from its version on.
 pub fn command(version: u32, lsn: u64) -> Option<Command> {
@@ -44,6 +44,7 @@ macro_rules! golden {
 golden! {
     bool: |lsn| lsn % 40 == 0;
     u64: |lsn| lsn / 20 * 3;
+    Box<str>: |lsn| format!("golden-{lsn}").into();
     MemberId: |lsn| member(lsn - 18);
     Status: |_lsn| Status::Active;
     Role: |_lsn| Role::Member;
