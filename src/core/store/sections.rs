@@ -22,7 +22,8 @@
 ///    [`Rows`](crate::core::store::rows::Rows) for it. Its folder's `mod.rs` has the line that Rust needs.
 ///
 /// The part then has the list (`lists` in its fields), and views, snapshots, restores, digests and the
-/// figures of memory include it. `UPLINE_REGENERATE_SPEC=1 cargo test --test tidy wiring::` writes the specification.
+/// figures of memory include it. `UPLINE_REGENERATE_SPEC=1 cargo test --test tidy wiring::` writes the
+/// specification.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __sections {
