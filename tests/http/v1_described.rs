@@ -186,8 +186,8 @@ fn every_kind_of_command_is_described_as_it_is_sent() {
     let described = upline::http::description();
     let mapping =
         described["components"]["schemas"]["Command"]["discriminator"]["mapping"].as_object().unwrap();
-    // JSON and schema of a command come from one table, so a kind that no route sends yet is right if the types
-    // of its fields are. All of today are sent.
+    // JSON and schema of a command come from one table, so a kind that no route sends yet is right if the
+    // types of its fields are. All of today are sent.
     assert!(10 <= kinds.len() && kinds.iter().all(|kind| mapping.contains_key(*kind)), "{kinds:?}");
     for placement in ["plan", "rule", "slot"] {
         assert!(events.iter().any(|event| event["command"]["placement"]["by"] == placement), "{placement}");

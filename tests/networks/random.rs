@@ -446,7 +446,7 @@ impl StepMaker {
     }
 
     fn row_id(&mut self) -> Option<[u8; 16]> {
-        if self.chance.percent(50) { Some([self.chance.below(200) as u8; 16]) } else { None }
+        if self.chance.percent(50) { Some([self.chance.below(60) as u8; 16]) } else { None }
     }
 
     fn placement(&mut self) -> PlacementRequest {

@@ -1,4 +1,5 @@
-//! The lists of the record of requests, which are sections of an image: those that the table of sections puts here.
+//! The lists of the record of requests that are sections of an image: those that the table of sections puts
+//! here.
 
 use crate::core::store::{rows::lists, sections::sections};
 

@@ -23,7 +23,7 @@ macro_rules! sections_of_an_image {
         $row:ident $(in $part:ident.$list:ident: $List:ident)? { $($columns:tt)* }
         $(before $version:literal: $older:ident { $($older_columns:tt)* })*
     )+) => {
-        $($(pub use crate::core::$part::$list::$row;)?)+
+        $($(pub use $crate::core::$part::$list::$row;)?)+
 
         /// A section of an image: rows of one type. The number is on disk.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -31,8 +31,8 @@ pub(in crate::core) trait Keeps<Row> {
     fn list_mut(&mut self) -> &mut Self::List;
 }
 
-/// Declares `Lists`, the lists of a part, which has them in a field `lists`: its folder, its type, and the file
-/// and type of each list.
+/// Declares `Lists`, the lists of a part, which has them in a field `lists`: its folder, its type, and the
+/// file and type of each list.
 macro_rules! lists {
     ($folder:ident::$Part:ident { $($list:ident: $List:ident),+ $(,)? }) => {
         /// The lists of the part that are sections of an image each.

@@ -7,8 +7,8 @@
 /// - the first format version that has the section
 /// - the type of its rows
 /// - `in`: the part of the state that keeps exactly these rows in a list of its own, the file of the list in
-///   the folder of the part, and its type. The other sections are taken out of several parts and put back into
-///   them by `state/restore.rs`.
+///   the folder of the part, and its type. The other sections are taken out of several parts and put back
+///   into them by `state/restore.rs`.
 /// - the columns of the rows on disk, named as the fields; `Text` is followed by the type of the lengths
 /// - `before`: an earlier version of the section, with rows that convert into those of today (`From`)
 ///
@@ -21,8 +21,9 @@
 /// 2. Its list: a file that is named as the entry says, with the type of the rows, that of the list, and
 ///    [`Rows`](crate::core::store::rows::Rows) for it. Its folder's `mod.rs` has the line that Rust needs.
 ///
-/// The part then has the list (`lists` in its fields), and views, snapshots, restores, digests and the figures
-/// of memory include it. `UPLINE_REGENERATE_SPEC=1 cargo test --test tidy wiring::` writes the specification.
+/// The part then has the list (`lists` in its fields), and views, snapshots, restores, digests and the
+/// figures of memory include it. `UPLINE_REGENERATE_SPEC=1 cargo test --test tidy wiring::` writes the
+/// specification.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __sections {
