@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::core::store::{
     column::{Column, freeze_fields},
     rows::{Rows, SoFar, require},
@@ -19,8 +21,29 @@ pub struct ReleasedRow {
     pub lsn: u64,
 }
 
+/// A row without gaps.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Kept {
+    entry: u32,
+    /// The lower half of the LSN, and the upper.
+    lsn: [u32; 2],
+}
+
+impl Kept {
+    fn new(entry: u32, lsn: u64) -> Self {
+        let [low, high] = [lsn, lsn >> 32].map(|half| u32::try_from(half & 0xffff_ffff).expect("masked"));
+        Self { entry, lsn: [low, high] }
+    }
+
+    fn lsn(&self) -> u64 {
+        let [low, high] = self.lsn.map(u64::from);
+        high << 32 | low
+    }
+}
+
 pub(crate) struct Released {
-    rows: Column<ReleasedRow>,
+    rows: Column<Kept>,
     /// Position in `rows` by entry. Not in copies: rebuilt from the rows.
     place_of: HashMap<u32, u32>,
 }
@@ -35,7 +58,8 @@ impl Rows for Released {
     }
 
     fn row_at(&self, at: usize) -> ReleasedRow {
-        *self.rows.get(at)
+        let kept = self.rows.get(at);
+        ReleasedRow { entry: kept.entry, lsn: kept.lsn() }
     }
 
     fn restore(&mut self, row: ReleasedRow, so_far: &SoFar) -> Result<(), String> {
@@ -57,11 +81,11 @@ impl Released {
     pub fn note(&mut self, entry: u64, lsn: u64) {
         let entry = u32::try_from(entry).expect("limited by ENTRIES_MAX");
         if let Some(place) = self.place_of.get(&entry) {
-            self.rows.get_mut(*place as usize).lsn = lsn;
+            *self.rows.get_mut(*place as usize) = Kept::new(entry, lsn);
             return;
         }
         let place = u32::try_from(self.rows.len()).expect("at most one for each entry");
-        self.rows.push(ReleasedRow { entry, lsn });
+        self.rows.push(Kept::new(entry, lsn));
         self.place_of.insert(entry, place);
     }
 
@@ -73,7 +97,7 @@ impl Released {
     /// The command that released an entry last. O(1).
     pub fn of(&self, entry: u64) -> Option<u64> {
         let place = self.place_of.get(&u32::try_from(entry).ok()?)?;
-        Some(self.rows.get(*place as usize).lsn)
+        Some(self.rows.get(*place as usize).lsn())
     }
 }
 
@@ -90,12 +114,15 @@ mod tests {
         (0..100).step_by(7).for_each(|entry| released.note(entry * 3, 2_000 + entry));
         released.freeze(ViewId::FIRST);
         released.note(0, 3_000);
-        released.note(1, 3_001);
+        released.note(1, (7 << 40) + 3_001);
         let mut copy = Released::new();
         while !released.copy_step(ViewId::FIRST, &mut copy) {}
         copy.index_copy();
         assert_eq!((copy.count(), copy.of(0), copy.of(1)), (100, Some(2_000), None));
-        assert_eq!((released.count(), released.of(0), released.of(1)), (101, Some(3_000), Some(3_001)));
+        assert_eq!(
+            (released.count(), released.of(0), released.of(1)),
+            (101, Some(3_000), Some((7 << 40) + 3_001))
+        );
         for entry in 1..100 {
             let lsn = if entry % 7 == 0 { 2_000 } else { 1_000 } + entry;
             assert_eq!((copy.of(entry * 3), released.of(entry * 3)), (Some(lsn), Some(lsn)));

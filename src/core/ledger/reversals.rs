@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::core::store::{
     column::freeze_fields,
     rows::{Rows, SoFar, require},
@@ -13,7 +15,8 @@ use crate::core::store::{
 };
 
 /// An entry that reverses another. Ascending by entry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Pod, Zeroable, PartialEq, Eq, Debug)]
+#[repr(C)]
 pub struct ReversalRow {
     pub entry: u32,
     pub reverses: u32,

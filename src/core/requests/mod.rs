@@ -5,6 +5,7 @@ pub mod command;
 pub(in crate::core) mod keys;
 pub(in crate::core) mod lists;
 pub(in crate::core) mod members;
+pub(in crate::core) mod outcome;
 pub(in crate::core) mod part;
 pub(in crate::core) mod rules;
 pub(in crate::core) mod unchanged;

@@ -3,11 +3,12 @@
 use crate::core::store::{
     column::{Column, Scalar, freeze_fields},
     held::holds_nothing,
+    region::Plain,
 };
 
 /// A queue of at most `MAX` rows, oldest first. A row keeps its place while it is in the queue, so an index
 /// can refer to it by that.
-pub(crate) struct Ring<T, const MAX: usize> {
+pub(crate) struct Ring<T: Plain, const MAX: usize> {
     rows: Column<T>,
     ends: Scalar<Ends>,
 }
@@ -21,9 +22,9 @@ struct Ends {
 
 holds_nothing!(Ends);
 
-freeze_fields!([T: Copy + Send + Sync + 'static, const MAX: usize] Ring<T, MAX> { ends, rows });
+freeze_fields!([T: Plain, const MAX: usize] Ring<T, MAX> { ends, rows });
 
-impl<T: Copy, const MAX: usize> Ring<T, MAX> {
+impl<T: Plain, const MAX: usize> Ring<T, MAX> {
     pub fn new() -> Self {
         Self { rows: Column::new(), ends: Scalar::new(Ends { oldest: 0, len: 0 }) }
     }
