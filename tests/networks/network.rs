@@ -86,6 +86,8 @@ impl Network for Real {
             | Outcome::RoleSet { changed: false, .. }
             | Outcome::AllPaid { entries: 0 }
             | Outcome::MatchingPaid { entries: 0, .. } => Some(Unchanged::Already),
+            // Kinds that came later.
+            outcome if outcome.is_no_op() => Some(Unchanged::Already),
             outcome => {
                 let row = match outcome {
                     Outcome::Registered { member } => Some((RowKind::Member, u64::from(member.0))),

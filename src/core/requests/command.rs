@@ -243,7 +243,7 @@ macro_rules! kinds_of_commands {
             /// paid, all pending ones where there were none.
             pub fn is_no_op(self) -> bool {
                 match self {
-                    $($($(Outcome::$outcome { $sign, .. } => is_nothing($sign),)?)?)+
+                    $($($(Outcome::$outcome { $sign, .. } => is_nothing(&$sign),)?)?)+
                     _ => false,
                 }
             }
@@ -253,8 +253,8 @@ macro_rules! kinds_of_commands {
 commands!(kinds_of_commands);
 
 /// Whether a field is false or 0.
-fn is_nothing<T: Default + PartialEq>(sign: T) -> bool {
-    sign == T::default()
+fn is_nothing<T: Default + PartialEq>(sign: &T) -> bool {
+    *sign == T::default()
 }
 
 /// The fields of an outcome as two numbers: the first field, and all others, 32 bits each if there are

@@ -19,7 +19,7 @@ const PLACED: CommandKind = CommandKind::KeepOnce;
 pub fn command(version: u32, lsn: u64) -> Option<Command> {
     let kinds = CommandKind::ALL.into_iter().filter(|kind| PLACED < *kind && kind.since() <= version);
     let kinds: Vec<CommandKind> = kinds.collect();
-    let turn = (lsn / 20) as usize % kinds.len().max(1);
+    let turn = usize::try_from(lsn / 20).unwrap() % kinds.len().max(1);
     kinds.get(turn).map(|kind| golden_command(*kind, lsn))
 }
 
@@ -42,13 +42,13 @@ macro_rules! golden {
     };
 }
 golden! {
-    bool: |lsn| lsn % 40 == 0;
+    bool: |lsn| lsn.is_multiple_of(40);
     u64: |lsn| lsn / 20 * 3;
     Box<str>: |lsn| format!("golden-{lsn}").into();
     MemberId: |lsn| member(lsn - 18);
     Status: |_lsn| Status::Active;
     Role: |_lsn| Role::Member;
-    EntryChange: |lsn| EntryChange::ALL[(lsn / 20) as usize % 3];
+    EntryChange: |lsn| EntryChange::ALL[usize::try_from(lsn / 20).unwrap() % 3];
     Reason: |lsn| Reason::parse(&format!("golden {lsn}")).unwrap();
 }
 impl Golden for Box<Plan> {}
