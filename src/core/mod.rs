@@ -2,7 +2,7 @@
 //!
 //! This layer does no I/O and knows no clock, chance, lock, thread of its own, float or wire format. Time,
 //! generated ids and everything else that is not determined come in with the command. Rayon is used in
-//! `store::parallel` and `tree::recount` alone, for work whose result does not depend on the number of
+//! `store::parallel`, `state::all_ranks` and `tree::passes` alone, for work whose result does not depend on the number of
 //! threads.
 //!
 //! The folders are layers, bottom up: each may use those before it, which `tests/tidy` enforces. The core's
@@ -71,7 +71,7 @@ pub use self::{
         sections,
     },
     store::parallel::on_threads,
-    tree::{preorder::Preorder, recount::Counts},
+    tree::{passes::recount::Counts, preorder::Preorder},
     words::{
         actor::{ACTOR_ID_BYTES_MAX, Actor, ActorKind},
         row_ids::RowIds,

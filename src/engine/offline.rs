@@ -106,7 +106,7 @@ impl Engine {
         let began = Instant::now();
         let computed = on_threads(threads(), || recomputed_ranks(&view));
         let (mut differences, mut first) = (0, Vec::new());
-        for (member, computed) in members(&view).zip(computed) {
+        for (member, computed) in members(&view).zip(computed.iter().copied()) {
             let kept = view.rank(member).paid_as;
             if kept != computed {
                 differences += 1;
@@ -145,7 +145,7 @@ impl Engine {
             took: Duration::ZERO,
         };
         let would_be = on_threads(threads(), || recomputed_ranks_under(&view, &plan.ranks));
-        for (member, rank) in members(&view).zip(would_be) {
+        for (member, rank) in members(&view).zip(would_be.iter().copied()) {
             let present = view.rank(member).paid_as;
             count(&mut trial.before, present);
             count(&mut trial.after, rank);

@@ -10,7 +10,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 
 use super::{shared::Shared, sync::Mutex};
 use crate::core::{
-    region,
+    region::Region,
     state::State,
     types::{CODE_BYTES_MAX, MemberIx, alike},
 };
@@ -150,7 +150,7 @@ impl Key {
 }
 
 /// Members in the order of their keys.
-type Run = Arc<Vec<u32>>;
+type Run = Arc<Region<u32>>;
 
 /// The index of one kind of text.
 struct Runs {
@@ -220,7 +220,9 @@ impl Runs {
                 });
             }
             keys.sort_unstable();
-            self.sorted.push(Arc::new(keys.into_iter().map(|(_, member)| member).collect()));
+            let mut run = Region::with_room(keys.len());
+            run.extend(keys.into_iter().map(|(_, member)| member));
+            self.sorted.push(Arc::new(run));
             self.covered = end;
         }
         self.merge(shared);
@@ -243,7 +245,7 @@ impl Runs {
 
 /// Merges several runs into one. Each text is looked up once.
 fn merged(shared: &Shared, kind: Kind, parts: &[Run], members: usize) -> Run {
-    let mut result = region::with_room(members);
+    let mut result = Region::with_room(members);
     let mut taken = vec![0; parts.len()];
     let mut heads = BinaryHeap::with_capacity(parts.len());
     let first = |part: usize| (part, parts[part][0]);

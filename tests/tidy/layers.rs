@@ -80,8 +80,18 @@ const LAYERS: [Layer; 4] = [
             "SystemTime",
         ],
         homes: &[
+            ("memmap2", &["store/room.rs"]),
+            ("ouroboros", &["store/room.rs"]),
             ("petgraph", &["read/graph.rs"]),
-            ("rayon", &["store/parallel.rs", "state/all_ranks.rs", "tree/recount.rs"]),
+            (
+                "rayon",
+                &[
+                    "store/parallel.rs",
+                    "state/all_ranks.rs",
+                    "tree/passes/inner.rs",
+                    "tree/passes/recount.rs",
+                ],
+            ),
         ],
     },
     Layer {

@@ -8,6 +8,8 @@
 
 use std::collections::HashMap;
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::core::{
     ledger::rows::EntryRow,
     store::column::{Column, Scalar, freeze_fields},
@@ -25,7 +27,8 @@ pub struct Balance {
 }
 
 /// A signed sum of 96 bits, which hold the sum of a whole ledger, aligned to four bytes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(transparent)]
 struct Wide([u32; 3]);
 
 impl Wide {
@@ -46,7 +49,8 @@ impl Wide {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
 struct Account {
     pending: Wide,
     paid: Wide,

@@ -11,10 +11,12 @@
 
 use std::ops::Range;
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::core::{
     ledger::{
         late::Late,
-        rows::{EntryRow, TriggerRow},
+        rows::{EntryRow, KeptTrigger, TriggerRow},
         statuses::Statuses,
         sum::Sum,
     },
@@ -31,7 +33,8 @@ use crate::core::{
 /// The most entries and triggers a ledger holds: indexes are 32 bits in memory, with `NONE` kept apart.
 pub(crate) const ENTRIES_MAX: u64 = u32::MAX as u64 - 1;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Pod, Zeroable, PartialEq, Eq)]
+#[repr(C)]
 struct Line {
     amount: Money,
     receiver: u32,
@@ -42,7 +45,7 @@ struct Line {
 }
 
 const _: () = assert!(size_of::<Line>() == 24);
-const _: () = assert!(size_of::<TriggerRow>() == 40);
+const _: () = assert!(size_of::<KeptTrigger>() == 40);
 
 /// One ledger entry with the fields of its trigger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,7 +69,7 @@ pub struct Entry {
 
 pub(crate) struct Entries {
     lines: Settled<Line>,
-    triggers: Settled<TriggerRow>,
+    triggers: Settled<KeptTrigger>,
     /// Bit `i % 64` of word `i / 64`: entry `i` is pending or held.
     open: Column<u64>,
     /// Likewise: it is held or void. Words beyond the end are 0.
@@ -132,7 +135,7 @@ impl Entries {
     pub fn begin(&mut self, trigger: TriggerRow) {
         let index = self.triggers.len();
         let first_entry = u32::try_from(self.lines.len()).expect("room was checked");
-        self.triggers.push(TriggerRow { first_entry, ..trigger });
+        self.triggers.push(TriggerRow { first_entry, ..trigger }.into());
         if !self.late.take(index, trigger.time) {
             return;
         }
@@ -195,7 +198,7 @@ impl Entries {
     pub fn entry(&self, index: u64) -> Entry {
         let at = usize::try_from(index).expect("an entry's index");
         let line = self.lines.get(at);
-        let trigger = self.triggers.get(line.trigger as usize);
+        let trigger = self.trigger(line.trigger as usize);
         Entry {
             index,
             lsn: trigger.lsn,
@@ -211,7 +214,7 @@ impl Entries {
     }
 
     pub fn trigger(&self, index: usize) -> TriggerRow {
-        *self.triggers.get(index)
+        (*self.triggers.get(index)).into()
     }
 
     /// The receiver's previous entry, among those that are not late.
@@ -454,11 +457,11 @@ fn narrow_entry(entry: u64) -> u32 {
     u32::try_from(entry).expect("limited by ENTRIES_MAX")
 }
 
-fn trigger_key(triggers: &Settled<TriggerRow>, trigger: u32) -> (Timestamp, u32) {
+fn trigger_key(triggers: &Settled<KeptTrigger>, trigger: u32) -> (Timestamp, u32) {
     (triggers.get(trigger as usize).time, trigger)
 }
 
-fn received_key(lines: &Settled<Line>, triggers: &Settled<TriggerRow>, entry: u32) -> (u32, Timestamp, u32) {
+fn received_key(lines: &Settled<Line>, triggers: &Settled<KeptTrigger>, entry: u32) -> (u32, Timestamp, u32) {
     let line = lines.get(entry as usize);
     (line.receiver, triggers.get(line.trigger as usize).time, entry)
 }

@@ -30,7 +30,8 @@ pub(crate) const ONCE_BITS: u16 = 16;
 pub(crate) const ONCE_ROWS_MAX: usize = u32::MAX as usize - 1;
 
 pub(crate) struct Once {
-    rows: Settled<OnceRow>,
+    /// The member and the number of the name.
+    rows: Settled<[u32; 2]>,
     /// Not in copies: rebuilt from the rows.
     paid: HashSet<OnceRow>,
 }
@@ -45,7 +46,7 @@ impl Rows for Once {
     }
 
     fn row_at(&self, at: usize) -> OnceRow {
-        *self.rows.get(at)
+        row(*self.rows.get(at))
     }
 
     fn restore(&mut self, row: OnceRow, so_far: &SoFar) -> Result<(), String> {
@@ -59,13 +60,17 @@ impl Rows for Once {
     }
 }
 
+fn row([member, kind]: [u32; 2]) -> OnceRow {
+    OnceRow { member, kind: u16::try_from(kind).expect("it was one") }
+}
+
 impl Once {
     pub fn new() -> Self {
         Self { rows: Settled::new(), paid: HashSet::new() }
     }
 
     fn index_derived(&mut self) {
-        self.paid = self.rows.iter().copied().collect();
+        self.paid = self.rows.iter().copied().map(row).collect();
     }
 
     pub fn len(&self) -> usize {
@@ -79,7 +84,7 @@ impl Once {
 
     /// Adds a row that is not there.
     pub fn push(&mut self, row: OnceRow) {
-        self.rows.push(row);
+        self.rows.push([row.member, row.kind.into()]);
         let new = self.paid.insert(row);
         debug_assert!(new);
     }

@@ -3,6 +3,8 @@
 //! Most triggers may have none, so they are stored separately: one row for each trigger that has one and made
 //! entries, ascending by trigger, and an index by text. Memory: the text and some 22 bytes.
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::core::{
     ledger::rows::ReferenceRow,
     store::{
@@ -16,7 +18,8 @@ use crate::core::{
     words::types::{Reference, Timestamp},
 };
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Pod, Zeroable, PartialEq, Eq)]
+#[repr(C)]
 struct Row {
     trigger: u32,
     bytes: u32,

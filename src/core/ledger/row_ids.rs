@@ -7,6 +7,8 @@
 
 use std::collections::HashMap;
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::core::{
     store::{
         column::freeze_fields,
@@ -24,9 +26,18 @@ pub struct RowIdRow {
     pub index: u32,
 }
 
+/// A row as numbers.
+#[derive(Clone, Copy, Pod, Zeroable, PartialEq, Eq)]
+#[repr(C)]
+struct Kept {
+    id: [u8; 16],
+    kind: u32,
+    index: u32,
+}
+
 /// The rows, in order of import, with two indexes that frozen copies omit and rebuild from the rows.
 pub(crate) struct CarriedIds {
-    rows: Settled<RowIdRow>,
+    rows: Settled<Kept>,
     place_of_id: HashMap<[u8; 16], u32>,
     place_of_row: HashMap<(RowKind, u32), u32>,
 }
@@ -68,7 +79,9 @@ impl CarriedIds {
     }
 
     pub fn row(&self, at: usize) -> RowIdRow {
-        *self.rows.get(at)
+        let Kept { id, kind, index } = *self.rows.get(at);
+        let kind = u8::try_from(kind).ok().and_then(RowKind::from_repr).expect("it was one");
+        RowIdRow { id, kind, index }
     }
 
     /// The imported id of a row. O(1).
@@ -85,7 +98,8 @@ impl CarriedIds {
 
     /// Adds an unused id to a row without one.
     pub fn push(&mut self, row: RowIdRow) {
-        self.rows.push(row);
+        let RowIdRow { id, kind, index } = row;
+        self.rows.push(Kept { id, kind: kind as u32, index });
         self.index(self.rows.len() - 1);
     }
 

@@ -1,5 +1,7 @@
 //! The ledger as plain rows.
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::core::words::types::{EntryStatus, Timestamp};
 
 /// The cause of ledger entries: they run from `first_entry` to the next trigger's.
@@ -14,6 +16,34 @@ pub struct TriggerRow {
     pub plan_version: u32,
     /// Position in `ImageHeader::kinds`.
     pub kind: u16,
+}
+
+/// A trigger's row as numbers.
+#[derive(Clone, Copy, Pod, Zeroable, PartialEq, Eq)]
+#[repr(C)]
+pub(in crate::core) struct KeptTrigger {
+    pub lsn: u64,
+    pub time: Timestamp,
+    pub amount: i64,
+    pub source: u32,
+    pub first_entry: u32,
+    pub plan_version: u32,
+    pub kind: u32,
+}
+
+impl From<TriggerRow> for KeptTrigger {
+    fn from(row: TriggerRow) -> Self {
+        let TriggerRow { lsn, time, amount, source, first_entry, plan_version, kind } = row;
+        Self { lsn, time, amount, source, first_entry, plan_version, kind: kind.into() }
+    }
+}
+
+impl From<KeptTrigger> for TriggerRow {
+    fn from(kept: KeptTrigger) -> Self {
+        let KeptTrigger { lsn, time, amount, source, first_entry, plan_version, kind } = kept;
+        let kind = u16::try_from(kind).expect("it was one");
+        Self { lsn, time, amount, source, first_entry, plan_version, kind }
+    }
 }
 
 /// One ledger entry; its index is its position.
@@ -33,7 +63,8 @@ pub struct ReferenceRow {
 }
 
 /// An entry that reverses another. Ascending by entry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Pod, Zeroable, PartialEq, Eq, Debug)]
+#[repr(C)]
 pub struct ReversalRow {
     pub entry: u32,
     pub reverses: u32,

@@ -9,6 +9,8 @@
 
 use strum::FromRepr;
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::core::{
     store::{
         column::{Scalar, freeze_fields},
@@ -76,7 +78,8 @@ impl CodeForm {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::core) struct Ambiguous;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Pod, Zeroable, PartialEq, Eq)]
+#[repr(C)]
 struct StoredCode {
     member: u32,
     len: u32,

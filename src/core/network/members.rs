@@ -1,5 +1,7 @@
 //! Per-member data outside the trees.
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::core::{
     ledger::once::ONCE_BITS,
     requests::command::{PlacementRequest, Register},
@@ -42,7 +44,8 @@ pub(crate) enum Requested {
 }
 
 /// Rank columns of a member.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Pod, Zeroable, PartialEq, Eq, Debug)]
+#[repr(C)]
 pub(crate) struct Ranks {
     pub paid_as: u16,
     pub lifetime: u16,

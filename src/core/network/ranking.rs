@@ -9,7 +9,7 @@ use crate::core::{
         rank::{self, Standing},
     },
     plan::{Plan, RankRule},
-    tree::{counting::Watch, recount},
+    tree::{counting::Watch, passes::recount},
     words::types::{LEVELS_MAX, MemberIx, Tree},
 };
 

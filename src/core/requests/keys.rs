@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::core::{
-    requests::rows::KeyRow,
+    requests::{command::Outcome, outcome::OUTCOME_BYTES, rows::KeyRow},
     store::{
         column::freeze_fields,
         ring::Ring,
@@ -31,9 +33,35 @@ const EXPIRED_PER_COMMAND: usize = 64;
 ///
 /// Times here are those of the keys' own clock ([`Clock`]): log time minus what did not count.
 pub(crate) struct Keys {
-    ring: Ring<KeyRow, KEYS_MAX>,
+    ring: Ring<Kept, KEYS_MAX>,
     /// The place of a key's row in the ring.
     place_of: HashMap<[u8; 16], u32>,
+}
+
+/// A row as numbers: one line of memory.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Kept {
+    key: [u8; 16],
+    fingerprint: u64,
+    time: Timestamp,
+    lsn: u64,
+    outcome: [u8; OUTCOME_BYTES],
+}
+
+const _: () = assert!(size_of::<Kept>() == 64);
+
+impl Kept {
+    fn new(row: KeyRow) -> Self {
+        let KeyRow { key, fingerprint, time, lsn, outcome } = row;
+        Self { key, fingerprint, time, lsn, outcome: outcome.to_bytes() }
+    }
+
+    fn row(&self) -> KeyRow {
+        let Self { key, fingerprint, time, lsn, outcome } = *self;
+        let outcome = Outcome::of_bytes(&outcome).expect("it was one");
+        KeyRow { key, fingerprint, time, lsn, outcome }
+    }
 }
 
 /// The clock that expires keys.
@@ -70,7 +98,7 @@ impl Rows for Keys {
     }
 
     fn row_at(&self, at: usize) -> KeyRow {
-        *self.ring.get(at)
+        self.ring.get(at).row()
     }
 
     fn restore(&mut self, row: KeyRow, _so_far: &SoFar) -> Result<(), String> {
@@ -98,9 +126,9 @@ impl Keys {
     }
 
     /// The row of a key, unless it has expired at `now`. O(1).
-    pub fn get(&self, key: &[u8; 16], now: Timestamp) -> Option<&KeyRow> {
-        let row = self.place_of.get(key).map(|place| self.ring.at_place(*place as usize));
-        row.filter(|row| !is_expired(row, now))
+    pub fn get(&self, key: &[u8; 16], now: Timestamp) -> Option<KeyRow> {
+        let kept = self.place_of.get(key).map(|place| self.ring.at_place(*place as usize));
+        kept.filter(|kept| !is_expired(kept, now)).map(Kept::row)
     }
 
     /// The time of the newest row.
@@ -123,12 +151,12 @@ impl Keys {
     pub fn push(&mut self, row: KeyRow) {
         let gone = self.ring.make_room();
         self.forget(gone);
-        let place = self.ring.push(row);
+        let place = self.ring.push(Kept::new(row));
         self.place_of.insert(row.key, narrow(place));
     }
 
     /// Takes a row that left the ring out of the index, unless its key has a newer row by now.
-    fn forget(&mut self, gone: Option<(usize, KeyRow)>) {
+    fn forget(&mut self, gone: Option<(usize, Kept)>) {
         if let Some((place, row)) = gone
             && self.place_of.get(&row.key) == Some(&narrow(place))
         {
@@ -141,7 +169,7 @@ fn narrow(place: usize) -> u32 {
     u32::try_from(place).expect("below KEYS_MAX")
 }
 
-fn is_expired(row: &KeyRow, now: Timestamp) -> bool {
+fn is_expired(row: &Kept, now: Timestamp) -> bool {
     row.time.0 <= now.0.saturating_sub(KEY_TIME)
 }
 
@@ -172,7 +200,7 @@ mod tests {
         keys.expire(Timestamp(KEY_TIME + 4));
         assert_eq!(fingerprints(&keys), [5, 6, 7, 8, 9]);
         assert!(keys.get(&row(4, 0).key, NOW).is_none());
-        assert_eq!(keys.get(&row(5, 0).key, NOW), Some(&row(5, 5)));
+        assert_eq!(keys.get(&row(5, 0).key, NOW), Some(row(5, 5)));
     }
 
     #[test]
@@ -232,7 +260,7 @@ mod tests {
         assert!(keys.get(&again.key, again.time).is_none());
         keys.push(again);
         keys.expire(Timestamp(KEY_TIME + 1));
-        assert_eq!((keys.len(), keys.get(&again.key, again.time)), (1, Some(&again)));
+        assert_eq!((keys.len(), keys.get(&again.key, again.time)), (1, Some(again)));
         assert_eq!(keys.newest(), Some(again.time));
     }
 }

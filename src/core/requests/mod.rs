@@ -4,6 +4,7 @@ pub(in crate::core) mod bonuses;
 pub mod command;
 pub(in crate::core) mod keys;
 pub(in crate::core) mod members;
+pub(in crate::core) mod outcome;
 pub(in crate::core) mod part;
 pub(in crate::core) mod rows;
 pub(in crate::core) mod rules;

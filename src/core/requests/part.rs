@@ -56,7 +56,7 @@ impl Requests {
     }
 
     /// What is kept of a key at this log time. O(1).
-    pub fn get(&self, key: &[u8; 16], time: Timestamp) -> Option<&KeyRow> {
+    pub fn get(&self, key: &[u8; 16], time: Timestamp) -> Option<KeyRow> {
         self.keys.get(key, self.clock(time).now())
     }
 

@@ -84,7 +84,8 @@ impl Unchanged {
 
 /// Rows, ascending by LSN.
 pub(crate) struct UnchangedList {
-    ring: Ring<UnchangedRow, UNCHANGED_MAX>,
+    /// The LSN and the number of the reason.
+    ring: Ring<[u64; 2], UNCHANGED_MAX>,
     /// All commands after this LSN that changed nothing are in the list.
     complete_after: Scalar<u64>,
 }
@@ -104,7 +105,7 @@ impl Rows for UnchangedList {
 
     fn restore(&mut self, row: UnchangedRow, so_far: &SoFar) -> Result<(), String> {
         let wrong = |what: &str| format!("command {} that changed nothing: {what}", row.lsn);
-        let before = self.ring.newest().map_or(self.complete_after(), |newest| newest.lsn);
+        let before = self.ring.newest().map_or(self.complete_after(), |[newest, _]| *newest);
         require(before < row.lsn && row.lsn <= so_far.lsn, || wrong("out of order"))?;
         require(Unchanged::from_code(row.reason).is_some(), || wrong("no such reason"))?;
         self.push(row);
@@ -131,21 +132,22 @@ impl UnchangedList {
 
     /// The `at`-th row, oldest first.
     pub fn row(&self, at: usize) -> UnchangedRow {
-        *self.ring.get(at)
+        let [lsn, reason] = *self.ring.get(at);
+        UnchangedRow { lsn, reason: u16::try_from(reason).expect("it was one") }
     }
 
     /// Adds a row; LSNs ascend.
     pub fn push(&mut self, row: UnchangedRow) {
-        debug_assert!(self.ring.newest().is_none_or(|newest| newest.lsn < row.lsn));
-        if let Some((_, gone)) = self.ring.make_room() {
-            *self.complete_after = gone.lsn;
+        debug_assert!(self.ring.newest().is_none_or(|[newest, _]| *newest < row.lsn));
+        if let Some((_, [gone, _])) = self.ring.make_room() {
+            *self.complete_after = gone;
         }
-        self.ring.push(row);
+        self.ring.push([row.lsn, row.reason.into()]);
     }
 
     /// O(log rows).
     pub fn find(&self, lsn: u64) -> Option<Unchanged> {
-        let at = partition_point(0..self.len(), |at| self.ring.get(at).lsn < lsn);
+        let at = partition_point(0..self.len(), |at| self.ring.get(at)[0] < lsn);
         let row = (at < self.len()).then(|| self.row(at)).filter(|row| row.lsn == lsn)?;
         Some(Unchanged::from_code(row.reason).expect("codes are checked where they enter"))
     }

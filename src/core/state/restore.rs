@@ -11,7 +11,7 @@ use crate::core::{
         breakage::{Breakage, Unpaid},
         entries::{ENTRIES_MAX, Entry},
         kinds::Kinds,
-        rows::{EntryRow, TriggerRow},
+        rows::{EntryRow, KeptTrigger, TriggerRow},
     },
     network::{
         restore::Pending,
@@ -162,7 +162,7 @@ impl SectionRow for TriggerRow {
         restore: &mut Restore,
         _directory: &mut D,
     ) -> Result<(), String> {
-        rows.into_iter().for_each(|row| restore.triggers.push(row));
+        rows.into_iter().for_each(|row| restore.triggers.push(row.into()));
         Ok(())
     }
 }
@@ -230,7 +230,7 @@ impl State {
 pub struct Restore {
     state: State,
     header: ImageHeader,
-    triggers: Column<TriggerRow>,
+    triggers: Column<KeptTrigger>,
     next_trigger: usize,
     rows: RowCounts,
     pending: Pending,
@@ -351,7 +351,8 @@ impl Restore {
         let index = self.state.entries();
         let wrong = |what: &str| format!("ledger entry {index}: {what}");
         require(row.receiver < self.state.len(), || wrong("no such receiver"))?;
-        let next = (self.next_trigger < self.triggers.len()).then(|| *self.triggers.get(self.next_trigger));
+        let next = (self.next_trigger < self.triggers.len())
+            .then(|| TriggerRow::from(*self.triggers.get(self.next_trigger)));
         if let Some(trigger) = next.filter(|trigger| u64::from(trigger.first_entry) == index) {
             require(trigger.source < self.state.len(), || wrong("no such source"))?;
             let kind_known =

@@ -19,7 +19,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::core::store::{freeing::Freeing, pages::RegionPages, region};
+use crate::core::store::{
+    freeing::Freeing,
+    pages::RegionPages,
+    region::{self, Plain, Region},
+};
 
 /// Bytes copied per step: under one hold of the lock.
 const STEP_BYTES: usize = 64 * 1024;
@@ -166,15 +170,15 @@ macro_rules! freeze_optional {
 pub(crate) use freeze_optional;
 
 /// An array of mutable rows that grows without moving.
-pub(crate) struct Column<T> {
+pub(crate) struct Column<T: Plain> {
     /// All but the last are full. The first starts small.
-    regions: Vec<Vec<T>>,
+    regions: Vec<Region<T>>,
     len: usize,
     views: Option<Box<Views<T>>>,
 }
 
 /// The frozen views of a column.
-struct Views<T> {
+struct Views<T: Plain> {
     /// Oldest first, at least one.
     live: Vec<Live>,
     /// The pages kept of each region, up to the end of the newest view.
@@ -198,13 +202,13 @@ impl Live {
     }
 }
 
-impl<T> Views<T> {
+impl<T: Plain> Views<T> {
     fn find(&self, view: ViewId) -> Option<&Live> {
         self.live.iter().find(|live| live.view == view.number)
     }
 }
 
-impl<T: Copy> Column<T> {
+impl<T: Plain> Column<T> {
     const REGION_SHIFT: u32 = region::rows_within::<T>(region::REGION_BYTES).ilog2();
     const REGION_ROWS: usize = 1 << Self::REGION_SHIFT;
     const STEP_ROWS: usize = region::rows_within::<T>(STEP_BYTES);
@@ -229,8 +233,12 @@ impl<T: Copy> Column<T> {
 
     /// The region that starts with row `first`, when `len` rows are expected: it never has to move to grow,
     /// except in a small column.
-    fn next_region(first: usize, len: usize) -> Vec<T> {
-        region::with_room(if first == 0 && region::is_small::<T>(len) { len } else { Self::REGION_ROWS })
+    fn next_region(first: usize, len: usize) -> Region<T> {
+        if first == 0 && region::is_small::<T>(len) {
+            return Region::with_room(len);
+        }
+        // Later regions are few compared with those before: they may be in huge pages from their start.
+        Region::reserved(Self::REGION_ROWS, if first == 0 { len } else { Self::REGION_ROWS })
     }
 
     pub fn len(&self) -> usize {
@@ -241,7 +249,7 @@ impl<T: Copy> Column<T> {
     #[inline]
     pub fn get(&self, index: usize) -> &T {
         debug_assert!(index < self.len);
-        &self.regions[index >> Self::REGION_SHIFT][index & (Self::REGION_ROWS - 1)]
+        self.regions[index >> Self::REGION_SHIFT].row(index & (Self::REGION_ROWS - 1))
     }
 
     /// The row at `index`, for writing.
@@ -251,14 +259,14 @@ impl<T: Copy> Column<T> {
         if self.views.is_some() {
             self.keep_page(index);
         }
-        &mut self.regions[index >> Self::REGION_SHIFT][index & (Self::REGION_ROWS - 1)]
+        self.regions[index >> Self::REGION_SHIFT].row_mut(index & (Self::REGION_ROWS - 1))
     }
 
     #[inline]
     pub fn push(&mut self, value: T) {
         // Rows beyond the frozen length need no page: the view does not have them.
         match self.regions.last_mut() {
-            Some(last) if last.len() < Self::REGION_ROWS => region::push(last, value, Self::REGION_ROWS),
+            Some(last) if last.len() < Self::REGION_ROWS => last.push_growing(value, Self::REGION_ROWS),
             _ => self.push_beyond(value),
         }
         self.len += 1;
@@ -267,8 +275,9 @@ impl<T: Copy> Column<T> {
     /// The first row of a region.
     #[cold]
     fn push_beyond(&mut self, value: T) {
-        let mut region = region::with_room(if self.regions.is_empty() { 0 } else { Self::REGION_ROWS });
-        region::push(&mut region, value, Self::REGION_ROWS);
+        let room = if self.regions.is_empty() { 0 } else { Self::REGION_ROWS };
+        let mut region = Region::with_room(room);
+        region.push_growing(value, Self::REGION_ROWS);
         self.regions.push(region);
     }
 
@@ -297,7 +306,7 @@ impl<T: Copy> Column<T> {
     }
 }
 
-impl<T: Copy + Send + Sync + 'static> Column<T> {
+impl<T: Plain> Column<T> {
     /// Frees the pages of a region that only this view needed, the `at`-th.
     fn forget(views: &mut Views<T>, at: usize, region: usize, freeing: &mut Freeing) {
         let kept = &mut views.kept[region];
@@ -312,7 +321,7 @@ impl<T: Copy + Send + Sync + 'static> Column<T> {
     }
 }
 
-impl<T: Copy + Send + Sync + 'static> Freeze for Column<T> {
+impl<T: Plain> Freeze for Column<T> {
     fn freeze(&mut self, view: ViewId) {
         let views = self.views.get_or_insert_with(|| Box::new(Views { live: Vec::new(), kept: Vec::new() }));
         debug_assert!(views.live.last().is_none_or(|last| last.view < view.number));
@@ -383,7 +392,7 @@ impl<T: Copy + Send + Sync + 'static> Freeze for Column<T> {
     fn share(&mut self, _other: &Self, _freeing: &mut Freeing) {}
 }
 
-freeze_optional!([T: Copy + Send + Sync + 'static] Column<T>, Column::new());
+freeze_optional!([T: Plain] Column<T>, Column::new());
 
 /// What was true at the freeze of each view: a few words each.
 pub(crate) struct Moments<M>(Vec<(u64, M)>);

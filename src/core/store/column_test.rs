@@ -30,7 +30,7 @@ fn a_frozen_view_is_the_column_as_it_was() {
 }
 
 /// Pages that some view needs.
-fn kept<T: Copy>(column: &Column<T>) -> usize {
+fn kept<T: Plain>(column: &Column<T>) -> usize {
     column.views.iter().flat_map(|views| &views.kept).map(RegionPages::pages).sum()
 }
 
@@ -149,7 +149,7 @@ fn giving_pages_up_takes_few_steps_at_a_time() {
 }
 
 /// A view, a clone of the column as it was frozen, and the copy so far.
-struct Watched<T> {
+struct Watched<T: Plain> {
     view: ViewId,
     clone: Vec<T>,
     copy: Column<T>,
@@ -157,7 +157,7 @@ struct Watched<T> {
 
 /// Random writes, freezes at different moments, partial copies and ends. Each view that is copied to its end
 /// equals the clone.
-fn interleave<T: Copy + PartialEq + Send + Sync + 'static>(
+fn interleave<T: Plain + PartialEq>(
     seed: u64,
     (len, steps, views_max, rows_max): (usize, usize, usize, usize),
     row: impl Fn(u64) -> T,

@@ -7,6 +7,7 @@ pub(in crate::core) mod pages;
 pub(in crate::core) mod parallel;
 pub(crate) mod region;
 pub(in crate::core) mod ring;
+pub(in crate::core) mod room;
 pub(in crate::core) mod rows;
 pub(in crate::core) mod search;
 pub(in crate::core) mod settled;

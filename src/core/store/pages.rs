@@ -6,7 +6,10 @@
 //! nothing stays that no view needs.
 
 use crate::core::{
-    store::{freeing::Freeing, region},
+    store::{
+        freeing::Freeing,
+        region::{Plain, Region},
+    },
     words::types::NONE,
 };
 
@@ -14,7 +17,7 @@ use crate::core::{
 const CHUNK_SHIFT: u32 = 16;
 
 /// The kept pages of a region.
-pub(in crate::core) struct RegionPages<T> {
+pub(in crate::core) struct RegionPages<T: Plain> {
     /// In the order of their views.
     tables: Vec<Table>,
     pool: Pool<T>,
@@ -27,19 +30,19 @@ struct Table {
 }
 
 /// Pages in mappings of their own, which go back to the system together.
-struct Pool<T> {
-    chunks: Vec<Vec<T>>,
+struct Pool<T: Plain> {
+    chunks: Vec<Region<T>>,
     /// Places to be used again.
     free: Vec<u32>,
 }
 
-impl<T> Default for RegionPages<T> {
+impl<T: Plain> Default for RegionPages<T> {
     fn default() -> Self {
         Self { tables: Vec::new(), pool: Pool { chunks: Vec::new(), free: Vec::new() } }
     }
 }
 
-impl<T: Copy> RegionPages<T> {
+impl<T: Plain> RegionPages<T> {
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty()
     }
@@ -89,7 +92,7 @@ impl<T: Copy> RegionPages<T> {
     }
 }
 
-impl<T: Copy + Send + Sync + 'static> RegionPages<T> {
+impl<T: Plain> RegionPages<T> {
     /// Takes away the table of a view that needs nothing here any more. `heir` is the next older view that
     /// still needs the region, or has a table; without one, the pages are free. O(1) if the table moves as a
     /// whole or all pages go, else O(pages). Does nothing when `freeing` has no step left.
@@ -125,7 +128,7 @@ impl<T: Copy + Send + Sync + 'static> RegionPages<T> {
     }
 }
 
-impl<T: Copy> Pool<T> {
+impl<T: Plain> Pool<T> {
     /// Stores a page, where one was freed or in a chunk of `pages` pages.
     fn keep(&mut self, rows: &[T], page_rows: usize, pages: usize) -> u32 {
         if let Some(place) = self.free.pop() {
@@ -134,8 +137,8 @@ impl<T: Copy> Pool<T> {
             self.chunks[chunk as usize][first..first + rows.len()].copy_from_slice(rows);
             return place;
         }
-        if self.chunks.last().is_none_or(|chunk| chunk.capacity() - chunk.len() < page_rows) {
-            self.chunks.push(region::with_room(pages * page_rows));
+        if self.chunks.last().is_none_or(|chunk| chunk.room() - chunk.len() < page_rows) {
+            self.chunks.push(Region::sparse(pages * page_rows));
         }
         let number = self.chunks.len() - 1;
         let chunk = &mut self.chunks[number];

@@ -1,27 +1,31 @@
-//! Memory for many rows, in mappings of its own: it goes back to the system when dropped, and only the used
-//! part is resident.
+//! Memory for many rows, in mappings of its own and in huge pages: it goes back to the system when dropped,
+//! and only the used part is resident.
 //!
 //! Work that grows with the network (a frozen copy, its kept pages, a recount) takes gigabytes of memory for
 //! some seconds, each time on another thread. Small allocations come from the allocator's per-thread arenas,
-//! and stay there when freed: four such tasks left a server of 3.8 GB with 14.4.
+//! and stay there when freed: four such tasks left a server of 3.8 GB with 14.4. So all but small regions are
+//! anonymous mappings.
 //!
-//! An allocation as large as the allocator's largest threshold gets a mapping of its own, whatever was
-//! allocated before (glibc: 32 MiB, `M_MMAP_THRESHOLD` in mallopt(3); the other common ones start far below),
-//! and keeps it when shrunk while empty. So a vector is allocated that large and then shrunk to the intended
-//! size, which costs two system calls and no memory. This needs no unsafe code and no other allocator; a
-//! better way would change only this file.
+//! Rows all over a large network are found through more 4 KiB pages than the processor can remember, so that
+//! nearly every row costs a walk through the page tables first. A mapping asks the system for huge pages
+//! (2 MiB, `MADV_HUGEPAGE`), which take a five hundredth of the entries. Where there are none, or the request
+//! is refused, everything works as before. Memory is resident in units of huge pages then, so they are asked
+//! for only where they will be filled.
 
-/// Allocations of at least this size get a mapping of their own.
-const MAPPED_BYTES: usize = 32 * 1024 * 1024;
-/// Rows up to this size stay on the heap: so little does not matter.
-const SMALL_BYTES: usize = 64 * 1024;
-/// The largest size of a region: large enough that huge pages, where enabled, cover nearly all of it at any
-/// alignment.
-pub(crate) const REGION_BYTES: usize = MAPPED_BYTES;
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+use crate::core::store::room::{HUGE_PAGE_BYTES, Room};
+pub use crate::core::store::room::{Plain, is_small};
+
+/// The largest size of a region: some huge pages, so that the first of them, which stay small, do not matter.
+pub(crate) const REGION_BYTES: usize = 32 * 1024 * 1024;
 /// The largest size of a region that copies share once it is full: small, since copies duplicate the partial
 /// one.
 pub(crate) const SHARED_BYTES: usize = 4 * 1024 * 1024;
-/// Minimum initial capacity of a vector, in rows.
+/// Minimum room of a region that grows, in rows.
 const ROWS_FIRST: usize = 4;
 
 /// The largest power of two of rows that fit in this many bytes, at least one.
@@ -30,72 +34,154 @@ pub(crate) const fn rows_within<T>(bytes: usize) -> usize {
     if rows == 0 { 1 } else { 1 << rows.ilog2() }
 }
 
-/// Whether this many rows stay on the heap.
-pub(crate) const fn is_small<T>(rows: usize) -> bool {
-    rows <= SMALL_BYTES / size_of::<T>()
+/// Rows in one piece of memory of a fixed size, used from the start: a vector that does not move.
+pub struct Region<T: Plain> {
+    room: Room<T>,
+    len: usize,
 }
 
-/// An empty vector with capacity for `rows`, in a mapping of its own unless they are few.
-pub(crate) fn with_room<T>(rows: usize) -> Vec<T> {
-    if is_small::<T>(rows) {
-        return Vec::with_capacity(rows);
+impl<T: Plain> Region<T> {
+    fn of(rows: usize, plain_bytes: usize) -> Self {
+        Self { room: Room::of(rows, plain_bytes), len: 0 }
     }
-    let mut room = Vec::with_capacity(rows.max(MAPPED_BYTES.div_ceil(size_of::<T>())));
-    room.shrink_to(rows);
-    room
-}
 
-/// Like `vec![value; rows]`, allocated as by [`with_room`].
-pub(crate) fn filled<T: Copy>(value: T, rows: usize) -> Vec<T> {
-    let mut filled = with_room(rows);
-    filled.resize(rows, value);
-    filled
-}
-
-/// Appends a row to a region of up to `region_rows` that is not full. A full allocation doubles while it is
-/// small, then becomes a region at once: only small ones are ever moved.
-#[inline]
-pub(crate) fn push<T>(rows: &mut Vec<T>, value: T, region_rows: usize) {
-    if rows.len() == rows.capacity() {
-        grow(rows, region_rows);
+    /// An empty region with room for `rows`, all of which are going to be used.
+    pub fn with_room(rows: usize) -> Self {
+        Self::of(rows, 0)
     }
-    rows.push(value);
+
+    /// An empty region with room for `rows`, of which `expected` are going to be used for sure. If they do
+    /// not fill a huge page, the first 2 MiB are in small ones: a small network takes little memory.
+    pub fn reserved(rows: usize, expected: usize) -> Self {
+        let few = expected < HUGE_PAGE_BYTES / size_of::<T>();
+        Self::of(rows, if few { HUGE_PAGE_BYTES } else { 0 })
+    }
+
+    /// An empty region with room for `rows`, few of which may ever be used: without huge pages.
+    pub fn sparse(rows: usize) -> Self {
+        Self::of(rows, usize::MAX)
+    }
+
+    /// As `vec![0; rows]`, without a pass over the memory, which is zeros when it comes from the system.
+    pub fn zeroed(rows: usize) -> Self {
+        Self { len: rows, ..Self::with_room(rows) }
+    }
+
+    /// As `vec![value; rows]`.
+    pub fn filled(value: T, rows: usize) -> Self {
+        let mut region = Self::with_room(rows);
+        region.resize(rows, value);
+        region
+    }
+
+    /// An empty region without room, for [`Region::push_growing`].
+    pub fn empty() -> Self {
+        Self::of(0, 0)
+    }
+
+    /// Rows that it has room for.
+    pub fn room(&self) -> usize {
+        self.room.rows().len()
+    }
+
+    /// The row at `index`, which must be below `len`.
+    #[inline]
+    pub fn row(&self, index: usize) -> &T {
+        debug_assert!(index < self.len);
+        &self.room.rows()[index]
+    }
+
+    /// The row at `index`, for writing.
+    #[inline]
+    pub fn row_mut(&mut self, index: usize) -> &mut T {
+        debug_assert!(index < self.len);
+        &mut self.room.rows_mut()[index]
+    }
+
+    /// Appends a row. There must be room.
+    #[inline]
+    pub fn push(&mut self, value: T) {
+        let at = self.len;
+        self.room.rows_mut()[at] = value;
+        self.len += 1;
+    }
+
+    /// Appends a row to a region of up to `region_rows` that is not full. A full one doubles while it is
+    /// small, then gets all of its room at once: only small ones are ever moved.
+    #[inline]
+    pub fn push_growing(&mut self, value: T, region_rows: usize) {
+        if self.len == self.room() {
+            self.grow(region_rows);
+        }
+        self.push(value);
+    }
+
+    #[cold]
+    fn grow(&mut self, region_rows: usize) {
+        let twice = (self.len * 2).max(ROWS_FIRST);
+        let mut larger = Self::reserved(if is_small::<T>(twice) { twice } else { region_rows }, 0);
+        larger.extend_from_slice(self);
+        *self = larger;
+    }
+
+    /// Appends rows. There must be room.
+    pub fn extend_from_slice(&mut self, more: &[T]) {
+        let at = self.len;
+        self.room.rows_mut()[at..at + more.len()].copy_from_slice(more);
+        self.len += more.len();
+    }
+
+    /// Appends rows. There must be room.
+    pub fn extend(&mut self, more: impl IntoIterator<Item = T>) {
+        more.into_iter().for_each(|row| self.push(row));
+    }
+
+    /// Appends `value` until there are `rows`. There must be room.
+    pub fn resize(&mut self, rows: usize, value: T) {
+        let from = self.len;
+        self.room.rows_mut()[from..rows].fill(value);
+        self.len = rows;
+    }
 }
 
-#[cold]
-fn grow<T>(rows: &mut Vec<T>, region_rows: usize) {
-    let twice = (rows.len() * 2).max(ROWS_FIRST);
-    let room = if twice * size_of::<T>() <= SMALL_BYTES { twice } else { region_rows };
-    let mut larger = with_room(room);
-    larger.append(rows);
-    *rows = larger;
+impl<T: Plain> Deref for Region<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        &self.room.rows()[..self.len]
+    }
+}
+
+impl<T: Plain> DerefMut for Region<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        let len = self.len;
+        &mut self.room.rows_mut()[..len]
+    }
+}
+
+impl<T: Plain + PartialEq> PartialEq<Vec<T>> for Region<T> {
+    fn eq(&self, other: &Vec<T>) -> bool {
+        **self == **other
+    }
+}
+
+impl<T: Plain + fmt::Debug> fmt::Debug for Region<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(out)
+    }
+}
+
+impl<'a, T: Plain> IntoIterator for &'a Region<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rooms_are_what_was_asked_for() {
-        for rows in [0, 1, 100, SMALL_BYTES / 8, SMALL_BYTES / 8 + 1, 1_000_000, 10_000_000] {
-            assert_eq!(with_room::<u64>(rows).capacity(), rows);
-        }
-        assert_eq!(filled(7_u16, 100_000), vec![7; 100_000]);
-        assert_eq!(rows_within::<[u8; 24]>(SHARED_BYTES), 131_072);
-        assert_eq!((rows_within::<[u8; 24]>(4_096), rows_within::<[u8; 8_192]>(4_096)), (128, 1));
-    }
-
-    #[test]
-    fn a_vector_moves_only_while_it_is_small() {
-        let (mut rows, mut moves, mut room) = (Vec::new(), 0, 0);
-        for row in 0..500_000 {
-            push(&mut rows, row, 500_000);
-            if rows.capacity() != room {
-                assert!(rows.len() * 8 <= SMALL_BYTES + 8);
-                (room, moves) = (rows.capacity(), moves + 1);
-            }
-        }
-        assert!((2..20).contains(&moves), "{moves}");
-        assert!(rows.iter().copied().eq(0..rows.len() as u64));
-    }
-}
+#[path = "region_test.rs"]
+mod tests;

@@ -1,10 +1,13 @@
 //! A ring of rows: a queue of bounded length that freezes and is copied like a column.
 
-use crate::core::store::column::{Column, Scalar, freeze_fields};
+use crate::core::store::{
+    column::{Column, Scalar, freeze_fields},
+    region::Plain,
+};
 
 /// A queue of at most `MAX` rows, oldest first. A row keeps its place while it is in the queue, so an index
 /// can refer to it by that.
-pub(crate) struct Ring<T, const MAX: usize> {
+pub(crate) struct Ring<T: Plain, const MAX: usize> {
     rows: Column<T>,
     ends: Scalar<Ends>,
 }
@@ -16,9 +19,9 @@ struct Ends {
     len: usize,
 }
 
-freeze_fields!([T: Copy + Send + Sync + 'static, const MAX: usize] Ring<T, MAX> { ends, rows });
+freeze_fields!([T: Plain, const MAX: usize] Ring<T, MAX> { ends, rows });
 
-impl<T: Copy, const MAX: usize> Ring<T, MAX> {
+impl<T: Plain, const MAX: usize> Ring<T, MAX> {
     pub fn new() -> Self {
         Self { rows: Column::new(), ends: Scalar::new(Ends { oldest: 0, len: 0 }) }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::core::store::{
     column::{Freeze, Moments, ViewId},
     freeing::Freeing,
-    region,
+    region::{self, Plain, Region},
 };
 
 /// Bytes of the last region copied, or of a region compared, under one hold of the lock.
@@ -18,10 +18,10 @@ const STEP_BYTES: usize = 64 * 1024;
 const REGIONS_STEP: usize = 256;
 
 /// An array of immutable rows that grows without moving.
-pub(crate) struct Settled<T> {
-    full: Vec<Arc<Vec<T>>>,
+pub(crate) struct Settled<T: Plain> {
+    full: Vec<Arc<Region<T>>>,
     /// The region that is being filled.
-    last: Vec<T>,
+    last: Region<T>,
     /// The length at the freeze of each view.
     frozen: Moments<usize>,
     /// Full regions that were compared with those of another state (`share`), and rows of the next one.
@@ -29,12 +29,18 @@ pub(crate) struct Settled<T> {
     compared_rows: usize,
 }
 
-impl<T: Copy> Settled<T> {
+impl<T: Plain> Settled<T> {
     const REGION_SHIFT: u32 = region::rows_within::<T>(region::SHARED_BYTES).ilog2();
     const REGION_ROWS: usize = 1 << Self::REGION_SHIFT;
 
     pub fn new() -> Self {
-        Self { full: Vec::new(), last: Vec::new(), frozen: Moments::default(), compared: 0, compared_rows: 0 }
+        Self {
+            full: Vec::new(),
+            last: Region::empty(),
+            frozen: Moments::default(),
+            compared: 0,
+            compared_rows: 0,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -46,14 +52,14 @@ impl<T: Copy> Settled<T> {
     pub fn get(&self, index: usize) -> &T {
         let within = index & (Self::REGION_ROWS - 1);
         match self.full.get(index >> Self::REGION_SHIFT) {
-            Some(region) => &region[within],
-            None => &self.last[within],
+            Some(region) => region.row(within),
+            None => self.last.row(within),
         }
     }
 
     #[inline]
     pub fn push(&mut self, value: T) {
-        region::push(&mut self.last, value, Self::REGION_ROWS);
+        self.last.push_growing(value, Self::REGION_ROWS);
         if self.last.len() == Self::REGION_ROWS {
             self.settle();
         }
@@ -62,7 +68,7 @@ impl<T: Copy> Settled<T> {
     /// Seals the last region.
     #[cold]
     fn settle(&mut self) {
-        let full = std::mem::replace(&mut self.last, region::with_room(Self::REGION_ROWS));
+        let full = std::mem::replace(&mut self.last, Region::with_room(Self::REGION_ROWS));
         self.full.push(Arc::new(full));
     }
 
@@ -72,13 +78,18 @@ impl<T: Copy> Settled<T> {
 
     /// Appends the rows of `range`, which must be below `len`.
     pub fn copy_range(&self, range: std::ops::Range<usize>, out: &mut Vec<T>) {
+        self.each_range(range, |rows| out.extend_from_slice(rows));
+    }
+
+    /// The rows of `range`, region by region.
+    fn each_range(&self, range: std::ops::Range<usize>, mut each: impl FnMut(&[T])) {
         debug_assert!(range.end <= self.len());
         let mut at = range.start;
         while at < range.end {
             let region = self.full.get(at >> Self::REGION_SHIFT).map_or(&self.last, |region| region);
             let start = at & (Self::REGION_ROWS - 1);
             let rows = (range.end - at).min(Self::REGION_ROWS - start);
-            out.extend_from_slice(&region[start..start + rows]);
+            each(&region[start..start + rows]);
             at += rows;
         }
     }
@@ -89,7 +100,7 @@ impl<T: Copy> Settled<T> {
     }
 }
 
-impl<T: Copy + PartialEq + Send + Sync + 'static> Freeze for Settled<T> {
+impl<T: Plain + PartialEq> Freeze for Settled<T> {
     fn freeze(&mut self, view: ViewId) {
         self.frozen.begin(view, self.len());
     }
@@ -113,10 +124,11 @@ impl<T: Copy + PartialEq + Send + Sync + 'static> Freeze for Settled<T> {
         }
         let first = copy.len();
         if first < frozen {
-            if copy.last.capacity() == 0 {
-                copy.last = region::with_room(frozen - first);
+            if copy.last.room() == 0 {
+                copy.last = Region::with_room(frozen - first);
             }
-            self.copy_range(first..frozen.min(first + region::rows_within::<T>(STEP_BYTES)), &mut copy.last);
+            let end = frozen.min(first + region::rows_within::<T>(STEP_BYTES));
+            self.each_range(first..end, |rows| copy.last.extend_from_slice(rows));
             return false;
         }
         true

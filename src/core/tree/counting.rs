@@ -10,7 +10,7 @@ use crate::core::{
         column::{Column, freeze_fields, freeze_optional},
         settled::Settled,
     },
-    tree::{link::Link, order::Order, tour::Tour},
+    tree::{link::Link, order::Order, passes::row, tour::Tour},
     words::types::{LEVELS_MAX, MemberIx, NONE},
 };
 
@@ -106,6 +106,24 @@ impl Counts {
             }
             if has_children {
                 self.found_family(links, member);
+            }
+        }
+    }
+
+    /// Sets all tallies, the exact downline as the near one, from the families, which must be in an order of
+    /// the tree. One pass over the families, children first: what members without children add to a parent is
+    /// its number of children.
+    pub fn add_up(&mut self, links: &Column<Link>) {
+        for (family, owner) in self.owners.iter().enumerate() {
+            let children = links.get(*owner as usize).children;
+            self.tallies.get_mut(family)[..2].fill(children);
+        }
+        for family in (0..self.owners.len()).rev() {
+            // The second of a chain is the family of the owner's parent.
+            let above = self.chains.get(family)[1];
+            if above != NONE {
+                let row = *self.tallies.get(family);
+                row::add(self.tallies.get_mut(above as usize), &row);
             }
         }
     }

@@ -9,7 +9,8 @@ use crate::core::{
     store::{
         column::{Column, Freeze, Scalar, ViewId},
         freeing::Freeing,
-        region, steps,
+        region::Region,
+        steps,
     },
     tree::{
         counting::{CHAIN, Counts, NEAR, NearUpline, Watch},
@@ -361,19 +362,10 @@ impl Genealogy {
         let mut counts = Counts::with_tour(Tour::empty_copy());
         let order = self.order();
         counts.found_families(&mut self.links, &order);
-        let mut sizes = region::filled(0_u32, self.links.len());
-        for member in order.children_first() {
-            let link = *self.link(member);
-            if link.parent == NONE {
-                continue;
-            }
-            sizes[link.parent as usize] += sizes[member.at()] + 1;
-            let below = counts.tally(&link).copied().unwrap_or([0; CHAIN]);
-            let above = counts.tallies.get_mut(self.links.get(link.parent as usize).family as usize);
-            above[1] += 1;
-            for level in 2..=LEVELS_MAX {
-                above[level] += below[level - 1];
-            }
+        counts.add_up(&self.links);
+        let mut sizes: Region<u32> = Region::zeroed(self.links.len());
+        for (family, owner) in counts.owners.iter().enumerate() {
+            sizes[*owner as usize] = counts.tallies.get(family)[NEAR];
         }
         let spans = Spans::new(order.parents_first().map(|member| (member, self.link(member).parent)), sizes);
         counts.tour = Tour::whole(&spans);

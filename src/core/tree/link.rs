@@ -1,9 +1,12 @@
 //! A member's place in one tree.
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::core::words::types::NONE;
 
 /// A member's place among its relatives.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Pod, Zeroable, Debug)]
+#[repr(C)]
 pub(crate) struct Link {
     pub parent: u32,
     /// Slot under the parent; recruit number in the sponsor tree.

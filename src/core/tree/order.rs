@@ -5,7 +5,7 @@
 //! says when a member joined, not where it is.
 
 use crate::core::{
-    store::{column::Column, region},
+    store::{column::Column, region::Region},
     tree::link::Link,
     words::types::{MemberIx, NONE, index},
 };
@@ -17,7 +17,7 @@ use crate::core::{
 pub(in crate::core) struct Order {
     members: usize,
     /// The members by position; `None` where positions are indexes.
-    listed: Option<Vec<u32>>,
+    listed: Option<Region<u32>>,
 }
 
 impl Order {
@@ -34,7 +34,7 @@ impl Order {
     /// Links may be corrupt in any way, as long as they name members that exist.
     pub fn walked(links: &Column<Link>) -> Result<Self, MemberIx> {
         let members = links.len();
-        let mut listed: Vec<u32> = region::with_room(members);
+        let mut listed: Region<u32> = Region::with_room(members);
         let is_root = |member: &usize| links.get(*member).parent == NONE;
         listed.extend((0..members).filter(is_root).map(|member| index(member).0));
         let mut position = 0;
@@ -58,11 +58,7 @@ impl Order {
         Err(index(reached.iter().position(|reached| !reached).expect("fewer were reached than there are")))
     }
 
-    pub fn len(&self) -> usize {
-        self.members
-    }
-
-    /// The member at a position, which must be below `len`. Its parent is at a lower position. O(1).
+    /// The member at a position, which must be below the number of members. Its parent is at a lower position. O(1).
     #[inline]
     pub fn member_at(&self, position: usize) -> MemberIx {
         match &self.listed {
@@ -82,16 +78,6 @@ impl Order {
     pub fn children_first(&self) -> impl Iterator<Item = MemberIx> + '_ {
         self.parents_first().rev()
     }
-
-    /// The position of each member; `None` where positions are indexes. O(members) otherwise.
-    pub fn positions(&self) -> Option<Vec<u32>> {
-        let listed = self.listed.as_ref()?;
-        let mut positions: Vec<u32> = region::filled(NONE, self.members);
-        for (position, member) in (0..).zip(listed) {
-            positions[*member as usize] = position;
-        }
-        Some(positions)
-    }
 }
 
 /// Members that are below themselves, judging by parents alone: removing members that are no parent until
@@ -102,7 +88,7 @@ pub(in crate::core) fn below_themselves(links: &Column<Link>) -> Vec<MemberIx> {
         let parent = links.get(member).parent as usize;
         (parent < members).then_some(parent)
     };
-    let mut children = region::filled(0_u32, members);
+    let mut children: Region<u32> = Region::zeroed(members);
     (0..members).filter_map(parent_of).for_each(|parent| children[parent] += 1);
     let mut childless: Vec<usize> = (0..members).filter(|member| children[*member] == 0).collect();
     while let Some(member) = childless.pop() {

@@ -9,8 +9,8 @@ use crate::core::{
     store::parallel::on_threads,
     tree::{
         counting::{CHAIN, Watch},
+        passes::recount,
         placement::SlotFinder,
-        recount,
     },
     words::types::LEVELS_MAX,
 };

@@ -1,5 +1,7 @@
 //! Runs of members that pass newcomers on; the end is found from any of them.
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::core::{
     store::column::{Column, Scalar, freeze_fields, freeze_optional},
     words::types::{MemberIx, NONE},
@@ -25,7 +27,8 @@ pub(in crate::core) struct Spines {
 
 freeze_fields!(Spines { members, segments, runs, unused });
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
 struct Place {
     /// `NONE` for a member that is a run by itself.
     segment: u32,
@@ -33,7 +36,8 @@ struct Place {
     next: u32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
 struct Segment {
     /// `NONE` for the only segment of a run.
     run: u32,
@@ -45,7 +49,8 @@ struct Segment {
 }
 
 /// A run of several segments.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
 struct Run {
     /// Of an unused one: the next unused one.
     first: u32,

@@ -11,10 +11,13 @@
 
 use std::ops::Range;
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::core::{
     store::{
         column::{Column, Scalar, freeze_fields},
-        region, steps,
+        region::Region,
+        steps,
     },
     words::types::{MemberIx, NONE},
 };
@@ -24,14 +27,16 @@ pub(super) const LEAF_TOKENS: usize = 126;
 /// Children per inner node. With its other words an inner node is 512 bytes.
 pub(super) const FAN_OUT: usize = 62;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
 pub(super) struct Leaf {
     pub tokens: [u32; LEAF_TOKENS],
     pub len: u32,
     pub parent: u32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
 pub(super) struct Inner {
     pub children: [u32; FAN_OUT],
     /// Tokens below each child.
@@ -95,19 +100,19 @@ const NOTHING_UNUSED: Unused = Unused { leaf: NONE, inner: NONE };
 
 /// The token positions of each member of a forest in its tour.
 pub(crate) struct Spans {
-    exits: Vec<u32>,
+    exits: Region<u32>,
     /// The downline of each member.
-    sizes: Vec<u32>,
+    sizes: Region<u32>,
 }
 
 impl Spans {
     /// Computes the spans from each member with its parent, in an order in which parents come first, and from
     /// the downline of each member. O(n): the pair of a member comes after the downlines of its siblings that
     /// come earlier in that order.
-    pub fn new(parents_first: impl Iterator<Item = (MemberIx, u32)>, sizes: Vec<u32>) -> Self {
+    pub fn new(parents_first: impl Iterator<Item = (MemberIx, u32)>, sizes: Region<u32>) -> Self {
         let mut last_root = 0;
         // Until its last child is entered, this is where the next child's pair begins.
-        let mut exits: Vec<u32> = region::filled(0, sizes.len());
+        let mut exits: Region<u32> = Region::zeroed(sizes.len());
         for (member, parent) in parents_first {
             let next = if parent == NONE { &mut last_root } else { &mut exits[parent as usize] };
             let enter = *next;

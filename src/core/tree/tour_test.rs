@@ -61,7 +61,8 @@ fn a_tour_made_whole_is_the_one_made_step_by_step_and_goes_on_as_that() {
             range.for_each(|member| tour.push(MemberIx(member), parents[member as usize]));
         };
         push(&mut steps, 0..members);
-        let sizes: Vec<u32> = (0..members).map(|member| steps.downline(MemberIx(member))).collect();
+        let mut sizes = Region::with_room(members as usize);
+        sizes.extend((0..members).map(|member| steps.downline(MemberIx(member))));
         let columns = parents[..members as usize].iter().map(|parent| MemberIx::to_column(*parent));
         let spans = Spans::new((0..).map(MemberIx).zip(columns), sizes);
         let mut whole = Tour::whole(&spans);

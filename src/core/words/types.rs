@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use bytemuck::{Pod, Zeroable};
 use strum::{EnumString, FromRepr, IntoStaticStr, VariantArray};
 
 use crate::core::words::all::all;
@@ -56,7 +57,8 @@ pub(in crate::core) fn index(position: usize) -> MemberIx {
 }
 
 /// A member's external identity: the UUID given by the authentication service, as its 16 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Pod, Zeroable, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
 pub struct MemberId(pub [u8; 16]);
 
 impl fmt::Display for MemberId {
@@ -79,11 +81,13 @@ impl fmt::Debug for MemberId {
 }
 
 /// Microseconds since 1970-01-01T00:00:00Z. Log time never goes backwards.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, Copy, Pod, Zeroable, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[repr(transparent)]
 pub struct Timestamp(pub i64);
 
 /// An amount in minor units of the plan's currency (cents, for an exponent of 2).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, Copy, Pod, Zeroable, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[repr(transparent)]
 pub struct Money(pub i64);
 
 impl Money {

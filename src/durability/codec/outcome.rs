@@ -1,44 +1,12 @@
-//! Outcomes as 24 bytes each: what a snapshot keeps of the first answer to an idempotency key.
-//!
-//! `{kind u16, small u16, middle u32, first u64, second u64}`; fields that a kind does not use are 0.
+//! Outcomes in snapshots: the bytes that the core keeps them as.
 
-use super::{DecodeError, bytes::Reader};
-use crate::core::{
-    command::{Outcome, Rejection, WideMoney},
-    types::MemberIx,
-};
-
-/// Bytes of an outcome.
-pub const OUTCOME_BYTES: usize = 24;
+use super::DecodeError;
+pub use crate::core::command::OUTCOME_BYTES;
+use crate::core::command::Outcome;
 
 /// Returns the outcome's bytes.
 pub fn encode_outcome(outcome: Outcome) -> [u8; OUTCOME_BYTES] {
-    let (kind, small, middle, first, second): (u16, u16, u32, u64, u64) = match outcome {
-        Outcome::Rejected(rejection) => (0, rejection as u16, 0, 0, 0),
-        Outcome::Registered { member } => (1, 0, member.0, 0, 0),
-        Outcome::BonusPaid { first_entry, entries, withheld } => {
-            (2, 0, entries, first_entry, u64::from(withheld))
-        }
-        Outcome::EntryPaid { entry, changed } => (3, u16::from(changed), 0, entry, 0),
-        Outcome::AllPaid { entries } => (4, 0, 0, entries, 0),
-        Outcome::StatusSet { member, changed } => (5, u16::from(changed), member.0, 0, 0),
-        Outcome::RoleSet { member, changed } => (6, u16::from(changed), member.0, 0, 0),
-        Outcome::PlanActivated { version } => (7, 0, version, 0, 0),
-        Outcome::EntryImported { entry } => (9, 0, 0, entry, 0),
-        Outcome::Reversed { entry, reversal } => (10, 0, 0, entry, reversal),
-        Outcome::EntryChanged { entry, changed } => (12, u16::from(changed), 0, entry, 0),
-        Outcome::MatchingPaid { entries, amount } => {
-            let (high, low) = amount.parts();
-            (11, 0, entries, low, high.cast_unsigned().into())
-        }
-    };
-    let mut out = [0; OUTCOME_BYTES];
-    out[0..2].copy_from_slice(&kind.to_le_bytes());
-    out[2..4].copy_from_slice(&small.to_le_bytes());
-    out[4..8].copy_from_slice(&middle.to_le_bytes());
-    out[8..16].copy_from_slice(&first.to_le_bytes());
-    out[16..24].copy_from_slice(&second.to_le_bytes());
-    out
+    outcome.to_bytes()
 }
 
 /// Returns the outcome of these bytes.
@@ -46,40 +14,5 @@ pub fn encode_outcome(outcome: Outcome) -> [u8; OUTCOME_BYTES] {
 /// # Errors
 /// If they are not an outcome: an unknown kind or rejection, or a nonzero field that should be 0.
 pub fn decode_outcome(bytes: &[u8; OUTCOME_BYTES]) -> Result<Outcome, DecodeError> {
-    let mut reader = Reader::new(bytes);
-    let (kind, small, middle) = (reader.u16()?, reader.u16()?, reader.u32()?);
-    let (first, second) = (reader.u64()?, reader.u64()?);
-    let changed = small == 1;
-    let member = MemberIx(middle);
-    let outcome = match kind {
-        0 => Outcome::Rejected(
-            Rejection::from_repr(small).ok_or(DecodeError { offset: 2, reason: "an unknown rejection" })?,
-        ),
-        1 => Outcome::Registered { member },
-        2 => Outcome::BonusPaid {
-            first_entry: first,
-            entries: middle,
-            withheld: u32::try_from(second)
-                .map_err(|_| DecodeError { offset: 16, reason: "too many withheld levels" })?,
-        },
-        3 => Outcome::EntryPaid { entry: first, changed },
-        4 => Outcome::AllPaid { entries: first },
-        5 => Outcome::StatusSet { member, changed },
-        6 => Outcome::RoleSet { member, changed },
-        7 => Outcome::PlanActivated { version: middle },
-        9 => Outcome::EntryImported { entry: first },
-        10 => Outcome::Reversed { entry: first, reversal: second },
-        11 => {
-            let high = u32::try_from(second)
-                .map_err(|_| DecodeError { offset: 16, reason: "a sum beyond 96 bits" })?;
-            Outcome::MatchingPaid { entries: middle, amount: WideMoney::of_parts(high.cast_signed(), first) }
-        }
-        12 => Outcome::EntryChanged { entry: first, changed },
-        _ => return Err(DecodeError { offset: 0, reason: "an unknown kind of outcome" }),
-    };
-    // Each outcome has one form: we did not write anything that encodes differently.
-    if encode_outcome(outcome) != *bytes {
-        return Err(DecodeError { offset: 0, reason: "an outcome with fields it does not have" });
-    }
-    Ok(outcome)
+    Outcome::of_bytes(bytes).map_err(|(offset, reason)| DecodeError { offset, reason })
 }
