@@ -3,10 +3,10 @@
 //! The writer thread alone writes it, under the state's lock; anyone may read it. An index is copied out at
 //! once: no guard ever leaves a function of this file, so none can be held across another call or an await.
 //!
-//! The tables hold member indexes only: the ids themselves are in the state, which confirms each candidate. A
-//! member costs some 8 bytes here instead of the 35 of a map keyed by id, and a group of signups can prefetch
-//! all of its members under one lock, so that their cache misses overlap (one lock each would serialize
-//! them).
+//! The table of ids (`id_table.rs`) holds member indexes and hashes only: the ids themselves are in the state,
+//! which confirms each candidate. A member costs some 10 bytes here instead of the 35 of a map keyed by id, and
+//! a group of signups can prefetch all of its members under one lock, so that their cache misses overlap (one
+//! lock each would serialize them).
 //!
 //! Hashing is `SipHash` under a key that is random per process (`RandomState`): ids and codes come from
 //! outside, so clients must not be able to force collisions.
@@ -14,16 +14,16 @@
 use std::hash::{BuildHasher, RandomState};
 
 use dashmap::DashMap;
-use hashbrown::{HashTable, hash_table::Entry};
+use hashbrown::HashTable;
 use parking_lot::{RwLock, RwLockWriteGuard};
 
-use super::limits::DIRECTORY_SHARDS;
+use super::{id_table::IdTable, limits::DIRECTORY_SHARDS};
 use crate::core::{
     state::Directory,
     types::{MemberId, MemberIx, alike},
 };
 
-/// From ids and referral codes to indexes. Some 8 bytes per member, and the code's own bytes plus some 28 per
+/// From ids and referral codes to indexes. Some 10 bytes per member, and the code's own bytes plus some 28 per
 /// code that was given (generated codes are computed, not stored).
 ///
 /// Readers use it inside `Engine::read`, where the state's lock keeps it consistent with the state: every
@@ -89,60 +89,37 @@ impl AlikeIndex {
     }
 }
 
-/// Tables of member indexes, found by the hash of the member's id. Many small ones, so that growing one is
-/// not noticeable.
+/// Member indexes by the hash of the member's id.
 struct IdIndex {
-    shards: Vec<HashTable<u32>>,
+    table: IdTable,
     hashing: RandomState,
 }
 
 impl IdIndex {
     fn with_capacity(members: usize) -> Self {
-        let shard = || HashTable::with_capacity(members.div_ceil(DIRECTORY_SHARDS));
-        Self {
-            shards: std::iter::repeat_with(shard).take(DIRECTORY_SHARDS).collect(),
-            hashing: RandomState::new(),
-        }
+        Self { table: IdTable::with_capacity(members), hashing: RandomState::new() }
     }
 
-    fn hash(hashing: &RandomState, id: &MemberId) -> u64 {
-        hashing.hash_one(u128::from_ne_bytes(id.0))
+    fn hash(&self, id: &MemberId) -> u32 {
+        u32::try_from(self.hashing.hash_one(u128::from_ne_bytes(id.0)) >> 32).expect("32 bits")
     }
 
-    /// A table uses the lowest bits of a hash for placement and the highest for tags.
-    fn shard_of(hash: u64) -> usize {
-        usize::try_from(hash >> 32).expect("32 bits") % DIRECTORY_SHARDS
+    fn find(&self, id: &MemberId, is: impl FnMut(MemberIx) -> bool) -> Option<MemberIx> {
+        self.table.find(self.hash(id), is)
     }
 
-    fn find(&self, id: &MemberId, mut is: impl FnMut(MemberIx) -> bool) -> Option<MemberIx> {
-        let hash = Self::hash(&self.hashing, id);
-        self.shards[Self::shard_of(hash)]
-            .find(hash, |index| is(MemberIx(*index)))
-            .map(|index| MemberIx(*index))
+    fn add(&mut self, id: &MemberId, member: MemberIx) {
+        self.table.add(self.hash(id), member);
     }
 
-    fn add(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId) {
-        let hash = Self::hash(&self.hashing, id);
-        let hashing = &self.hashing;
-        self.shards[Self::shard_of(hash)]
-            .insert_unique(hash, member.0, |index| Self::hash(hashing, &id_of(MemberIx(*index))));
-    }
-
-    /// See [`Directory::add_new_member`]: one hash and one probe; finding and adding separately take two of
-    /// each.
+    /// See [`Directory::add_new_member`]: one hash; finding and adding separately take two.
     fn add_new(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId) -> bool {
-        let hash = Self::hash(&self.hashing, id);
-        let hashing = &self.hashing;
-        let is_same = |other: &u32| MemberIx(*other) < member && id_of(MemberIx(*other)) == *id;
-        match self.shards[Self::shard_of(hash)]
-            .entry(hash, is_same, |index| Self::hash(hashing, &id_of(MemberIx(*index))))
-        {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(place) => {
-                place.insert(member.0);
-                true
-            }
+        let hash = self.hash(id);
+        let is_new = self.table.find(hash, |other| other < member && id_of(other) == *id).is_none();
+        if is_new {
+            self.table.add(hash, member);
         }
+        is_new
     }
 }
 
@@ -170,9 +147,9 @@ impl MemberDirectory {
         DirectoryWriter { ids: self.ids.write(), shared: self }
     }
 
-    /// Members in the directory. O(shards).
+    /// Members in the directory.
     pub fn members(&self) -> usize {
-        self.ids.read().shards.iter().map(HashTable::len).sum()
+        self.ids.read().table.len()
     }
 
     /// Given codes in the directory. O(shards).
@@ -182,7 +159,7 @@ impl MemberDirectory {
 
     /// Bytes held by the tables: their capacity, without the text of codes. O(shards).
     pub fn bytes(&self) -> usize {
-        let ids: usize = self.ids.read().shards.iter().map(HashTable::allocation_size).sum();
+        let ids = self.ids.read().table.bytes();
         ids + self.codes.capacity() * (size_of::<(Box<str>, u32)>() + 1) + self.alike.bytes()
     }
 
@@ -201,8 +178,8 @@ impl Directory for MemberDirectory {
         self.ids.read().find(id, is)
     }
 
-    fn add_member(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId) {
-        self.ids.get_mut().add(id, member, id_of);
+    fn add_member(&mut self, id: &MemberId, member: MemberIx, _: impl Fn(MemberIx) -> MemberId) {
+        self.ids.get_mut().add(id, member);
     }
 
     fn add_new_member(
@@ -244,8 +221,8 @@ impl Directory for DirectoryWriter<'_> {
         self.ids.find(id, is)
     }
 
-    fn add_member(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId) {
-        self.ids.add(id, member, id_of);
+    fn add_member(&mut self, id: &MemberId, member: MemberIx, _: impl Fn(MemberIx) -> MemberId) {
+        self.ids.add(id, member);
     }
 
     fn code(&self, folded: &str) -> Option<MemberIx> {

@@ -65,6 +65,7 @@ mod writer;
 
 mod directory;
 mod history;
+mod id_table;
 mod in_order;
 mod lifecycle;
 mod offline;
