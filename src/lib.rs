@@ -12,6 +12,7 @@ pub mod engine;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod http;
+pub mod huge_pages;
 pub mod metrics;
 pub mod owner;
 mod plan_document;

@@ -12,10 +12,13 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, R
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use strum::VariantNames;
 
-use crate::core::{
-    Breakage, BreakageReason,
-    command::{Command, CommandKind, Rejection},
-    plan::RANKS_MAX,
+use crate::{
+    core::{
+        Breakage, BreakageReason,
+        command::{Command, CommandKind, Rejection},
+        plan::RANKS_MAX,
+    },
+    huge_pages,
 };
 
 mod access;
@@ -35,6 +38,7 @@ pub struct Metrics {
     recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
     process: metrics_process::Collector,
+    huge_pages: Gauge,
     pub writes: WriteMetrics,
     pub snapshots: SnapshotMetrics,
     pub recovery: RecoveryMetrics,
@@ -67,7 +71,9 @@ impl Metrics {
         let process = metrics_process::Collector::default();
         metrics::with_local_recorder(&*recorder, || process.describe());
         gauge_of(&recorder, &table::BUILD_INFO, &[env!("CARGO_PKG_VERSION")]).set(1.0);
+        let huge_pages = gauge_of(&recorder, &table::HUGE_PAGES, &[]);
         Arc::new(Self {
+            huge_pages,
             writes: WriteMetrics::new(&recorder),
             snapshots: SnapshotMetrics::new(&recorder),
             recovery: RecoveryMetrics::new(&recorder),
@@ -82,9 +88,11 @@ impl Metrics {
     }
 
     /// Renders all metrics in the Prometheus text format, including those of the process. Engine gauges show
-    /// its last refresh (`Engine::refresh_metrics`). Blocks for some 100 us (it reads `/proc`).
+    /// its last refresh (`Engine::refresh_metrics`). Reads `/proc`, so it blocks for some milliseconds in a large
+    /// process.
     pub fn render(&self) -> String {
         metrics::with_local_recorder(&*self.recorder, || self.process.collect());
+        self.huge_pages.set(huge_pages::bytes_in_use().unwrap_or(0) as f64);
         self.handle.render()
     }
 

@@ -18,6 +18,7 @@ use crate::{
     config::Config,
     engine::{Engine, EngineOptions, OpenReport, ShutdownReport, SnapshotError, SnapshotPolicy},
     http::{self, Server, auth::Gate},
+    huge_pages,
     metrics::Metrics,
     plan_file, version,
 };
@@ -225,6 +226,7 @@ fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport, as
             ),
         ),
         ("clock", in_words(report, config.clock_jump_max)),
+        ("huge pages", huge_pages::offer()),
         ("durability", "every answer to a write follows its fdatasync".into()),
         ("api", format!("http://{address}/")),
         ("metrics", format!("http://{address}/metrics")),

@@ -267,6 +267,11 @@ pub const AUTH_DENIED: Definition = counter(
     &["reason"],
     "Requests of known principals that were hidden from (404) or forbidden to (403) them.",
 );
+pub const HUGE_PAGES: Definition = gauge(
+    "upline_huge_pages_bytes",
+    Unit::Bytes,
+    "Memory of the process that is in huge pages; with many members it should be most of it.",
+);
 pub const RATE_LIMITED: Definition = counter(
     "upline_rate_limited_total",
     &["by"],
@@ -293,7 +298,8 @@ pub const CREDENTIALS_FAILURES: Definition = counter(
 );
 
 /// All of them; the `process_*` metrics follow the Prometheus convention and come from `metrics-process`.
-pub const TABLE: [Definition; 67] = [
+pub const TABLE: [Definition; 68] = [
+    HUGE_PAGES,
     SIGNUPS,
     COMMANDS,
     REJECTIONS,
