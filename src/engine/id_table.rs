@@ -58,7 +58,7 @@ impl Line {
 /// Lines of a fixed number.
 struct Lines {
     regions: Vec<Region<Line>>,
-    lines: usize,
+    number: usize,
     /// Entries that found no room up to the last line: a few.
     beyond: Vec<(u32, u32)>,
 }
@@ -67,7 +67,7 @@ impl Lines {
     fn new(lines: usize) -> Self {
         let most = 1 << REGION_SHIFT;
         let regions = (0..lines).step_by(most).map(|first| Region::zeroed(most.min(lines - first))).collect();
-        Self { regions, lines, beyond: Vec::new() }
+        Self { regions, number: lines, beyond: Vec::new() }
     }
 
     fn line(&self, at: usize) -> &Line {
@@ -81,12 +81,12 @@ impl Lines {
     /// Where the search for a hash begins: greater hashes begin no earlier.
     #[inline]
     fn home(&self, hash: u32) -> usize {
-        usize::try_from((u64::from(hash) * self.lines as u64) >> 32).expect("a line")
+        usize::try_from((u64::from(hash) * self.number as u64) >> 32).expect("a line")
     }
 
     #[inline]
     fn find(&self, hash: u32, is: &mut impl FnMut(MemberIx) -> bool) -> Option<MemberIx> {
-        for at in self.home(hash)..self.lines {
+        for at in self.home(hash)..self.number {
             let line = self.line(at);
             let found = line.find(hash, is);
             if found.is_some() || !line.is_full() {
@@ -98,7 +98,7 @@ impl Lines {
     }
 
     fn add(&mut self, hash: u32, member: u32) {
-        for at in self.home(hash)..self.lines {
+        for at in self.home(hash)..self.number {
             let line = self.line_mut(at);
             if let Some(slot) = line.members.iter().position(|taken| *taken == 0) {
                 line.hashes[slot] = hash;
@@ -110,7 +110,7 @@ impl Lines {
     }
 
     fn bytes(&self) -> usize {
-        self.lines * size_of::<Line>()
+        self.number * size_of::<Line>()
     }
 }
 
@@ -168,8 +168,8 @@ impl IdTable {
     /// Moves some lines of the table before; begins a larger one when this one is seven eighths full.
     fn grow(&mut self) {
         let Some(before) = &mut self.before else {
-            if self.lines.lines * SLOTS * 7 <= self.len * 8 {
-                let lines = self.lines.lines;
+            if self.lines.number * SLOTS * 7 <= self.len * 8 {
+                let lines = self.lines.number;
                 let larger = if lines <= DOUBLING_LINES { lines * 2 } else { lines / 8 * 9 };
                 let lines = std::mem::replace(&mut self.lines, Lines::new(larger));
                 self.before = Some(Before { lines, moved: 0 });
@@ -177,7 +177,7 @@ impl IdTable {
             return;
         };
         let least = before.moved + MOVED;
-        while before.moved < before.lines.lines {
+        while before.moved < before.lines.number {
             let line = *before.lines.line(before.moved);
             for (hash, member) in line.hashes.into_iter().zip(line.members).filter(|(_, member)| *member != 0)
             {

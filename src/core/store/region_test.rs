@@ -14,7 +14,7 @@ fn regions_have_the_room_that_was_asked_for() {
             assert!(is_small::<u64>(rows) || region.room.rows().as_ptr().addr() % 4_096 == 0, "{rows}");
         }
     }
-    assert_eq!(*Region::filled(7_u16, 100_000), [7; 100_000]);
+    assert_eq!(Region::filled(7_u16, 100_000), vec![7; 100_000]);
     assert_eq!(rows_within::<[u8; 24]>(SHARED_BYTES), 131_072);
     assert_eq!((rows_within::<[u8; 24]>(4_096), rows_within::<[u8; 8_192]>(4_096)), (128, 1));
 }
