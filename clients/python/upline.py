@@ -183,8 +183,8 @@ class Client:
         """Registers many over one connection, in order; yields an answer a line while they are sent.
 
         Make the lines with `registration`. When the connection breaks, or the server ends before it has
-        answered every line, `Unreachable` is raised: what was answered is durable, and sending the whole again
-        is harmless.
+        answered every line, `Unreachable` is raised: what was answered is durable, and sending all of it
+        again is harmless.
         """
         connection = self._connect()
         failure: List[BaseException] = []

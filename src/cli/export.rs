@@ -7,16 +7,15 @@
 //! Further columns appear only if some value differs from what an import without them would give: `id`, the
 //! UUID that the row had in another system (of members and of bonuses); `lifetime_rank`, the number of the
 //! highest rank ever where that is above the one in force; `turn`, the slot of the next round-robin spillover
-//! where that is not the first; `paid_once`, the names of the triggers that were paid with `once`, separated by
-//! blanks. Bonuses also have `reference`, the external reference of their origin;
-//! `number`, on those that another reverses; and `reverses`, on that one, the `number` of the one that it
-//! reverses.
+//! where that is not the first; `paid_once`, the names of the triggers that were paid with `once`, separated
+//! by blanks. Bonuses also have `reference`, the external reference of their origin; `number`, on those that
+//! another reverses; and `reverses`, on that one, the `number` of the one that it reverses.
 //!
 //! # Spreadsheets
 //!
 //! A spreadsheet evaluates cells that begin with `=`, `+`, `-` or `@`. Codes, rank names and bonus kinds are
-//! user input, so in CSV such a cell is prefixed with an apostrophe, which `import` strips again. So is a cell
-//! that already begins with apostrophes before such a character. NDJSON is exact.
+//! user input, so in CSV such a cell is prefixed with an apostrophe, which `import` strips again. So is a
+//! cell that already begins with apostrophes before such a character. NDJSON is exact.
 
 use std::{
     collections::{BTreeSet, HashMap},

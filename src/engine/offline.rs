@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::{
     Digest, DurabilityError, MemberId, MemberIx, Part, Parts, Plan, Rejection, SnapshotInfo, State, Verdict,
-    handle::Engine, network_digest, state_digest,
+    handle::Engine, network_digest, state_digest, sync,
 };
 use crate::{
-    core::{command::Command, in_background, recomputed_ranks, recomputed_ranks_under},
+    core::{command::Command, recomputed_ranks, recomputed_ranks_under},
     durability::SnapshotStore,
 };
 
@@ -87,7 +87,8 @@ impl Engine {
     pub fn digests(&self) -> Digests {
         let began = Instant::now();
         let view = self.frozen_view();
-        let (state, network) = in_background(threads(), || (state_digest(&view), network_digest(&view)));
+        let (state, network) =
+            sync::in_background(threads(), || (state_digest(&view), network_digest(&view)));
         Digests {
             lsn: view.lsn(),
             members: view.len(),
@@ -104,7 +105,7 @@ impl Engine {
         let view = self.frozen_view_of(Parts::RANKED);
         let froze_in = began.elapsed();
         let began = Instant::now();
-        let computed = in_background(threads(), || recomputed_ranks(&view));
+        let computed = sync::in_background(threads(), || recomputed_ranks(&view));
         let (mut differences, mut first) = (0, Vec::new());
         for (member, computed) in members(&view).zip(computed.iter().copied()) {
             let kept = view.rank(member).paid_as;
@@ -144,7 +145,7 @@ impl Engine {
             demoted: 0,
             took: Duration::ZERO,
         };
-        let would_be = in_background(threads(), || recomputed_ranks_under(&view, &plan.ranks));
+        let would_be = sync::in_background(threads(), || recomputed_ranks_under(&view, &plan.ranks));
         for (member, rank) in members(&view).zip(would_be.iter().copied()) {
             let present = view.rank(member).paid_as;
             count(&mut trial.before, present);

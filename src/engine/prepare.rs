@@ -21,7 +21,6 @@ use super::{
 use crate::core::{
     Need, Preparation,
     command::{Command, RequestKey},
-    in_background,
 };
 
 /// A command ready to be queued, or its answer.
@@ -92,7 +91,7 @@ impl Shared {
         let mut preparation = match need {
             Need::Copy(parts) => {
                 let copy = self.frozen_copy(parts)?;
-                in_background(PREPARATION_THREADS, || Preparation::on_copy(copy, command))?
+                sync::in_background(PREPARATION_THREADS, || Preparation::on_copy(copy, command))?
             }
             Need::Network => Preparation::on_network(&self.state.read(), &self.directory, command)?,
         };

@@ -25,7 +25,12 @@ mod real {
     pub use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
     use tokio::sync::{mpsc, oneshot};
 
-    pub use crate::core::in_background;
+    /// Runs long work on threads of its own that leave their cores now and then, so that requests find one
+    /// soon. For as short as the system can sleep, some 50 us; a thread that yields loses the rest of its
+    /// slice, and among busy threads got a tenth of its share.
+    pub fn in_background<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+        crate::core::in_background(threads, || sleep(std::time::Duration::from_nanos(1)), work)
+    }
 
     /// Waits for the next message; `None` when no sender is left. Not inside an async runtime.
     pub fn receive<T>(queue: &mut mpsc::Receiver<T>) -> Option<T> {

@@ -258,8 +258,8 @@ async fn serve_connection(
     shared.metrics.http.connections.decrement(1.0);
 }
 
-/// Whether HTTP has a form for this time: years 1970 to 9999. The date of other times must not be printed, which
-/// would end the thread of the connection.
+/// Whether HTTP has a form for this time: years 1970 to 9999. The date of other times must not be printed,
+/// which would end the thread of the connection.
 fn has_http_date(now: SystemTime) -> bool {
     const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
     now.duration_since(UNIX_EPOCH).is_ok_and(|since| since < YEAR_10000)

@@ -79,7 +79,8 @@ fn the_typescript_client_does_a_day_s_work() {
     }
 }
 
-/// Answers one request with three lines, and ends as it is told: after `last`, what else a chunked answer has.
+/// Answers one request with three lines, and ends as it is told: after `last`, what else a chunked answer
+/// has.
 fn breaks_off(last: &'static [u8]) -> (SocketAddr, thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");

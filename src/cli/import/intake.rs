@@ -13,13 +13,14 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
 };
 
 use super::{
     member_row::MemberRow,
     refusal::{Refusal, Refused},
     update::Updates,
+    waiting::{Ready, Waiting, Wanted},
 };
 use crate::{
     cli::{
@@ -88,18 +89,6 @@ struct Several {
     first: Option<u64>,
 }
 
-/// Waiting rows by line, and what they wait for.
-#[derive(Default)]
-struct Waiting {
-    rows: BTreeMap<u64, MemberRow>,
-    /// By the key of the member's name, and by its id.
-    lines: HashMap<MemberId, u64>,
-    /// By key or id of the member waited for.
-    for_member: HashMap<MemberId, Vec<u64>>,
-    /// By code, for names that may turn out to be codes: [`Code::alike`].
-    for_code: HashMap<String, Vec<u64>>,
-}
-
 /// The result of a file's rows.
 pub(super) struct Taken {
     /// Lowest line first.
@@ -129,15 +118,6 @@ enum Step {
     Wait(Wanted),
 }
 
-/// What a row waits for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Wanted {
-    /// A member of this name or code.
-    Name(Name),
-    /// The row of this existing member.
-    Row(MemberId),
-}
-
 /// An existing member that a row is about, and the member above it.
 #[derive(Clone, Copy)]
 struct Held {
@@ -150,8 +130,6 @@ enum NotNow {
     Wait(Wanted),
     Refuse(Refusal),
 }
-
-type Ready = BinaryHeap<Reverse<u64>>;
 
 impl<'n> Intake<'n> {
     /// With `update`, status and role of existing members are set to what their rows say.
@@ -636,29 +614,6 @@ impl<'n> Intake<'n> {
             (None, true) => Refusal::UnknownSponsor(name),
             (None, false) => Refusal::UnknownParent(name),
         }
-    }
-}
-
-impl Waiting {
-    fn add(&mut self, row: MemberRow, wanted: &Wanted) {
-        match wanted {
-            Wanted::Row(id) => self.for_member.entry(*id).or_default().push(row.line),
-            Wanted::Name(name) => {
-                self.for_member.entry(name.key).or_default().push(row.line);
-                for code in name.codes() {
-                    self.for_code.entry(code.alike()).or_default().push(row.line);
-                }
-            }
-        }
-        self.lines.insert(row.member.key, row.line);
-        self.lines.insert(row.member.id, row.line);
-        self.rows.insert(row.line, row);
-    }
-
-    /// Releases the rows that waited for a member. A line may be listed twice, or no longer wait.
-    fn release(&mut self, ids: [MemberId; 3], ready: &mut Ready) {
-        let free = ids.iter().filter_map(|id| self.for_member.remove(id)).flatten();
-        ready.extend(free.map(Reverse));
     }
 }
 

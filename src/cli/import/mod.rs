@@ -67,5 +67,6 @@ mod refusal;
 mod source;
 mod update;
 mod visible;
+mod waiting;
 
 pub(super) use self::command::{Args, run};

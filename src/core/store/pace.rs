@@ -3,31 +3,32 @@
 //! A scheduler lets a thread that computes run on for milliseconds before another one that woke up gets its
 //! turn. On Linux that is until its slice is used up, which many machines look at 250 times a second: while a
 //! past state was rebuilt on a core, signups there waited for up to 5 ms, at any priority. So a pass in the
-//! background leaves its core by itself after each stride, for as short as the system can sleep (some 50 us).
-//! It sleeps rather than yields: who yields loses the rest of the slice, and among busy threads got a tenth of
-//! its share.
+//! background leaves its core by itself after each stride. How, its caller says ([`in_background`]).
+//!
+//! [`in_background`]: crate::core::store::parallel::in_background
 //!
 //! All other passes run on without a pause.
 
-use std::{cell::Cell, time::Duration};
+use std::cell::Cell;
 
 /// Steps between two pauses. A step of a pass takes 20 ns to 1 us, so a stride takes at most some 0.5 ms.
 const STRIDE: u32 = 1_024;
 
 thread_local! {
-    static IN_BACKGROUND: Cell<bool> = const { Cell::new(false) };
+    /// What passes on this thread do to pause.
+    static PAUSE: Cell<Option<fn()>> = const { Cell::new(None) };
 }
 
-/// From now on passes on this thread pause.
-pub(super) fn enter_background() {
-    IN_BACKGROUND.set(true);
+/// From now on passes on this thread pause so.
+pub(super) fn pause_by(pause: fn()) {
+    PAUSE.set(Some(pause));
 }
 
 /// Lets other threads run, if this one works in the background.
 #[inline]
 pub(crate) fn give_way() {
-    if IN_BACKGROUND.get() {
-        std::thread::sleep(Duration::from_nanos(1));
+    if let Some(pause) = PAUSE.get() {
+        pause();
     }
 }
 
@@ -89,8 +90,8 @@ mod tests {
 
     #[test]
     fn every_thread_of_work_in_the_background_pauses_and_no_other() {
-        let pauses = || IN_BACKGROUND.get();
-        assert_eq!(in_background(2, || both(pauses, pauses)), (true, true));
+        let pauses = || PAUSE.get().is_some();
+        assert_eq!(in_background(2, || (), || both(pauses, pauses)), (true, true));
         assert!(!pauses() && both(pauses, pauses) == (false, false));
     }
 }

@@ -13,10 +13,9 @@ pub fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R
     on_pool(ThreadPoolBuilder::new().num_threads(threads), work)
 }
 
-/// As [`on_threads`], with pauses in long passes (`store/pace.rs`), so that requests find a core soon where
-/// there are no more cores than threads.
-pub fn in_background<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
-    on_pool(ThreadPoolBuilder::new().num_threads(threads).start_handler(|_| pace::enter_background()), work)
+/// As [`on_threads`], with pauses in long passes (`store/pace.rs`): `pause` lets other threads run.
+pub fn in_background<R: Send>(threads: usize, pause: fn(), work: impl FnOnce() -> R + Send) -> R {
+    on_pool(ThreadPoolBuilder::new().num_threads(threads).start_handler(move |_| pace::pause_by(pause)), work)
 }
 
 fn on_pool<R: Send>(threads: ThreadPoolBuilder, work: impl FnOnce() -> R + Send) -> R {

@@ -251,8 +251,8 @@ impl Gate {
         Ok(principal.at(address).paid_by(payer))
     }
 
-    /// Whether the credentials of a principal are still good: for requests that go on for long, and are to end
-    /// when its access does.
+    /// Whether the credentials of a principal are still good: for requests that go on for long, and are to
+    /// end when its access does.
     pub fn stands(&self, principal: &Principal) -> bool {
         match &principal.credential {
             Credential::None => !self.is_on(),

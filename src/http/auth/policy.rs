@@ -35,8 +35,8 @@ pub struct Principal {
     pub subject: Option<MemberId>,
     /// Its name: for logs and limits, never for decisions. Unique to each principal (see [`identity`]).
     pub name: Arc<str>,
-    /// Whose idempotency keys it sends: its name, but service keys of one name and role are one client, so that
-    /// a request repeated under a new key is recognized.
+    /// Whose idempotency keys it sends: its name, but service keys of one name and role are one client, so
+    /// that a request repeated under a new key is recognized.
     pub client: Arc<str>,
     /// What a service may do; unused by other roles.
     pub scopes: Scopes,

@@ -52,8 +52,8 @@ fn keyed(server: &Server, headers: &Headers, path: &str, body: &str) -> Reply {
     ask(server, &headers, "POST", path, body)
 }
 
-/// A client whose key is replaced repeats a purchase that it got no answer to: under the next key of its name it
-/// is the same client, on both APIs.
+/// A client whose key is replaced repeats a purchase that it got no answer to: under the next key of its name
+/// it is the same client, on both APIs.
 #[test]
 fn keys_that_follow_each_other_under_one_name_are_one_client() {
     let place = Place::new();
