@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 
 use crate::core::{
-    store::region::Region,
+    store::{pace::Pace, region::Region},
     tree::genealogy::Genealogy,
     words::types::{MemberIx, index},
 };
@@ -34,7 +34,7 @@ impl Inner {
     pub fn of(tree: &Genealogy) -> Self {
         let mut words: Region<Word> = Region::zeroed(tree.len().div_ceil(BITS));
         words.par_chunks_mut(BLOCK).enumerate().for_each(|(block, words)| {
-            for (word, number) in words.iter_mut().zip(block * BLOCK..) {
+            for (word, number) in words.iter_mut().zip(block * BLOCK..).paced_by(BITS as u32) {
                 let members = number * BITS..tree.len().min((number + 1) * BITS);
                 for (bit, member) in members.enumerate() {
                     word.bits |= u32::from(tree.link(index(member)).children != 0) << bit;
