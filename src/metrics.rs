@@ -88,8 +88,8 @@ impl Metrics {
     }
 
     /// Renders all metrics in the Prometheus text format, including those of the process. Engine gauges show
-    /// its last refresh (`Engine::refresh_metrics`). Reads `/proc`, so it blocks for some milliseconds in a large
-    /// process.
+    /// its last refresh (`Engine::refresh_metrics`). Reads `/proc`, so it blocks for some milliseconds in a
+    /// large process.
     pub fn render(&self) -> String {
         metrics::with_local_recorder(&*self.recorder, || self.process.collect());
         self.huge_pages.set(huge_pages::bytes_in_use().unwrap_or(0) as f64);

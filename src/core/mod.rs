@@ -2,8 +2,8 @@
 //!
 //! This layer does no I/O and knows no clock, chance, lock, thread of its own, float or wire format. Time,
 //! generated ids and everything else that is not determined come in with the command. Rayon is used in
-//! `store::parallel`, `state::all_ranks` and `tree::passes` alone, for work whose result does not depend on the number of
-//! threads.
+//! `store::parallel`, `state::all_ranks` and `tree::passes` alone, for work whose result does not depend on
+//! the number of threads.
 //!
 //! The folders are layers, bottom up: each may use those before it, which `tests/tidy` enforces. The core's
 //! interface to other layers is re-exported here.

@@ -1,8 +1,8 @@
 //! A table of member indexes, found by a hash, that grows a little with each addition.
 //!
-//! A lookup reads one line of memory: eight members with the hashes that they were added with. Lines are filled
-//! in order and nothing is ever taken out, so a search goes on to the next line only where one is full, and
-//! ends at the first that is not. The lines are in regions, and with many members in huge pages.
+//! A lookup reads one line of memory: eight members with the hashes that they were added with. Lines are
+//! filled in order and nothing is ever taken out, so a search goes on to the next line only where one is
+//! full, and ends at the first that is not. The lines are in regions, and with many members in huge pages.
 //!
 //! A table that is seven eighths full is followed by a larger one. Hashes are kept, so moving a member reads
 //! nothing but the table; and the place of a hash is its share of the table, so the entries move from front

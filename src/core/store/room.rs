@@ -1,8 +1,8 @@
 //! Memory of a fixed size, in a mapping of its own, and the rows in it.
 //!
-//! A mapping is bytes, and a room shows them as rows. Both crates that this takes keep the unsafe code: rows must
-//! be plain numbers, for which any bytes are valid (`bytemuck`), and the slice of rows is kept next to the mapping
-//! that it borrows (`ouroboros`), so that reading a row costs what it does in a vector.
+//! A mapping is bytes, and a room shows them as rows. Both crates that this takes keep the unsafe code: rows
+//! must be plain numbers, for which any bytes are valid (`bytemuck`), and the slice of rows is kept next to
+//! the mapping that it borrows (`ouroboros`), so that reading a row costs what it does in a vector.
 
 #![expect(clippy::mut_from_ref, reason = "in code that `ouroboros` writes")]
 

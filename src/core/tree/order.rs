@@ -58,7 +58,8 @@ impl Order {
         Err(index(reached.iter().position(|reached| !reached).expect("fewer were reached than there are")))
     }
 
-    /// The member at a position, which must be below the number of members. Its parent is at a lower position. O(1).
+    /// The member at a position, which must be below the number of members. Its parent is at a lower
+    /// position. O(1).
     #[inline]
     pub fn member_at(&self, position: usize) -> MemberIx {
         match &self.listed {

@@ -1,13 +1,14 @@
 //! All counts of a tree from scratch, on all cores: each member's downline and head-counts of levels 1 to 15.
 //!
 //! Only members with children have a row; most have none, and what these add to their parents is the parent's
-//! number of children, which its link has. So rows begin with that, and one pass over the rows alone, children
-//! first, adds each to its parent's, one level further down: a row is complete when the pass reaches it.
+//! number of children, which its link has. So rows begin with that, and one pass over the rows alone,
+//! children first, adds each to its parent's, one level further down: a row is complete when the pass reaches
+//! it.
 //!
 //! In a tree in join order rows are in an order of the tree, and the pass goes block by block. Within a block
 //! one thread does it; what a block adds to earlier rows is partitioned by row, so that no two threads ever
-//! touch the same one, and the sums are the same for any number of threads. Any other tree, which few networks
-//! have, is counted by one thread along its order.
+//! touch the same one, and the sums are the same for any number of threads. Any other tree, which few
+//! networks have, is counted by one thread along its order.
 
 use rayon::prelude::*;
 
@@ -25,8 +26,8 @@ use crate::core::{
 
 /// Members whose rows are begun by one thread.
 const MEMBERS: usize = if cfg!(test) { 2 * 1_024 } else { 64 * 1_024 };
-/// Rows of a block. Work is dispatched once per block, and a sleeping thread may take milliseconds to wake, so
-/// blocks are long; additions within a block are done by one thread, so they are not longer.
+/// Rows of a block. Work is dispatched once per block, and a sleeping thread may take milliseconds to wake,
+/// so blocks are long; additions within a block are done by one thread, so they are not longer.
 const BLOCK: usize = if cfg!(test) { 1_024 } else { 128 * 1_024 };
 /// Adjacent rows that go to the same thread; pieces go to threads in turn, which spreads neighboring parents.
 const PIECE: usize = 1_024;
