@@ -252,7 +252,7 @@ pub struct StepMaker {
     ids: Vec<MemberId>,
     /// Length of the ledger.
     pub entries: u64,
-    /// Reversals, and what they reverse.
+    /// Reversals, what they reverse, and what was held, released or voided.
     halves: Vec<u64>,
     keys: u64,
     /// The plan in force.
@@ -296,6 +296,7 @@ impl StepMaker {
             (Outcome::Registered { .. }, Command::Register(register)) => self.ids.push(register.member),
             (Outcome::PlanActivated { .. }, Command::PutPlan(plan)) => self.plan = Plan::clone(plan),
             (Outcome::Reversed { entry, reversal, .. }, _) => self.halves.extend([entry, reversal]),
+            (Outcome::EntryChanged { entry, changed: true }, _) => self.halves.push(entry),
             _ => {}
         }
     }
@@ -325,7 +326,7 @@ impl StepMaker {
         self.drawn(kind.expect("the place is below the sum of the weights"))
     }
 
-    /// Returns any entry, or often one half of a reversal.
+    /// Returns any entry, or often one half of a reversal or one that changed before.
     fn entry(&mut self) -> u64 {
         if self.halves.is_empty() || self.chance.percent(70) {
             self.chance.below(self.entries + 2)
@@ -389,6 +390,14 @@ impl StepMaker {
         } else {
             self.chance.of_slice(&self.ids)
         }
+    }
+
+    /// Returns one of the first members, or anybody.
+    fn somebody_early(&mut self) -> MemberId {
+        if self.ids.is_empty() || self.chance.percent(20) {
+            return self.somebody();
+        }
+        self.ids[self.chance.below(self.ids.len().min(2) as u64) as usize]
     }
 
     fn new_id(&mut self) -> MemberId {
