@@ -392,14 +392,6 @@ impl StepMaker {
         }
     }
 
-    /// Returns one of the first members, or anybody.
-    fn somebody_early(&mut self) -> MemberId {
-        if self.ids.is_empty() || self.chance.percent(20) {
-            return self.somebody();
-        }
-        self.ids[self.chance.below(self.ids.len().min(2) as u64) as usize]
-    }
-
     fn new_id(&mut self) -> MemberId {
         if !self.ids.is_empty() && self.chance.percent(3) {
             return self.somebody();
