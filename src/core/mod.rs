@@ -55,6 +55,7 @@ pub use self::{
     requests::{
         command,
         keys::{KEY_STEP_MAX, KEY_TIME, KEYS_MAX},
+        outcome::OUTCOME_BYTES,
         rules::judge_carried_id,
         unchanged::{UNCHANGED_MAX, Unchanged},
     },

@@ -98,8 +98,8 @@ fn every_outcome_is_wired_everywhere() {
     check(
         &variants("src/core/requests/command.rs", "pub enum Outcome {"),
         &[
-            ("src/durability/codec/outcome.rs", "pub fn encode_outcome(", named),
-            ("src/durability/codec/outcome.rs", "pub fn decode_outcome(", named),
+            ("src/core/requests/outcome.rs", "pub fn to_bytes(", named),
+            ("src/core/requests/outcome.rs", "pub fn of_bytes(", named),
             ("src/durability/codec/arbitrary.rs", "pub(crate) fn outcome(", named),
             ("snapshots/README.md", "| kind | outcome |", |kind| format!("\n| {} | ", kind.number)),
         ],

@@ -20,7 +20,6 @@ use crate::core::{
 pub use crate::core::requests::{
     bonuses::{ChangeEntry, EntryChange, ImportEntry, PayFilter, TriggerBonus, WideMoney},
     members::{Carried, CodeRules, Origin, PlacementRequest, Register, SponsorRef},
-    outcome::OUTCOME_BYTES,
 };
 
 /// A command as admitted: everything that the state does not determine has been decided by now.

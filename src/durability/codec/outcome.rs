@@ -1,7 +1,7 @@
 //! Outcomes in snapshots: the bytes that the core keeps them as.
 
 use super::DecodeError;
-pub use crate::core::command::OUTCOME_BYTES;
+pub use crate::core::OUTCOME_BYTES;
 use crate::core::command::Outcome;
 
 /// Returns the outcome's bytes.
