@@ -355,7 +355,8 @@ class Client:
     ) -> Json:
         """Marks pending bonuses paid: all, or those that the arguments name.
 
-        `up_to` is an LSN or the id of a bonus: nothing that came after it is paid.
+        `up_to` is an LSN, that of the list which was looked at, or the id of a bonus, which means the LSN of
+        the command that made it: nothing that was made or released later is paid.
         """
         query = {"up_to": up_to, "kind": kind, "receiver": receiver, "from": since, "to": until}
         named = {name: str(value) for name, value in query.items() if value is not None}

@@ -314,8 +314,8 @@ impl History {
         let names = |names: &BTreeSet<Box<str>>| {
             Cell::Text(names.iter().map(|name| &**name).collect::<Vec<_>>().join(" "))
         };
-        let paid_once = (!self.paid_once.is_empty())
-            .then(|| self.paid_once.get(&member).map_or(Cell::Empty, names));
+        let paid_once =
+            (!self.paid_once.is_empty()).then(|| self.paid_once.get(&member).map_or(Cell::Empty, names));
         [id, rank, self.turns.then(|| number(turn)), paid_once].into_iter().flatten()
     }
 }

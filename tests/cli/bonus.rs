@@ -51,7 +51,7 @@ const CHANGES: [(&str, usize, i32, &str); 15] = [
     ("void", 1, 0, "is void"),
     ("reverse", 2, 0, "is taken back by"),
     ("reverse", 2, 13, "This bonus was reversed before (409 reversed_before)"),
-    ("void", 2, 13, "This bonus was reversed before (409 reversed_before)"),
+    ("void", 2, 0, "is void"),
     ("hold", 3, 0, "is held"),
 ];
 

@@ -408,3 +408,81 @@ fn the_ids_that_rows_had_elsewhere_are_kept_and_found() {
     run(["import", &copied, "--data-dir", &place.text("copy"), "--strict"]).ends_with(0);
     assert_eq!(run(["export", "--data-dir", &place.text("copy")]).ends_with(0).out, rows);
 }
+
+/// A trigger that was paid once is refused in the network that an export and an import make, too.
+#[test]
+fn what_was_paid_once_stays_so_after_a_move() {
+    let place = Place::new();
+    let (from, to) = (place.text("from"), place.text("to"));
+    let file = place.file("small.csv", SMALL);
+    run(["import", &file, "--data-dir", &from]).ends_with(0);
+    let id = |rows: &str, code: &str| {
+        let row = rows.lines().find(|row| row.contains(&format!(",{code},active"))).unwrap();
+        row.split(',').next().unwrap().to_owned()
+    };
+    let rows = run(["export", "--data-dir", &from]).ends_with(0).out;
+    let members = ["root", "anna"].map(|code| id(&rows, code));
+    let refer = |server: &Server, member: &str| {
+        let body = format!(r#"{{"source":"{member}","kind":"referral"}}"#);
+        let (status, body) = server.request("POST", "/v1/bonuses", &body);
+        (status, body.contains("triggered_before"))
+    };
+    let serve =
+        |data: &str| Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", data]));
+    let server = serve(&from);
+    for member in &members {
+        // The root's pays nobody, and counts all the same.
+        assert_eq!([refer(&server, member), refer(&server, member)], [(201, false), (409, true)]);
+    }
+    server.signal("TERM");
+    server.end().ends_with(0);
+    for format in ["csv", "ndjson"] {
+        let (moved, bonuses) = (place.text(&format!("m.{format}")), place.text(&format!("b.{format}")));
+        let export = |data: &str, members: &str, bonuses: &str| {
+            let arguments = ["export", "--data-dir", data, "--format", format, "-o", members];
+            run(arguments.iter().chain(&["--bonuses", bonuses])).ends_with(0);
+        };
+        export(&from, &moved, &bonuses);
+        let data = format!("{to}-{format}");
+        let object = run(["import", &moved, "--bonuses", &bonuses, "--data-dir", &data, "--json"]);
+        assert_eq!(object.ends_with(0).json()["triggers_kept_once"], 2);
+        let (again, again_bonuses) = (place.text("again"), place.text("again-bonuses"));
+        export(&data, &again, &again_bonuses);
+        let read = |path: &str| std::fs::read(path).unwrap();
+        assert!(read(&moved) == read(&again) && read(&bonuses) == read(&again_bonuses), "to the byte");
+        let server = serve(&data);
+        for member in &members {
+            assert_eq!(refer(&server, member), (409, true), "{format}");
+        }
+        server.signal("TERM");
+        server.end().ends_with(0);
+        for more in [&[][..], &["--update"]] {
+            let arguments = ["import", &moved, "--bonuses", &bonuses, "--data-dir", &data, "--json"];
+            let object = run(arguments.iter().chain(more)).ends_with(0).json();
+            assert_eq!((&object["triggers_kept_once"], &object["members"]), (&0.into(), &0.into()));
+        }
+        verified(&data);
+    }
+}
+
+/// Where bonuses were imported out of the order of their times, one of them does not say what a list showed.
+#[test]
+fn a_payout_up_to_a_bonus_needs_bonuses_in_order() {
+    let place = Place::new();
+    let data = place.text("data");
+    let file = place.file("small.csv", SMALL);
+    let rows = "receiver,source,level,amount,kind,status,created_at\n\
+                root,anna,1,1.00,old,pending,2025-03-01\nroot,anna,1,2.00,old,pending,2025-02-01\n";
+    let bonuses = place.file("bonuses.csv", rows);
+    run(["import", &file, "--bonuses", &bonuses, "--data-dir", &data]).ends_with(0);
+    let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
+    let (_, listed) = server.request("GET", "/v1/bonuses?status=pending", "");
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let newest = listed["items"][0].clone();
+    assert_eq!(newest["amount"]["minor"], 100, "the newest by time was imported first: {listed}");
+    let pay = |up_to: &str| server.request("POST", &format!("/v1/bonuses/pay-all?up_to={up_to}"), "");
+    let (status, said) = pay(newest["id"].as_str().unwrap());
+    assert!(status == 422 && said.contains("x-lsn"), "{status} {said}");
+    let (status, paid) = pay(&newest["lsn"].as_u64().unwrap().saturating_add(1).to_string());
+    assert!(status == 200 && paid.contains(r#""entries":2"#), "{status} {paid}");
+}

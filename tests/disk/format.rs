@@ -155,6 +155,10 @@ fn command(version: u32, lsn: u64) -> Stamped {
         register(&mut signup);
         Command::Register(signup)
     };
+    let change = |entry: u64, change: EntryChange| {
+        let reason = Reason::parse(&format!("golden {lsn}")).unwrap();
+        Command::ChangeEntry(ChangeEntry { entry, change, reason })
+    };
     let command = match lsn {
         1 => signup(&|signup| signup.sponsor = SponsorRef::None),
         6 => signup(&|signup| {
@@ -227,11 +231,20 @@ fn command(version: u32, lsn: u64) -> Stamped {
                 reference: None,
                 reverses: None,
             }),
-            18 if 4 <= version => Command::ChangeEntry(ChangeEntry {
-                entry: lsn / 20 * 3 + 40,
-                change: EntryChange::ALL[usize::try_from(lsn / 20).unwrap() % 3],
-                reason: Reason::parse(&format!("golden {lsn}")).unwrap(),
-            }),
+            18 if 4 <= version => {
+                change(lsn / 20 * 3 + 40, EntryChange::ALL[usize::try_from(lsn / 20).unwrap() % 3])
+            }
+            // Of the entries that were held two commands ago, every other one is released; the others are
+            // reversed, and then both halves released.
+            0 if 5 <= version && lsn % 120 == 20 => change((lsn - 2) / 20 * 3 + 40, EntryChange::Release),
+            6 if 5 <= version && lsn % 120 == 86 => Command::ReverseEntry { entry: (lsn - 8) / 20 * 3 + 40 },
+            1 if 5 <= version && lsn % 120 == 101 && 200 < lsn => {
+                change((lsn - 23) / 20 * 3 + 40, EntryChange::Release)
+            }
+            1 if 5 <= version => Command::KeepOnce {
+                source: sponsor,
+                trigger: if lsn % 40 == 1 { "purchase".into() } else { format!("kept-{lsn}").into() },
+            },
             19 if 4 <= version && 180 < lsn => Command::TriggerBonus(TriggerBonus {
                 source: sponsor,
                 trigger: LATE_TRIGGER.into(),
@@ -378,6 +391,18 @@ fn describe(version: u32, path: &Path) -> String {
         assert!(in_state.iter().all(|entries| 0 < *entries) && 2 <= breakage.len());
         assert!(0 < header.rows[Section::Once] && 16 < header.kinds.len());
     }
+    if 5 <= version {
+        let released: Vec<_> =
+            (0..state.entries()).filter_map(|entry| Some((entry, state.released(entry)?))).collect();
+        line("released", &format_args!("{released:?}"));
+        let marked = state.all_paid_once().filter(|(_, name)| name.starts_with("kept-")).count();
+        line("kept_once", &marked);
+        let held = |entry: u64| state.entry(entry).status == EntryStatus::Held;
+        let pairs = (0..state.entries()).filter_map(|entry| Some((entry, state.reverses(entry)?)));
+        let held = pairs.filter(|(entry, reverses)| held(*entry) && held(*reverses)).count();
+        line("pairs_held", &held);
+        assert!(4 <= released.len() && 4 <= marked && held != 0);
+    }
     // What was in force is known from the log's beginning on, or from the snapshot of an older format on.
     let versions = state.plan_versions().list();
     let known: Vec<_> = versions.iter().map(|known| (known.version, known.lsn, known.is_exact)).collect();
@@ -468,7 +493,6 @@ fn regenerate_if_asked() {
         }
         let expected = generate(&path);
         fs::write(path.join("expected.txt"), expected).unwrap();
-        durable::set_aside(&path);
         newer::generate();
         println!("wrote {}", path.display());
     });
@@ -493,13 +517,7 @@ fn this_release_still_writes_the_newest_version_to_the_byte() {
     let path = place.path().join("new");
     let expected = generate(&path);
     assert_eq!(expected, fs::read_to_string(golden(FORMAT_VERSION).join("expected.txt")).unwrap());
-    let (mut written, mut recorded) = (files(&path), files(&golden(FORMAT_VERSION)));
-    // A file moved from `snapshots/`. Golden directories made before retired snapshots were archived have
-    // none.
-    let archived = "archive/00000000000000000000.snap";
-    let kept = written.remove(archived).expect("the first snapshot is archived");
-    assert!(recorded.remove(archived).is_none_or(|golden| golden == kept));
-    recorded.insert("/durable".into(), durable::chained(&recorded["/durable"]));
+    let (written, recorded) = (files(&path), files(&golden(FORMAT_VERSION)));
     assert_eq!(written.keys().collect::<Vec<_>>(), recorded.keys().collect::<Vec<_>>());
     for (name, content) in &written {
         let differs = content.iter().zip(&recorded[name]).position(|(new, old)| new != old);
@@ -869,6 +887,48 @@ fn what_version_4_added_is_where_the_specification_says() {
     assert_eq!(states, BTreeSet::from([0, 1, 2, 3]), "all states of entries");
 }
 
+/// What version 5 added, read by the specification alone.
+#[test]
+fn what_version_5_added_is_where_the_specification_says() {
+    regenerate_if_asked();
+    let files = files(&golden(5));
+    let u16_at = |bytes: &[u8], at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap());
+    let u32_at = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let u64_at = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let snapshot = &files["snapshots/00000000000000000320.snap"];
+    let manifest = &snapshot[snapshot.len() - 256..];
+    let place = copy_of(5);
+    let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
+    let rows: Vec<ImageRows> = (&mut opened.snapshot).map(|rows| rows.unwrap()).collect();
+    let released: Vec<_> = rows
+        .iter()
+        .filter_map(|rows| if let ImageRows::Released(rows) = rows { Some(rows) } else { None })
+        .flatten()
+        .collect();
+    assert_eq!(u32_at(manifest, 200) as usize, released.len());
+    let mut at = 64;
+    let mut seen = 0;
+    while snapshot[at..].starts_with(b"uCHK") {
+        let chunk = &snapshot[at..];
+        let archive = &chunk[32..32 + u32_at(chunk, 8) as usize];
+        assert_eq!(u16_at(chunk, 6), if u16_at(chunk, 4) == 1 { 4 } else { 1 });
+        if u16_at(chunk, 4) == 12 {
+            let vector = |at: usize| {
+                let offset = i32::from_le_bytes(archive[at..at + 4].try_into().unwrap());
+                usize::try_from(i32::try_from(at).unwrap() + offset).unwrap()
+            };
+            let [entry, lsn] = [0, 8].map(|at| vector(archive.len() - 16 + at));
+            for place in 0..u32_at(chunk, 12) as usize {
+                let found = (u32_at(archive, entry + 4 * place), u64_at(archive, lsn + 8 * place));
+                assert_eq!(found, (released[seen].entry, released[seen].lsn));
+                seen += 1;
+            }
+        }
+        at += 32 + archive.len().next_multiple_of(16);
+    }
+    assert!(seen == released.len() && 2 <= seen, "{seen}");
+}
+
 /// The plan versions that version 4 added, likewise.
 #[test]
 fn plan_versions_are_where_the_specification_says() {
@@ -952,6 +1012,7 @@ fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
                     for stamped in frame.commands.unwrap() {
                         assert_eq!(stamped.is_of_format_3(), 3 <= present, "LSN {}", stamped.lsn);
                         assert_eq!(stamped.is_of_format_4(), 4 <= present, "LSN {}", stamped.lsn);
+                        assert_eq!(5 <= stamped.format, 5 <= present, "LSN {}", stamped.lsn);
                         seen.push(stamped.lsn);
                     }
                 }

@@ -13,6 +13,7 @@ mod limits;
 mod routes;
 mod v1_batch;
 mod v1_described;
+mod v1_pairs;
 mod v1_reads;
 mod v1_strict;
 mod v1_writes;

@@ -31,18 +31,18 @@ minimum = 2
 reward = "1.00"
 "#;
 
-struct Place {
+pub struct Place {
     directory: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("plan.toml"), PLAN).unwrap();
         Self { directory }
     }
 
-    fn start(&self) -> Server {
+    pub fn start(&self) -> Server {
         let plan = self.directory.path().join("plan.toml");
         Server::start(&self.directory.path().join("data"), &["--plan", plan.to_str().unwrap()])
     }
@@ -54,17 +54,17 @@ impl Place {
 }
 
 /// Sends a request; null means no body.
-fn send(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
+pub fn send(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
     let headers = [&[("content-type", "application/json")], headers].concat();
     let body = if body.is_null() { String::new() } else { body.to_string() };
     server.request(method, path, &headers, body.as_bytes())
 }
 
-fn post(server: &Server, path: &str, body: &Value) -> Reply {
+pub fn post(server: &Server, path: &str, body: &Value) -> Reply {
     send(server, "POST", path, &[], body)
 }
 
-fn lsn(reply: &Reply) -> u64 {
+pub fn lsn(reply: &Reply) -> u64 {
     reply.header("x-lsn").expect("every answer of a state names its LSN").parse().unwrap()
 }
 
@@ -80,12 +80,12 @@ fn told(reply: &Reply) -> (u16, String, String) {
     (reply.status, text("code"), text("field"))
 }
 
-fn expect(reply: &Reply, expected: (u16, &str, &str), about: &str) {
+pub fn expect(reply: &Reply, expected: (u16, &str, &str), about: &str) {
     let (status, code, field) = told(reply);
     assert_eq!((status, code.as_str(), field.as_str()), expected, "{about}: {}", reply.text());
 }
 
-fn member(number: u64, sponsor: u64) -> Value {
+pub fn member(number: u64, sponsor: u64) -> Value {
     json!({ "user_id": uuid(number), "sponsor": { "user_id": uuid(sponsor) } })
 }
 

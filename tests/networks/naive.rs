@@ -50,6 +50,9 @@ pub struct Naive {
     breakage_by_reason: BTreeMap<&'static str, (u64, i128)>,
     /// Trigger names that the present command may lead to.
     kinds_max: usize,
+    /// Whether unpaid halves of a reversal change together under the present command, and payouts look at
+    /// when an entry was released.
+    in_pairs: bool,
     /// Imported row ids.
     row_ids: HashSet<[u8; 16]>,
 }
@@ -106,6 +109,7 @@ impl Network for Naive {
         }
         self.code_rules = stamped.code_rules();
         self.kinds_max = if stamped.format < 4 { KINDS_MAX_BEFORE_FORMAT_4 } else { KINDS_MAX };
+        self.in_pairs = 5 <= stamped.format;
         let outcome = match self.execute(&stamped.command) {
             Ok(outcome) => outcome,
             Err(rejection) => Outcome::Rejected(rejection),
@@ -168,6 +172,7 @@ impl Network for Naive {
             pending: self.entries.iter().filter(|entry| entry.status == EntryStatus::Pending).count() as u64,
             members: (0..self.members.len()).map(|member| self.member_picture(member, &tables)).collect(),
             entries: self.entries.clone(),
+            paid_once: self.once.iter().map(|(member, name)| (index(*member), name.clone())).collect(),
         }
     }
 }
@@ -191,6 +196,7 @@ impl Naive {
             itemized_from: None,
             breakage_by_reason: BTreeMap::new(),
             kinds_max: KINDS_MAX,
+            in_pairs: true,
             row_ids: HashSet::new(),
         }
     }
@@ -266,6 +272,7 @@ impl Naive {
             Command::ReverseEntry { entry } => self.reverse_entry(*entry),
             Command::PayMatching(filter) => self.pay_matching(filter),
             Command::ChangeEntry(change) => self.change_entry(change),
+            Command::KeepOnce { source, trigger } => self.keep_once(source, trigger),
         }
     }
 }

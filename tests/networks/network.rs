@@ -8,7 +8,7 @@ use upline::core::{
     command::{Applied, Command, Origin, Outcome, Rejection, Stamped},
     plan::{PlacementRule, Plan},
     state::{Directory, State},
-    types::{MemberId, MemberIx, Money, Tree, alike},
+    types::{EntryStatus, MemberId, MemberIx, Money, Tree, alike},
 };
 
 use super::picture::{EntryPicture, MemberPicture, Network, Picture, TREES};
@@ -81,6 +81,7 @@ impl Network for Real {
             Outcome::Rejected(rejection) => Some(Unchanged::Rejected(rejection)),
             Outcome::EntryPaid { changed: false, .. }
             | Outcome::EntryChanged { changed: false, .. }
+            | Outcome::OnceKept { changed: false, .. }
             | Outcome::StatusSet { changed: false, .. }
             | Outcome::RoleSet { changed: false, .. }
             | Outcome::AllPaid { entries: 0 }
@@ -189,12 +190,13 @@ impl Real {
                     assert!(reached.distance.is_some() || !state.plan().counts(reached.tree), "{reached:?}");
                 }
             }
-            (_, Outcome::Reversed { entry, reversal }) => {
+            (_, Outcome::Reversed { entry, reversal, held }) => {
                 assert_eq!(entries.iter().map(|found| found.index).collect::<Vec<_>>(), [reversal]);
                 assert_eq!(
                     (state.reverses(reversal), state.reversal_of(entry)),
                     (Some(entry), Some(reversal))
                 );
+                assert_eq!(state.entry(reversal).status == EntryStatus::Held, held);
             }
             (_, Outcome::EntryImported { entry }) => {
                 assert_eq!(entries.iter().map(|found| found.index).collect::<Vec<_>>(), [entry]);
@@ -257,6 +259,7 @@ pub fn picture_of(state: &State) -> Picture {
         pending: state.pending(),
         members: (0..state.len()).map(|index| member_picture(state, MemberIx(index))).collect(),
         entries: (0..state.entries()).map(|index| entry_picture(state, index)).collect(),
+        paid_once: state.all_paid_once().map(|(member, name)| (member, name.to_owned())).collect(),
     }
 }
 
@@ -303,5 +306,6 @@ fn entry_picture(state: &State, index: u64) -> EntryPicture {
         plan_version: entry.plan_version,
         reference: state.reference_of(index),
         reverses: state.reverses(index),
+        released: state.released(index),
     }
 }

@@ -1,6 +1,6 @@
 //! Everything visible of a network, as plain comparable data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use upline::core::{
     NextRank,
@@ -43,6 +43,8 @@ pub struct Picture {
     pub pending: u64,
     pub members: Vec<MemberPicture>,
     pub entries: Vec<EntryPicture>,
+    /// Triggers paid once, or marked so.
+    pub paid_once: BTreeSet<(MemberIx, String)>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -82,6 +84,8 @@ pub struct EntryPicture {
     pub reference: Option<Reference>,
     /// The entry that it reverses.
     pub reverses: Option<u64>,
+    /// The command of format 5 that released it last.
+    pub released: Option<u64>,
 }
 
 impl Picture {

@@ -252,6 +252,8 @@ pub struct StepMaker {
     ids: Vec<MemberId>,
     /// Length of the ledger.
     pub entries: u64,
+    /// Reversals, and what they reverse.
+    halves: Vec<u64>,
     keys: u64,
     /// The plan in force.
     plan: Plan,
@@ -265,7 +267,8 @@ impl StepMaker {
     /// For a network that starts with `plan`.
     pub fn new(mut chance: Chance, plan: Plan) -> Self {
         let (imports, chains) = (chance.percent(20), chance.percent(30));
-        Self { chance, ids: Vec::new(), entries: 0, keys: 0, plan, imports, chains }
+        let (ids, halves) = (Vec::new(), Vec::new());
+        Self { chance, ids, entries: 0, halves, keys: 0, plan, imports, chains }
     }
 
     pub fn step(&mut self) -> Step {
@@ -292,6 +295,7 @@ impl StepMaker {
         match (outcome, command) {
             (Outcome::Registered { .. }, Command::Register(register)) => self.ids.push(register.member),
             (Outcome::PlanActivated { .. }, Command::PutPlan(plan)) => self.plan = Plan::clone(plan),
+            (Outcome::Reversed { entry, reversal, .. }, _) => self.halves.extend([entry, reversal]),
             _ => {}
         }
     }
@@ -311,9 +315,10 @@ impl StepMaker {
 
     fn command(&mut self) -> Command {
         match self.chance.below(100) {
-            0..=51 => Command::Register(self.register()),
-            52..=70 => Command::TriggerBonus(self.trigger()),
-            71..=72 => Command::ChangeEntry(ChangeEntry {
+            0..=49 => Command::Register(self.register()),
+            50..=51 => Command::KeepOnce { source: self.somebody(), trigger: self.trigger_name() },
+            52..=68 => Command::TriggerBonus(self.trigger()),
+            69..=72 => Command::ChangeEntry(ChangeEntry {
                 entry: self.entry(),
                 change: self.chance.of_slice(&EntryChange::ALL),
                 reason: Reason::parse("as it fell").expect("a reason"),
@@ -342,8 +347,20 @@ impl StepMaker {
         }
     }
 
+    /// Returns any entry, or often one half of a reversal.
     fn entry(&mut self) -> u64 {
-        self.chance.below(self.entries + 2)
+        if self.halves.is_empty() || self.chance.percent(70) {
+            self.chance.below(self.entries + 2)
+        } else {
+            self.chance.of_slice(&self.halves)
+        }
+    }
+
+    /// Returns the name of a trigger, of the plan or not; sometimes an invalid one.
+    fn trigger_name(&mut self) -> Box<str> {
+        let other = format!("of-old-{}", self.chance.below(14));
+        let names = [TRIGGERS[0], TRIGGERS[1], TRIGGERS[2], &other, "registration", "a b"];
+        self.chance.of_slice(&names).into()
     }
 
     fn reference(&mut self) -> Option<Reference> {

@@ -154,6 +154,10 @@ pub fn command(verb: &str, words: &mut Words) -> Result<Option<Command>, Wrong> 
         "hold" => change_entry(EntryChange::Hold, words)?,
         "release" => change_entry(EntryChange::Release, words)?,
         "void" => change_entry(EntryChange::Void, words)?,
+        "keep-once" => {
+            let source = id_of(words.next("member")?);
+            Command::KeepOnce { source, trigger: words.next("trigger")?.into() }
+        }
         "reverse" => Command::ReverseEntry { entry: words.number("entry")? },
         "status" => {
             let member = id_of(words.next("member")?);

@@ -26,7 +26,7 @@ use compare::{Pace, Pair};
 use upline::core::{
     Actor,
     command::{Outcome, Rejection, Stamped},
-    types::Timestamp,
+    types::{EntryStatus, Timestamp},
 };
 
 use crate::networks::{
@@ -132,7 +132,7 @@ fn shrink(seed: u64, mut case: Scenario, pace: Pace) -> Scenario {
 fn random_steps_reach_everything() {
     const FAR_AWAY: [Rejection; 4] =
         [Rejection::NetworkFull, Rejection::LedgerFull, Rejection::PlanKindsFull, Rejection::AdminsFull];
-    const OUTCOMES: [&str; 17] = [
+    const OUTCOMES: [&str; 21] = [
         "repeat",
         "registered",
         "paid",
@@ -147,7 +147,11 @@ fn random_steps_reach_everything() {
         "role set true",
         "role set false",
         "plan activated",
-        "reversed",
+        "reversed, held true",
+        "reversed, held false",
+        "two changed at once",
+        "once kept true",
+        "once kept false",
         "matching paid none",
         "matching paid some",
     ];
@@ -156,7 +160,7 @@ fn random_steps_reach_everything() {
     for seed in (0..64).map(|case| FIRST_SEED + case) {
         let case = scenario(seed, STEPS as usize);
         let mut naive = Naive::new(case.plan);
-        let mut time = 0;
+        let (mut time, mut held_before) = (0, 0);
         for (step, lsn) in case.steps.into_iter().zip(1..) {
             time += step.pause;
             let command = step.command(|id| naive.code_of(id));
@@ -180,12 +184,24 @@ fn random_steps_reach_everything() {
                 Outcome::RoleSet { changed, .. } => format!("role set {changed}"),
                 Outcome::PlanActivated { .. } => "plan activated".to_owned(),
                 Outcome::EntryImported { .. } => "entry imported".to_owned(),
-                Outcome::Reversed { .. } => "reversed".to_owned(),
+                Outcome::Reversed { held, .. } => format!("reversed, held {held}"),
+                Outcome::OnceKept { changed, .. } => format!("once kept {changed}"),
                 Outcome::EntryChanged { changed, .. } => format!("entry changed {changed}"),
                 Outcome::MatchingPaid { entries: 0, .. } => "matching paid none".to_owned(),
                 Outcome::MatchingPaid { .. } => "matching paid some".to_owned(),
             };
             *seen.entry(outcome).or_default() += 1;
+            let held = |picture: &Picture| {
+                picture.entries.iter().filter(|entry| entry.status == EntryStatus::Held).count()
+            };
+            if matches!(applied.outcome, Outcome::EntryChanged { changed: true, .. }) {
+                let now = naive.picture();
+                let two = held_before.abs_diff(held(&now)) == 2;
+                *seen.entry("two changed at once".to_owned()).or_default() += u64::from(two);
+                held_before = held(&now);
+            } else if matches!(applied.outcome, Outcome::Reversed { .. } | Outcome::EntryImported { .. }) {
+                held_before = held(&naive.picture());
+            }
         }
         rewards += naive
             .picture()

@@ -226,6 +226,7 @@ impl Case {
             }
             Outcome::EntryPaid { changed: really, .. }
             | Outcome::EntryChanged { changed: really, .. }
+            | Outcome::OnceKept { changed: really, .. }
             | Outcome::StatusSet { changed: really, .. }
             | Outcome::RoleSet { changed: really, .. } => return changed(really),
             Outcome::PlanActivated { version } => vec![format!("version {version}")],

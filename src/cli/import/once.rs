@@ -51,7 +51,11 @@ impl Names {
         let mut new: Vec<&str> = self.iter().filter(|name| state.kind_named(name).is_none()).collect();
         new.sort_unstable();
         new.dedup();
-        if state.has_room_for_names(new.len()) { Ok(()) } else { Err(Refusal::Rule(Rejection::PlanKindsFull)) }
+        if state.has_room_for_names(new.len()) {
+            Ok(())
+        } else {
+            Err(Refusal::Rule(Rejection::PlanKindsFull))
+        }
     }
 
     /// Marks the triggers that are not marked yet; returns how many these were.

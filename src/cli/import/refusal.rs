@@ -196,12 +196,10 @@ impl fmt::Display for Refusal {
                 "a reversal has receiver, source, level and kind of the bonus that it takes back, \
                  and the opposite amount",
             ),
-            Refusal::Rule(Rejection::EntryChangeNotAllowed) => {
-                out.write_str(
-                    "a reversal is void exactly if the bonus that it takes back is, and held only if that \
+            Refusal::Rule(Rejection::EntryChangeNotAllowed) => out.write_str(
+                "a reversal is void exactly if the bonus that it takes back is, and held only if that \
                      is held or paid",
-                )
-            }
+            ),
             Refusal::Rule(Rejection::PlanKindsFull) => {
                 write!(out, "a network has at most {KINDS_MAX} names of bonuses and triggers")
             }

@@ -7,9 +7,15 @@ use crate::{
     cli::export,
     core::{
         RowKind,
-        command::{Carried, ImportEntry, Origin, PlacementRequest, Register, SponsorRef, TriggerBonus},
+        command::{
+            Carried, ChangeEntry, EntryChange, ImportEntry, Origin, Outcome, PlacementRequest, Register,
+            Rejection, SponsorRef, TriggerBonus,
+        },
         plan::{Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
-        types::{Code, EntryStatus, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp, Tree},
+        types::{
+            Code, EntryStatus, KINDS_MAX, MemberId, MemberIx, Money, Reason, Reference, Role, Status,
+            Timestamp, Tree,
+        },
     },
     engine::MemberDirectory,
     plan_file, shapes,
@@ -45,7 +51,13 @@ fn empty(plan: &str, now: i64) -> Network {
 /// Applies one random command; a rejected one is fine too.
 fn step(random: &mut Random, network: &mut Network, number: u32) {
     let new = shapes::member_id(0, number);
-    let command = match random.below(13) {
+    let command = match random.below(17) {
+        16 => Command::PayAll,
+        13..=15 => Command::ChangeEntry(ChangeEntry {
+            entry: u64::from(random.below(60)),
+            change: EntryChange::ALL[random.below(3) as usize],
+            reason: Reason::parse("a test").expect("a reason"),
+        }),
         12 => Command::ReverseEntry { entry: u64::from(random.below(60)) },
         0 => Command::SetStatus {
             member: random.member(network),
@@ -59,7 +71,7 @@ fn step(random: &mut Random, network: &mut Network, number: u32) {
                 source: random.member(network),
                 trigger,
                 amount,
-                once: false,
+                once: random.below(3) == 0,
                 reference: Reference::parse(["order 7", "=1", "-"][random.below(3) as usize])
                     .filter(|_| random.below(2) == 0),
             })
@@ -94,6 +106,14 @@ fn step(random: &mut Random, network: &mut Network, number: u32) {
     _ = network.apply(command);
 }
 
+/// The triggers that were paid once, by member and name.
+fn paid_once(state: &State) -> Vec<(MemberId, String)> {
+    let mut all: Vec<_> =
+        state.all_paid_once().map(|(member, name)| (state.id(member), name.to_owned())).collect();
+    all.sort_unstable();
+    all
+}
+
 #[test]
 fn every_network_survives() {
     for seed in 0..150 {
@@ -123,6 +143,7 @@ fn every_network_survives() {
         assert_eq!(copy.state.entries(), network.state.entries(), "seed {seed}");
         assert_eq!(network_digest(&copy.state), network_digest(&network.state), "seed {seed}");
         assert_eq!(crate::core::audit(&copy.state, 10), Vec::<String>::new(), "seed {seed}");
+        assert_eq!(paid_once(&copy.state), paid_once(&network.state), "seed {seed}");
         assert_eq!(
             export::files_of(&copy.state),
             (members, bonuses),
@@ -304,4 +325,140 @@ fn negative_rows_are_reversals_or_refused() {
     assert_eq!(refused, expected, "{:?}", taken.refused);
     let reversals: Vec<_> = (0..network.state.entries()).map(|entry| network.state.reverses(entry)).collect();
     assert_eq!(reversals, [None, Some(0), None, Some(2), None, None, Some(5)]);
+}
+
+/// What was paid once is not paid again after a move, whether or not it paid anybody, and whatever numbers the
+/// names have in either network.
+#[test]
+fn what_was_paid_once_is_carried_over() {
+    let mut network = network_of(round_robin([2, 4]));
+    (0..3).for_each(|number| join(&mut network, number, Origin::Import(Carried::default())));
+    let once = |network: &mut Network, number: u32| {
+        network.apply(Command::TriggerBonus(TriggerBonus {
+            source: shapes::member_id(0, number),
+            trigger: "referral".into(),
+            amount: None,
+            once: true,
+            reference: None,
+        }))
+    };
+    assert!(!header_of(&export::files_of(&network.state).0).contains("paid_once"));
+    // The root has no upline: this pays nobody.
+    assert_eq!(once(&mut network, 0), Ok(Outcome::BonusPaid { first_entry: 0, entries: 0, withheld: 0 }));
+    assert!(matches!(once(&mut network, 1), Ok(Outcome::BonusPaid { entries: 1, .. })));
+    for name in (0..20).map(|number| format!("old-{number}")).chain(["-x".into()]) {
+        let source = shapes::member_id(0, 1);
+        network.apply(Command::KeepOnce { source, trigger: name.into() }).unwrap();
+    }
+    let files = export::files_of(&network.state);
+    assert!(header_of(&files.0).ends_with(",role,paid_once"), "{}", header_of(&files.0));
+    let mut copy = imported(round_robin([2, 4]), &files);
+    assert_eq!(export::files_of(&copy.state), files, "to the byte");
+    assert_eq!(paid_once(&copy.state), paid_once(&network.state));
+    for number in [0, 1] {
+        assert_eq!(once(&mut copy, number), Err(Rejection::TriggeredBefore), "{number}");
+    }
+    assert!(matches!(once(&mut copy, 2), Ok(Outcome::BonusPaid { entries: 1, .. })));
+    // Once more changes nothing, with and without `update`; a network without the marks gets them.
+    for update in [false, true] {
+        let lsn = copy.state.lsn();
+        let reading = Reading { update, is_binary: true, ..Reading::default() };
+        let taken = read_members(&mut copy, &files.0, &reading);
+        assert_eq!((taken.refused, taken.already_there, taken.kept_once), (vec![], 3, 0));
+        assert_eq!(copy.state.lsn(), lsn);
+    }
+    let mut bare = network_of(round_robin([2, 4]));
+    (0..3).for_each(|number| join(&mut bare, number, Origin::Import(Carried::default())));
+    let taken = members_from(&mut bare, &files.0, false);
+    assert_eq!((taken.refused, taken.members, taken.already_there, taken.kept_once), (vec![], 0, 3, 23));
+    assert_eq!(paid_once(&bare.state), paid_once(&network.state));
+}
+
+#[test]
+fn names_that_were_paid_once_are_refused_with_their_line() {
+    let mut network = network_of(round_robin([2, 4]));
+    let room = KINDS_MAX - network.state.image_header().kinds.len();
+    let names = |count: usize| (0..count).map(|number| format!("n{number}")).collect::<Vec<_>>().join(" ");
+    let file = format!(
+        "member,sponsor,joined_at,paid_once\n\
+         a,,,Referral\nb,,,registration\nc,,,x rank:1\nd,,, referral  referral \n\
+         e,,,{}\nf,,,{}\ng,,,one-more\nh,,,n7 referral\n",
+        names(room + 1),
+        names(room),
+    );
+    let taken = members_from(&mut network, file.as_bytes(), false);
+    let refused: Vec<_> = taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
+    let expected = [
+        (2, "bad_paid_once"),
+        (3, "bad_paid_once"),
+        (4, "bad_paid_once"),
+        (6, "plan_kinds_full"),
+        (8, "plan_kinds_full"),
+    ];
+    assert_eq!((refused, taken.members), (expected.to_vec(), 3), "nothing of a refused row is imported");
+    assert_eq!(taken.kept_once, 1 + room as u64 + 2);
+    // The longest row that an export can have.
+    let files = export::files_of(&network.state);
+    assert_eq!(members_from(&mut network_of(round_robin([2, 4])), &files.0, false).refused, []);
+}
+
+/// Halves of a reversal in every pair of states that the rules allow.
+#[test]
+fn reversals_in_every_state_survive() {
+    for number in 0..64_u32 {
+        let mut network = network_of(round_robin([2, 4]));
+        (0..2).for_each(|number| join(&mut network, number, Origin::Import(Carried::default())));
+        let source = shapes::member_id(0, 1);
+        let trigger =
+            TriggerBonus { source, trigger: "referral".into(), amount: None, once: false, reference: None };
+        network.apply(Command::TriggerBonus(trigger)).unwrap();
+        let act = |entry: u64, act: u32| {
+            let change = |change| {
+                let reason = Reason::parse("a test").expect("a reason");
+                Command::ChangeEntry(ChangeEntry { entry, change, reason })
+            };
+            match act {
+                0 => change(EntryChange::Hold),
+                1 => change(EntryChange::Void),
+                2 => Command::PayEntry { entry },
+                _ => change(EntryChange::Release),
+            }
+        };
+        // Before the reversal, then of either half.
+        _ = network.apply(act(0, number % 4));
+        if network.apply(Command::ReverseEntry { entry: 0 }).is_err() {
+            continue;
+        }
+        _ = network.apply(act(1, number / 4 % 4));
+        _ = network.apply(act(0, number / 16));
+        let files = export::files_of(&network.state);
+        let copy = imported(round_robin([2, 4]), &files);
+        assert_eq!(export::files_of(&copy.state), files, "{number}");
+        assert_eq!(crate::core::audit(&copy.state, 10), Vec::<String>::new(), "{number}");
+    }
+}
+
+#[test]
+fn two_rows_of_one_number_are_refused() {
+    let mut network = network_of(round_robin([2, 4]));
+    (0..2).for_each(|number| join(&mut network, number, Origin::Import(Carried::default())));
+    let [a, b] = [0, 1].map(|number| shapes::member_id(0, number).to_string());
+    let rows = [
+        format!("{a},{b},1,10.00,referral,paid,2025-01-01,7,"),
+        format!("{a},{b},1,4.00,referral,paid,2025-01-01,7,"),
+        format!("{a},{b},1,3.00,unknown,x,2025-01-01,8,"),
+        format!("{a},{b},1,3.00,referral,paid,2025-01-01,8,"),
+        format!("{a},{b},1,-10.00,referral,paid,2025-01-02,,7"),
+    ];
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let header = "receiver,source,level,amount,kind,status,created_at,number,reverses\n";
+    std::fs::write(file.path(), header.to_owned() + &rows.join("\n")).unwrap();
+    let taken = bonuses_from(file.path(), &mut network).ok().unwrap();
+    let refused: Vec<_> = taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
+    assert_eq!((refused, taken.entries), (vec![(3, "duplicate_number"), (4, "bad_status")], 3));
+    assert!(taken.refused[0].to_string().contains("that of line 2 too"), "{}", taken.refused[0]);
+    assert_eq!(network.state.reverses(2), Some(0));
+    // The same again changes nothing, and says the same.
+    let again = bonuses_from(file.path(), &mut network).ok().unwrap();
+    assert_eq!((again.refused, again.already_there, again.entries), (taken.refused, 3, 0));
 }

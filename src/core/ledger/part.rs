@@ -43,9 +43,7 @@ pub(crate) struct Ledger {
     unpaid: Scalar<Unpaid>,
 }
 
-freeze_fields!(Ledger {
-    entries, accounts, references, reversals, released, once, row_ids, kinds, unpaid
-});
+freeze_fields!(Ledger { entries, accounts, references, reversals, released, once, row_ids, kinds, unpaid });
 
 keeps!(Ledger {
     references: References,

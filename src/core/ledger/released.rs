@@ -115,7 +115,11 @@ mod tests {
         for (entry, lsn, is_good) in
             [(0, 9, true), (0, 3, false), (2, 3, false), (1, 0, false), (1, 10, false), (1, 1, true)]
         {
-            assert_eq!(released.restore(ReleasedRow { entry, lsn }, &so_far).is_ok(), is_good, "{entry} {lsn}");
+            assert_eq!(
+                released.restore(ReleasedRow { entry, lsn }, &so_far).is_ok(),
+                is_good,
+                "{entry} {lsn}"
+            );
         }
     }
 }

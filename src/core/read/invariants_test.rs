@@ -4,6 +4,7 @@
 use super::*;
 use crate::{
     core::{
+        ledger::changes::StatusChange,
         network::members::Ranks,
         requests::command::{Command, Stamped},
         tree::{counting::Watch, genealogy::Genealogy},
@@ -59,7 +60,7 @@ type Broken = (&'static str, fn(&mut State));
 
 #[test]
 fn whatever_is_broken_is_found() {
-    let broken: [Broken; 30] = [
+    let broken: [Broken; 31] = [
         ("is before its Placement parent", |state| {
             state.network.placement_mut().link_mut(SOMEBODY).parent = SOMEBODY.0;
         }),
@@ -140,13 +141,18 @@ fn whatever_is_broken_is_found() {
             state.ledger.accounts_mut().add(account, EntryStatus::Held, 1);
         }),
         ("pending entries: ", |state| state.ledger.entries_mut().sum_mut(EntryStatus::Pending).entries += 1),
-        ("entry 0 is void, and is", |state| {
+        ("of entry 0 and its reversal 1 only one is void", |state| {
             state.ledger.keep_reversal(1, 0);
             state.ledger.entries_mut().set_status(0, EntryStatus::Void);
         }),
-        ("entry 1 is void, and is", |state| {
+        ("its reversal 1 only one is void", |state| {
             state.ledger.keep_reversal(1, 0);
             state.ledger.entries_mut().set_status(1, EntryStatus::Void);
+        }),
+        ("release of entry 0 by 1000", |state| {
+            let change =
+                StatusChange { entry: state.entry(0), to: EntryStatus::Pending, changed: true, other: None };
+            state.ledger.keep_released(&change, 1_000);
         }),
         ("paid entries: ", |state| state.ledger.entries_mut().sum_mut(EntryStatus::Paid).amount -= 1),
     ];

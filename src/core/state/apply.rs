@@ -6,9 +6,7 @@
 //! rule is implemented once.
 
 use crate::core::{
-    requests::command::{
-        Applied, CodeRules, Command, EntryRules, Outcome, Rejection, RequestKey, Stamped,
-    },
+    requests::command::{Applied, CodeRules, Command, EntryRules, Outcome, Rejection, RequestKey, Stamped},
     state::{
         parts::State,
         prepare::{Aside, Preparation},
@@ -175,9 +173,7 @@ impl State {
             Command::ImportEntry(entry) => self.judge_import_entry(directory, entry),
             Command::ReverseEntry { entry } => self.ledger.judge_reverse(*entry).map(drop),
             Command::PayMatching(filter) => self.payout(directory, filter, EntryRules::InPairs).map(drop),
-            Command::ChangeEntry(change) => {
-                self.ledger.judge_change(change, EntryRules::InPairs).map(drop)
-            }
+            Command::ChangeEntry(change) => self.ledger.judge_change(change, EntryRules::InPairs).map(drop),
             Command::KeepOnce { source, trigger } => {
                 self.judge_keep_once(directory, source, trigger, KINDS_MAX).map(drop)
             }

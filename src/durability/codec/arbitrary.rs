@@ -36,8 +36,7 @@ pub(crate) fn stamped(lsn: u64) -> impl Strategy<Value = Stamped> {
                 ..Carried::default()
             };
         }
-        let needs_actor =
-            command.needs_format_3() || command.needs_format_4() || command.needs_format_5();
+        let needs_actor = command.needs_format_3() || command.needs_format_4() || command.needs_format_5();
         let actor = actor.or_else(|| needs_actor.then(|| Actor::new(ActorKind::Service, "orders")));
         let format = match actor {
             None => 1,
@@ -282,8 +281,11 @@ pub(crate) fn outcome() -> impl Strategy<Value = Outcome> {
         (member, any::<bool>()).prop_map(|(member, changed)| Outcome::OnceKept { member, changed }),
         any::<u32>().prop_map(|version| Outcome::PlanActivated { version }),
         any::<u64>().prop_map(|entry| Outcome::EntryImported { entry }),
-        (any::<u64>(), any::<u64>(), any::<bool>())
-            .prop_map(|(entry, reversal, held)| Outcome::Reversed { entry, reversal, held }),
+        (any::<u64>(), any::<u64>(), any::<bool>()).prop_map(|(entry, reversal, held)| Outcome::Reversed {
+            entry,
+            reversal,
+            held
+        }),
         (any::<u64>(), any::<bool>()).prop_map(|(entry, changed)| Outcome::EntryChanged { entry, changed }),
         (any::<u32>(), any::<i32>(), any::<u64>()).prop_map(|(entries, high, low)| Outcome::MatchingPaid {
             entries,

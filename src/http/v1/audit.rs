@@ -44,7 +44,7 @@ struct AuditQuery {
     /// Kind of the command, as the change feed names it.
     #[param(
         pattern = "^(register|trigger_bonus|pay_bonus|pay_all|set_status|set_role|put_plan|import_bonus\
-                   |reverse_bonus|change_bonus)$",
+                   |reverse_bonus|change_bonus|keep_once)$",
         example = "pay_all"
     )]
     kind: Option<String>,

@@ -60,7 +60,7 @@ pub struct Levels {
     /// Level 1 first. Those within the cap always, deeper ones where there is something to say. Commissions
     /// above level 2,048, which only an import makes, count as of level 2,048.
     pub levels: Vec<Level>,
-    /// All commissions, rank rewards left out.
+    /// All commissions, rank rewards left out. Void bonuses are in no sum.
     pub commission: Total,
     /// Rewards for ranks, which belong to no level.
     pub rank_rewards: Total,
@@ -95,7 +95,7 @@ struct LevelsQuery {
 #[derive(Serialize, ToSchema)]
 pub struct LevelRow {
     pub member: MemberRow,
-    /// What it brought to the member that was asked about, at this level.
+    /// What it brought to the member that was asked about, at this level, void bonuses left out.
     pub commission: Total,
 }
 
@@ -139,7 +139,8 @@ fn levels_of(state: &State, tree: TreeName, member: MemberIx, counts: &[u32], su
 
 /// Members and commissions by level
 ///
-/// Counts are at hand. Commissions are added up over all bonuses of the member, some ten million a second.
+/// Counts are at hand. Commissions are added up over all bonuses of the member that are not void, some ten
+/// million a second.
 #[utoipa::path(
     get, path = "/v1/members/{id}/levels", tag = "levels",
     params(("id" = Uuid, Path, description = "The member's user_id"), LevelsQuery),
@@ -159,7 +160,7 @@ async fn levels(
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     caller.may_cost()?;
-    // Everything mutable is read now; existing entries do not change.
+    // Everything mutable is read now; existing entries change in nothing but their state.
     let begin = |state: &State, directory: &MemberDirectory| {
         let member = caller.member(Action::ReadMember, id, state, directory)?;
         caller.member(Action::ReadBonuses, id, state, directory)?;

@@ -36,6 +36,7 @@ struct NetworkFigures {
     members: u32,
     /// Deepest level of the placement tree; 0 when empty.
     depth: u32,
+    /// All of them, void ones too.
     bonuses: u64,
     pending_bonuses: u64,
     /// Bonuses that are owed, but that no payout takes until they are released.

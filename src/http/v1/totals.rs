@@ -73,13 +73,14 @@ struct Report {
     from: Time,
     /// Not included.
     to: Time,
+    /// All but void ones.
     total: Total,
     /// The part that is not paid yet.
     pending: Total,
     paid: Total,
     /// The part that is owed, but that no payout takes until it is released.
     held: Total,
-    /// The part that is never to be paid.
+    /// What is never to be paid; it is in no other sum.
     void: Total,
     /// What all bonuses of the member come to, of whatever time, as of the same LSN.
     balance: BalanceOf,
@@ -185,7 +186,7 @@ pub async fn add_up(shared: &Shared, caller: &Caller, sums: &mut ReceivedSums) -
 ///
 /// Adds up over the member's bonuses back to the begin of the window, some ten million a second. Reversals
 /// are bonuses of a negative amount: they count in the window in which they were made, and so do the sums by
-/// kind and level.
+/// kind and level. Void bonuses are in `void` alone.
 #[utoipa::path(
     get, path = "/v1/members/{id}/report", tag = "bonuses",
     params(("id" = Uuid, Path, description = "The member's user_id"), WindowQuery),

@@ -5,7 +5,7 @@ use upline::core::{
         ChangeEntry, EntryChange, ImportEntry, Outcome, PayFilter, Rejection, TriggerBonus, WideMoney,
     },
     plan::{BonusRule, LevelPay},
-    types::{EntryStatus, Money, Reference, Role, Status},
+    types::{EntryStatus, MemberId, Money, Reference, Role, Status},
 };
 
 use super::super::picture::EntryPicture;
@@ -60,6 +60,7 @@ impl Naive {
                     plan_version: self.plan_version,
                     reference: reference.cloned(),
                     reverses: None,
+                    released: None,
                 });
                 paid += 1;
             } else {
@@ -139,27 +140,55 @@ impl Naive {
         let ChangeEntry { entry, change, reason: _ } = command;
         let at = usize::try_from(*entry).ok().filter(|at| *at < self.entries.len());
         let at = at.ok_or(Rejection::EntryUnknown)?;
-        let is_reversed = self.entries.iter().any(|other| other.reverses == Some(*entry));
-        let row = &mut self.entries[at];
-        let (now, changed) = match (change, row.status) {
-            (EntryChange::Hold, EntryStatus::Held)
-            | (EntryChange::Release, EntryStatus::Pending)
-            | (EntryChange::Void, EntryStatus::Void) => (row.status, false),
-            (EntryChange::Hold, EntryStatus::Pending) => (EntryStatus::Held, true),
-            (EntryChange::Release, EntryStatus::Held) => (EntryStatus::Pending, true),
-            (EntryChange::Void, EntryStatus::Pending | EntryStatus::Held) => {
-                if row.reverses.is_some() {
-                    return Err(Rejection::EntryIsReversal);
-                }
-                if is_reversed {
-                    return Err(Rejection::ReversedBefore);
-                }
-                (EntryStatus::Void, true)
-            }
-            _ => return Err(Rejection::EntryChangeNotAllowed),
+        let to = match change {
+            EntryChange::Hold => EntryStatus::Held,
+            EntryChange::Release => EntryStatus::Pending,
+            EntryChange::Void => EntryStatus::Void,
         };
-        row.status = now;
+        let is_unpaid = |status| matches!(status, EntryStatus::Pending | EntryStatus::Held);
+        let status = self.entries[at].status;
+        if status != to && !is_unpaid(status) {
+            return Err(Rejection::EntryChangeNotAllowed);
+        }
+        let other = self.other_half(at);
+        let moved_too = other.filter(|other| self.in_pairs && is_unpaid(self.entries[*other].status));
+        if status != to && to == EntryStatus::Void && other.is_some() && moved_too.is_none() {
+            let is_reversal = self.entries[at].reverses.is_some();
+            return Err(if is_reversal { Rejection::EntryIsReversal } else { Rejection::ReversedBefore });
+        }
+        let mut changed = false;
+        for half in [Some(at), moved_too].into_iter().flatten() {
+            let row = &mut self.entries[half];
+            if row.status != to {
+                row.status = to;
+                changed = true;
+                if self.in_pairs && to == EntryStatus::Pending {
+                    row.released = Some(self.lsn);
+                }
+            }
+        }
         Ok(Outcome::EntryChanged { entry: *entry, changed })
+    }
+
+    /// Returns the reversal of an entry, or what it reverses.
+    fn other_half(&self, at: usize) -> Option<usize> {
+        match self.entries[at].reverses {
+            Some(reversed) => usize::try_from(reversed).ok(),
+            None => self.entries.iter().position(|other| other.reverses == Some(at as u64)),
+        }
+    }
+
+    pub(super) fn keep_once(&mut self, source: &MemberId, trigger: &str) -> Result<Outcome, Rejection> {
+        let member = self.find(source)?;
+        if kind_is_trigger(trigger) != Some(true) {
+            return Err(Rejection::TriggerUnknown);
+        }
+        if !self.kinds.contains(trigger) && self.kinds_max <= self.kinds.len() {
+            return Err(Rejection::PlanKindsFull);
+        }
+        self.kinds.insert(trigger.to_owned());
+        let changed = self.once.insert((member, trigger.to_owned()));
+        Ok(Outcome::OnceKept { member: index(member), changed })
     }
 
     pub(super) fn pay_all(&mut self) -> Outcome {
@@ -171,11 +200,11 @@ impl Naive {
         Outcome::AllPaid { entries }
     }
 
-    /// Returns a reversible entry.
-    fn reversible(&self, entry: u64) -> Result<&EntryPicture, Rejection> {
+    /// Returns a reversible entry. Only an import of today may reverse a void one.
+    fn reversible(&self, entry: u64, or_void: bool) -> Result<&EntryPicture, Rejection> {
         let found =
             usize::try_from(entry).ok().and_then(|at| self.entries.get(at)).ok_or(Rejection::EntryUnknown)?;
-        if found.status == EntryStatus::Void {
+        if found.status == EntryStatus::Void && !or_void {
             return Err(Rejection::EntryChangeNotAllowed);
         }
         if found.reverses.is_some() {
@@ -186,17 +215,19 @@ impl Naive {
     }
 
     pub(super) fn reverse_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
-        let reversed = self.reversible(entry)?.clone();
+        let reversed = self.reversible(entry, false)?.clone();
+        let held = self.in_pairs && reversed.status == EntryStatus::Held;
         self.entries.push(EntryPicture {
             lsn: self.lsn,
             time: self.time,
             amount: Money(-reversed.amount.0),
-            status: EntryStatus::Pending,
+            status: if held { EntryStatus::Held } else { EntryStatus::Pending },
             plan_version: self.plan_version,
             reverses: Some(entry),
+            released: None,
             ..reversed
         });
-        Ok(Outcome::Reversed { entry, reversal: self.entries.len() as u64 - 1 })
+        Ok(Outcome::Reversed { entry, reversal: self.entries.len() as u64 - 1, held })
     }
 
     pub(super) fn pay_matching(&mut self, filter: &PayFilter) -> Result<Outcome, Rejection> {
@@ -209,9 +240,11 @@ impl Naive {
                 return Err(Rejection::TriggerUnknown);
             }
         }
+        let in_pairs = self.in_pairs;
         let is_meant = |entry: &EntryPicture| {
             entry.status == EntryStatus::Pending
                 && up_to_lsn.is_none_or(|lsn| entry.lsn <= lsn)
+                && up_to_lsn.is_none_or(|lsn| !in_pairs || entry.released.is_none_or(|then| then <= lsn))
                 && kind.as_ref().is_none_or(|kind| **kind == *entry.kind)
                 && receiver.is_none_or(|receiver| receiver == entry.receiver)
                 && from.is_none_or(|from| from <= entry.time)
@@ -241,7 +274,7 @@ impl Naive {
             return Err(Rejection::AmountOutOfRange);
         }
         if let Some(reverses) = entry.reverses {
-            let reversed = self.reversible(reverses)?;
+            let reversed = self.reversible(reverses, self.in_pairs)?;
             let same = (index(receiver), index(source), entry.level, &*entry.kind, -entry.amount.0);
             if same
                 != (
@@ -254,7 +287,13 @@ impl Naive {
             {
                 return Err(Rejection::ReversalUnmatched);
             }
-            if entry.status == EntryStatus::Void {
+            let is_possible = match (reversed.status, entry.status) {
+                (EntryStatus::Void, EntryStatus::Void) => self.in_pairs,
+                (EntryStatus::Void, _) | (_, EntryStatus::Void) => false,
+                (EntryStatus::Pending, EntryStatus::Held) => !self.in_pairs,
+                _ => true,
+            };
+            if !is_possible {
                 return Err(Rejection::EntryChangeNotAllowed);
             }
         } else if entry.amount.0 < 0 {
@@ -276,6 +315,7 @@ impl Naive {
             plan_version: self.plan_version,
             reference: entry.reference.clone(),
             reverses: entry.reverses,
+            released: None,
         });
         Ok(Outcome::EntryImported { entry: self.entries.len() as u64 - 1 })
     }

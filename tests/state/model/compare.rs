@@ -49,6 +49,8 @@ pub struct Pair {
     upgraded_at: usize,
     /// Commands after which it is of format 4.
     itemized_at: usize,
+    /// From this step on commands are of format 5.
+    paired_at: usize,
     /// Decides when the slower comparisons are made.
     chance: Chance,
     pace: Pace,
@@ -71,9 +73,11 @@ impl Pair {
         let upgraded_at =
             if chance.percent(60) { 0 } else { usize::try_from(chance.below(60)).expect("few") };
         let itemized_at = if chance.percent(60) { upgraded_at } else { upgraded_at + 30 };
+        let paired_at = if chance.percent(60) { itemized_at } else { itemized_at + 60 };
         Self {
             upgraded_at,
             itemized_at,
+            paired_at,
             real: Real::new(plan.clone()),
             naive: Naive::new(plan.clone()),
             twin: None,
@@ -90,7 +94,11 @@ impl Pair {
         let time = Timestamp(self.real.state.time().0 + step.pause);
         // A log that starts in an old format continues in the newest.
         let actor = (self.upgraded_at <= self.log.len()).then(Actor::unknown);
-        let format = if self.itemized_at <= self.log.len() { Stamped::FORMAT } else { 3 };
+        let format = match self.log.len() {
+            len if len < self.itemized_at => 3,
+            len if len < self.paired_at => 4,
+            _ => Stamped::FORMAT,
+        };
         let stamped = Stamped {
             lsn: self.real.state.lsn() + 1,
             time,
@@ -104,7 +112,7 @@ impl Pair {
         let applied = self.real.apply(&stamped);
         assert_eq!(applied, expected, "outcome of the core, and of the model");
         // New commands are judged by current rules.
-        if (step.pause == 0 || stamped.key.is_none()) && stamped.is_of_format_4() {
+        if (step.pause == 0 || stamped.key.is_none()) && stamped.format == Stamped::FORMAT {
             check_verdict(verdict, &stamped, applied);
         }
         self.learn_code(&stamped, applied);
