@@ -398,7 +398,7 @@ const BODIES: [&str; 17] = [
     "",
 ];
 
-const IMPORTS: [&str; 11] = [
+const IMPORTS: [&str; 12] = [
     "member,sponsor,joined_at\nanna,,2025-03-01\nbert,anna,2025-03-02T10:00:00.000001+02:00\ncarl,bert,\n",
     "member,sponsor,joined_at,parent,slot,code,status,role,id,lifetime_rank,turn\n\
      bert,anna,,anna,1,B-1,inactive,member,00000000-0000-4000-8000-000000000009,1,0\n\
@@ -421,4 +421,9 @@ const IMPORTS: [&str; 11] = [
      \"status\":\"paid\",\"created_at\":\"2025-03-01\"}\n",
     "member|sponsor|joined_at|status|role|parent|slot\nanna||||admin||\nbert|anna||inactive||anna|Left\n\
      bert|anna||active|admin||\n",
+    "member,sponsor,joined_at,paid_once\nanna,,,referral old-1\nbert,anna,,Referral\ncarl,anna,, \n===\n\
+     receiver,source,level,amount,kind,status,created_at,number,reverses\n\
+     anna,bert,1,1.00,referral,held,2025-03-01,7,\nanna,bert,1,-1.00,referral,held,2025-03-01,,7\n\
+     anna,bert,1,2.00,referral,void,2025-03-01,7,\nanna,bert,1,2.00,referral,void,2025-03-01,8,\n\
+     anna,bert,1,-2.00,referral,void,2025-03-01,,8\n",
 ];
