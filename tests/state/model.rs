@@ -31,7 +31,7 @@ use upline::core::{
 
 use crate::networks::{
     naive::Naive,
-    picture::Network,
+    picture::{Network, Picture},
     random::{Scenario, Step, scenario},
 };
 
@@ -160,7 +160,7 @@ fn random_steps_reach_everything() {
     for seed in (0..64).map(|case| FIRST_SEED + case) {
         let case = scenario(seed, STEPS as usize);
         let mut naive = Naive::new(case.plan);
-        let (mut time, mut held_before) = (0, 0);
+        let (mut time, mut held_before) = (0, 0_usize);
         for (step, lsn) in case.steps.into_iter().zip(1..) {
             time += step.pause;
             let command = step.command(|id| naive.code_of(id));
@@ -191,7 +191,7 @@ fn random_steps_reach_everything() {
                 Outcome::MatchingPaid { .. } => "matching paid some".to_owned(),
             };
             *seen.entry(outcome).or_default() += 1;
-            let held = |picture: &Picture| {
+            let held = |picture: &Picture| -> usize {
                 picture.entries.iter().filter(|entry| entry.status == EntryStatus::Held).count()
             };
             if matches!(applied.outcome, Outcome::EntryChanged { changed: true, .. }) {
