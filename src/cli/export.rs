@@ -7,10 +7,9 @@
 //! Further columns appear only if some value differs from what an import without them would give: `id`, the
 //! UUID that the row had in another system (of members and of bonuses); `lifetime_rank`, the number of the
 //! highest rank ever where that is above the one in force; `turn`, the slot of the next round-robin spillover
-//! where that is not the first; `paid_once`, the names of the triggers that were paid with `once`, separated by
-//! blanks. Bonuses also have `reference`, the external reference of their origin;
-//! `number`, on those that another reverses; and `reverses`, on that one, the `number` of the one that it
-//! reverses.
+//! where that is not the first; `paid_once`, the names of the triggers that were paid with `once`, separated
+//! by blanks. Bonuses also have `reference`, the external reference of their origin; `number`, on those that
+//! another reverses; and `reverses`, on that one, the `number` of the one that it reverses.
 //!
 //! # Spreadsheets
 //!

@@ -122,8 +122,8 @@ fn reversed(text: &str, network: &Network, before: &Before) -> Option<u64> {
 }
 
 /// Finds the entry that a negative row reverses without naming it: the only one of its receiver, source,
-/// level and kind with the opposite amount and no reversal yet, void only if the row is, among the newest [`SEARCHED_MAX`] of the
-/// receiver.
+/// level and kind with the opposite amount and no reversal yet, void only if the row is, among the newest
+/// [`SEARCHED_MAX`] of the receiver.
 ///
 /// # Errors
 /// There is none, or more than one, or there are more entries than are searched.

@@ -1,8 +1,8 @@
 //! The column `paid_once`: the names of the triggers that were paid once for a member, separated by blanks.
 //!
 //! Such a trigger must not be paid again, so what a file says is added to what the network holds, with and
-//! without `--update`, and nothing is ever taken away. That also completes an import that died between a member
-//! and its marks.
+//! without `--update`, and nothing is ever taken away. That also completes an import that died between a
+//! member and its marks.
 
 use super::refusal::Refusal;
 use crate::{

@@ -327,8 +327,8 @@ fn negative_rows_are_reversals_or_refused() {
     assert_eq!(reversals, [None, Some(0), None, Some(2), None, None, Some(5)]);
 }
 
-/// What was paid once is not paid again after a move, whether or not it paid anybody, and whatever numbers the
-/// names have in either network.
+/// What was paid once is not paid again after a move, whether or not it paid anybody, and whatever numbers
+/// the names have in either network.
 #[test]
 fn what_was_paid_once_is_carried_over() {
     let mut network = network_of(round_robin([2, 4]));

@@ -224,8 +224,8 @@ fn audit_ledger(state: &State, findings: &mut Findings) {
     audit_reversals(state, findings);
 }
 
-/// A reversal and what it reverses cancel out, so neither is void without the other. (That one is held and the
-/// other pending is possible only in what format 4 left.) What was released exists, and was made before.
+/// A reversal and what it reverses cancel out, so neither is void without the other. (That one is held and
+/// the other pending is possible only in what format 4 left.) What was released exists, and was made before.
 fn audit_reversals(state: &State, findings: &mut Findings) {
     let reversals = state.ledger.reversals();
     for row in (0..reversals.len()).map(|at| reversals.row(at)) {

@@ -48,9 +48,8 @@ impl ReceivedSums {
     }
 }
 
-/// What each of several sources brought to one receiver: the sums of its entries by source, without those that
-/// were void when they were visited. Memory: some 100
-/// bytes for each source, at worst.
+/// What each of several sources brought to one receiver: the sums of its entries by source, without those
+/// that were void when they were visited. Memory: some 100 bytes for each source, at worst.
 ///
 /// The receiver's entries are visited newest first, and those added meanwhile are visited afterwards, so that
 /// in the end the sums are those of one state.

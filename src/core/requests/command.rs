@@ -120,7 +120,8 @@ macro_rules! commands {
             /// Holds, releases or voids one ledger entry. Idempotent.
             12 ChangeEntry(change: ChangeEntry) of Bonuses, "change_entry" as "change_bonus" since 4;
             /// Marks a member's trigger of this name as paid once, without paying: for imports. Idempotent.
-            13 KeepOnce { source: MemberId, trigger: Box<str> } of Bonuses, "keep_once" as "keep_once" since 5;
+            13 KeepOnce { source: MemberId, trigger: Box<str> }
+                of Bonuses, "keep_once" as "keep_once" since 5;
         }
     };
 }

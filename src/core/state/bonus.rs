@@ -336,9 +336,9 @@ impl State {
         entry
     }
 
-    /// Adds an entry of the negative amount for the same receiver, regardless of later changes to the entry or
-    /// the receiver: what was paid by mistake is owed back. It is pending, or held like the reversed entry. It
-    /// shares the reference of that one, so that both are found by it.
+    /// Adds an entry of the negative amount for the same receiver, regardless of later changes to the entry
+    /// or the receiver: what was paid by mistake is owed back. It is pending, or held like the reversed
+    /// entry. It shares the reference of that one, so that both are found by it.
     pub(in crate::core) fn reverse_entry(&mut self, reversed: &Entry, rules: EntryRules) -> Outcome {
         let reference = self.reference_of(reversed.index);
         self.begin_group(Cause {

@@ -1,7 +1,7 @@
 //! The file `durable` before and since its slots have the chain.
 //!
-//! `snapshots/golden/v4/` was made without it, and `snapshots/golden/v4.durable` is the same file with it. Later
-//! golden directories have it.
+//! `snapshots/golden/v4/` was made without it, and `snapshots/golden/v4.durable` is the same file with it.
+//! Later golden directories have it.
 
 use std::{fs, path::PathBuf};
 
