@@ -51,7 +51,7 @@ const CHANGES: [(&str, usize, i32, &str); 15] = [
     ("void", 1, 0, "is void"),
     ("reverse", 2, 0, "is taken back by"),
     ("reverse", 2, 13, "This bonus was reversed before (409 reversed_before)"),
-    ("void", 2, 0, "is void"),
+    ("hold", 2, 0, "is held"),
     ("hold", 3, 0, "is held"),
 ];
 
@@ -112,7 +112,7 @@ fn a_server_and_its_directory_change_bonuses_alike() {
     }
     let void = list(["--data-dir", &data], &["--status", "void"]);
     assert_eq!(ids(&void), [bonuses[0].clone(), bonuses[1].clone()]);
-    // The newest bonus is the reversal, which is never reversed itself, nor voided.
+    // The newest bonus is the reversal, which is never reversed itself.
     let newest = list(["--data-dir", &data], &["--limit", "1"]);
     let (reversal, newest) = (&ids(&newest)[0], &newest["bonuses"][0]);
     assert_eq!(newest["reverses"], bonuses[2].as_str());
@@ -121,7 +121,9 @@ fn a_server_and_its_directory_change_bonuses_alike() {
         change("reverse", reversal, from, &[])
             .ends_with(13)
             .says("A reversal cannot be reversed (409 entry_is_reversal)");
-        change("void", reversal, from, &[]).ends_with(13).says("(409 entry_is_reversal)");
+        // With what it takes back.
+        change("void", reversal, from, &[]).ends_with(0);
+        change("release", &bonuses[2], from, &[]).ends_with(13).says("(409 entry_change_not_allowed)");
         change("hold", NO_BONUS, from, &[]).ends_with(11).says("There is no such bonus (404 entry_unknown)");
         change("reverse", NO_BONUS, from, &[]).ends_with(11).says("There is no such bonus");
         run(["bonus", "list", "--member", "nobody"].iter().chain(&from))

@@ -21,7 +21,7 @@ fn both_formats_hold_the_same_rows_in_join_order() {
     let mut lines = csv.lines();
     assert_eq!(
         lines.next(),
-        Some("member,sponsor,parent,slot,level,joined_at,direct,downline,rank,code,status,role")
+        Some("member,sponsor,parent,slot,level,joined_at,direct,downline,rank,code,status,role,paid_once")
     );
     let (bonuses, json) = (place.text("bonuses.ndjson"), place.text("members.ndjson"));
     let object = run([

@@ -185,10 +185,10 @@ fn dirty_bonuses_are_reported_by_line() {
 
 /// Neither a reversal nor what it takes back is void: the other would be owed, or taken back for nothing.
 #[test]
-fn a_void_reversal_is_refused() {
+fn a_reversal_in_a_state_that_does_not_fit_is_refused() {
     let place = Place::new();
     let members = place.file("members.csv", SMALL);
-    for (of_bonus, of_reversal) in [("pending", "void"), ("void", "pending"), ("void", "void")] {
+    for (of_bonus, of_reversal) in [("pending", "void"), ("void", "pending"), ("pending", "held")] {
         let rows = format!(
             "receiver,source,level,amount,kind,status,created_at,number,reverses\n\
              root,anna,1,10.00,referral,{of_bonus},2025-01-02,1,\n\
@@ -203,7 +203,7 @@ fn a_void_reversal_is_refused() {
         import(&["--strict"], 10).says("1 row was refused, so nothing was imported (--strict)");
         for _ in 0..2 {
             let ran = import(&["--json"], 16);
-            let said = "line 3: root: neither a reversal nor the bonus that it takes back is void";
+            let said = "line 3: root: a reversal is void exactly if the bonus that it takes back is";
             assert!(ran.err.contains(said), "{}", ran.err);
             assert!(ran.err.contains("1 row was refused; all others are in the network"), "{}", ran.err);
             assert_eq!(ran.json()["refused_by_reason"]["entry_change_not_allowed"], 1);

@@ -120,8 +120,8 @@ fn every_kind_of_command_is_described_as_it_is_sent() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let rows = format!(
-        "member,sponsor,joined_at,code,role,status,id,lifetime_rank\n\
-         {0},,2025-03-01,ROOT,admin,active,{2},0\n{1},ROOT,,,member,inactive,,0\n",
+        "member,sponsor,joined_at,code,role,status,id,lifetime_rank,paid_once\n\
+         {0},,2025-03-01,ROOT,admin,active,{2},0,\n{1},ROOT,,,member,inactive,,0,purchase\n",
         uuid(1),
         uuid(2),
         uuid(70)
