@@ -252,7 +252,7 @@ pub struct StepMaker {
     ids: Vec<MemberId>,
     /// Length of the ledger.
     pub entries: u64,
-    /// Reversals, and what they reverse.
+    /// Reversals, what they reverse, and what was held, released or voided.
     halves: Vec<u64>,
     keys: u64,
     /// The plan in force.
@@ -296,6 +296,7 @@ impl StepMaker {
             (Outcome::Registered { .. }, Command::Register(register)) => self.ids.push(register.member),
             (Outcome::PlanActivated { .. }, Command::PutPlan(plan)) => self.plan = Plan::clone(plan),
             (Outcome::Reversed { entry, reversal, .. }, _) => self.halves.extend([entry, reversal]),
+            (Outcome::EntryChanged { entry, changed: true }, _) => self.halves.push(entry),
             _ => {}
         }
     }
@@ -347,7 +348,7 @@ impl StepMaker {
         }
     }
 
-    /// Returns any entry, or often one half of a reversal.
+    /// Returns any entry, or often one half of a reversal or one that changed before.
     fn entry(&mut self) -> u64 {
         if self.halves.is_empty() || self.chance.percent(70) {
             self.chance.below(self.entries + 2)
