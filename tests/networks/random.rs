@@ -317,7 +317,7 @@ impl StepMaker {
     fn command(&mut self) -> Command {
         match self.chance.below(100) {
             0..=49 => Command::Register(self.register()),
-            50..=51 => Command::KeepOnce { source: self.somebody(), trigger: self.trigger_name() },
+            50..=51 => Command::KeepOnce { source: self.somebody_early(), trigger: self.trigger_name() },
             52..=68 => Command::TriggerBonus(self.trigger()),
             69..=72 => Command::ChangeEntry(ChangeEntry {
                 entry: self.entry(),
@@ -412,6 +412,14 @@ impl StepMaker {
         } else {
             self.chance.of_slice(&self.ids)
         }
+    }
+
+    /// Returns one of the first members, or anybody.
+    fn somebody_early(&mut self) -> MemberId {
+        if self.ids.is_empty() || self.chance.percent(20) {
+            return self.somebody();
+        }
+        self.ids[self.chance.below(self.ids.len().min(2) as u64) as usize]
     }
 
     fn new_id(&mut self) -> MemberId {
