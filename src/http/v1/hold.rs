@@ -67,8 +67,8 @@ problems!(
 /// Hold one bonus
 ///
 /// It stays owed, but no payout takes it until it is released. Harmless when it is held already; a paid or
-/// void one is not held. If it takes back another or is taken back, and the other one is not paid either, that
-/// is held too.
+/// void one is not held. If it takes back another or is taken back, and the other one is not paid either,
+/// that is held too.
 #[utoipa::path(
     post,
     path = "/v1/bonuses/{id}/hold",
@@ -96,8 +96,8 @@ async fn hold(
 
 /// Release one bonus
 ///
-/// One that is held is pending again, and so is what it takes back or what takes it back, if that is not paid.
-/// Harmless when it is pending. A payout with `up_to` takes it only if that is not before the release.
+/// One that is held is pending again, and so is what it takes back or what takes it back, if that is not
+/// paid. Harmless when it is pending. A payout with `up_to` takes it only if that is not before the release.
 #[utoipa::path(
     post,
     path = "/v1/bonuses/{id}/release",
@@ -129,8 +129,8 @@ async fn release(
 /// Void one bonus
 ///
 /// One that is pending or held is never paid. This is final. Harmless when it is void already; what was paid
-/// is taken back by a reversal. A reversal and what it takes back are voided together, and not at all where one
-/// of them is paid: 409 `reversed_before` or `entry_is_reversal`.
+/// is taken back by a reversal. A reversal and what it takes back are voided together, and not at all where
+/// one of them is paid: 409 `reversed_before` or `entry_is_reversal`.
 #[utoipa::path(
     post,
     path = "/v1/bonuses/{id}/void",

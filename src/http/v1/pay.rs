@@ -371,11 +371,11 @@ fn as_made(reader: &Reader<'_>, entry: &SeenEntry, status: BonusStatus) -> Bonus
 /// Take one bonus back
 ///
 /// Makes a bonus of the negative amount, to the same receiver and with the same source, level, kind and
-/// reference, that names the one it takes back. Whether that was paid does not matter: what was paid by mistake
-/// is owed back, what is pending cancels out. It is pending; if what it takes back is held, it is held too, and
-/// while neither is paid both are held, released and voided together. A bonus is taken back once, and what
-/// takes one back never is; a void one is not either. A `referral` that was taken back still counts as
-/// triggered.
+/// reference, that names the one it takes back. Whether that was paid does not matter: what was paid by
+/// mistake is owed back, what is pending cancels out. It is pending; if what it takes back is held, it is
+/// held too, and while neither is paid both are held, released and voided together. A bonus is taken back
+/// once, and what takes one back never is; a void one is not either. A `referral` that was taken back still
+/// counts as triggered.
 #[utoipa::path(
     post,
     path = "/v1/bonuses/{id}/reverse",
@@ -417,8 +417,8 @@ async fn reverse(
 
 /// Mark one bonus paid
 ///
-/// Harmless when it is paid already. One that is held is refused until it is released, and a void one is never
-/// paid. Of a bonus and what takes it back it pays the one that is named.
+/// Harmless when it is paid already. One that is held is refused until it is released, and a void one is
+/// never paid. Of a bonus and what takes it back it pays the one that is named.
 #[utoipa::path(
     post,
     path = "/v1/bonuses/{id}/pay",
