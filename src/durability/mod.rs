@@ -98,7 +98,7 @@ pub use self::{
         SEGMENT_BYTES_MIN,
     },
     pending::PendingCut,
-    recovery::{Opened, Report, TornTail},
+    recovery::{Opened, Report, TornTail, past},
     snapshot::{
         ARCHIVED_SNAPSHOTS_MAX, CHUNK_ROWS_MAX, ChunkSeen, Manifest, Published, SNAPSHOTS_KEPT,
         SnapshotReader, SnapshotSeen, SnapshotStore, SnapshotWriter, inspect_snapshot,

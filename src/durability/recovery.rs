@@ -14,7 +14,7 @@ use super::{
     error::{Damage, Error, Result},
     health::LogHealth,
     instance::Instance,
-    journal::{GroupReader, LogReader},
+    journal::{Group, GroupReader, LogReader},
     leftovers::{self, Holdings, Leftover},
     log::{
         FileJournal, FileLog, JournalStart, LogIndex, LogOptions, Next, Readers, Retention, SegmentEntry,
@@ -135,7 +135,16 @@ struct Verified {
     snapshots: SnapshotStore,
 }
 
-/// Returns what opening a directory whose locks are held would find, or why it would refuse it.
+/// A directory that opens, as it is found.
+#[derive(Debug)]
+pub(super) struct Judgment {
+    pub report: Report,
+    /// What is wrong nevertheless: a snapshot that is not usable, and what [`past`] finds.
+    pub findings: Vec<Damage>,
+}
+
+/// Judges a directory whose locks are held: returns what opening finds, or why it refuses. Opening, `verify`
+/// and `repair` say the same of a directory since all of them ask here or, to go on with it, `open`.
 ///
 /// # Errors
 /// All others of an opening.
@@ -143,11 +152,60 @@ pub(super) fn judge(
     storage: &Arc<dyn Storage>,
     paths: &Paths,
     instance: &Instance,
-) -> Result<std::result::Result<Report, Damage>> {
+) -> Result<std::result::Result<Judgment, Damage>> {
     match verify(storage, paths, instance, LogOptions::default()) {
-        Ok(verified) => Ok(Ok(verified.report)),
+        Ok(Verified { report, snapshots, view, .. }) => {
+            let mut findings = report.damaged_snapshots.clone();
+            findings.extend(past(&report, &snapshots, &view)?.into_iter().map(|(_, damage)| damage));
+            Ok(Ok(Judgment { report, findings }))
+        }
         Err(Error::Damaged(damage)) => Ok(Err(*damage)),
         Err(error) => Err(error),
+    }
+}
+
+/// Reads everything that an opened directory holds of the past: the older snapshot, archived snapshots and
+/// the archived log. Returns what is wrong, with a few words that say where. None of it is needed to serve.
+///
+/// # Errors
+/// `Io` if a folder cannot be listed.
+pub fn past(
+    report: &Report,
+    snapshots: &SnapshotStore,
+    log: &dyn LogReader,
+) -> Result<Vec<(&'static str, Damage)>> {
+    let history = report.history_damage.iter().cloned();
+    let mut found: Vec<_> =
+        history.map(|damage| ("the log does not go back as far as it should", damage)).collect();
+    let older = snapshots.verify_older(report.snapshot_lsn)?;
+    found.extend(older.into_iter().map(|damage| ("the older snapshot", damage)));
+    let archived = snapshots.verify_archived()?;
+    found.extend(archived.into_iter().map(|damage| ("the archive", damage)));
+    found.extend(archived_log(report, snapshots, log).map(|damage| ("the archive", damage)));
+    Ok(found)
+}
+
+/// Reads the archived log, and returns what is wrong with it.
+fn archived_log(report: &Report, snapshots: &SnapshotStore, log: &dyn LogReader) -> Option<Damage> {
+    let (oldest, live_from) = (log.oldest_lsn(), report.log_first_lsn);
+    if live_from <= oldest {
+        return None;
+    }
+    let read = || {
+        let (mut reader, mut group) = (log.read_range(oldest, live_from - 1)?, Group::default());
+        while reader.next_into(&mut group)? {}
+        Ok(())
+    };
+    match read() {
+        Ok(()) => None,
+        Err(Error::Damaged(damage)) => Some(*damage),
+        Err(error) => Some(Damage {
+            file: snapshots.paths.archive(),
+            offset: 0,
+            lsn: Some(oldest),
+            reason: error.to_string(),
+            lost: "commands of the past".into(),
+        }),
     }
 }
 
@@ -535,16 +593,24 @@ fn check_evidence(
 }
 
 /// Checks that the log belongs to the history that the evidence recorded, if it still has that LSN: after a
-/// power loss the evidence may be older than the live log.
+/// power loss the evidence may be older than the live log. Then the archived log tells, as far as it can be
+/// read.
 fn check_recorded_history(paths: &Paths, log: &Survey, view: &FileLog, recorded: Durable) -> Result<()> {
     let lsn = recorded.lsn;
     let first = log.segments.first().map_or(log.at.next_lsn, |segment| segment.first_lsn);
-    if recorded.chain.is_none() || lsn + 1 < first {
+    if recorded.chain.is_none() {
         return Ok(());
     }
-    recorded.of_another_history(view.chain_at(lsn)?.chain).map_or(Ok(()), |reason| {
+    let found = match view.chain_at(lsn) {
+        Err(Error::BelowRetained { .. }) => return Ok(()),
+        // What is wrong with the archive is found when it is read, and no reason to refuse.
+        Err(_) if lsn + 1 < first => return Ok(()),
+        found => found?,
+    };
+    recorded.of_another_history(found.chain).map_or(Ok(()), |reason| {
         let holding = log.segments.iter().rfind(|segment| segment.first_lsn <= lsn);
-        let path = paths.segment(holding.map_or(log.number, |segment| segment.number));
+        let number = holding.or(log.segments.first()).map_or(log.number, |segment| segment.number);
+        let path = if lsn + 1 < first { paths.durable() } else { paths.segment(number) };
         let lost = format!("commands up to LSN {lsn} that were acknowledged and are not in this log");
         Err(Error::damaged(&path, 0, Some(lsn), reason, lost))
     })
