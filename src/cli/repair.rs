@@ -184,8 +184,8 @@ fn show(args: &Args, data_dir: &Path, look: &Look) -> Result<(), Failure> {
             Err(Failure::new(
                 Exit::WouldLose,
                 format!(
-                    "nothing was changed. A backup that is whole up to LSN {} or beyond loses nothing, or less. \
-                     Without one, this drops what comes after LSN {}, acknowledged or not: \
+                    "nothing was changed. A backup that is whole up to LSN {} or beyond loses nothing, \
+                     or less. Without one, this drops what comes after LSN {}, acknowledged or not: \
                      {line} --drop-acknowledged-after {}{}",
                     look.known_lsn,
                     look.last_good_lsn,

@@ -62,6 +62,7 @@ mod health;
 pub mod inspect;
 mod instance;
 mod journal;
+mod judgment;
 mod leftovers;
 mod lock;
 mod log;
@@ -93,12 +94,13 @@ pub use self::{
     health::{LogHealth, LogTrouble},
     instance::{Instance, InstanceId},
     journal::{ChainAt, Figures, Group, GroupReader, HardState, Journal, LogReader, Purged},
+    judgment::past,
     log::{
         FileJournal, LOG_READERS_MAX, LogOptions, Retention, SEGMENT_BYTES, SEGMENT_BYTES_MAX,
         SEGMENT_BYTES_MIN,
     },
     pending::PendingCut,
-    recovery::{Opened, Report, TornTail, past},
+    recovery::{Opened, Report, TornTail},
     snapshot::{
         ARCHIVED_SNAPSHOTS_MAX, CHUNK_ROWS_MAX, ChunkSeen, Manifest, Published, SNAPSHOTS_KEPT,
         SnapshotReader, SnapshotSeen, SnapshotStore, SnapshotWriter, inspect_snapshot,

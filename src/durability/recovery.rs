@@ -14,7 +14,7 @@ use super::{
     error::{Damage, Error, Result},
     health::LogHealth,
     instance::Instance,
-    journal::{Group, GroupReader, LogReader},
+    journal::{GroupReader, LogReader},
     leftovers::{self, Holdings, Leftover},
     log::{
         FileJournal, FileLog, JournalStart, LogIndex, LogOptions, Next, Readers, Retention, SegmentEntry,
@@ -124,93 +124,20 @@ impl DataDir {
 }
 
 /// A directory that verified.
-struct Verified {
+pub(super) struct Verified {
     newest: SnapshotReader,
-    report: Report,
+    pub(super) report: Report,
     log: Survey,
     /// LSN after which an interrupted cut ends the log.
     cut: Option<u64>,
     unfinished: Vec<Leftover>,
-    view: FileLog,
-    snapshots: SnapshotStore,
+    pub(super) view: FileLog,
+    pub(super) snapshots: SnapshotStore,
 }
 
-/// A directory that opens, as it is found.
-#[derive(Debug)]
-pub(super) struct Judgment {
-    pub report: Report,
-    /// What is wrong nevertheless: a snapshot that is not usable, and what [`past`] finds.
-    pub findings: Vec<Damage>,
-}
-
-/// Judges a directory whose locks are held: returns what opening finds, or why it refuses. Opening, `verify`
-/// and `repair` say the same of a directory since all of them ask here or, to go on with it, `open`.
-///
-/// # Errors
-/// All others of an opening.
-pub(super) fn judge(
-    storage: &Arc<dyn Storage>,
-    paths: &Paths,
-    instance: &Instance,
-) -> Result<std::result::Result<Judgment, Damage>> {
-    match verify(storage, paths, instance, LogOptions::default()) {
-        Ok(Verified { report, snapshots, view, .. }) => {
-            let mut findings = report.damaged_snapshots.clone();
-            findings.extend(past(&report, &snapshots, &view)?.into_iter().map(|(_, damage)| damage));
-            Ok(Ok(Judgment { report, findings }))
-        }
-        Err(Error::Damaged(damage)) => Ok(Err(*damage)),
-        Err(error) => Err(error),
-    }
-}
-
-/// Reads everything that an opened directory holds of the past: the older snapshot, archived snapshots and
-/// the archived log. Returns what is wrong, with a few words that say where. None of it is needed to serve.
-///
-/// # Errors
-/// `Io` if a folder cannot be listed.
-pub fn past(
-    report: &Report,
-    snapshots: &SnapshotStore,
-    log: &dyn LogReader,
-) -> Result<Vec<(&'static str, Damage)>> {
-    let history = report.history_damage.iter().cloned();
-    let mut found: Vec<_> =
-        history.map(|damage| ("the log does not go back as far as it should", damage)).collect();
-    let older = snapshots.verify_older(report.snapshot_lsn)?;
-    found.extend(older.into_iter().map(|damage| ("the older snapshot", damage)));
-    let archived = snapshots.verify_archived()?;
-    found.extend(archived.into_iter().map(|damage| ("the archive", damage)));
-    found.extend(archived_log(report, snapshots, log).map(|damage| ("the archive", damage)));
-    Ok(found)
-}
-
-/// Reads the archived log, and returns what is wrong with it.
-fn archived_log(report: &Report, snapshots: &SnapshotStore, log: &dyn LogReader) -> Option<Damage> {
-    let (oldest, live_from) = (log.oldest_lsn(), report.log_first_lsn);
-    if live_from <= oldest {
-        return None;
-    }
-    let read = || {
-        let (mut reader, mut group) = (log.read_range(oldest, live_from - 1)?, Group::default());
-        while reader.next_into(&mut group)? {}
-        Ok(())
-    };
-    match read() {
-        Ok(()) => None,
-        Err(Error::Damaged(damage)) => Some(*damage),
-        Err(error) => Some(Damage {
-            file: snapshots.paths.archive(),
-            offset: 0,
-            lsn: Some(oldest),
-            reason: error.to_string(),
-            lost: "commands of the past".into(),
-        }),
-    }
-}
-
-/// Verifies everything, and changes nothing.
-fn verify(
+/// Verifies everything, and changes nothing. Opening and the judgment of a directory (`judgment.rs`) begin
+/// with this.
+pub(super) fn verify(
     storage: &Arc<dyn Storage>,
     paths: &Paths,
     instance: &Instance,

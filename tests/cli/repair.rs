@@ -207,7 +207,7 @@ fn a_snapshot_beyond_the_log_never_replaces_it_unasked() {
         let data = copied(&ours, place.text(name));
         std::fs::copy(snapshot, Path::new(&data).join("snapshots").join(snapshot.file_name().unwrap()))
             .unwrap();
-        run(["verify", "--data-dir", &data]).ends_with(5).says("another history");
+        run(["verify", "--data-dir", &data]).ends_with(5).says("upline repair");
     }
     let data = place.text("foreign");
     let look = run(["repair", "--data-dir", &data, "--json"]).ends_with(14).json();

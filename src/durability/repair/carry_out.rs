@@ -12,6 +12,7 @@ use std::{
 };
 
 use super::{
+    change::renew,
     facts::Facts,
     look::{Repair, Verdict},
     plan::taken,
@@ -22,9 +23,9 @@ use crate::{
     core::command::Stamped,
     durability::{
         error::{Error, Result},
+        judgment::judge,
         log::segment,
         paths::{Paths, open_listed},
-        recovery,
         snapshot::relabel,
         storage::{Access, Storage, StorageFile},
     },
@@ -69,8 +70,8 @@ impl Repair {
     /// moved aside; it must not exist. Returns its path. The caller is responsible for confirming a loss.
     ///
     /// # Errors
-    /// `Io`; `Damaged` if a file has changed since the look, or if opening does not find the result healthy. The
-    /// call may be repeated.
+    /// `Io`; `Damaged` if a file has changed since the look, or if opening does not find the result healthy.
+    /// The call may be repeated.
     pub fn carry_out(&self, name: &str, papers: &mut dyn Papers) -> Result<PathBuf> {
         let (storage, root) = (&*self.storage, self.paths.root());
         let directory = root.join(name);
@@ -101,7 +102,7 @@ impl Repair {
 
     /// Judges the directory as the look did, now that the steps are carried out.
     fn check(&self) -> Result<()> {
-        let judged = recovery::judge(&self.storage, &self.paths, &self.instance)?;
+        let judged = judge(&self.storage, &self.paths, &self.instance)?;
         let left = judged.map(|judged| judged.findings.into_iter().next());
         left.unwrap_or_else(Some).map_or(Ok(()), |mut damage| {
             damage.reason = format!("the repair did not succeed, and this is left: {}", damage.reason);
@@ -158,9 +159,9 @@ fn take(facts: &Facts, way: &Way, step: &Step, directory: &Path) -> Result<()> {
         }
         Step::Replace(path, _) | Step::Evidence { path, is_there: true, .. } => {
             copy(storage, path, &kept_as(directory, path))?;
-            step.renew(facts, way, storage)
+            renew(step, facts, way, storage)
         }
-        Step::Begin(_) | Step::Evidence { .. } => step.renew(facts, way, storage),
+        Step::Begin(_) | Step::Evidence { .. } => renew(step, facts, way, storage),
     }
 }
 

@@ -7,10 +7,11 @@ use std::{
 };
 
 use super::{
+    change,
     facts::Facts,
     plan::plan,
     step::Step,
-    survey::{Preferred, Stretch},
+    survey::{Place, Preferred, Stretch},
     trial::Trial,
     way::{Way, ways},
 };
@@ -18,9 +19,9 @@ use crate::durability::{
     data_dir::DataDir,
     error::{Damage, Error, Result},
     instance::Instance,
+    judgment::{Judgment, judge},
     paths::Paths,
     pending::{self, PendingCut},
-    recovery::{self, Judgment},
     snapshot::SnapshotReader,
     storage::{Access, Storage},
 };
@@ -112,7 +113,7 @@ impl Repair {
     pub fn look(storage: &Arc<dyn Storage>, path: &Path) -> Result<Self> {
         let (directory, instance) = DataDir::lock(storage, path, Access::Read)?;
         let paths = Paths::new(path);
-        let judgment = recovery::judge(storage, &paths, &instance)?;
+        let judgment = judge(storage, &paths, &instance)?;
         refuse_cut(&**storage, &paths, &instance, &judgment)?;
         let healthy = judgment.as_ref().ok().map(healthy);
         let found = match &judgment {
@@ -250,6 +251,21 @@ fn mended(facts: &Facts, judged: &Judgment) -> Result<Option<Way>> {
     };
     let mut way = Way::new(facts, base, Some(stretch))?;
     way.steps = plan(facts, &way)?;
+    // What opening does not look at stays.
+    let kept = way.kept(facts).map_or(&[][..], |stretch| &stretch.links);
+    let places = &facts.survey.places;
+    let first_live = kept.iter().map(|link| &places[link.place]).find(|place| place.is_live());
+    let doubled = facts.survey.doubled.iter().map(|double| &double.place);
+    let is_unseen = |place: &Place| {
+        place.archived && !place.unfinished && first_live.is_some_and(|first| first.number <= place.number)
+    };
+    let unseen: BTreeSet<PathBuf> = places
+        .iter()
+        .chain(doubled)
+        .filter(|place| is_unseen(place))
+        .map(|place| place.path.clone())
+        .collect();
+    way.steps.retain(|step| !matches!(step, Step::Aside(path) if unseen.contains(path)));
     Ok(try_out(facts, &way)?.is_ok_and(|judged| judged.findings.is_empty()).then_some(way))
 }
 
@@ -325,13 +341,16 @@ fn is_another(facts: &Facts, kept: &[Way], way: &Way) -> bool {
 
 /// Judges what the steps of a way would leave.
 fn try_out(facts: &Facts, way: &Way) -> Result<std::result::Result<Judgment, Damage>> {
-    recovery::judge(&trial_of(facts, way)?, &facts.paths, &facts.instance)
+    match trial_of(facts, way) {
+        Err(Error::Damaged(damage)) => Ok(Err(*damage)),
+        trial => judge(&trial?, &facts.paths, &facts.instance),
+    }
 }
 
 fn trial_of(facts: &Facts, way: &Way) -> Result<Arc<dyn Storage>> {
     let trial = Trial::new(&facts.storage);
     for step in &way.steps {
-        step.try_out(facts, way, &trial)?;
+        change::try_out(step, facts, way, &trial)?;
     }
     Ok(Arc::new(trial))
 }

@@ -35,14 +35,19 @@ pub(super) fn plan(facts: &Facts, way: &Way) -> Result<Vec<Step>> {
     steps.extend(places.iter().filter(is_below).map(aside));
     // Snapshots that need those segments go with them.
     steps.extend(way.stranded(facts).into_iter().map(|(path, _)| Step::Aside(path)));
-    // The segments that continue from the base have to be live ones.
+    // The segments that continue from the base have to be live ones, without an archived one between them.
     let needed = kept.iter().rposition(|link| link.first_lsn <= base.manifest.lsn + 1).unwrap_or(0);
+    let is_live = |at: usize| kept.get(at).is_some_and(|link| places[link.place].is_live());
+    let live_from =
+        (0..=needed).rev().take_while(|at| *at == needed || is_live(*at)).last().unwrap_or(needed);
+    if (0..live_from).any(is_live) && !facts.storage.is_dir(&paths.archive()).unwrap_or(true) {
+        steps.push(Step::Folder(paths.archive()));
+    }
     for (at, link) in kept.iter().enumerate().rev() {
         let place = &places[link.place];
         steps.extend(link.fresh.clone().map(|fresh| Step::Replace(place.path.clone(), fresh)));
-        let is_past = place.archived && at < needed;
-        if place.unfinished || place.archived && !is_past {
-            let to = if is_past { paths.archived(place.number) } else { paths.segment(place.number) };
+        let to = if at < live_from { paths.archived(place.number) } else { paths.segment(place.number) };
+        if to != place.path {
             steps.push(Step::Back { from: place.path.clone(), to });
         }
     }
@@ -94,7 +99,7 @@ pub(super) fn plan(facts: &Facts, way: &Way) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// A log that is not what was recorded, or is begun anew, gets a fresh record.
+/// A log that is not what was recorded, or that begins again after a snapshot, gets a fresh record.
 fn evidence(facts: &Facts, way: &Way) -> Vec<Step> {
     if facts.spoilt.is_none() && way.standing != Standing::Lacks && way.stretch.is_some() {
         return Vec::new();

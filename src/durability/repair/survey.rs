@@ -40,6 +40,10 @@ pub(super) struct Place {
 }
 
 impl Place {
+    pub(super) fn is_live(&self) -> bool {
+        !self.archived && !self.unfinished
+    }
+
     /// Returns whether it holds a frame that can be one of its number.
     fn holds_a_frame(&self, storage: &dyn Storage, instance: &Instance) -> Result<bool> {
         let content = match self.content(storage) {

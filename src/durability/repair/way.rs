@@ -20,6 +20,7 @@ use crate::{
         journal::ChainAt,
         log::{
             frame::{self, Form, Kind},
+            reader::chain_in,
             segment::{HEADER_BYTES, Parsed, SegmentHeader},
         },
         snapshot::of_another_history,
@@ -101,6 +102,9 @@ impl Way {
         (way.standing, _) = way.standing(facts)?;
         way.unfit = way.unfit(facts)?;
         way.covered = way.covered(facts)?;
+        if way.standing == Standing::Unknown {
+            way.standing = way.standing_before(facts)?;
+        }
         way.look_at_loss(facts)?;
         Ok(way)
     }
@@ -135,6 +139,26 @@ impl Way {
             format!("commands up to LSN {} that were acknowledged and are not in this log", recorded.lsn);
         let (file, lsn) = (file.clone(), Some(recorded.lsn));
         Ok((Standing::Lacks, Some(Damage { file, offset: 0, lsn, reason, lost })))
+    }
+
+    /// Compares what was recorded with the segments before those that are kept.
+    fn standing_before(&self, facts: &Facts) -> Result<Standing> {
+        let recorded = facts.recorded;
+        if recorded.chain.is_none() {
+            return Ok(Standing::Unknown);
+        }
+        for place in self.covered.iter().map(|at| &facts.survey.places[*at]) {
+            let Some(content) = self.readable(facts, place)? else { continue };
+            let Some(Parsed::Header(header, _)) = content.first_chunk().map(SegmentHeader::parse) else {
+                continue;
+            };
+            let found = chain_in(&content, &header, recorded.lsn);
+            if let Some(found) = found.filter(|_| header.first_lsn <= recorded.lsn + 1) {
+                let is_other = recorded.of_another_history(found.chain).is_some();
+                return Ok(if is_other { Standing::Lacks } else { Standing::Holds });
+            }
+        }
+        Ok(Standing::Unknown)
     }
 
     /// Returns the snapshots that cannot stay.
@@ -203,10 +227,13 @@ impl Way {
                 is_last &= self.stretch.is_none_or(|kept| at < kept);
             }
         }
+        // What was recorded may be in a segment of which nothing shows that the snapshot holds it.
+        let mut may_lack = false;
         for (at, place) in facts.survey.places.iter().enumerate().filter(|(at, _)| !others.contains(at)) {
             let (first, last) = place.lsns.unwrap_or((1, 0));
             known = known.max(last.max(first - 1));
             self.each_frame_removed(facts, at, &mut |header, _| {
+                may_lack |= !self.covered.contains(&at);
                 known = known.max(header.durable_lsn).max(header.next_lsn() - 1);
                 Ok(())
             })?;
@@ -217,8 +244,13 @@ impl Way {
                 Ok(())
             })?;
         }
+        let is_recorded = match self.standing {
+            Standing::Lacks => false,
+            Standing::Unknown => recorded.chain.is_none() || !may_lack,
+            Standing::Holds => true,
+        };
         self.known_lsn = known;
-        self.is_lossless = is_last && is_one_history && known == last && self.standing != Standing::Lacks;
+        self.is_lossless = is_last && is_one_history && known == last && is_recorded;
         Ok(())
     }
 
@@ -352,8 +384,8 @@ impl Way {
     }
 }
 
-/// Passes on the commands of a frame after an LSN. What verifies but does not decode cannot be shown; the file
-/// that holds it is kept.
+/// Passes on the commands of a frame after an LSN. What verifies but does not decode cannot be shown; the
+/// file that holds it is kept.
 fn each_command(
     header: &frame::Header,
     whole: &[u8],
