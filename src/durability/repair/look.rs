@@ -119,7 +119,7 @@ impl Repair {
         let found = match &judgment {
             Ok(judged) if judged.findings.is_empty() || judged.report.finished_cut.is_some() => None,
             Ok(judged) => {
-                let whose = (paths.clone(), instance.clone());
+                let whose = (paths.clone(), instance);
                 let facts = Facts::gather(storage, whose, Preferred::Live)?;
                 let way = mended(&facts, judged)?;
                 let ways = way.map(|way| {
@@ -280,7 +280,7 @@ fn refused(
     ruled_out: &BTreeSet<PathBuf>,
 ) -> Result<Found> {
     let gather = |preferred| -> Result<Facts> {
-        let facts = Facts::gather(storage, (paths.clone(), instance.clone()), preferred)?;
+        let facts = Facts::gather(storage, (paths.clone(), *instance), preferred)?;
         Ok(Facts { ruled_out: ruled_out.clone(), ..facts })
     };
     let mut facts = gather(Preferred::Live)?;
@@ -296,9 +296,10 @@ fn refused(
     let mut ways = Vec::new();
     for way in kept {
         let problems = problems(&facts, &way, damage)?;
-        let look = match way.is_lossless {
-            true => without_loss(&facts, &way, problems),
-            false => would_lose(&facts, &way, problems)?,
+        let look = if way.is_lossless {
+            without_loss(&facts, &way, problems)
+        } else {
+            would_lose(&facts, &way, problems)?
         };
         ways.push((way, look));
     }
@@ -421,12 +422,12 @@ fn uncovered(facts: &Facts, way: &Way, is_first: bool) -> Option<Damage> {
     let file = kept
         .and_then(|stretch| stretch.links.last())
         .map_or_else(|| facts.paths.log(), |link| facts.survey.places[link.place].path.clone());
-    let lost = format!("commands from LSN {} on", last + 1);
+    let would_be_lost = format!("commands from LSN {} on", last + 1);
     Some(Damage {
         file,
         offset: kept.map_or(0, |stretch| stretch.end.offset),
         lsn: Some(last + 1),
         reason,
-        lost,
+        lost: would_be_lost,
     })
 }

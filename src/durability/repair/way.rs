@@ -148,7 +148,7 @@ impl Way {
             return Ok(Standing::Unknown);
         }
         for place in self.covered.iter().map(|at| &facts.survey.places[*at]) {
-            let Some(content) = self.readable(facts, place)? else { continue };
+            let Some(content) = Self::readable(facts, place)? else { continue };
             let Some(Parsed::Header(header, _)) = content.first_chunk().map(SegmentHeader::parse) else {
                 continue;
             };
@@ -280,9 +280,9 @@ impl Way {
             if place.number + 1 != number {
                 break;
             }
-            let Some(content) = self.readable(facts, place)? else { break };
+            let Some(content) = Self::readable(facts, place)? else { break };
             let mut last = None;
-            frames(&content, self.form(facts, place), HEADER_BYTES, &mut |header, _| {
+            frames(&content, Self::form(facts, place), HEADER_BYTES, &mut |header, _| {
                 last = Some((header.next_lsn(), header.chain()));
                 Ok(())
             })?;
@@ -302,11 +302,11 @@ impl Way {
         Ok(facts.survey.chain_at(&*facts.storage, kept, lsn - 1)?.and_then(|found| found.chain))
     }
 
-    fn form(&self, facts: &Facts, place: &Place) -> Form {
+    fn form(facts: &Facts, place: &Place) -> Form {
         Form::new(place.version, &facts.instance.id.0, place.number)
     }
 
-    fn readable(&self, facts: &Facts, place: &Place) -> Result<Option<Vec<u8>>> {
+    fn readable(facts: &Facts, place: &Place) -> Result<Option<Vec<u8>>> {
         match place.content(&*facts.storage) {
             Err(Error::Damaged(_)) => Ok(None),
             content => content.map(Some),
@@ -329,8 +329,8 @@ impl Way {
             },
         };
         let place = &facts.survey.places[at];
-        let Some(content) = self.readable(facts, place)? else { return Ok(()) };
-        frames(&content, self.form(facts, place), from, see)
+        let Some(content) = Self::readable(facts, place)? else { return Ok(()) };
+        frames(&content, Self::form(facts, place), from, see)
     }
 
     /// Passes on every frame that verifies in a segment that is left out, and differs from those of the one
@@ -341,16 +341,16 @@ impl Way {
         double: &Double,
         see: &mut dyn FnMut(&frame::Header, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        let Some(content) = self.readable(facts, &double.place)? else { return Ok(()) };
+        let Some(content) = Self::readable(facts, &double.place)? else { return Ok(()) };
         let twin = &facts.survey.places[double.twin];
         let mut held = BTreeSet::new();
-        if let Some(content) = self.readable(facts, twin)? {
-            frames(&content, self.form(facts, twin), HEADER_BYTES, &mut |header, _| {
+        if let Some(content) = Self::readable(facts, twin)? {
+            frames(&content, Self::form(facts, twin), HEADER_BYTES, &mut |header, _| {
                 held.insert((header.next_lsn(), header.chain()));
                 Ok(())
             })?;
         }
-        frames(&content, self.form(facts, &double.place), HEADER_BYTES, &mut |header, whole| {
+        frames(&content, Self::form(facts, &double.place), HEADER_BYTES, &mut |header, whole| {
             if held.contains(&(header.next_lsn(), header.chain())) { Ok(()) } else { see(header, whole) }
         })
     }
