@@ -5,7 +5,7 @@
 //! repeats the last good LSN from the report: `--drop-acknowledged-after LSN`. Files that are removed are
 //! kept whole in `damaged-<time>/` of the data directory, next to `report.json` and `dropped.ndjson`.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -24,7 +24,7 @@ use crate::{
         repair::{Look, Moved, Papers, Repair, Verdict},
         storage::Disk,
     },
-    engine::{RowIds, RowKind},
+    engine::{self, RowIds, RowKind},
     version,
 };
 
@@ -47,54 +47,91 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.data_dir.resolve([].into())?;
     let data_dir = config.data_dir.as_path();
-    let repair = Repair::look(&Disk::shared(), data_dir).map_err(|error| beyond_repair(error, data_dir))?;
-    let look = repair.found();
-    for problem in &look.problems {
+    let mut repair =
+        Repair::look(&Disk::shared(), data_dir).map_err(|error| beyond_repair(error, data_dir))?;
+    rule_out_others(&mut repair, data_dir)?;
+    // The findings about a directory that opens are those of `verify`.
+    for problem in repair.found().problems.iter().filter(|_| repair.found().verdict != Verdict::Healthy) {
         screen::tell(&format!("upline: {problem}"));
     }
-    if let Some(cut) = &look.pending_cut {
+    if let Some(cut) = &repair.found().pending_cut {
         screen::tell(&format!("upline: {cut}"));
     }
-    if !decide(args, look)? {
-        let look = look.clone();
+    if !decide(args, &mut repair)? {
+        let look = repair.found().clone();
         // Its locks are needed to open the directory.
         drop(repair);
         return show(args, data_dir, &look);
     }
+    let look = repair.found().clone();
     let now = jiff::Timestamp::now();
     let name = format!("damaged-{}", now.strftime("%Y%m%dT%H%M%S%3fZ"));
-    let mut writer =
-        Writer { began: Timestamp(now.as_microsecond()), rows: RowIds::new(repair.instance().row_key), look };
+    let rows = RowIds::new(repair.instance().row_key);
+    let mut writer = Writer { began: Timestamp(now.as_microsecond()), rows, look: &look };
     let kept_in = repair.carry_out(&name, &mut writer)?;
-    let mut object = object_of(look);
+    drop(repair);
+    let report = kept_in.join("report.json");
+    // What the files hold is judged as well, as `verify` does.
+    let findings = judge(data_dir)?.findings;
+    for finding in &findings {
+        screen::tell(&format!("upline: {finding}"));
+    }
+    let mut object = object_of(&look);
     object["kept_in"] = json!(kept_in);
-    object["report"] = json!(kept_in.join("report.json"));
+    object["report"] = json!(report);
+    object["findings"] = json!(findings);
     screen::say_result(args.json, &object, || {
         let dropped = match look.verdict {
             Verdict::WouldLose => format!(
-                "dropped everything after LSN {}; {} of it could be read: {}",
+                "dropped everything after LSN {}, and what is of another history; {} of it could be read: {}",
                 look.last_good_lsn,
                 screen::counted(look.dropped.commands, "command"),
                 kept_in.join("dropped.ndjson").display()
             ),
             Verdict::Healthy | Verdict::WithoutLoss => "nothing was dropped".into(),
         };
-        let report = kept_in.join("report.json");
         format!(
             "repaired up to LSN {}\n{dropped}\nwhat was taken away, and the report: {}",
             look.last_good_lsn,
             report.display()
         )
-    })
+    })?;
+    if findings.is_empty() { Ok(()) } else { Err(does_not_verify(data_dir)) }
 }
 
-/// Decides whether to carry out the repair.
-fn decide(args: &Args, look: &Look) -> Result<bool, Failure> {
+/// Finds out whether snapshots that reach further than the log can be later states of its network. Those that
+/// lack its members are of another history, and no loss.
+fn rule_out_others(repair: &mut Repair, data_dir: &Path) -> Result<(), Failure> {
+    let further = match repair.found().verdict {
+        Verdict::WouldLose => repair.further()?,
+        Verdict::Healthy | Verdict::WithoutLoss => Vec::new(),
+    };
+    if further.is_empty() {
+        return Ok(());
+    }
+    // A log that does not replay decides nothing.
+    let Ok(loaded) = engine::load(&repair.tried_out()?, data_dir, &mut |_| {}) else { return Ok(()) };
+    let mut others = BTreeSet::new();
+    for (path, mut snapshot) in further {
+        if !engine::may_continue(&loaded.state, &mut snapshot)? {
+            others.insert(path);
+        }
+    }
+    if others.is_empty() { Ok(()) } else { Ok(repair.rule_out(&others)?) }
+}
+
+/// Decides whether to carry out the repair, and chooses the way that was named.
+fn decide(args: &Args, repair: &mut Repair) -> Result<bool, Failure> {
+    let look = repair.found();
     let refuse = |reason: String| Err(Failure::new(Exit::Usage, format!("{reason}; nothing was changed")));
     match (look.verdict, args.drop_acknowledged_after) {
-        (Verdict::WouldLose, Some(after)) if after == look.last_good_lsn => Ok(true),
         (Verdict::WouldLose, Some(after)) => {
-            refuse(format!("{after} is not the last good LSN, which is {}", look.last_good_lsn))
+            let lsns = [look].into_iter().chain(&look.others).map(|way| way.last_good_lsn.to_string());
+            let lsns: Vec<String> = lsns.collect();
+            if repair.choose(after) {
+                return Ok(true);
+            }
+            refuse(format!("{after} is not the last good LSN, which is {}", lsns.join(" or ")))
         }
         (Verdict::WithoutLoss, None) => Ok(args.apply),
         (Verdict::WithoutLoss, Some(_)) => {
@@ -133,15 +170,30 @@ fn show(args: &Args, data_dir: &Path, look: &Look) -> Result<(), Failure> {
             Exit::Repairable,
             format!("nothing was changed; this repairs it: {line} --apply"),
         )),
-        Verdict::WouldLose => Err(Failure::new(
-            Exit::WouldLose,
-            format!(
-                "nothing was changed. A backup that is whole up to LSN {} or beyond loses nothing, or less. \
-                 Without one, this drops what comes after LSN {}, acknowledged or not: \
-                 {line} --drop-acknowledged-after {}",
-                look.known_lsn, look.last_good_lsn, look.last_good_lsn
-            ),
-        )),
+        Verdict::WouldLose => {
+            let others: Vec<String> = look
+                .others
+                .iter()
+                .map(|way| {
+                    format!(
+                        " Or, as the other way above: {line} --drop-acknowledged-after {}",
+                        way.last_good_lsn
+                    )
+                })
+                .collect();
+            Err(Failure::new(
+                Exit::WouldLose,
+                format!(
+                    "nothing was changed. A backup that is whole up to LSN {} or beyond loses nothing, \
+                     or less. Without one, this drops what comes after LSN {}, acknowledged or not: \
+                     {line} --drop-acknowledged-after {}{}",
+                    look.known_lsn,
+                    look.last_good_lsn,
+                    look.last_good_lsn,
+                    others.concat()
+                ),
+            ))
+        }
     }
 }
 
@@ -158,12 +210,26 @@ fn text_of(look: &Look) -> String {
             )
         }
     }];
+    lines.extend(loss_of(look));
+    for other in &look.others {
+        lines.push(format!(
+            "another way keeps LSN {} (snapshot of LSN {} and the log after it), and drops other commands:",
+            other.last_good_lsn, other.snapshot_lsn
+        ));
+        lines.extend(loss_of(other));
+    }
+    lines.join("\n")
+}
+
+/// What a way drops, and its steps.
+fn loss_of(look: &Look) -> Vec<String> {
+    let mut lines = Vec::new();
     if look.verdict == Verdict::WouldLose {
         let dropped = look.dropped;
         lines.push(match dropped.commands {
-            0 => "no command after that can be read any more".into(),
+            0 => "no command that it drops can be read any more".into(),
             count => format!(
-                "{} after that can still be read, LSN {} to {}, and would be dropped",
+                "{} that it drops can still be read, LSN {} to {}",
                 screen::counted(count, "command"),
                 dropped.first_lsn,
                 dropped.last_lsn
@@ -171,7 +237,7 @@ fn text_of(look: &Look) -> String {
         });
     }
     lines.extend(look.steps.iter().map(|step| format!("  would {step}")));
-    lines.join("\n")
+    lines
 }
 
 fn object_of(look: &Look) -> Value {
@@ -201,6 +267,7 @@ fn object_of(look: &Look) -> Value {
         "dropped_first_lsn": range.map(|(first, _)| first),
         "dropped_last_lsn": range.map(|(_, last)| last),
         "steps": look.steps,
+        "others": look.others.iter().map(object_of).collect::<Vec<_>>(),
         "pending_cut": look.pending_cut.map(|cut| json!({"after": cut.after, "last_lsn": cut.last_lsn})),
     })
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     core::{audit, network_digest, state_digest},
-    durability::{Group, storage::Disk},
+    durability::{past, storage::Disk},
     engine::{self, OpenError},
     time_text,
 };
@@ -32,32 +32,6 @@ pub(super) struct Args {
     /// One JSON object on the last line of standard output
     #[arg(long)]
     json: bool,
-}
-
-/// Returns damage in the older snapshot and the archive. None of it is needed to serve.
-fn damage_of_the_past(loaded: &engine::Loaded) -> Result<Vec<String>, Failure> {
-    let older = loaded.snapshots.verify_older(loaded.report.snapshot_lsn).map_err(OpenError::Data)?;
-    let mut findings: Vec<String> =
-        older.iter().map(|damage| format!("the older snapshot: {damage}")).collect();
-    let damaged = loaded.snapshots.verify_archived().map_err(OpenError::Data)?;
-    findings.extend(damaged.iter().map(|damage| format!("the archive: {damage}")));
-    let live_from = loaded.files.log_first_lsn;
-    let archived = loaded.log.oldest_lsn();
-    if archived < live_from {
-        let mut reader = loaded.log.read_range(archived, live_from - 1).map_err(OpenError::Data)?;
-        let mut group = Group::default();
-        loop {
-            match reader.next_into(&mut group) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    findings.push(format!("the archive: {error}"));
-                    break;
-                }
-            }
-        }
-    }
-    Ok(findings)
 }
 
 /// A directory as it opens, and everything that is wrong with it nevertheless.
@@ -80,14 +54,8 @@ pub(super) fn judge(data_dir: &Path) -> Result<Judged, Failure> {
     // Damage that opening tolerates is still a finding.
     findings
         .extend(loaded.report.fallbacks.iter().map(|reason| format!("a snapshot was not usable: {reason}")));
-    findings.extend(
-        loaded
-            .files
-            .history_damage
-            .iter()
-            .map(|damage| format!("the log does not go back as far as it should: {damage}")),
-    );
-    findings.extend(damage_of_the_past(&loaded)?);
+    let past = past(&loaded.files, &loaded.snapshots, &*loaded.log).map_err(OpenError::Data)?;
+    findings.extend(past.iter().map(|(place, damage)| format!("{place}: {damage}")));
     bar.finish_and_clear();
     Ok(Judged { loaded, findings })
 }

@@ -112,12 +112,11 @@ pub(super) fn unfinished(
 }
 
 /// What a repair, which keeps all unfinished files, learns about one.
+#[derive(Debug)]
 pub(super) struct Told {
     pub path: PathBuf,
     /// The highest LSN that it mentions, if any.
     pub lsn: Option<u64>,
-    /// It is a segment whose commands differ from those of the log.
-    pub differs: bool,
 }
 
 /// Returns all unfinished files, for a repair.
@@ -127,18 +126,11 @@ pub(super) struct Told {
 pub(super) fn told(storage: &dyn Storage, paths: &Paths, instance: &Instance) -> Result<Vec<Told>> {
     let mut all = Vec::new();
     for (path, kind) in named(storage, paths)? {
-        let (mut lsn, mut differs) = (None, false);
+        let mut lsn = None;
         match kind {
             Kind::Segment(number) => match read_whole(storage, &path) {
                 Ok(content) => {
                     lsn = next_lsn_in(&content, number, instance).map(|next| next - 1);
-                    let named = paths.segment(number);
-                    if storage.is_file(&named).map_err(Error::io("look at", &named))? {
-                        differs = match read_whole(storage, &named) {
-                            Err(Error::Damaged(_)) => true,
-                            held => first_other(&content, &held?).is_some(),
-                        };
-                    }
                 }
                 Err(Error::Damaged(_)) => {}
                 Err(error) => return Err(error),
@@ -154,7 +146,7 @@ pub(super) fn told(storage: &dyn Storage, paths: &Paths, instance: &Instance) ->
             }
             Kind::Cut => {}
         }
-        all.push(Told { path, lsn, differs });
+        all.push(Told { path, lsn });
     }
     Ok(all)
 }

@@ -62,6 +62,7 @@ mod health;
 pub mod inspect;
 mod instance;
 mod journal;
+mod judgment;
 mod leftovers;
 mod lock;
 mod log;
@@ -93,6 +94,7 @@ pub use self::{
     health::{LogHealth, LogTrouble},
     instance::{Instance, InstanceId},
     journal::{ChainAt, Figures, Group, GroupReader, HardState, Journal, LogReader, Purged},
+    judgment::past,
     log::{
         FileJournal, LOG_READERS_MAX, LogOptions, Retention, SEGMENT_BYTES, SEGMENT_BYTES_MAX,
         SEGMENT_BYTES_MIN,

@@ -124,35 +124,20 @@ impl DataDir {
 }
 
 /// A directory that verified.
-struct Verified {
+pub(super) struct Verified {
     newest: SnapshotReader,
-    report: Report,
+    pub(super) report: Report,
     log: Survey,
     /// LSN after which an interrupted cut ends the log.
     cut: Option<u64>,
     unfinished: Vec<Leftover>,
-    view: FileLog,
-    snapshots: SnapshotStore,
+    pub(super) view: FileLog,
+    pub(super) snapshots: SnapshotStore,
 }
 
-/// Returns what opening a directory whose locks are held would find, or why it would refuse it.
-///
-/// # Errors
-/// All others of an opening.
-pub(super) fn judge(
-    storage: &Arc<dyn Storage>,
-    paths: &Paths,
-    instance: &Instance,
-) -> Result<std::result::Result<Report, Damage>> {
-    match verify(storage, paths, instance, LogOptions::default()) {
-        Ok(verified) => Ok(Ok(verified.report)),
-        Err(Error::Damaged(damage)) => Ok(Err(*damage)),
-        Err(error) => Err(error),
-    }
-}
-
-/// Verifies everything, and changes nothing.
-fn verify(
+/// Verifies everything, and changes nothing. Opening and the judgment of a directory (`judgment.rs`) begin
+/// with this.
+pub(super) fn verify(
     storage: &Arc<dyn Storage>,
     paths: &Paths,
     instance: &Instance,
@@ -535,16 +520,24 @@ fn check_evidence(
 }
 
 /// Checks that the log belongs to the history that the evidence recorded, if it still has that LSN: after a
-/// power loss the evidence may be older than the live log.
+/// power loss the evidence may be older than the live log. Then the archived log tells, as far as it can be
+/// read.
 fn check_recorded_history(paths: &Paths, log: &Survey, view: &FileLog, recorded: Durable) -> Result<()> {
     let lsn = recorded.lsn;
     let first = log.segments.first().map_or(log.at.next_lsn, |segment| segment.first_lsn);
-    if recorded.chain.is_none() || lsn + 1 < first {
+    if recorded.chain.is_none() {
         return Ok(());
     }
-    recorded.of_another_history(view.chain_at(lsn)?.chain).map_or(Ok(()), |reason| {
+    let found = match view.chain_at(lsn) {
+        Err(Error::BelowRetained { .. }) => return Ok(()),
+        // What is wrong with the archive is found when it is read, and no reason to refuse.
+        Err(_) if lsn + 1 < first => return Ok(()),
+        found => found?,
+    };
+    recorded.of_another_history(found.chain).map_or(Ok(()), |reason| {
         let holding = log.segments.iter().rfind(|segment| segment.first_lsn <= lsn);
-        let path = paths.segment(holding.map_or(log.number, |segment| segment.number));
+        let number = holding.or(log.segments.first()).map_or(log.number, |segment| segment.number);
+        let path = if lsn + 1 < first { paths.durable() } else { paths.segment(number) };
         let lost = format!("commands up to LSN {lsn} that were acknowledged and are not in this log");
         Err(Error::damaged(&path, 0, Some(lsn), reason, lost))
     })

@@ -2,7 +2,7 @@
 //!
 //! Serving needs none of it. Damage is reported, and then no history is deleted.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{
     error::{CONTENT, Damage, Error, Result},
@@ -147,22 +147,13 @@ pub(super) fn missed(
     paths: &Paths,
     segments: &[SegmentEntry],
 ) -> Result<Option<Damage>> {
-    let directory = paths.archive();
-    let mut names = names_in_archive(storage, paths)?;
-    names.sort_unstable();
-    let is_ours = |name: &str| names::segment_number(name).is_some() || names::snapshot_lsn(name).is_some();
-    if let Some(name) = names.iter().find(|name| name.strip_suffix(TEMPORARY).is_some_and(is_ours)) {
+    if let Some(file) = unfinished(storage, paths)?.into_iter().next() {
         let reason = "nothing in the archive is ever unfinished. Was it renamed? Give it back its name \
                       (without `.tmp`), or move it out of the directory";
         let lost = "what this file holds of the past".into();
-        return Ok(Some(Damage {
-            file: directory.join(name),
-            offset: 0,
-            lsn: None,
-            reason: reason.into(),
-            lost,
-        }));
+        return Ok(Some(Damage { file, offset: 0, lsn: None, reason: reason.into(), lost }));
     }
+    let names = names_in_archive(storage, paths)?;
     let Some(first) = segments.first() else { return Ok(None) };
     let lsns = names.iter().filter_map(|name| names::snapshot_lsn(name));
     let Some(base) = lsns.filter(|lsn| lsn + 1 < first.first_lsn).min() else { return Ok(None) };
@@ -173,4 +164,13 @@ pub(super) fn missed(
     );
     let lost = format!("states from LSN {base} to {}", first.first_lsn - 1);
     Ok(Some(Damage { file: paths.archived_snapshot(base), offset: 0, lsn: Some(base + 1), reason, lost }))
+}
+
+/// Returns the files in the archive that look unfinished.
+pub(super) fn unfinished(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf>> {
+    let mut names = names_in_archive(storage, paths)?;
+    let is_ours = |name: &str| names::segment_number(name).is_some() || names::snapshot_lsn(name).is_some();
+    names.retain(|name| name.strip_suffix(TEMPORARY).is_some_and(is_ours));
+    names.sort_unstable();
+    Ok(names.into_iter().map(|name| paths.archive().join(name)).collect())
 }

@@ -53,6 +53,7 @@
 //!    under it.
 //! 6. Lock order: preparation mutex, view mutex, state lock, directory shard. Never the reverse.
 
+mod ancestry;
 mod clock;
 pub mod limits;
 mod options;
@@ -85,6 +86,7 @@ mod marks;
 mod status;
 
 pub use self::{
+    ancestry::may_continue,
     answer::{Answer, AnsweredBy, Sent},
     clock::{BootClock, Clock, ClockJump, ClockStanding, system_boot_clock, system_clock, system_time},
     directory::MemberDirectory,

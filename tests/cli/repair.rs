@@ -167,3 +167,72 @@ fn a_killed_import_of_all_or_nothing_is_no_damage() {
     let after = run(["repair", "--data-dir", &data, "--json"]).ends_with(0).json();
     assert_eq!((&after["pending_cut"], &after["last_good_lsn"]), (&Value::Null, &look["last_good_lsn"]));
 }
+
+/// Serves a directory, signs members up, and stops with a snapshot or is killed.
+fn signed_up(data: &str, numbers: std::ops::Range<u64>, signal: &str) {
+    let server = serving(data);
+    for number in numbers {
+        let body = json!({"user_id": format!("6f1f6d1e-0000-4000-8000-{number:012}")});
+        assert_eq!(server.request("POST", "/user/register", &body.to_string()).0, 200);
+    }
+    server.signal(signal);
+    _ = server.end();
+}
+
+fn copied(from: &str, to: String) -> String {
+    let status = std::process::Command::new("cp").args(["-r", from, &to]).status().unwrap();
+    assert!(status.success());
+    to
+}
+
+/// A snapshot that reaches further than a whole log is of another history if it lacks members of the log: it
+/// is moved aside, and nothing is lost. If it has them all, both ways are named.
+#[test]
+fn a_snapshot_beyond_the_log_never_replaces_it_unasked() {
+    let place = Place::new();
+    let origin = with_log(&place);
+    let ours = copied(&origin, place.text("ours"));
+    signed_up(&ours, 100..104, "KILL");
+    let [later, theirs] = [(&ours, "later"), (&origin, "theirs")].map(|(from, name)| {
+        let data = copied(from, place.text(name));
+        signed_up(&data, 200..210, "TERM");
+        let mut snapshots: Vec<PathBuf> = std::fs::read_dir(Path::new(&data).join("snapshots"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        snapshots.sort();
+        snapshots.pop().unwrap()
+    });
+    for (name, snapshot) in [("foreign", &theirs), ("own", &later)] {
+        let data = copied(&ours, place.text(name));
+        std::fs::copy(snapshot, Path::new(&data).join("snapshots").join(snapshot.file_name().unwrap()))
+            .unwrap();
+        run(["verify", "--data-dir", &data]).ends_with(5).says("upline repair");
+    }
+    let data = place.text("foreign");
+    let look = run(["repair", "--data-dir", &data, "--json"]).ends_with(14).json();
+    assert_eq!((&look["last_good_lsn"], &look["others"]), (&json!(MEMBERS + 4), &json!([])));
+    let name = theirs.file_name().unwrap().to_str().unwrap();
+    assert!(look["steps"].to_string().contains(name), "{look}");
+    run(["repair", "--data-dir", &data, "--apply"]).ends_with(0);
+    assert_eq!(verified(&data)["members"], MEMBERS + 4);
+    run(["repair", "--data-dir", &data]).ends_with(0);
+    let data = place.text("own");
+    let look = run(["repair", "--data-dir", &data, "--json"]).ends_with(15).json();
+    assert_eq!((&look["last_good_lsn"], &look["dropped_commands"]), (&json!(MEMBERS + 4), &json!(0)));
+    let other = &look["others"][0];
+    assert_eq!(
+        (&other["last_good_lsn"], &other["dropped_commands"]),
+        (&json!(MEMBERS + 14), &json!(MEMBERS + 4))
+    );
+    for (after, dropped) in [(MEMBERS + 4, 0), (MEMBERS + 14, MEMBERS + 4)] {
+        let data = copied(&data, place.text(&format!("own-{after}")));
+        let done = ["repair", "--data-dir", &data, "--json", "--drop-acknowledged-after", &after.to_string()];
+        let done = run(done).ends_with(0).json();
+        let written =
+            std::fs::read_to_string(Path::new(done["kept_in"].as_str().unwrap()).join("dropped.ndjson"));
+        assert_eq!(written.unwrap().lines().count() as u64, dropped);
+        assert_eq!(verified(&data)["members"], after);
+        run(["repair", "--data-dir", &data]).ends_with(0);
+    }
+}

@@ -12,21 +12,19 @@ use std::{
 };
 
 use super::{
-    look::Repair,
+    change::renew,
+    facts::Facts,
+    look::{Repair, Verdict},
+    plan::taken,
     step::Step,
-    survey::{Fresh, Survey},
+    way::Way,
 };
 use crate::{
     core::command::Stamped,
     durability::{
-        FORMAT_VERSION, SEGMENT_BYTES,
         error::{Error, Result},
-        log::{
-            evidence, frame,
-            rewrite::replace_segment,
-            segment::{self, HEADER_BYTES, SegmentHeader},
-            whole::read_whole,
-        },
+        judgment::judge,
+        log::segment,
         paths::{Paths, open_listed},
         snapshot::relabel,
         storage::{Access, Storage, StorageFile},
@@ -72,7 +70,8 @@ impl Repair {
     /// moved aside; it must not exist. Returns its path. The caller is responsible for confirming a loss.
     ///
     /// # Errors
-    /// `Io`; `Damaged` if a file has changed since the look. The call may be repeated.
+    /// `Io`; `Damaged` if a file has changed since the look, or if opening does not find the result healthy.
+    /// The call may be repeated.
     pub fn carry_out(&self, name: &str, papers: &mut dyn Papers) -> Result<PathBuf> {
         let (storage, root) = (&*self.storage, self.paths.root());
         let directory = root.join(name);
@@ -81,15 +80,8 @@ impl Repair {
         }
         storage.create_dir(&directory).map_err(Error::io("create", &directory))?;
         let mut moved = Vec::new();
-        for step in &self.steps {
-            let taken = match step {
-                Step::Aside(path) | Step::Replace(path, _) | Step::Relabel { path, .. } => Some(path),
-                Step::Evidence { path, is_there, .. } => is_there.then_some(path),
-                Step::Begin(_) | Step::Back { .. } | Step::Folder(_) => None,
-            };
-            if let Some(path) = taken {
-                moved.push(look_at(storage, path, kept_as(&directory, path), &self.survey)?);
-            }
+        for path in taken(self.steps()) {
+            moved.push(self.look_at(path, kept_as(&directory, path))?);
         }
         self.write_dropped(&directory, papers)?;
         write_report(storage, &directory, &papers.report(&moved, false))?;
@@ -98,11 +90,24 @@ impl Repair {
         }
         storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
         storage.sync_dir(root).map_err(Error::io("sync", root))?;
-        for step in &self.steps {
-            self.take(step, &directory)?;
+        if let Some(found) = &self.found {
+            for step in self.steps() {
+                take(&found.facts, found.way(), step, &directory)?;
+            }
+            self.check()?;
         }
         write_report(storage, &directory, &papers.report(&moved, true))?;
         Ok(directory)
+    }
+
+    /// Judges the directory as the look did, now that the steps are carried out.
+    fn check(&self) -> Result<()> {
+        let judged = judge(&self.storage, &self.paths, &self.instance)?;
+        let left = judged.map(|judged| judged.findings.into_iter().next());
+        left.unwrap_or_else(Some).map_or(Ok(()), |mut damage| {
+            damage.reason = format!("the repair did not succeed, and this is left: {}", damage.reason);
+            Err(Error::Damaged(Box::new(damage)))
+        })
     }
 
     fn write_dropped(&self, directory: &Path, papers: &mut dyn Papers) -> Result<()> {
@@ -115,87 +120,49 @@ impl Repair {
             piece.clear();
             Ok(())
         };
-        self.each_dropped(&mut |stamped| {
-            piece.extend_from_slice(papers.command(stamped).as_bytes());
-            if PIECE_BYTES <= piece.len() { flush(&mut piece) } else { Ok(()) }
-        })?;
+        if let Some(found) = self.found.as_ref().filter(|_| self.found().verdict == Verdict::WouldLose) {
+            found.way().each_dropped(&found.facts, &mut |stamped| {
+                piece.extend_from_slice(papers.command(stamped).as_bytes());
+                if PIECE_BYTES <= piece.len() { flush(&mut piece) } else { Ok(()) }
+            })?;
+        }
         flush(&mut piece)?;
         file.sync_all().map_err(Error::io("sync", &path))
     }
 
-    fn take(&self, step: &Step, directory: &Path) -> Result<()> {
-        let storage = &*self.storage;
-        match step {
-            Step::Aside(path) => rename(storage, path, &kept_as(directory, path)),
-            Step::Back { from, to } => rename(storage, from, to),
-            Step::Folder(path) => {
-                storage.create_dir(path).map_err(Error::io("create", path))?;
-                sync_parent(storage, path)
-            }
-            Step::Replace(path, fresh) => {
-                let content = read_whole(storage, path)?;
-                copy(storage, path, &kept_as(directory, path))?;
-                replace_segment(storage, path, &renewed(content, fresh), fresh.bytes).map(drop)
-            }
-            Step::Relabel { path, durable_lsn } => {
-                copy(storage, path, &kept_as(directory, path))?;
-                let temporary = Paths::temporary(path);
-                let file = copy(storage, path, &temporary)?;
-                relabel(&*file, &temporary, *durable_lsn)?;
-                rename(storage, &temporary, path)
-            }
-            Step::Evidence { path, is_there, durable } => {
-                if *is_there {
-                    copy(storage, path, &kept_as(directory, path))?;
-                }
-                evidence::reset(storage, &self.paths, &self.instance.id.0, *durable)
-            }
-            Step::Begin(number) => self.begin(*number),
-        }
-    }
-
-    /// Creates an empty segment, with which the log continues.
-    fn begin(&self, number: u64) -> Result<()> {
-        let end = self.kept().map(|stretch| stretch.end);
-        let base = &self.base.manifest;
-        let header = SegmentHeader {
-            version: FORMAT_VERSION,
-            instance: self.instance.id.0,
-            network: self.instance.network_id,
-            number,
-            first_lsn: self.look.last_good_lsn + 1,
-            bytes: self
-                .kept()
-                .or(self.survey.stretches.last())
-                .map_or(SEGMENT_BYTES, |stretch| stretch.bytes),
-            term: 0,
-            time: end.map_or(base.time, |end| end.time),
-            previous_end: end.map_or(0, |end| end.offset),
-            previous_crc: end.map_or(0, |end| end.previous_crc),
-            chain: None,
+    fn look_at(&self, path: &Path, kept_as: PathBuf) -> Result<Moved> {
+        let content = match content_of(&*self.storage, path) {
+            Err(Error::Damaged(_)) => None,
+            content => Some(content?),
         };
-        let header = header.chained(end.map_or(base.chain, |end| end.chain));
-        replace_segment(&*self.storage, &self.paths.segment(number), &header.encode().0, header.bytes)
-            .map(drop)
+        let places = self.found.iter().flat_map(|found| &found.facts.survey.places);
+        let lsns = places.filter(|place| place.path == path).find_map(|place| place.lsns);
+        Ok(Moved { file: path.to_path_buf(), kept_as, content, lsns })
     }
 }
 
-/// Returns the content that replaces a damaged segment.
-fn renewed(mut content: Vec<u8>, fresh: &Fresh) -> Vec<u8> {
-    if let Some(header) = &fresh.header {
-        content[..HEADER_BYTES].copy_from_slice(&header[..]);
+fn take(facts: &Facts, way: &Way, step: &Step, directory: &Path) -> Result<()> {
+    let storage = &*facts.storage;
+    match step {
+        Step::Aside(path) => rename(storage, path, &kept_as(directory, path)),
+        Step::Back { from, to } => rename(storage, from, to),
+        Step::Folder(path) => {
+            storage.create_dir(path).map_err(Error::io("create", path))?;
+            sync_parent(storage, path)
+        }
+        Step::Relabel { path, durable_lsn } => {
+            copy(storage, path, &kept_as(directory, path))?;
+            let temporary = Paths::temporary(path);
+            let file = copy(storage, path, &temporary)?;
+            relabel(&*file, &temporary, *durable_lsn)?;
+            rename(storage, &temporary, path)
+        }
+        Step::Replace(path, _) | Step::Evidence { path, is_there: true, .. } => {
+            copy(storage, path, &kept_as(directory, path))?;
+            renew(step, facts, way, storage)
+        }
+        Step::Begin(_) | Step::Evidence { .. } => renew(step, facts, way, storage),
     }
-    let Some(until) = fresh.until else {
-        content.truncate(usize::try_from(fresh.bytes).expect("a segment is in memory"));
-        return content;
-    };
-    content.truncate(usize::try_from(until).expect("a segment is in memory"));
-    if HEADER_BYTES < content.len() {
-        // The last frame verified except for its trailer, which may have been cut short.
-        let at = content.len() - frame::TRAILER.len();
-        content[at..].copy_from_slice(&frame::TRAILER);
-    }
-    content
 }
 
 /// Returns where a file is kept: under its own name, in a directory named like the one it was in, or at the
@@ -208,15 +175,6 @@ fn kept_as(directory: &Path, path: &Path) -> PathBuf {
     }
     let part = path.parent().and_then(Path::file_name).unwrap_or_default();
     directory.join(part).join(path.file_name().unwrap_or_default())
-}
-
-fn look_at(storage: &dyn Storage, path: &Path, kept_as: PathBuf, survey: &Survey) -> Result<Moved> {
-    let content = match content_of(storage, path) {
-        Err(Error::Damaged(_)) => None,
-        content => Some(content?),
-    };
-    let lsns = survey.places.iter().find(|place| place.path == path).and_then(|place| place.lsns);
-    Ok(Moved { file: path.to_path_buf(), kept_as, content, lsns })
 }
 
 fn content_of(storage: &dyn Storage, path: &Path) -> Result<Content> {

@@ -16,7 +16,7 @@ pub(super) enum Step {
     Replace(PathBuf, Fresh),
     /// Create an empty segment, after the log's last one or, if there is none, after the base.
     Begin(u64),
-    /// Move it back from the archive.
+    /// Move it between log and archive, or give it its name back.
     Back { from: PathBuf, to: PathBuf },
     /// Copy it aside, and replace it with a copy that does not require what was dropped.
     Relabel { path: PathBuf, durable_lsn: u64 },
@@ -52,7 +52,7 @@ impl Step {
                 let lsn = durable.lsn;
                 format!("rewrite {} so that it asks for no command after LSN {lsn}", path.display())
             }
-            Self::Back { from, to } => format!("bring {} back as {}", from.display(), to.display()),
+            Self::Back { from, to } => format!("move {} to {}", from.display(), to.display()),
             Self::Relabel { path, durable_lsn } => {
                 format!(
                     "rewrite {} so that it asks for no command after LSN {durable_lsn}, \

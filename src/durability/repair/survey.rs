@@ -19,8 +19,8 @@ use crate::{
             whole::read_whole,
         },
         names,
-        paths::Paths,
-        snapshot::{Manifest, of_another_history},
+        paths::{Paths, TEMPORARY},
+        snapshot::Manifest,
         storage::Storage,
     },
 };
@@ -30,6 +30,8 @@ use crate::{
 pub(super) struct Place {
     pub number: u64,
     pub archived: bool,
+    /// Its name says that it is unfinished, and it holds frames: somebody renamed it.
+    pub unfinished: bool,
     pub path: PathBuf,
     /// Its format version, from its header; if that does not verify, from its first frame.
     pub version: u32,
@@ -38,15 +40,41 @@ pub(super) struct Place {
 }
 
 impl Place {
+    pub(super) fn is_live(&self) -> bool {
+        !self.archived && !self.unfinished
+    }
+
+    /// Returns whether it holds a frame that can be one of its number.
+    fn holds_a_frame(&self, storage: &dyn Storage, instance: &Instance) -> Result<bool> {
+        let content = match self.content(storage) {
+            Err(Error::Damaged(_)) => return Ok(false),
+            content => content?,
+        };
+        let (version, mut holds) = (version_of(&content, instance, self.number), false);
+        frames(&content, Form::new(version, &instance.id.0, self.number), HEADER_BYTES, &mut |_, _| {
+            holds = true;
+            Ok(())
+        })?;
+        Ok(holds)
+    }
+
     /// Reads the file. Serving does not need an archived one, so what the disk cannot read of it is damage.
     pub(super) fn content(&self, storage: &dyn Storage) -> Result<Vec<u8>> {
         match read_whole(storage, &self.path) {
-            Err(Error::Io { source, action: "read", .. }) if self.archived => {
+            Err(Error::Io { source, action: "read", .. }) if self.archived || self.unfinished => {
                 Err(Error::reading(&self.path)(source))
             }
             content => content,
         }
     }
+}
+
+/// A segment that is left out since a place has its number.
+#[derive(Debug)]
+pub(super) struct Double {
+    pub place: Place,
+    /// The other one.
+    pub twin: usize,
 }
 
 /// What replaces a segment: the segment itself, with these changes.
@@ -87,10 +115,23 @@ pub(super) struct Stretch {
     pub is_whole: bool,
 }
 
+impl Stretch {
+    /// Returns whether it has the chain after this LSN: it holds the command, or begins right after it.
+    pub(super) fn reaches(&self, lsn: u64) -> bool {
+        (self.first_lsn..=self.end.next_lsn).contains(&(lsn + 1))
+    }
+
+    pub(super) fn last_lsn(&self) -> u64 {
+        self.end.next_lsn - 1
+    }
+}
+
 /// The findings about the whole log.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     pub places: Vec<Place>,
+    /// Segments whose number is that of a place: one of two that are both live and archived.
+    pub doubled: Vec<Double>,
     pub stretches: Vec<Stretch>,
     pub problems: Vec<Damage>,
     /// A file prepared but never used: the log continues there, and it holds nothing.
@@ -117,8 +158,10 @@ pub(super) fn survey(
     paths: &Paths,
     instance: &Instance,
     beginnings: &[Beginning],
+    preferred: Preferred,
 ) -> Result<Survey> {
-    let mut survey = Survey { places: places(storage, paths)?, ..Survey::default() };
+    let (places, doubled) = places(storage, paths, instance, preferred)?;
+    let mut survey = Survey { places, doubled, ..Survey::default() };
     let mut open: Option<Stretch> = None;
     for at in 0..survey.places.len() {
         let number = survey.places[at].number;
@@ -166,50 +209,55 @@ pub(super) fn survey(
     Ok(survey)
 }
 
-/// Returns the segments by number; of one that is in both places the live one, as opening does.
-fn places(storage: &dyn Storage, paths: &Paths) -> Result<Vec<Place>> {
-    let mut places = Vec::new();
+/// Which one counts of a segment that is both live and archived. Opening uses the live one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Preferred {
+    Live,
+    Archived,
+}
+
+/// Returns the segments by number, and those that are left out.
+fn places(
+    storage: &dyn Storage,
+    paths: &Paths,
+    instance: &Instance,
+    preferred: Preferred,
+) -> Result<(Vec<Place>, Vec<Double>)> {
+    let mut found = Vec::new();
     for (directory, archived) in [(paths.log(), false), (paths.archive(), true)] {
         if !storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
             continue;
         }
         let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
-        let numbered =
-            names.iter().filter_map(|name| Some((names::segment_number(name)?, directory.join(name))));
-        places.extend(numbered.map(|(number, path)| Place {
-            number,
-            archived,
-            path,
-            version: FORMAT_VERSION,
-            lsns: None,
-        }));
+        for name in names {
+            let plain = name.strip_suffix(TEMPORARY);
+            let Some(number) = names::segment_number(plain.unwrap_or(&name)) else { continue };
+            let (path, unfinished) = (directory.join(&name), plain.is_some());
+            let place = Place { number, archived, unfinished, path, version: FORMAT_VERSION, lsns: None };
+            if !unfinished || place.holds_a_frame(storage, instance)? {
+                found.push(place);
+            }
+        }
     }
-    places.sort_by_key(|place| (place.number, place.archived));
-    places.dedup_by_key(|place| place.number);
-    Ok(places)
+    found.sort_by_key(|place| {
+        (place.number, place.unfinished, place.archived == (preferred == Preferred::Live))
+    });
+    let (mut places, mut doubled): (Vec<Place>, Vec<Double>) = (Vec::new(), Vec::new());
+    for mut place in found {
+        if places.last().is_none_or(|last| last.number != place.number) {
+            places.push(place);
+            continue;
+        }
+        place.version = match place.content(storage) {
+            Err(Error::Damaged(_)) => FORMAT_VERSION,
+            content => version_of(&content?, instance, place.number),
+        };
+        doubled.push(Double { place, twin: places.len() - 1 });
+    }
+    Ok((places, doubled))
 }
 
 impl Survey {
-    /// Returns why a snapshot belongs to none of the histories of the segments, if some of them reach to its
-    /// LSN.
-    pub(super) fn of_another_history(
-        &self,
-        storage: &dyn Storage,
-        manifest: &Manifest,
-    ) -> Result<Option<String>> {
-        let mut why = None;
-        let reaching =
-            |stretch: &&Stretch| (stretch.first_lsn..=stretch.end.next_lsn).contains(&(manifest.lsn + 1));
-        for stretch in self.stretches.iter().filter(reaching) {
-            let Some(found) = self.chain_at(storage, stretch, manifest.lsn)? else { continue };
-            why = of_another_history(manifest, Ok(found));
-            if why.is_none() {
-                break;
-            }
-        }
-        Ok(why)
-    }
-
     /// Returns the chain after a command of a stretch, or after the one before its first; `None` if its
     /// segment does not tell.
     pub(super) fn chain_at(

@@ -8,6 +8,7 @@ mod evidence;
 mod history;
 mod leftovers;
 mod locking;
+mod mixes;
 mod repair;
 mod room;
 mod unreadable;
