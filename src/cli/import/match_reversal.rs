@@ -4,9 +4,9 @@
 //! entry and each question is O(1). So a file is matched in time linear in its rows, however many a receiver
 //! has, and a file whose reversals are all named costs nothing.
 //!
-//! Memory: 40 to 80 bytes for each bonus of an indexed receiver that is not taken back. Bonuses that are alike
-//! share one row, which keeps their number and the XOR of their indexes: where the number is one, that is the
-//! index.
+//! Memory: 40 to 80 bytes for each bonus of an indexed receiver that is not taken back. Bonuses that are
+//! alike share one row, which keeps their number and the XOR of their indexes: where the number is one, that
+//! is the index.
 
 use std::collections::{HashMap, HashSet};
 
