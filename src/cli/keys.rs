@@ -146,7 +146,7 @@ fn create(args: &Create) -> Result<(), Failure> {
     } else {
         format!("X-Api-Key: {}\nX-Api-Secret: {secret}", key.id)
     };
-    screen::say(&text).map_err(|failure| taken_back(&file, &key.id, now, failure))?;
+    screen::say(&text).map_err(|failure| taken_back(&file, &key.id, now, &failure))?;
     if !args.common.json {
         screen::tell(
             "The secret is shown this once and kept nowhere. A running server takes the key within two \
@@ -158,7 +158,7 @@ fn create(args: &Create) -> Result<(), Failure> {
 
 /// Revokes a key whose secret could not be shown. (It is made before it is shown: a secret that somebody has
 /// is of a key that exists.)
-fn taken_back(file: &KeyFile, id: &str, now: i64, shown: Failure) -> Failure {
+fn taken_back(file: &KeyFile, id: &str, now: i64, shown: &Failure) -> Failure {
     // A reader that went away ends other commands quietly.
     let why = if shown.exit == Exit::Ok { "standard output is closed" } else { &shown.message };
     let outcome = match file.revoke(id, now) {
