@@ -18,7 +18,7 @@ pub use self::{
     bounds::*,
     resolve::{Config, ConfigError, HttpConfig},
     settings::{SETTINGS, Setting},
-    sources::{Given, Origin, Sources, Unread, read_text},
+    sources::{Given, Origin, Sources, read_text},
     values::{LogFormat, LogRetention},
 };
 

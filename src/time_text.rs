@@ -7,7 +7,8 @@
 //! other programs. [`TimeForm`] reads any other form that a file uses.
 //!
 //! - Zones are those of the IANA database, which is built in: the same text is the same instant on every
-//!   machine. Unknown zones are refused.
+//!   machine. Unknown zones are refused, and so are the two names that say that a zone is not known:
+//!   `Etc/Unknown` and `Factory`.
 //! - A local time that its zone skipped or had twice is refused unless an offset disambiguates it. An offset
 //!   that the zone does not have at that time is refused.
 //! - Times are of the years 1970 to 9999, to the microsecond; finer digits are truncated, and a leap second
@@ -43,6 +44,9 @@ const OFFSET_SECONDS_END: i32 = 24 * 60 * 60;
 
 /// The longest time form, in bytes.
 const FORM_BYTES_MAX: usize = 128;
+
+/// The name in the database for a machine whose zone was never set: UTC with the abbreviation `-00`.
+const UNSET_ZONE: &str = "Factory";
 
 /// The built-in time zone database.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
@@ -167,15 +171,11 @@ impl TimeForm {
             return in_range(seconds.saturating_mul(1_000_000));
         }
         let broken = BrokenDownTime::parse(&*self.0, text).map_err(|_| TimeFault::OtherForm)?;
+        let zone = broken.iana_time_zone().map(|name| known(ZONES.get(name))).transpose()?;
         if let Some(instant) = broken.timestamp() {
             return in_range(instant.as_microsecond());
         }
         let local = broken.to_datetime().map_err(|_| TimeFault::OtherForm)?;
-        let zone = broken
-            .iana_time_zone()
-            .map(|name| ZONES.get(name))
-            .transpose()
-            .map_err(|_| TimeFault::UnknownZone)?;
         resolve(local, broken.offset(), zone, Some(TimeZone::UTC))
     }
 }
@@ -190,8 +190,8 @@ fn moment(text: &str, otherwise: Option<TimeZone>) -> Result<Timestamp, TimeFaul
     if pieces.time().is_none() && otherwise.is_none() {
         return Err(TimeFault::NotATime);
     }
-    let annotation = pieces.time_zone_annotation().map(|annotation| annotation.to_time_zone_with(&ZONES));
-    let zone = annotation.transpose().map_err(|_| TimeFault::UnknownZone)?;
+    let annotation = pieces.time_zone_annotation();
+    let zone = annotation.map(|annotation| known(annotation.to_time_zone_with(&ZONES))).transpose()?;
     let local = pieces.date().to_datetime(pieces.time().unwrap_or_default());
     match pieces.offset() {
         None => resolve(local, None, zone, otherwise),
@@ -202,6 +202,12 @@ fn moment(text: &str, otherwise: Option<TimeZone>) -> Result<Timestamp, TimeFaul
         // every zone.
         Some(_) => resolve(local, Some(Offset::UTC), None, None),
     }
+}
+
+/// Returns a zone that was looked up, unless it stands for one that is not known.
+fn known(zone: Result<TimeZone, jiff::Error>) -> Result<TimeZone, TimeFault> {
+    let is_known = |zone: &TimeZone| !zone.is_unknown() && zone.iana_name() != Some(UNSET_ZONE);
+    zone.ok().filter(is_known).ok_or(TimeFault::UnknownZone)
 }
 
 /// Returns the instant of a local time. `otherwise` is its zone if neither an offset nor a zone is given.

@@ -47,6 +47,12 @@ fn a_moment_is_the_same_for_all_readers() {
         same("2016-12-31T23:59:60Z", Ok("2016-12-31T23:59:59Z")),
         same("2025-03-01T10:00:00[Nowhere/Town]", Err(TimeFault::UnknownZone)),
         same("2025-03-01T10:00:00Z[Nowhere/Town]", Err(TimeFault::UnknownZone)),
+        // Names in the database that say that the zone is not known.
+        same("2025-03-01T10:00:00[Etc/Unknown]", Err(TimeFault::UnknownZone)),
+        same("2025-03-01T10:00:00Z[etc/unknown]", Err(TimeFault::UnknownZone)),
+        same("2025-03-01T10:00:00+00:00[!Etc/Unknown]", Err(TimeFault::UnknownZone)),
+        same("2025-03-01T10:00:00[Factory]", Err(TimeFault::UnknownZone)),
+        same("2025-03-01T10:00:00Z[FACTORY]", Err(TimeFault::UnknownZone)),
         same("2025-03-01T10:00:00+01:00[EST9]", Err(TimeFault::UnknownZone)),
         same("2025-03-01T10:00:00-08:00[America/New_York]", Err(TimeFault::OtherOffset)),
         // The nights in which clocks go forward and back.
@@ -149,6 +155,10 @@ fn a_form_reads_what_it_writes() {
         ("%Y-%m-%d %H:%M %Q", "2025-03-01 10:00 America/New_York", Ok("2025-03-01T15:00:00Z")),
         ("%Y-%m-%d %H:%M %Q", "2025-03-09 02:30 America/New_York", Err(TimeFault::Skipped)),
         ("%Y-%m-%d %H:%M %Q", "2025-03-01 10:00 Nowhere/Town", Err(TimeFault::UnknownZone)),
+        ("%Y-%m-%d %H:%M %Q", "2025-03-01 10:00 Etc/Unknown", Err(TimeFault::UnknownZone)),
+        ("%Y-%m-%d %H:%M%z %Q", "2025-03-01 10:00+0000 factory", Err(TimeFault::UnknownZone)),
+        ("%s %Q", "1700000000 Nowhere/Town", Err(TimeFault::UnknownZone)),
+        ("%s %Q", "1700000000 America/New_York", Ok("2023-11-14T22:13:20Z")),
         ("%b %d, %Y", "Mar 1, 2025", Ok("2025-03-01T00:00:00Z")),
         ("%Y-%m-%d %H:%M:%S%.f", "2025-03-01 10:00:00.25", Ok("2025-03-01T10:00:00.25Z")),
         ("%d/%m/%Y", "2025-02-01", Err(TimeFault::OtherForm)),

@@ -108,7 +108,7 @@ pub(super) fn plan_choice(config: &Config) -> Result<PlanChoice, Failure> {
 }
 
 fn read_plan(path: &std::path::Path) -> Result<Plan, Failure> {
-    let text = config::read_text(path).map_err(|unread| Failure::new(Exit::Config, String::from(unread)))?;
+    let text = config::read_text(path).map_err(|unread| Failure::new(Exit::Config, unread))?;
     plan_file::parse(&text).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(|error| format!("{}: {error}", path.display())).collect();
         Failure::new(Exit::Config, lines.join("\n"))

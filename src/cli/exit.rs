@@ -13,11 +13,12 @@ use crate::{
 pub enum Exit {
     /// Done.
     Ok = 0,
-    /// Any other failure, e.g. a file that cannot be read.
+    /// Any other failure, e.g. a file of data that cannot be read.
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// The configuration or a plan file is not valid.
+    /// The configuration, a plan file or a file that they name is not valid or cannot be read: trying again
+    /// does not help.
     Config = 3,
     /// The data directory is in use by another process.
     Locked = 4,
@@ -55,9 +56,9 @@ pub enum Exit {
 pub(super) const HELP: &str = "\
 Exit codes:
   0    done
-  1    something failed, e.g. a file that cannot be read
+  1    something failed, e.g. a file of data that cannot be read
   2    the command line is wrong
-  3    the configuration or a plan file is not valid
+  3    the configuration or a plan file is not valid, or cannot be read
   4    the data directory is in use by another process
   5    the data directory is damaged; nothing was changed
   6    the data directory was written by a newer release; nothing was changed

@@ -121,7 +121,7 @@ pub(super) struct Args {
     data_dir: DataDirArgs,
     #[arg(long, value_enum, default_value = "csv")]
     format: Format,
-    /// Write the members there instead of to standard output (`-`); the file appears when it is complete
+    /// Write the members there instead of to standard output (`-`); files appear when all are complete
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Write the ledger there; `-` is standard output
@@ -167,18 +167,28 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
     let loaded = interrupt.interruptible(INCOMPLETE, || load(args))?;
     let state = &loaded.state;
-    let write = |out: Output<'_>, rows: &dyn Fn(&mut dyn Write) -> Result<(), Stop>| match out {
-        Output::File(path) => into_file(path, rows, &interrupt),
-        Output::Standard => interrupt.interruptible(INCOMPLETE, || {
-            let mut out = screen::bulk_output();
-            let written = rows(&mut out).and_then(|()| out.flush().map_err(Stop::Io));
-            written.map_err(|stop| stop.into_failure("standard output"))
-        }),
-    };
-    write(args.members(), &|out| write_members(state, args.format, out, &interrupt))?;
-    if let Some(out) = args.ledger() {
-        write(out, &|out| write_bonuses(state, args.format, out, &interrupt))?;
+    let members = |out: &mut dyn Write| write_members(state, args.format, out, &interrupt);
+    let bonuses = |out: &mut dyn Write| write_bonuses(state, args.format, out, &interrupt);
+    let both: [(Option<Output<'_>>, &RowWriter<'_>); 2] =
+        [(Some(args.members()), &members), (args.ledger(), &bonuses)];
+    // Files appear when everything is written, so that no two are of different exports.
+    let (mut replaced, mut direct) = (Vec::new(), Vec::new());
+    for (out, rows) in both {
+        match out {
+            Some(Output::File(path)) if is_replaced(path) => replaced.push((path, rows)),
+            Some(out) => direct.push((out, rows)),
+            None => {}
+        }
     }
+    for (out, rows) in direct {
+        interrupt.interruptible(INCOMPLETE, || write_directly(out, rows)).or_else(|failure| {
+            // A reader that has read enough is no failure.
+            if failure.exit == Exit::Ok { Ok(()) } else { Err(failure) }
+        })?;
+    }
+    let complete: Result<Vec<Aside>, Failure> =
+        replaced.into_iter().map(|(path, rows)| Aside::write(path, rows)).collect();
+    publish(complete?)?;
     if args.json {
         let bonuses = args.bonuses.is_some().then(|| state.entries());
         let digest = crate::core::network_digest(state).to_string();
@@ -190,6 +200,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+/// Writes the rows of one output.
+type RowWriter<'a> = dyn Fn(&mut dyn Write) -> Result<(), Stop> + 'a;
 
 /// Loads the network, after checking that its files can be written.
 fn load(args: &Args) -> Result<Loaded, Failure> {
@@ -244,6 +257,14 @@ impl From<io::Error> for Stop {
 }
 
 impl Stop {
+    fn of_file(self, path: &Path) -> Failure {
+        let name = path.display();
+        match self {
+            Stop::Io(error) => Failure::new(Exit::Failed, format!("cannot write {name}: {error}")),
+            Stop::Interrupted => self.into_failure(""),
+        }
+    }
+
     fn into_failure(self, name: &str) -> Failure {
         match self {
             Stop::Io(error) => screen::output_failure(&error, name),
@@ -269,44 +290,69 @@ fn resolved(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// Writes a temporary file, readable by its owner alone, and renames it into place when it is complete. So it
-/// has our mode, regardless of an older file's. A pipe or a device is written directly, and nothing of it can
-/// be undone: a signal ends that at once, since a pipe may never get a reader.
-fn into_file(
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> Result<(), Stop>,
-    interrupt: &Interrupt,
-) -> Result<(), Failure> {
-    let name = path.display().to_string();
-    let failed = |stop: Stop| match stop {
-        Stop::Io(error) => Failure::new(Exit::Failed, format!("cannot write {name}: {error}")),
-        Stop::Interrupted => stop.into_failure(&name),
+/// Writes to standard output, a pipe or a device. Nothing of it can be undone: a signal ends that at once,
+/// since a pipe may never get a reader.
+fn write_directly(out: Output<'_>, rows: &RowWriter<'_>) -> Result<(), Failure> {
+    let Output::File(path) = out else {
+        let mut out = screen::bulk_output();
+        let written = rows(&mut out).and_then(|()| out.flush().map_err(Stop::Io));
+        return written.map_err(|stop| stop.into_failure("standard output"));
     };
-    if !is_replaced(path) {
-        return interrupt.interruptible(INCOMPLETE, || {
-            let written = File::options().write(true).open(path).map_err(Stop::Io).and_then(|file| {
-                let mut out = BufWriter::with_capacity(1 << 20, file);
-                write(&mut out)?;
-                Ok(out.flush()?)
-            });
-            written.map_err(failed)
-        });
-    }
-    let path = resolved(path);
-    let partial = unfinished(&path);
-    let written = private_file::create_anew(&partial).map_err(Stop::Io).and_then(|file| {
+    let written = File::options().write(true).open(path).map_err(Stop::Io).and_then(|file| {
         let mut out = BufWriter::with_capacity(1 << 20, file);
-        write(&mut out)?;
-        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        std::fs::rename(&partial, &path)?;
-        Ok(())
+        rows(&mut out)?;
+        Ok(out.flush()?)
     });
-    written.map_err(|stop| {
-        // A partial file is worthless; the failure itself matters more than failing to remove it.
-        _ = std::fs::remove_file(&partial);
-        failed(stop)
-    })
+    written.map_err(|stop| stop.of_file(path))
+}
+
+/// A complete file under its temporary name, readable by its owner alone: it gets our mode, regardless of an
+/// older file's. Removed unless it is published.
+struct Aside {
+    /// As it was given, for messages.
+    name: PathBuf,
+    partial: PathBuf,
+    path: PathBuf,
+    is_published: bool,
+}
+
+impl Aside {
+    fn write(name: &Path, rows: &RowWriter<'_>) -> Result<Self, Failure> {
+        let path = resolved(name);
+        let partial = unfinished(&path);
+        let file = private_file::create_anew(&partial).map_err(|error| Stop::Io(error).of_file(name))?;
+        let aside = Self { name: name.into(), partial, path, is_published: false };
+        let mut out = BufWriter::with_capacity(1 << 20, file);
+        let written = rows(&mut out).and_then(|()| {
+            let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+            Ok(file.sync_all()?)
+        });
+        written.map_err(|stop| stop.of_file(name))?;
+        Ok(aside)
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if !self.is_published {
+            // A partial file is worthless; the failure itself matters more than failing to remove it.
+            _ = std::fs::remove_file(&self.partial);
+        }
+    }
+}
+
+/// Renames complete files into place.
+fn publish(mut files: Vec<Aside>) -> Result<(), Failure> {
+    let mut replaced = String::new();
+    for file in &mut files {
+        std::fs::rename(&file.partial, &file.path).map_err(|error| {
+            let message = format!("cannot write {}: {error}{replaced}", file.name.display());
+            Failure::new(Exit::Failed, message)
+        })?;
+        file.is_published = true;
+        replaced = format!("; {} was replaced already", file.name.display());
+    }
+    Ok(())
 }
 
 /// Member values that do not follow from the other columns.

@@ -139,16 +139,37 @@ fn create(args: &Create) -> Result<(), Failure> {
     if is_new {
         announce::directory(file.directory());
     }
-    if args.common.json {
+    let text = if args.common.json {
         let mut object = to_json(&key, now);
         object["secret"] = secret.into();
-        return screen::say(&object.to_string());
+        object.to_string()
+    } else {
+        format!("X-Api-Key: {}\nX-Api-Secret: {secret}", key.id)
+    };
+    screen::say(&text).map_err(|failure| taken_back(&file, &key.id, now, &failure))?;
+    if !args.common.json {
+        screen::tell(
+            "The secret is shown this once and kept nowhere. A running server takes the key within two \
+             seconds.",
+        );
     }
-    screen::say(&format!("X-Api-Key: {}\nX-Api-Secret: {secret}", key.id))?;
-    screen::tell(
-        "The secret is shown this once and kept nowhere. A running server takes the key within two seconds.",
-    );
     Ok(())
+}
+
+/// Revokes a key whose secret could not be shown. (It is made before it is shown: a secret that somebody has
+/// is of a key that exists.)
+fn taken_back(file: &KeyFile, id: &str, now: i64, shown: &Failure) -> Failure {
+    // A reader that went away ends other commands quietly.
+    let why = if shown.exit == Exit::Ok { "standard output is closed" } else { &shown.message };
+    let outcome = match file.revoke(id, now) {
+        Ok(_) => "so the key is revoked; make another".into(),
+        Err(error) => {
+            format!(
+                "and the key is active, for it could not be revoked: {error}; `upline keys revoke {id}` does"
+            )
+        }
+    };
+    Failure::new(Exit::Failed, format!("{why}: the secret of {id} was not shown, {outcome}"))
 }
 
 fn scopes(role: Role, names: &[String]) -> Result<Scopes, String> {

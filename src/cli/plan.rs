@@ -16,7 +16,7 @@ use super::{
     tables,
 };
 use crate::{
-    config::{self, Unread},
+    config,
     core::plan::Plan,
     engine::{PlanVersion, plan_at},
     plan_document::{self, Format, Node, PlanDocument, print_percent},
@@ -73,10 +73,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 // --- a file
 
 fn check(file: &Path, json: bool) -> Result<(), Failure> {
-    let text = config::read_text(file).map_err(|unread| match unread {
-        Unread::NoText(reason) => Failure::new(Exit::Config, reason),
-        Unread::Failed(reason) => Failure::new(Exit::Failed, reason),
-    })?;
+    let text = config::read_text(file).map_err(|unread| Failure::new(Exit::Config, unread))?;
     let parsed = plan_file::parse(&text);
     let errors = match &parsed {
         Ok(_) => Vec::new(),

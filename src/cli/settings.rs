@@ -122,7 +122,8 @@ fn check(file: &Path, json: bool) -> Result<(), Failure> {
     if json {
         screen::say(&object.to_string())?;
     }
-    Err(Failure::new(Exit::Config, format!("{} is not a valid configuration", file.display())))
+    // The file may be invalid, or not be there.
+    Err(Failure::new(Exit::Config, format!("{} is not a configuration that can be used", file.display())))
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ pub(super) fn read_file(sources: &Sources, errors: &mut Vec<String>) -> BTreeMap
     let variable =
         || sources.environment.get("UPLINE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     let Some(path) = named.or_else(variable) else { return BTreeMap::new() };
-    let values = read_text(&path).map_err(|error| vec![error.into()]).and_then(|text| {
+    let values = read_text(&path).map_err(|unread| vec![unread]).and_then(|text| {
         let (reader, document) = Reader::parse(&text).map_err(|faults| with_path(&path, &faults))?;
         file_values(&path, reader, Fields::of(String::new(), document.get_ref()))
     });
@@ -172,37 +172,21 @@ fn file_values(
     if reader.is_faultless() { Ok(values) } else { Err(with_path(path, &reader.into_errors())) }
 }
 
-/// Why a text file was not read. One sentence that names the file.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Unread {
-    /// It is there, and is no small text file.
-    NoText(String),
-    Failed(String),
-}
-
-impl From<Unread> for String {
-    fn from(unread: Unread) -> Self {
-        match unread {
-            Unread::NoText(reason) | Unread::Failed(reason) => reason,
-        }
-    }
-}
-
 /// Reads a small text file.
 ///
 /// # Errors
-/// See [`Unread`].
-pub fn read_text(path: &Path) -> Result<String, Unread> {
+/// The file cannot be read, or is no small text file: one sentence that names it.
+pub fn read_text(path: &Path) -> Result<String, String> {
     let error = |reason: &dyn Display| format!("cannot read {}: {reason}", path.display());
-    let failed = |fault: std::io::Error| Unread::Failed(error(&fault));
+    let failed = |fault: std::io::Error| error(&fault);
     let bytes = std::fs::metadata(path).map_err(failed)?.len();
     if FILE_BYTES_MAX < bytes {
-        return Err(Unread::NoText(error(&format!("it has {bytes} bytes, more than {FILE_BYTES_MAX}"))));
+        return Err(error(&format!("it has {bytes} bytes, more than {FILE_BYTES_MAX}")));
     }
     let content = std::fs::read(path).map_err(failed)?;
     String::from_utf8(content).map_err(|fault| {
         let valid = fault.utf8_error().valid_up_to();
         let line = fault.as_bytes()[..valid].split(|byte| *byte == b'\n').count();
-        Unread::NoText(error(&format!("line {line} is not UTF-8 text")))
+        error(&format!("line {line} is not UTF-8 text"))
     })
 }

@@ -204,6 +204,9 @@ pub const EVENT_STREAMS_MAX: usize = 64;
 /// An idle change feed sends a heartbeat after this long: below the usual timeout of proxies, a minute.
 pub const EVENT_HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// Events that a change feed prints at once, on the thread that serves it: some 100 us. More are heavy work.
+pub const EVENTS_AT_ONCE: usize = 8;
+
 /// How often a waiting change feed checks for shutdown: well within the time that running requests get.
 pub const EVENT_LOOK: Duration = Duration::from_secs(1);
 

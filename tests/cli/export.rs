@@ -87,6 +87,40 @@ fn a_file_appears_only_when_it_is_complete() {
     run(["export", "--data-dir", &data, "--json"]).ends_with(2);
 }
 
+/// Neither file is replaced unless both can be: one of each export would not go together.
+#[test]
+fn two_files_appear_together_or_not_at_all() {
+    let place = Place::new();
+    let data = demo(&place, "10");
+    std::fs::create_dir(place.path("folder")).unwrap();
+    let members = place.file("members.csv", "what was there");
+    let names = || {
+        let mut names: Vec<_> =
+            std::fs::read_dir(place.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    for other in
+        [place.text("no/such/place.csv"), "/dev/full".into(), place.text("folder/"), place.text("folder")]
+    {
+        for (output, bonuses) in [(&members, &other), (&other, &members)] {
+            run(["export", "--data-dir", &data, "-o", output, "--bonuses", bonuses])
+                .ends_with(1)
+                .says("cannot write");
+            assert_eq!(std::fs::read_to_string(&members).unwrap(), "what was there", "{output} {bonuses}");
+            assert_eq!(names(), before, "{output} {bonuses}");
+        }
+    }
+    // A reader that goes away is no failure, and the file is there.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut export = command(["export", "--data-dir", &data, "--bonuses", &members]);
+    let ran = Ran::from(export.stdout(writer).output().unwrap()).ends_with(0);
+    assert_eq!(ran.err, "");
+    assert!(std::fs::read_to_string(&members).unwrap().starts_with("receiver,"));
+}
+
 /// `-` is standard output, which takes one of the two.
 #[test]
 fn a_dash_is_standard_output() {

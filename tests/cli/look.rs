@@ -513,7 +513,7 @@ fn the_configuration_is_shown_with_its_origins_and_checked() {
     let ran = run(["config", "check", &wrong, "--json"])
         .ends_with(3)
         .says("line 1: data_dirr")
-        .says("is not a valid configuration");
+        .says("is not a configuration that can be used");
     assert_eq!(ran.json()["valid"], false);
     let plan = place.file("plan.toml", format!("plan = {:?}\n", place.text("no-plan.toml")));
     run(["config", "check", &plan]).ends_with(3).says("no-plan.toml");

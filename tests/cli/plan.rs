@@ -32,7 +32,13 @@ fn faults_are_named_with_line_and_reason() {
         (&"placement.rule".into(), &"ladder.live.rank[1].minimum".into())
     );
     assert!(errors[0]["line"].is_u64());
-    run(["plan", "check", &place.text("missing.toml")]).ends_with(1).says("cannot read");
+    run(["plan", "check", &place.text("missing.toml")]).ends_with(3).says("cannot read");
+    // So is one that a command takes.
+    for flag in ["--plan", "--config"] {
+        let missing = [flag, &place.text("missing.toml"), "--data-dir", &place.text("data")];
+        run(["serve"].iter().chain(&missing)).ends_with(3).says("cannot read");
+        run(["import", "members.csv"].iter().chain(&missing)).ends_with(3).says("cannot read");
+    }
     let latin = place.file("latin.toml", b"name = \"a\"\n# caf\xe9\n");
     for arguments in [["plan", "check", &latin], ["config", "check", &latin]] {
         run(arguments).ends_with(3).says("line 2 is not UTF-8 text");

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::support::{Place, Server, command, run, verified};
+use crate::support::{Place, Ran, Server, command, run, verified};
 
 fn start(data: &str) -> Server {
     Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", data]))
@@ -120,6 +120,26 @@ fn every_command_that_begins_a_network_says_so() {
             .says("there is no such directory");
     }
     assert!(!place.path("nowhere").exists());
+}
+
+/// Nobody has the secret of such a key, and nobody would know.
+#[test]
+fn a_key_whose_secret_cannot_be_shown_is_revoked() {
+    let place = Place::new();
+    let data = place.text("data");
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let outputs: [(std::process::Stdio, &[&str]); 2] = [(full.into(), &[]), (closed.into(), &["--json"])];
+    for (number, (output, more)) in outputs.into_iter().enumerate() {
+        let create = ["keys", "create", "--name", "a", "--data-dir", &data];
+        let ran = command(create.iter().chain(more)).stdout(output).output().unwrap();
+        Ran::from(ran).ends_with(1).says("was not shown, so the key is revoked");
+        let keys = run(["keys", "list", "--json", "--data-dir", &data]).ends_with(0).json();
+        let keys = keys["keys"].as_array().unwrap();
+        assert_eq!(keys.len(), number + 1);
+        assert!(keys.iter().all(|key| key["status"] == "revoked"), "{keys:?}");
+    }
 }
 
 #[test]

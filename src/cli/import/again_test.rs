@@ -13,6 +13,7 @@ use crate::{
     },
     engine::MemberDirectory,
     plan_file,
+    time_text::TimeForm,
 };
 
 const HEADER: &str = "member,sponsor,parent,joined_at,status,role,code\n";
@@ -164,12 +165,81 @@ fn the_sponsor_of_all_others_is_not_its_own() {
 }
 
 fn bonuses(network: &mut Network, file: &str) -> (TakenBonuses, Vec<String>) {
-    let source = Box::new(Cursor::new(file.as_bytes().to_vec()));
-    let mut lines = Lines::read("the file".into(), source, &Layout::new(&BONUS_COLUMNS)).unwrap();
-    let taken = each_bonus(&mut lines, network, &Reading::default())
-        .unwrap_or_else(|failure| panic!("{}", failure.message));
+    let taken = bonuses_by(network, file, &Reading::default());
     let refused = refused(&taken.refused);
     (taken, refused)
+}
+
+fn bonuses_by(network: &mut Network, file: &str, reading: &Reading) -> TakenBonuses {
+    let source = Box::new(Cursor::new(file.as_bytes().to_vec()));
+    let mut lines = Lines::read("the file".into(), source, &Layout::new(&BONUS_COLUMNS)).unwrap();
+    each_bonus(&mut lines, network, reading).unwrap_or_else(|failure| panic!("{}", failure.message))
+}
+
+/// Without `reverses` a row takes back the one bonus that it fits, however many the receiver has, and
+/// whatever their times.
+#[test]
+fn a_reversal_finds_what_it_takes_back_among_any_number_of_bonuses() {
+    const OTHERS: u64 = 4_200;
+    let cents = |number: u64| format!("{}.{:02}", number / 100, number % 100);
+    let row = |amount: &str, status: &str, time: u64| {
+        format!("root,x,1,{amount},referral,{status},{},,,\n", 1_700_000_000 + time)
+    };
+    let others =
+        |time: u64| (1..=OTHERS).map(|number| row(&cents(number), "pending", time)).collect::<String>();
+    let pair = |time: u64| row("777.77", "pending", time) + &row("-777.77", "pending", time);
+    let second = row("-777.77", "pending", 0);
+    // file, whether every row is taken
+    let mut pairs = String::new();
+    for number in 1..=3_000_u64 {
+        // Times that fall, so that each bonus is behind those of earlier rows in the list of its receiver.
+        pairs += &row(&cents(number), "pending", 9_000 - number);
+        pairs += &row(&format!("-{}", cents(number)), "pending", 9_000 - number);
+    }
+    let table = [
+        ("the pair is newest", others(1) + &pair(2), vec![]),
+        ("the pair is oldest", others(1) + &pair(0), vec![]),
+        ("what is taken back came first", row("777.77", "pending", 2) + &others(1) + &second, vec![]),
+        ("all are pairs", pairs, vec![]),
+        (
+            "twice",
+            others(1) + &pair(0) + &second,
+            vec![(2 + OTHERS + 2, "has the opposite amount and is not")],
+        ),
+        (
+            "two may be meant",
+            row("777.77", "pending", 0) + &others(1) + &pair(2),
+            vec![(2 + OTHERS + 2, "more than one bonus may be meant")],
+        ),
+        ("the other is taken back already", pair(0) + &others(1) + &pair(2), vec![]),
+        (
+            "void and not",
+            row("1.00", "void", 0)
+                + &row("-1.00", "pending", 0)
+                + &row("2.00", "paid", 0)
+                + &row("-2.00", "void", 0),
+            vec![(3, "only void bonuses"), (5, "no void bonus")],
+        ),
+    ];
+    let reading = Reading { time_form: Some(TimeForm::new("%s").unwrap()), ..Reading::default() };
+    for (what, rows, expected) in table {
+        let mut network = of("root,,,2025-01-01,,,\nx,root,,2025-01-01,,,\n");
+        for round in 0..2 {
+            let file =
+                format!("receiver,source,level,amount,kind,status,created_at,id,number,reverses\n{rows}");
+            let taken = bonuses_by(&mut network, &file, &reading);
+            let refused: Vec<_> =
+                taken.refused.iter().map(|refused| (refused.line, refused.reason.to_string())).collect();
+            let is_expected = refused.len() == expected.len()
+                && refused.iter().zip(&expected).all(|((line, reason), (expected_line, part))| {
+                    line == expected_line && reason.contains(part)
+                });
+            assert!(is_expected, "{what}, round {round}: {refused:?}");
+            let rows = (rows.lines().count() - expected.len()) as u64;
+            let (new, there) = if round == 0 { (rows, 0) } else { (0, rows) };
+            assert_eq!((taken.entries, taken.already_there), (new, there), "{what}, round {round}");
+        }
+    }
 }
 
 #[test]

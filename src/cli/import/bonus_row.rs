@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     lines::Row,
+    match_reversal::{Match, Unreversed, Wanted},
     member_row::{optional, parse_row_id},
     reading::Reading,
     refusal::Refusal,
@@ -14,12 +15,10 @@ use crate::{
     core::{
         Entry, RowKind,
         command::{EntryRules, ImportEntry},
-        types::{EntryStatus, MemberId, MemberIx, Money, Reference},
+        state::State,
+        types::{EntryStatus, MemberId, Money, Reference},
     },
 };
-
-/// Maximum entries of a receiver that are searched for the one that a row reverses without naming it.
-const SEARCHED_MAX: usize = 4_096;
 
 /// What precedes a row. When an import is repeated, the ledger holds more than that.
 pub(super) struct Before {
@@ -29,14 +28,13 @@ pub(super) struct Before {
     held: u64,
     /// Entries, and their lines, by the numbers that the file gives them.
     numbers: HashMap<u64, (u64, u64)>,
-    /// Skipped entries by receiver: at most as many as are searched, plus one.
-    passed: HashMap<MemberIx, Vec<u64>>,
+    unreversed: Unreversed,
 }
 
 impl Before {
     /// The state before the first row, with a ledger of `held` entries.
     pub fn new(held: u64) -> Self {
-        Self { end: 0, held, numbers: HashMap::new(), passed: HashMap::new() }
+        Self { end: 0, held, numbers: HashMap::new(), unreversed: Unreversed::default() }
     }
 
     /// Returns whether the ledger has an entry at the row's position.
@@ -58,14 +56,9 @@ impl Before {
     }
 
     /// Records that the row's entry exists. `number` is that of the row.
-    pub fn pass(&mut self, receiver: MemberIx, number: Option<Number>) {
+    pub fn pass(&mut self, state: &State, number: Option<Number>) {
         self.numbers.extend(number.map(|Number { number, line }| (number, (self.end, line))));
-        if self.is_held() {
-            let passed = self.passed.entry(receiver).or_default();
-            if passed.len() <= SEARCHED_MAX {
-                passed.push(self.end);
-            }
-        }
+        self.unreversed.pass(state, self.end);
         self.end += 1;
     }
 
@@ -87,7 +80,7 @@ pub(super) fn parse(
     row: &Row<'_>,
     reading: &Reading,
     network: &Network,
-    before: &Before,
+    before: &mut Before,
 ) -> Result<ImportEntry, Refusal> {
     let [receiver, source, level, amount, kind, status, created_at, id, reference, _, reverses] =
         std::array::from_fn(|column| row.cell(column));
@@ -122,12 +115,11 @@ fn reversed(text: &str, network: &Network, before: &Before) -> Option<u64> {
 }
 
 /// Finds the entry that a negative row reverses without naming it: the only one of its receiver, source,
-/// level and kind with the opposite amount and no reversal yet, void only if the row is, among the newest
-/// [`SEARCHED_MAX`] of the receiver.
+/// level and kind with the opposite amount and no reversal yet, void exactly if the row is.
 ///
 /// # Errors
-/// There is none, or more than one, or there are more entries than are searched.
-fn find_reversed(network: &Network, before: &Before, entry: &mut ImportEntry) -> Result<(), Refusal> {
+/// There is none, or more than one.
+fn find_reversed(network: &Network, before: &mut Before, entry: &mut ImportEntry) -> Result<(), Refusal> {
     if entry.reverses.is_some() || 0 <= entry.amount.0 {
         return Ok(());
     }
@@ -136,30 +128,32 @@ fn find_reversed(network: &Network, before: &Before, entry: &mut ImportEntry) ->
     let (Some(receiver), Some(source)) = (found(&entry.receiver), found(&entry.source)) else {
         return Ok(());
     };
-    let is_meant = |index: &u64| {
-        let other = state.entry(*index);
-        (other.source, other.level, other.amount.0) == (source, entry.level, -entry.amount.0)
-            && (other.status == EntryStatus::Void) == (entry.status == EntryStatus::Void)
-            && *state.kind_name(other.kind) == *entry.kind
-            && before.earlier(state.reversal_of(*index)).is_none()
+    let wanted = Wanted {
+        receiver,
+        source,
+        level: entry.level,
+        kind: state.kind_named(&entry.kind),
+        amount: Money(entry.amount.0.saturating_neg()),
+        is_void: entry.status == EntryStatus::Void,
     };
-    let mut entries: Box<dyn Iterator<Item = u64>> = if before.is_held() {
-        Box::new(before.passed.get(&receiver).into_iter().flatten().copied())
-    } else {
-        Box::new(state.received_entries(receiver))
-    };
-    let mut meant = entries.by_ref().take(SEARCHED_MAX).filter(is_meant);
-    let (first, second) = (meant.next(), meant.next());
-    let reason = match (first, second) {
-        (Some(reversed), None) if entries.next().is_none() => {
+    let reason = match before.unreversed.find(state, before.end, &wanted) {
+        Match::One(reversed) => {
             entry.reverses = Some(reversed);
             return Ok(());
         }
-        (None, _) => {
+        Match::None => {
             "is negative, and no bonus of the receiver, source, level and kind has the opposite amount and \
              is not taken back yet"
         }
-        _ => {
+        Match::OnlyVoid => {
+            "is negative and not void, and only void bonuses of the receiver, source, level and kind have \
+             the opposite amount and are not taken back yet"
+        }
+        Match::NoneVoid => {
+            "is negative and void, and no void bonus of the receiver, source, level and kind has the \
+             opposite amount and is not taken back yet"
+        }
+        Match::Several => {
             "is negative, and more than one bonus may be meant: `reverses` names the `number` or `id` of the \
              one that it takes back"
         }

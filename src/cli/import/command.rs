@@ -327,7 +327,7 @@ pub(super) fn each_bonus(
             Ok(row) => {
                 let parsed = before
                     .number(&row)
-                    .and_then(|number| Ok((number, bonus_row::parse(&row, reading, network, &before)?)));
+                    .and_then(|number| Ok((number, bonus_row::parse(&row, reading, network, &mut before)?)));
                 (row.line, row.cell(0).to_string(), parsed)
             }
         };
@@ -365,7 +365,7 @@ fn take_bonus(
     if !is_held {
         network.apply(Command::ImportEntry(entry)).map_err(Refusal::Rule)?;
     }
-    before.pass(network.state.entry(before.end).receiver, number);
+    before.pass(&network.state, number);
     Ok(if is_held { BonusStep::There } else { BonusStep::Taken })
 }
 

@@ -57,6 +57,7 @@ mod intake;
 mod json_rows;
 mod layout;
 mod lines;
+mod match_reversal;
 mod member_row;
 mod meter;
 mod once;

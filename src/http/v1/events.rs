@@ -4,7 +4,7 @@
 //! as it is durable and applied. A slow client is sent events later; nothing is buffered for it. It resumes
 //! after the last LSN it has seen.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration, vec};
 
 use axum::{
     Extension,
@@ -36,7 +36,8 @@ use crate::{
         auth::Action,
         connection::Peer,
         context::Shared,
-        limits::{EVENT_HEARTBEAT, EVENT_LOOK},
+        heavy::Heavy,
+        limits::{EVENT_HEARTBEAT, EVENT_LOOK, EVENTS_AT_ONCE, STREAM_ROWS},
         reply::Reply,
     },
 };
@@ -150,6 +151,7 @@ async fn events(
         form,
         peer,
         caller,
+        unsent: Vec::new().into_iter(),
         last_sent: Instant::now(),
         _permit: permit,
     };
@@ -193,6 +195,8 @@ struct Follower {
     /// `None` where there is no connection.
     peer: Option<Peer>,
     caller: Caller,
+    /// What is left of the batch that was read last.
+    unsent: vec::IntoIter<Event>,
     last_sent: Instant,
     _permit: OwnedSemaphorePermit,
 }
@@ -206,6 +210,13 @@ impl Follower {
             if is_over || !self.shared.gate.stands(&self.caller.0) {
                 return None;
             }
+            let events: Vec<Event> = self.unsent.by_ref().take(STREAM_ROWS).collect();
+            if !events.is_empty() {
+                let chunk =
+                    print(self.engine.clone(), Arc::clone(&self.shared.heavy), self.form, events).await;
+                self.last_sent = Instant::now();
+                return Some(chunk);
+            }
             // A client that sends no more may be gone; only a write tells, and its seat is needed.
             let heartbeat =
                 if self.peer.as_ref().is_some_and(Peer::has_finished) { EVENT_LOOK } else { EVENT_HEARTBEAT };
@@ -214,8 +225,8 @@ impl Follower {
                 .max(Duration::from_millis(1));
             // Cancelling the wait loses nothing.
             let next = tokio::time::timeout(until, self.feed.next_batch()).await;
-            let chunk = match next {
-                Ok(Ok(Some(events))) => self.written(&events),
+            match next {
+                Ok(Ok(Some(events))) => self.unsent = events.into_iter(),
                 Ok(Ok(None)) => return None,
                 // The client reconnects and is told why.
                 Ok(Err(error)) => {
@@ -224,29 +235,13 @@ impl Follower {
                     }
                     return None;
                 }
-                Err(_) if heartbeat <= self.last_sent.elapsed() => self.heartbeat(),
-                Err(_) => continue,
-            };
-            self.last_sent = Instant::now();
-            return Some(chunk);
-        }
-    }
-
-    fn written(&self, events: &[Event]) -> Bytes {
-        let mut out = String::with_capacity(events.len() * 512);
-        for event in events {
-            let text = self.event_json(event).to_string();
-            match self.form {
-                Form::Lines => {
-                    out.push_str(&text);
-                    out.push('\n');
+                Err(_) if heartbeat <= self.last_sent.elapsed() => {
+                    self.last_sent = Instant::now();
+                    return Some(self.heartbeat());
                 }
-                Form::Sse => {
-                    out.push_str(&format!("id: {}\nevent: command\ndata: {text}\n\n", event.stamped.lsn));
-                }
+                Err(_) => {}
             }
         }
-        out.into()
     }
 
     fn heartbeat(&self) -> Bytes {
@@ -257,26 +252,52 @@ impl Follower {
             Form::Sse => Bytes::from_static(b": heartbeat\n\n"),
         }
     }
+}
 
-    fn event_json(&self, event: &Event) -> Value {
-        let bonus_id = |entry: u64| Uuid::from_bytes(self.engine.row_id(RowKind::Entry, entry));
-        let member = event.member.as_ref().map(|(member, code)| {
-            let id_of = |member| self.engine.read(|state, _| user_id(state, member));
-            json!({
-                "user_id": Uuid::from_bytes(member.id.0),
-                "code": code.as_str(),
-                "sponsor": member.sponsor.map(id_of),
-                "parent": member.parent.map(id_of),
-                "slot": member.slot,
-                "level": member.level,
-                "sponsor_level": member.sponsor_level,
-            })
-        });
-        let mut object = stamped_json(&event.stamped, &bonus_id);
-        let bonuses: Vec<Uuid> = event.entries.clone().map(bonus_id).collect();
-        let (changed, unchanged) = event.fate.words();
-        object["effect"] =
-            json!({"changed": changed, "unchanged": unchanged, "member": member, "bonuses": bonuses});
-        object
+/// Prints a piece of a batch. A batch has thousands of events after a large group; printed at once, those of
+/// a few dozen feeds kept new connections waiting for seconds.
+async fn print(engine: Engine, heavy: Arc<Heavy>, form: Form, events: Vec<Event>) -> Bytes {
+    if events.len() <= EVENTS_AT_ONCE {
+        return written(&engine, form, &events);
     }
+    heavy.run(move || written(&engine, form, &events)).await
+}
+
+fn written(engine: &Engine, form: Form, events: &[Event]) -> Bytes {
+    let mut out = String::with_capacity(events.len() * 512);
+    for event in events {
+        let text = event_json(engine, event).to_string();
+        match form {
+            Form::Lines => {
+                out.push_str(&text);
+                out.push('\n');
+            }
+            Form::Sse => {
+                out.push_str(&format!("id: {}\nevent: command\ndata: {text}\n\n", event.stamped.lsn));
+            }
+        }
+    }
+    out.into()
+}
+
+fn event_json(engine: &Engine, event: &Event) -> Value {
+    let bonus_id = |entry: u64| Uuid::from_bytes(engine.row_id(RowKind::Entry, entry));
+    let member = event.member.as_ref().map(|(member, code)| {
+        let id_of = |member| engine.read(|state, _| user_id(state, member));
+        json!({
+            "user_id": Uuid::from_bytes(member.id.0),
+            "code": code.as_str(),
+            "sponsor": member.sponsor.map(id_of),
+            "parent": member.parent.map(id_of),
+            "slot": member.slot,
+            "level": member.level,
+            "sponsor_level": member.sponsor_level,
+        })
+    });
+    let mut object = stamped_json(&event.stamped, &bonus_id);
+    let bonuses: Vec<Uuid> = event.entries.clone().map(bonus_id).collect();
+    let (changed, unchanged) = event.fate.words();
+    object["effect"] =
+        json!({"changed": changed, "unchanged": unchanged, "member": member, "bonuses": bonuses});
+    object
 }

@@ -1,4 +1,4 @@
-//! An idle change feed.
+//! The change feed: idle, and far behind.
 
 use std::time::Duration;
 
@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::network::Network;
-use crate::http::{auth::Principal, limits::EVENT_HEARTBEAT};
+use crate::http::{
+    auth::Principal,
+    limits::{EVENT_HEARTBEAT, STREAM_ROWS},
+};
 
 /// With a clock that jumps to the next timer.
 #[tokio::test(start_paused = true)]
@@ -39,4 +42,27 @@ async fn it_says_that_it_is_alive() {
     let first: Value =
         serde_json::Deserializer::from_slice(&frame).into_iter().next().expect("a line").expect("JSON");
     assert_eq!(first["lsn"], next);
+}
+
+/// A reader that is far behind gets a piece at a time: printed as a whole, a batch of thousands of events
+/// keeps a thread from everything else.
+#[tokio::test]
+async fn a_batch_is_sent_in_pieces() {
+    let network = Network::new(5, 500).await;
+    let newest = network.engine.read(|state, _| state.lsn());
+    assert!(4 * STREAM_ROWS as u64 <= newest, "{newest}");
+    let mut body =
+        network.begin(Principal::anonymous(), "/v1/events?from=1", "application/x-ndjson").await.into_body();
+    let (mut seen, mut largest) = (0, 0);
+    while seen < newest {
+        let frame = body.frame().await.expect("it does not end").expect("it does not fail");
+        let piece = frame.into_data().expect("data");
+        let mut events = 0;
+        for event in serde_json::Deserializer::from_slice(&piece).into_iter::<Value>() {
+            (seen, events) = (seen + 1, events + 1);
+            assert_eq!(event.expect("JSON")["lsn"], seen);
+        }
+        largest = largest.max(events);
+    }
+    assert_eq!(largest, STREAM_ROWS);
 }
