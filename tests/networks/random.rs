@@ -536,10 +536,9 @@ fn weight(kind: CommandKind) -> u64 {
     match kind {
         CommandKind::Register => 52,
         CommandKind::TriggerBonus => 19,
-        CommandKind::PayEntry | CommandKind::SetRole => 5,
+        CommandKind::PayEntry | CommandKind::SetRole | CommandKind::ReverseEntry => 5,
         CommandKind::SetStatus | CommandKind::PutPlan | CommandKind::ImportEntry => 4,
         CommandKind::ChangeEntry => 6,
-        CommandKind::ReverseEntry => 5,
         CommandKind::PayAll => 1,
         _ => 2,
     }

@@ -239,7 +239,7 @@ impl Way {
             })?;
         }
         for double in &facts.survey.doubled {
-            self.each_frame_doubled(facts, double, &mut |header, _| {
+            Self::each_frame_doubled(facts, double, &mut |header, _| {
                 known = known.max(header.next_lsn() - 1);
                 Ok(())
             })?;
@@ -336,7 +336,6 @@ impl Way {
     /// Passes on every frame that verifies in a segment that is left out, and differs from those of the one
     /// with its number.
     fn each_frame_doubled(
-        &self,
         facts: &Facts,
         double: &Double,
         see: &mut dyn FnMut(&frame::Header, &[u8]) -> Result<()>,
@@ -376,7 +375,7 @@ impl Way {
             })?;
         }
         for double in &facts.survey.doubled {
-            self.each_frame_doubled(facts, double, &mut |header, whole| {
+            Self::each_frame_doubled(facts, double, &mut |header, whole| {
                 each_command(header, whole, 0, &mut *see)
             })?;
         }

@@ -241,9 +241,10 @@ impl Rules {
         self.check_issuer_and_audience(claims)?;
         let subject = text("sub").filter(|subject| !subject.is_empty()).ok_or(AuthOutcome::TokenClaim)?;
         let role = self.role(claims)?;
-        let ends = claims.get("exp").and_then(Value::as_f64).unwrap_or_default();
-        // A time beyond what an integer holds is far enough.
-        let until = (ends as i64).saturating_add(self.config.leeway.as_secs().cast_signed());
+        let ends = Duration::try_from_secs_f64(claims.get("exp").and_then(Value::as_f64).unwrap_or_default());
+        // A time beyond what it holds is far enough.
+        let ends = ends.unwrap_or(Duration::MAX).saturating_add(self.config.leeway);
+        let until = i64::try_from(ends.as_secs()).unwrap_or(i64::MAX);
         let credential = Credential::Token { until };
         if role == Role::Member {
             let id = text(&self.config.member_claim)

@@ -14,7 +14,8 @@ type Headers = Vec<(String, String)>;
 
 /// Sends the head of a request.
 fn begin(server: &Server, line: &str, headers: &Headers, more: &str) -> Client {
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let lines = headers.iter().map(|(name, value)| [name, ": ", value, "\r\n"].concat());
+    let headers: String = lines.collect();
     let mut client = server.connect();
     client.send(format!("{line} HTTP/1.1\r\nhost: localhost\r\n{headers}{more}\r\n").as_bytes()).unwrap();
     client

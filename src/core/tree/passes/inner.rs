@@ -11,6 +11,8 @@ use crate::core::{
 
 /// Members of a word.
 const BITS: usize = 32;
+/// Words that are filled without a pause in the background: those of a thousand members.
+const STRIDE: u32 = 32;
 /// Words that one thread fills.
 const BLOCK: usize = 2 * 1_024;
 
@@ -34,7 +36,7 @@ impl Inner {
     pub fn of(tree: &Genealogy) -> Self {
         let mut words: Region<Word> = Region::zeroed(tree.len().div_ceil(BITS));
         words.par_chunks_mut(BLOCK).enumerate().for_each(|(block, words)| {
-            for (word, number) in words.iter_mut().zip(block * BLOCK..).paced_by(BITS as u32) {
+            for (word, number) in words.iter_mut().zip(block * BLOCK..).paced_by(STRIDE) {
                 let members = number * BITS..tree.len().min((number + 1) * BITS);
                 for (bit, member) in members.enumerate() {
                     word.bits |= u32::from(tree.link(index(member)).children != 0) << bit;
