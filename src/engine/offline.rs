@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::{
     Digest, DurabilityError, MemberId, MemberIx, Part, Parts, Plan, Rejection, SnapshotInfo, State, Verdict,
-    handle::Engine, network_digest, state_digest, sync,
+    handle::Engine, network_digest, state_digest,
 };
 use crate::{
-    core::{command::Command, recomputed_ranks, recomputed_ranks_under},
+    core::{command::Command, on_threads, recomputed_ranks, recomputed_ranks_under},
     durability::SnapshotStore,
 };
 
@@ -87,8 +87,7 @@ impl Engine {
     pub fn digests(&self) -> Digests {
         let began = Instant::now();
         let view = self.frozen_view();
-        let (state, network) =
-            sync::in_background(threads(), || (state_digest(&view), network_digest(&view)));
+        let (state, network) = on_threads(threads(), || (state_digest(&view), network_digest(&view)));
         Digests {
             lsn: view.lsn(),
             members: view.len(),
@@ -105,7 +104,7 @@ impl Engine {
         let view = self.frozen_view_of(Parts::RANKED);
         let froze_in = began.elapsed();
         let began = Instant::now();
-        let computed = sync::in_background(threads(), || recomputed_ranks(&view));
+        let computed = on_threads(threads(), || recomputed_ranks(&view));
         let (mut differences, mut first) = (0, Vec::new());
         for (member, computed) in members(&view).zip(computed.iter().copied()) {
             let kept = view.rank(member).paid_as;
@@ -145,7 +144,7 @@ impl Engine {
             demoted: 0,
             took: Duration::ZERO,
         };
-        let would_be = sync::in_background(threads(), || recomputed_ranks_under(&view, &plan.ranks));
+        let would_be = on_threads(threads(), || recomputed_ranks_under(&view, &plan.ranks));
         for (member, rank) in members(&view).zip(would_be.iter().copied()) {
             let present = view.rank(member).paid_as;
             count(&mut trial.before, present);

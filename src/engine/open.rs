@@ -21,10 +21,12 @@ use super::{
     marks::Marks,
     replay::{Progress, apply, check_outcomes, restore_into},
     snapshotter::{SnapshotSink, Written},
-    sync, system_clock,
+    system_clock,
 };
 use crate::{
-    core::{Digest, network_digest, sections::Section, state::State, state_digest, types::Timestamp},
+    core::{
+        Digest, network_digest, on_threads, sections::Section, state::State, state_digest, types::Timestamp,
+    },
     durability::{
         DataDir, Error, Genesis, Group, GroupReader, Instance, Journal, LogOptions, LogReader, Opened,
         Report, SnapshotReader, SnapshotStore, storage::Storage,
@@ -394,7 +396,7 @@ impl SnapshotSink for DirectorySink {
         let ((state_digest, network_digest), snapshot) = if is_idle {
             with_digests(view, &mut write)
         } else {
-            (sync::in_background(SNAPSHOT_THREADS, || (state_digest(view), network_digest(view))), write())
+            (on_threads(SNAPSHOT_THREADS, || (state_digest(view), network_digest(view))), write())
         };
         let snapshot = snapshot?;
         let published =

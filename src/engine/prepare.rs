@@ -21,6 +21,7 @@ use super::{
 use crate::core::{
     Need, Preparation,
     command::{Command, RequestKey},
+    on_threads,
 };
 
 /// A command ready to be queued, or its answer.
@@ -91,7 +92,7 @@ impl Shared {
         let mut preparation = match need {
             Need::Copy(parts) => {
                 let copy = self.frozen_copy(parts)?;
-                sync::in_background(PREPARATION_THREADS, || Preparation::on_copy(copy, command))?
+                on_threads(PREPARATION_THREADS, || Preparation::on_copy(copy, command))?
             }
             Need::Network => Preparation::on_network(&self.state.read(), &self.directory, command)?,
         };
