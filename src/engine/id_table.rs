@@ -4,8 +4,8 @@
 //! filled in order and nothing is ever taken out, so a search goes on to the next line only where one is
 //! full, and ends at the first that is not. The lines are in regions, and with many members in huge pages.
 //!
-//! A table that is four fifths full is followed by a larger one: fuller, a search for an id that is not there,
-//! as each signup begins with, would read several lines. Hashes are kept, so moving a member reads
+//! A table that is four fifths full is followed by a larger one: fuller, a search for an id that is not
+//! there, as each signup begins with, would read several lines. Hashes are kept, so moving a member reads
 //! nothing but the table; and the place of a hash is its share of the table, so the entries move from front
 //! to back in both. Each addition moves a few lines, and what was moved goes back to the system.
 
