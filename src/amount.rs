@@ -33,11 +33,27 @@ pub fn parse(text: &str, exponent: u8) -> Result<Money, String> {
 
 /// Prints the amount with all decimals of its currency: the inverse of [`parse`].
 pub fn print(amount: Money, exponent: u8) -> String {
-    let sign = if amount.0 < 0 { "-" } else { "" };
-    let width = usize::from(exponent) + 1;
-    let digits = format!("{:0width$}", amount.0.unsigned_abs());
-    let (units, decimals) = digits.split_at(digits.len() - usize::from(exponent));
-    if decimals.is_empty() { format!("{sign}{units}") } else { format!("{sign}{units}.{decimals}") }
+    let mut text = String::new();
+    push(amount, exponent, &mut text);
+    text
+}
+
+/// Appends an amount as [`print`] prints it.
+pub fn push(amount: Money, exponent: u8, out: &mut String) {
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(amount.0.unsigned_abs());
+    let exponent = usize::from(exponent);
+    if amount.0 < 0 {
+        out.push('-');
+    }
+    // At least one digit stands before the point.
+    let units = digits.len().saturating_sub(exponent);
+    out.push_str(if units == 0 { "0" } else { &digits[..units] });
+    if exponent != 0 {
+        out.push('.');
+        out.extend(std::iter::repeat_n('0', exponent.saturating_sub(digits.len())));
+        out.push_str(&digits[units..]);
+    }
 }
 
 #[cfg(test)]

@@ -16,11 +16,11 @@
 //! - Instants are computed from the civil time and its offset: the time-zone library's own instants end 26
 //!   hours before the year 9999 does.
 
-use std::sync::LazyLock;
+use std::{ops::Range, sync::LazyLock};
 
 use jiff::{
     SignedDuration, Timestamp as Instant,
-    civil::{DateTime, date},
+    civil::{Date, DateTime, Time, date},
     fmt::{
         strtime::{self, BrokenDownTime},
         temporal::{Pieces, PiecesOffset},
@@ -35,6 +35,11 @@ pub const TIME_MAX: i64 = 253_402_300_799_999_999;
 
 /// The longest text of a time, in bytes: fits nine digits of a second, an offset and the longest zone name.
 pub const TEXT_BYTES_MAX: usize = 96;
+
+/// The form of printed times: zeros stand for digits.
+const PRINTED: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
+/// Its bytes up to the seconds.
+const SECONDS_BYTES: usize = 19;
 
 /// The start of microseconds, in UTC.
 const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
@@ -117,11 +122,65 @@ pub fn lenient(text: &str) -> Result<Timestamp, TimeFault> {
 
 /// Prints ISO 8601 in UTC with six digits of microseconds: [`exact`] can read it back.
 pub fn print(time: Timestamp) -> String {
-    match civil(time) {
-        Some(civil) => format!("{civil:.6}Z"),
+    let mut text = String::with_capacity(PRINTED.len());
+    push(time, &mut text);
+    text
+}
+
+/// Appends a time as [`print`] prints it.
+pub fn push(time: Timestamp, out: &mut String) {
+    with(time, |text| out.push_str(text));
+}
+
+/// Calls `take` with a time as [`print`] prints it. Digit by digit and without memory of its own: files and
+/// streams have millions of times.
+pub fn with<R>(time: Timestamp, take: impl FnOnce(&str) -> R) -> R {
+    let civil = match civil(time) {
+        Some(civil) if 0 <= civil.year() => civil,
         // No input leads here: files, clients and clocks are bounded by the calendar.
-        None => format!("{}us", time.0),
+        Some(civil) => return take(&format!("{civil:.6}Z")),
+        None => return take(&format!("{}us", time.0)),
+    };
+    let mut text = *PRINTED;
+    let numbers = [
+        (0..4, i32::from(civil.year())),
+        (5..7, i32::from(civil.month())),
+        (8..10, i32::from(civil.day())),
+        (11..13, i32::from(civil.hour())),
+        (14..16, i32::from(civil.minute())),
+        (17..19, i32::from(civil.second())),
+        (20..26, civil.subsec_nanosecond() / 1_000),
+    ];
+    for (place, number) in numbers {
+        let mut rest = number.unsigned_abs();
+        for digit in text[place].iter_mut().rev() {
+            *digit += u8::try_from(rest % 10).expect("a digit");
+            rest /= 10;
+        }
     }
+    take(std::str::from_utf8(&text).expect("digits"))
+}
+
+/// Reads the form that [`print`] writes, and the same without fractions of a second. `None` for any other
+/// text, and where reading takes more than digits: leap seconds and times out of range.
+fn printed(text: &str) -> Option<Timestamp> {
+    let text = text.as_bytes();
+    let is_whole = text.len() == SECONDS_BYTES + 1;
+    let has_form = |(byte, form): (&u8, &u8)| byte == form || *form == b'0' && byte.is_ascii_digit();
+    if !is_whole && text.len() != PRINTED.len()
+        || text.last() != Some(&b'Z')
+        || !text[..text.len() - 1].iter().zip(PRINTED).all(has_form)
+    {
+        return None;
+    }
+    let number = |place: Range<usize>| {
+        text[place].iter().fold(0_i32, |number, digit| number * 10 + i32::from(*digit - b'0'))
+    };
+    let two = |from: usize| i8::try_from(number(from..from + 2)).ok();
+    let date = Date::new(i16::try_from(number(0..4)).ok()?, two(5)?, two(8)?).ok()?;
+    let micros = if is_whole { 0 } else { number(20..26) };
+    let time = Time::new(two(11)?, two(14)?, two(17)?, micros * 1_000).ok()?;
+    in_range(i64::try_from(date.to_datetime(time).duration_since(EPOCH).as_micros()).ok()?).ok()
 }
 
 /// Returns the date and time in UTC; `None` beyond the calendar.
@@ -185,6 +244,9 @@ impl TimeForm {
 fn moment(text: &str, otherwise: Option<TimeZone>) -> Result<Timestamp, TimeFault> {
     if TEXT_BYTES_MAX < text.len() {
         return Err(TimeFault::NotATime);
+    }
+    if let Some(time) = printed(text) {
+        return Ok(time);
     }
     let pieces = Pieces::parse(text).map_err(|_| TimeFault::NotATime)?;
     if pieces.time().is_none() && otherwise.is_none() {

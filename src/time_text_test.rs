@@ -181,6 +181,16 @@ fn what_is_printed_is_read_back() {
         let text = print(Timestamp(micros));
         assert_eq!((exact(&text), lenient(&text)), (Ok(Timestamp(micros)), Ok(Timestamp(micros))), "{text}");
     }
+    for (micros, text) in [
+        (0, "1970-01-01T00:00:00.000000Z"),
+        (-1, "1969-12-31T23:59:59.999999Z"),
+        (951_782_400_000_001, "2000-02-29T00:00:00.000001Z"),
+        (TIME_MAX, "9999-12-31T23:59:59.999999Z"),
+        (-62_135_596_800_000_000, "0001-01-01T00:00:00.000000Z"),
+        (-62_198_755_200_000_000, "-000001-01-01T00:00:00.000000Z"),
+    ] {
+        assert_eq!(print(Timestamp(micros)), text);
+    }
     assert_eq!(print(Timestamp(1_700_000_000_000_000)), "2023-11-14T22:13:20.000000Z");
     assert_eq!(print(Timestamp(i64::MAX)), format!("{}us", i64::MAX));
 }
@@ -191,6 +201,26 @@ mod random {
     use super::*;
 
     proptest! {
+        /// The digits of times in the form that is printed mean what they mean to the parser of all forms,
+        /// to which the blank leads.
+        #[test]
+        fn printed_times_are_read_as_any_other(
+            date in "(19[67]|20[0-9]|999)[0-9]-[01][0-9]-[0-3][0-9]",
+            time in "[0-2][0-9]:[0-6][0-9]:[0-6][0-9]",
+            fraction in "(\\.[0-9]{6})?",
+        ) {
+            let others = [format!("{date} {time}{fraction}Z"), format!("{date}T{time}{fraction}+00:00")];
+            for other in others {
+                prop_assert_eq!(exact(&format!("{date}T{time}{fraction}Z")), exact(&other));
+            }
+        }
+
+        #[test]
+        fn times_are_printed_as_their_library_does(micros in 0..=TIME_MAX) {
+            let time = Timestamp(micros);
+            prop_assert_eq!(print(time), format!("{:.6}Z", civil(time).unwrap()));
+        }
+
         /// What both readers accept they read alike, and no text makes either panic.
         #[test]
         fn readers_agree(

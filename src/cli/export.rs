@@ -24,31 +24,33 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::{Value, json};
-use uuid::Uuid;
+use indicatif::ProgressBar;
+use serde_json::json;
 
 use super::{
     DataDirArgs,
     exit::{Exit, Failure},
     files::{self, Named},
+    in_order::in_order,
     interrupt::Interrupt,
+    row_text::{Format, RowText},
     screen,
-    spreadsheet::mark_of,
 };
 use crate::{
-    amount,
     core::{
         RowKind,
         state::State,
-        types::{MemberIx, Tree},
+        types::{MemberIx, Reference, Tree},
     },
     durability::storage::Disk,
     engine::{self, Loaded},
-    private_file, time_text,
+    private_file,
 };
 
-/// Rows between two updates of progress and checks for interruption.
-const LOOK_EVERY_ROWS: u64 = 1_024;
+/// Rows that are printed together, between two updates of progress and checks for interruption.
+const PIECE_ROWS: usize = 1_024;
+/// About the bytes of a row.
+const ROW_BYTES: usize = 256;
 
 /// The message for an interrupted export.
 const INCOMPLETE: &str = "the export is not complete";
@@ -94,25 +96,21 @@ impl Links {
         columns.into_iter().filter(|(is_there, _)| *is_there).map(|(_, column)| column)
     }
 
-    fn cells(&self, state: &State, entry: u64) -> impl Iterator<Item = Cell> {
-        let id = self.ids.then(|| id_cell(state, RowKind::Entry, entry));
-        let reference = self
-            .references
-            .then(|| state.reference_of(entry).map_or(Cell::Empty, |text| Cell::Text(text.as_str().into())));
-        let numbered = |entry: Option<u64>| entry.map_or(Cell::Empty, Cell::Number);
-        let number = self.reversals.then(|| numbered(state.reversal_of(entry).map(|_| entry)));
-        let reverses = self.reversals.then(|| numbered(state.reverses(entry)));
-        [id, reference, number, reverses].into_iter().flatten()
+    fn print(&self, state: &State, entry: u64, row: &mut RowText<'_>) {
+        if self.ids {
+            row.row_id(state.carried_row_id(RowKind::Entry, entry));
+        }
+        if self.references {
+            row.text_or_empty(state.reference_of(entry).as_ref().map(Reference::as_str));
+        }
+        if self.reversals {
+            row.number_or_empty(state.reversal_of(entry).map(|_| entry));
+            row.number_or_empty(state.reverses(entry));
+        }
     }
 }
 
 const BONUS_COLUMNS: [&str; 7] = ["receiver", "source", "level", "amount", "kind", "status", "created_at"];
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-enum Format {
-    Csv,
-    Ndjson,
-}
 
 /// Writes members and bonuses for `import`, spreadsheets and programs.
 #[derive(clap::Args, Debug)]
@@ -389,17 +387,21 @@ impl History {
         columns.into_iter().filter(|(is_there, _)| *is_there).map(|(_, column)| column)
     }
 
-    fn cells(&self, state: &State, member: MemberIx) -> impl Iterator<Item = Cell> {
-        let number = |number: Option<u16>| number.map_or(Cell::Empty, |number| Cell::Number(number.into()));
-        let turn = Some(state.turn(member)).filter(|turn| *turn != 0);
-        let id = self.ids.then(|| id_cell(state, RowKind::Member, member.0.into()));
-        let rank = self.lifetime_ranks.then(|| number(lifetime_rank(state, member)));
-        let names = |names: &BTreeSet<Box<str>>| {
-            Cell::Text(names.iter().map(|name| &**name).collect::<Vec<_>>().join(" "))
-        };
-        let paid_once =
-            (!self.paid_once.is_empty()).then(|| self.paid_once.get(&member).map_or(Cell::Empty, names));
-        [id, rank, self.turns.then(|| number(turn)), paid_once].into_iter().flatten()
+    fn print(&self, state: &State, member: MemberIx, row: &mut RowText<'_>) {
+        if self.ids {
+            row.row_id(state.carried_row_id(RowKind::Member, member.0.into()));
+        }
+        if self.lifetime_ranks {
+            row.number_or_empty(lifetime_rank(state, member).map(u64::from));
+        }
+        if self.turns {
+            row.number_or_empty(Some(state.turn(member)).filter(|turn| *turn != 0).map(u64::from));
+        }
+        if !self.paid_once.is_empty() {
+            let names =
+                |names: &BTreeSet<Box<str>>| names.iter().map(|name| &**name).collect::<Vec<_>>().join(" ");
+            row.text_or_empty(self.paid_once.get(&member).map(names).as_deref());
+        }
     }
 }
 
@@ -414,10 +416,6 @@ fn has_ids(state: &State, kind: RowKind, rows: u64) -> bool {
     state.carried_row_ids() != 0 && (0..rows).any(|index| state.carried_row_id(kind, index).is_some())
 }
 
-fn id_cell(state: &State, kind: RowKind, index: u64) -> Cell {
-    state.carried_row_id(kind, index).map_or(Cell::Empty, |id| Cell::Text(Uuid::from_bytes(id).to_string()))
-}
-
 fn write_members(
     state: &State,
     format: Format,
@@ -427,37 +425,34 @@ fn write_members(
     let bar = screen::progress("members", Some(state.len().into()), false);
     let history = History::of(state);
     let columns: Vec<&'static str> = MEMBER_COLUMNS.into_iter().chain(history.columns()).collect();
-    let mut rows = Rows::begin(format, &columns, out)?;
     let rank_names: Vec<String> = (0..state.rank_distribution().len())
         .map(|rank| rank_name(state, u16::try_from(rank).unwrap_or(u16::MAX)))
         .collect();
-    for index in 0..state.len() {
-        let member = MemberIx(index);
-        let row = state.member(member);
-        let id_of = |other: Option<MemberIx>| {
-            other.map_or(Cell::Empty, |other| Cell::Text(state.member(other).id.to_string()))
+    write_rows(format, &columns, state.len().into(), out, (&bar, interrupt), |index, row| {
+        let member = MemberIx(u32::try_from(index).expect("members are limited to MEMBERS_MAX"));
+        let facts = state.member(member);
+        let id_of = |other: Option<MemberIx>, row: &mut RowText<'_>| match other {
+            Some(other) => row.id(state.id(other)),
+            None => row.empty(),
         };
+        row.id(facts.id);
+        id_of(facts.sponsor, row);
+        id_of(facts.parent, row);
+        row.number_or_empty(facts.parent.map(|_| facts.slot.into()));
+        row.number(facts.level.into());
+        row.time(facts.joined_at);
+        row.number(state.direct(Tree::Placement, member).into());
+        row.number_or_empty(state.downline(Tree::Placement, member).map(u64::from));
         let rank = state.rank(member).paid_as;
-        let rank = rank_names.get(usize::from(rank)).cloned().unwrap_or_else(|| rank_name(state, rank));
-        let cells = [
-            Cell::Text(row.id.to_string()),
-            id_of(row.sponsor),
-            id_of(row.parent),
-            if row.parent.is_some() { Cell::Number(row.slot.into()) } else { Cell::Empty },
-            Cell::Number(row.level.into()),
-            Cell::Text(time_text::print(row.joined_at)),
-            Cell::Number(state.direct(Tree::Placement, member).into()),
-            state.downline(Tree::Placement, member).map_or(Cell::Empty, |count| Cell::Number(count.into())),
-            if rank.is_empty() { Cell::Empty } else { Cell::Text(rank) },
-            Cell::Text(state.code(member).as_str().into()),
-            Cell::Text(row.status.name().into()),
-            Cell::Text(row.role.name().into()),
-        ];
-        rows.write(cells.into_iter().chain(history.cells(state, member)))?;
-        look(u64::from(index), &bar, interrupt)?;
-    }
-    bar.finish_and_clear();
-    Ok(())
+        match rank_names.get(usize::from(rank)) {
+            Some(name) => row.text_or_empty(Some(name.as_str()).filter(|name| !name.is_empty())),
+            None => row.text_or_empty(Some(&*rank_name(state, rank)).filter(|name| !name.is_empty())),
+        }
+        row.text(state.code(member).as_str());
+        row.plain(|out| out.push_str(facts.status.name()));
+        row.plain(|out| out.push_str(facts.role.name()));
+        history.print(state, member, row);
+    })
 }
 
 fn rank_name(state: &State, rank: u16) -> String {
@@ -474,101 +469,51 @@ fn write_bonuses(
     let exponent = state.plan().currency.exponent;
     let links = Links::of(state);
     let columns: Vec<&'static str> = BONUS_COLUMNS.into_iter().chain(links.columns()).collect();
-    let mut rows = Rows::begin(format, &columns, out)?;
-    for index in 0..state.entries() {
+    write_rows(format, &columns, state.entries(), out, (&bar, interrupt), |index, row| {
         let entry = state.entry(index);
-        let cells = [
-            Cell::Text(state.member(entry.receiver).id.to_string()),
-            Cell::Text(state.member(entry.source).id.to_string()),
-            Cell::Number(entry.level.into()),
-            Cell::Amount(amount::print(entry.amount, exponent)),
-            Cell::Text(state.kind_name(entry.kind).into_owned()),
-            Cell::Text(entry.status.name().into()),
-            Cell::Text(time_text::print(entry.time)),
-        ];
-        rows.write(cells.into_iter().chain(links.cells(state, index)))?;
-        look(index, &bar, interrupt)?;
-    }
+        row.id(state.id(entry.receiver));
+        row.id(state.id(entry.source));
+        row.number(entry.level.into());
+        row.amount(entry.amount, exponent);
+        row.text(&state.kind_name(entry.kind));
+        row.plain(|out| out.push_str(entry.status.name()));
+        row.time(entry.time);
+        links.print(state, index, row);
+    })
+}
+
+/// Prints rows in pieces, on all cores, and writes the pieces in order. `print` appends the row at an index.
+fn write_rows(
+    format: Format,
+    columns: &[&'static str],
+    rows: u64,
+    out: &mut dyn Write,
+    (bar, interrupt): (&ProgressBar, &Interrupt),
+    print: impl Fn(u64, &mut RowText<'_>) + Sync,
+) -> Result<(), Stop> {
+    out.write_all(RowText::header(format, columns).as_bytes())?;
+    let mut firsts = (0..rows).step_by(PIECE_ROWS);
+    in_order(
+        || firsts.next(),
+        |first| {
+            let mut piece = RowText::with_capacity(format, columns, PIECE_ROWS * ROW_BYTES);
+            let end = rows.min(first + PIECE_ROWS as u64);
+            for index in first..end {
+                print(index, &mut piece);
+                piece.end();
+            }
+            (end, piece.into_bytes())
+        },
+        |(end, piece)| {
+            bar.set_position(end);
+            if interrupt.asked() {
+                return Err(Stop::Interrupted);
+            }
+            Ok(out.write_all(&piece)?)
+        },
+    )?;
     bar.finish_and_clear();
     Ok(())
-}
-
-fn look(row: u64, bar: &indicatif::ProgressBar, interrupt: &Interrupt) -> Result<(), Stop> {
-    if !row.is_multiple_of(LOOK_EVERY_ROWS) {
-        return Ok(());
-    }
-    bar.set_position(row);
-    if interrupt.asked() { Err(Stop::Interrupted) } else { Ok(()) }
-}
-
-enum Cell {
-    /// Null in NDJSON.
-    Empty,
-    Text(String),
-    Number(u64),
-    /// Decimal text; a string in NDJSON too, so that no reader parses it as a float.
-    Amount(String),
-}
-
-/// Writes the rows of one file in either format.
-struct Rows<'a> {
-    format: Format,
-    columns: Vec<&'static str>,
-    out: &'a mut dyn Write,
-}
-
-impl<'a> Rows<'a> {
-    fn begin(format: Format, columns: &[&'static str], out: &'a mut dyn Write) -> io::Result<Self> {
-        if format == Format::Csv {
-            writeln!(out, "{}", columns.join(","))?;
-        }
-        Ok(Self { format, columns: columns.to_vec(), out })
-    }
-
-    fn write(&mut self, cells: impl IntoIterator<Item = Cell>) -> io::Result<()> {
-        match self.format {
-            Format::Csv => {
-                for (position, cell) in cells.into_iter().enumerate() {
-                    if position != 0 {
-                        self.out.write_all(b",")?;
-                    }
-                    write_csv_cell(self.out, &cell)?;
-                }
-                self.out.write_all(b"\n")
-            }
-            Format::Ndjson => {
-                let value = |cell| match cell {
-                    Cell::Empty => Value::Null,
-                    Cell::Text(text) | Cell::Amount(text) => Value::String(text),
-                    Cell::Number(number) => Value::from(number),
-                };
-                self.out.write_all(b"{")?;
-                for (position, (column, cell)) in self.columns.iter().zip(cells).enumerate() {
-                    let comma = if position == 0 { "" } else { "," };
-                    write!(self.out, "{comma}\"{column}\":{}", value(cell))?;
-                }
-                self.out.write_all(b"}\n")
-            }
-        }
-    }
-}
-
-/// Writes one cell, quoted where it needs to be. (The writer of `csv-core` fills a buffer that its caller
-/// must flush: more code than this.)
-fn write_csv_cell(out: &mut dyn Write, cell: &Cell) -> io::Result<()> {
-    match cell {
-        Cell::Empty => Ok(()),
-        Cell::Number(number) => write!(out, "{number}"),
-        Cell::Amount(text) => out.write_all(text.as_bytes()),
-        Cell::Text(text) => {
-            let mark = mark_of(text);
-            if text.contains([',', '"', '\n', '\r']) {
-                write!(out, "\"{mark}{}\"", text.replace('"', "\"\""))
-            } else {
-                write!(out, "{mark}{text}")
-            }
-        }
-    }
 }
 
 /// Exports both files of a network in memory.
@@ -580,40 +525,4 @@ pub(super) fn files_of(state: &State) -> (Vec<u8>, Vec<u8>) {
     let written = write_bonuses(state, Format::Csv, &mut bonuses, &Interrupt::never());
     assert!(written.is_ok(), "a vector takes everything");
     (members, bonuses)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cells_are_quoted_and_marked_where_needed() {
-        // text, cell
-        let table = [
-            ("plain", "plain"),
-            ("a,b", "\"a,b\""),
-            ("say \"x\"", "\"say \"\"x\"\"\""),
-            ("-code", "'-code"),
-            ("=1+1", "'=1+1"),
-            ("@x", "'@x"),
-            ("+x,y", "\"'+x,y\""),
-        ];
-        for (text, expected) in table {
-            let mut out = Vec::new();
-            write_csv_cell(&mut out, &Cell::Text(text.into())).unwrap();
-            assert_eq!(String::from_utf8(out).unwrap(), expected);
-        }
-    }
-
-    #[test]
-    fn both_formats_write_the_same_row() {
-        let row = || [Cell::Text("=x".into()), Cell::Empty, Cell::Number(7), Cell::Amount("-1.50".into())];
-        let columns = &["a", "b", "c", "d"];
-        let mut csv = Vec::new();
-        Rows::begin(Format::Csv, columns, &mut csv).unwrap().write(row()).unwrap();
-        assert_eq!(String::from_utf8(csv).unwrap(), "a,b,c,d\n'=x,,7,-1.50\n");
-        let mut json = Vec::new();
-        Rows::begin(Format::Ndjson, columns, &mut json).unwrap().write(row()).unwrap();
-        assert_eq!(String::from_utf8(json).unwrap(), "{\"a\":\"=x\",\"b\":null,\"c\":7,\"d\":\"-1.50\"}\n");
-    }
 }

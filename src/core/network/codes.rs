@@ -30,6 +30,11 @@ const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// exponent.
 const WITHOUT_E: &[u8; 31] = b"0123456789ABCDFGHJKMNPQRSTVWXYZ";
 const LETTERS: &[u8; 21] = b"ABCDFGHJKMNPQRSTVWXYZ";
+/// By folded letter, its place in an alphabet, from 1; 0 for others.
+type Digits = [u8; 256];
+static CROCKFORD_DIGITS: Digits = digits(CROCKFORD);
+static WITHOUT_E_DIGITS: Digits = digits(WITHOUT_E);
+static LETTER_DIGITS: Digits = digits(LETTERS);
 const GENERATED_BYTES: usize = 8;
 /// Bits of the right half of the permuted value.
 const RIGHT_BITS: u32 = 20;
@@ -261,21 +266,30 @@ fn generated_letters(key: CodeKey, member: MemberIx) -> [u8; GENERATED_BYTES] {
     }
 }
 
+const fn digits(alphabet: &[u8]) -> Digits {
+    let (mut digits, mut at) = ([0; 256], 0_u8);
+    while (at as usize) < alphabet.len() {
+        digits[alphabet[at as usize].to_ascii_lowercase() as usize] = at + 1;
+        at += 1;
+    }
+    digits
+}
+
 /// The index in a generated code; `None` for any other text.
 fn index_in(key: CodeKey, folded: &str) -> Option<MemberIx> {
     if folded.len() != GENERATED_BYTES {
         return None;
     }
-    let digit = |alphabet: &[u8], letter: u8| {
-        alphabet.iter().position(|known| known.to_ascii_lowercase() == letter).map(|at| at as u64)
-    };
+    let digit = |digits: &Digits, letter: u8| Some(digits[usize::from(letter)].checked_sub(1)?.into());
     let mut letters = folded.bytes();
     let value = match key.form {
-        CodeForm::Any => letters.try_fold(0, |value, letter| Some(value << 5 | digit(CROCKFORD, letter)?))?,
+        CodeForm::Any => {
+            letters.try_fold(0, |value, letter| Some(value << 5 | digit(&CROCKFORD_DIGITS, letter)?))?
+        }
         CodeForm::LetterFirst => {
-            let first = digit(LETTERS, letters.next()?)?;
+            let first: u64 = digit(&LETTER_DIGITS, letters.next()?)?;
             let rest = letters.rev().try_fold(0, |value, letter| {
-                Some(value * WITHOUT_E.len() as u64 + digit(WITHOUT_E, letter)?)
+                Some(value * WITHOUT_E.len() as u64 + digit(&WITHOUT_E_DIGITS, letter)?)
             })?;
             rest * LETTERS.len() as u64 + first
         }

@@ -64,13 +64,16 @@ pub struct MemberId(pub [u8; 16]);
 impl fmt::Display for MemberId {
     /// Lower-case hyphenated, the only form that is printed.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [b'-'; 36];
+        let mut at = 0;
         for (position, byte) in self.0.iter().enumerate() {
-            if matches!(position, 4 | 6 | 8 | 10) {
-                out.write_str("-")?;
-            }
-            write!(out, "{byte:02x}")?;
+            at += usize::from(matches!(position, 4 | 6 | 8 | 10));
+            text[at] = DIGITS[usize::from(byte >> 4)];
+            text[at + 1] = DIGITS[usize::from(byte & 15)];
+            at += 2;
         }
-        Ok(())
+        out.write_str(std::str::from_utf8(&text).expect("digits and hyphens"))
     }
 }
 

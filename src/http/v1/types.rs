@@ -119,7 +119,7 @@ pub struct Time(pub Timestamp);
 
 impl Serialize for Time {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&time_text::print(self.0))
+        time_text::with(self.0, |text| serializer.serialize_str(text))
     }
 }
 
