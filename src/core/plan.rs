@@ -81,6 +81,20 @@ impl Placement {
         wanted(self.default_rule) || self.other_rules.iter().copied().any(wanted)
     }
 
+    /// Whether the default rule compares the downlines of legs.
+    pub fn counts_legs(&self) -> bool {
+        use PlacementRule as Rule;
+        let compares = matches!(
+            self.default_rule,
+            Rule::Balanced
+                | Rule::WeakLegOutside
+                | Rule::WeakLegEven
+                | Rule::StrongLegOutside
+                | Rule::StrongLegEven
+        );
+        compares && self.width != Some(1)
+    }
+
     /// Whether parent and sponsor are always the same member, so that one genealogy serves as both trees.
     pub fn trees_coincide(&self) -> bool {
         self.default_rule == PlacementRule::Unilevel && self.other_rules.is_empty() && !self.strategic

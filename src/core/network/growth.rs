@@ -88,7 +88,7 @@ impl Network {
     /// Counts the newest member for admins more than `LEVELS_MAX` levels above it. Those that the rank rule
     /// counts for are added to `reached`.
     pub fn count_for_admins(&mut self, rule: &RankRule, member: MemberIx, reached: &mut Vec<MemberIx>) {
-        if self.admins.is_empty() {
+        if self.admins.is_empty() || !self.placement.is_counted() {
             return;
         }
         let ranked = self.kept_tree(rule.tree());

@@ -11,7 +11,7 @@ use crate::core::{
         rank,
     },
     plan::Plan,
-    store::{column::Scalar, freeing::Freeing, held::Held, view_parts::freeze_parts},
+    store::{column::Scalar, freeing::Freeing, held::Held, parallel::both, view_parts::freeze_parts},
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder},
     words::types::{ADMIN_LEVELS_MAX, MemberIx, Role, Status, Tree},
 };
@@ -96,6 +96,31 @@ impl Network {
         self.sponsors = Genealogy::new(plan.count_sponsor_tree);
         self.slots = SlotFinder::new(&plan.placement);
         self.shape.trees_coincide = plan.placement.trees_coincide();
+    }
+
+    /// Stops counting both trees of a network without members: see `state/in_bulk.rs`.
+    pub fn stop_counting(&mut self) {
+        debug_assert_eq!(self.members.len(), 0);
+        self.placement = Genealogy::new(false);
+        self.sponsors = Genealogy::new(false);
+    }
+
+    /// Counts the trees that a plan counts, and the deep levels of admins. O(members).
+    pub fn count_all(&mut self, plan: &Plan) {
+        if self.members.len() == 0 {
+            return self.restart(plan);
+        }
+        let Self { shape, placement, sponsors, .. } = self;
+        let [sponsor_watch, placement_watch] = &shape.watches;
+        if shape.trees_coincide {
+            *sponsors = Genealogy::new(plan.count_sponsor_tree);
+        }
+        let counts_sponsors = plan.count_sponsor_tree && !shape.trees_coincide;
+        both(
+            || placement.count_anew(placement_watch),
+            || counts_sponsors.then(|| sponsors.count_anew(sponsor_watch)),
+        );
+        self.recount_admins();
     }
 
     pub fn members(&self) -> &Members {

@@ -218,7 +218,7 @@ impl State {
     }
 
     /// Re-rates every member under the plan in force, from the counts that are kept.
-    fn rerate_all(&mut self) {
+    pub(in crate::core) fn rerate_all(&mut self) {
         for (member, paid_as) in all_ranks::kept_ranks(self).iter().copied().enumerate() {
             let member = index(member);
             if self.network.members().ranks(member).paid_as != paid_as {
