@@ -47,6 +47,13 @@ pub(super) struct Name {
     pub text: Option<Box<str>>,
 }
 
+/// The ids of a name: see [`Name`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Ids {
+    pub id: MemberId,
+    pub key: MemberId,
+}
+
 /// A member that was found, and whether the cell spells its name differently than where it came first.
 #[derive(Clone, Copy)]
 pub(super) struct Found {
@@ -105,6 +112,10 @@ impl Name {
         let has_upper = text.bytes().any(|byte| byte.is_ascii_uppercase());
         let key = if has_upper { id_of_name(&text.to_ascii_lowercase()) } else { id };
         Ok(Self { id, key, text: Some(text.into()) })
+    }
+
+    pub fn ids(&self) -> Ids {
+        Ids { id: self.id, key: self.key }
     }
 
     /// Returns the name as the referral code of its member, if it can be one.

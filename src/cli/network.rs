@@ -11,10 +11,10 @@ use crate::{
         Actor,
         command::{Command, ImportEntry, Outcome, Rejection, Stamped, TriggerBonus},
         judge_carried_id,
-        state::State,
-        types::Timestamp,
+        state::{Directory, State},
+        types::{MemberId, MemberIx, Timestamp},
     },
-    engine::{MemberDirectory, RowIds},
+    engine::{RowIds, UnsharedDirectory},
     shapes::{self, Shape},
     workload,
 };
@@ -22,12 +22,15 @@ use crate::{
 /// Members between two updates of progress and checks for interruption.
 const LOOK_EVERY_MEMBERS: u32 = 1_024;
 
+/// Members whose sponsors are looked up together, so that the waits for memory overlap.
+const MEMBERS_PREFETCHED: usize = 64;
+
 /// Commands per recorded group. The log accepts larger ones; this bounds what is encoded at once.
 pub(super) const GROUP_COMMANDS: usize = if cfg!(test) { 32 } else { 4_096 };
 
 pub(super) struct Network {
     pub state: State,
-    pub directory: MemberDirectory,
+    pub directory: UnsharedDirectory,
     /// The timestamp of all commands; never before that of the state.
     time: Timestamp,
     /// How the network generates row ids, once that is known: imported ids must not collide with those.
@@ -47,12 +50,44 @@ pub(super) struct Group {
     pub commands: Vec<Stamped>,
 }
 
+/// A member's id, and the member if there is one.
+pub(super) type KnownMember = (MemberId, Option<MemberIx>);
+
+/// A directory of which some members are known.
+struct Known<'a> {
+    directory: &'a mut UnsharedDirectory,
+    members: &'a [KnownMember],
+}
+
+impl Directory for Known<'_> {
+    fn member(&self, id: &MemberId, is: impl Fn(MemberIx) -> bool) -> Option<MemberIx> {
+        let known = self.members.iter().find(|(known, _)| known == id);
+        known.map_or_else(|| self.directory.member(id, is), |(_, member)| *member)
+    }
+
+    fn add_member(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId) {
+        self.directory.add_member(id, member, id_of);
+    }
+
+    fn code(&self, folded: &str) -> Option<MemberIx> {
+        self.directory.code(folded)
+    }
+
+    fn add_code(&mut self, folded: &str, member: MemberIx) {
+        self.directory.add_code(folded, member);
+    }
+
+    fn codes_alike(&self, alike: &str, each: &mut dyn FnMut(MemberIx)) {
+        self.directory.codes_alike(alike, each);
+    }
+}
+
 impl Network {
-    pub fn new(state: State, directory: MemberDirectory, now: Timestamp) -> Self {
+    pub fn new(state: State, directory: impl Into<UnsharedDirectory>, now: Timestamp) -> Self {
         let time = state.time().max(now);
         Self {
             state,
-            directory,
+            directory: directory.into(),
             time,
             row_ids: None,
             names: FileNames::default(),
@@ -66,11 +101,20 @@ impl Network {
     /// # Errors
     /// The rejection.
     pub fn apply(&mut self, command: Command) -> Result<Outcome, Rejection> {
+        self.apply_known(command, &[])
+    }
+
+    /// As [`Network::apply`], without looking members up again that the caller just looked up.
+    ///
+    /// # Errors
+    /// The rejection.
+    pub fn apply_known(&mut self, command: Command, members: &[KnownMember]) -> Result<Outcome, Rejection> {
         self.judge_row_id(command.carried_row_id())?;
         let outcome_hash_before = self.state.outcome_hash();
         let (lsn, actor) = (self.state.lsn() + 1, Some(self.actor.clone()));
         let stamped = Stamped { lsn, time: self.time, key: None, actor, format: Stamped::FORMAT, command };
-        let applied = self.state.apply_unless_rejected(&mut self.directory, &stamped)?;
+        let mut directory = Known { directory: &mut self.directory, members };
+        let applied = self.state.apply_unless_rejected(&mut directory, &stamped)?;
         if let Some(groups) = &mut self.record {
             match groups.last_mut().filter(|group| group.commands.len() < GROUP_COMMANDS) {
                 Some(group) => group.commands.push(stamped),
@@ -110,24 +154,45 @@ impl Network {
         let refused = |rejection: Rejection| {
             Failure::new(Exit::Failed, format!("the plan does not take the network: {}", rejection.name()))
         };
-        for (number, sponsor) in (0..members).zip(shapes::sponsors(shape, members, seed)) {
-            let member = shapes::member_id(seed, number);
-            let sponsor = sponsor.map(|sponsor| shapes::member_id(seed, sponsor));
-            self.apply(workload::register(member, sponsor)).map_err(refused)?;
-            if let Some(trigger) = trigger {
-                let trigger = TriggerBonus {
-                    source: member,
-                    trigger: trigger.into(),
-                    amount: None,
-                    once: true,
-                    reference: None,
-                };
-                self.apply(Command::TriggerBonus(trigger)).map_err(refused)?;
+        // Rewards are paid when a rank is reached.
+        let has_rewards = self.state.plan().ranks.steps().iter().any(|step| step.reward.is_some());
+        if self.record.is_none() && !has_rewards {
+            self.state.begin_bulk();
+        }
+        let mut signups =
+            (0..members).zip(shapes::sponsors(shape, members, seed)).map(|(number, sponsor)| {
+                let id = |number| shapes::member_id(seed, number);
+                (number, id(number), sponsor.map(id))
+            });
+        let mut together = Vec::with_capacity(MEMBERS_PREFETCHED);
+        loop {
+            together.clear();
+            together.extend(signups.by_ref().take(MEMBERS_PREFETCHED));
+            if together.is_empty() {
+                break;
             }
-            if number.is_multiple_of(LOOK_EVERY_MEMBERS) {
-                look(number)?;
+            self.state.prefetch_named(
+                &self.directory,
+                together.iter().filter_map(|(_, _, sponsor)| sponsor.as_ref()),
+            );
+            for (number, member, sponsor) in together.drain(..) {
+                self.apply(workload::register(member, sponsor)).map_err(refused)?;
+                if let Some(trigger) = trigger {
+                    let trigger = TriggerBonus {
+                        source: member,
+                        trigger: trigger.into(),
+                        amount: None,
+                        once: true,
+                        reference: None,
+                    };
+                    self.apply(Command::TriggerBonus(trigger)).map_err(refused)?;
+                }
+                if number.is_multiple_of(LOOK_EVERY_MEMBERS) {
+                    look(number)?;
+                }
             }
         }
+        self.state.end_bulk();
         Ok(())
     }
 }

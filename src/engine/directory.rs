@@ -31,8 +31,45 @@ use crate::core::{
 /// not have yet: the caller confirms each candidate.
 pub struct MemberDirectory {
     ids: RwLock<IdIndex>,
+    codes: CodeIndex,
+}
+
+/// The same for one thread, without locks around ids: a lookup does not wait for earlier stores.
+pub struct UnsharedDirectory {
+    ids: IdIndex,
+    codes: CodeIndex,
+}
+
+/// Owners of given codes, by the code and by what resembles it.
+struct CodeIndex {
     codes: DashMap<Box<str>, u32, RandomState>,
     alike: AlikeIndex,
+}
+
+impl CodeIndex {
+    fn with_capacity(codes: usize) -> Self {
+        Self {
+            codes: DashMap::with_capacity_and_hasher_and_shard_amount(
+                codes,
+                RandomState::new(),
+                DIRECTORY_SHARDS,
+            ),
+            alike: AlikeIndex::new(),
+        }
+    }
+
+    fn owner(&self, folded: &str) -> Option<MemberIx> {
+        self.codes.get(folded).map(|index| MemberIx(*index))
+    }
+
+    fn add(&self, folded: &str, member: MemberIx) {
+        let before = self.codes.insert(folded.into(), member.0);
+        assert!(before.is_none(), "a code is given once");
+        let alike = alike(folded);
+        if alike != folded {
+            self.alike.add(&alike, member);
+        }
+    }
 }
 
 /// Owners of given codes that differ from their `alike` form (those with O, I or L in them), found by that
@@ -126,15 +163,7 @@ impl IdIndex {
 impl MemberDirectory {
     /// Empty, with room for `members` and `codes` entries.
     pub fn with_capacity(members: usize, codes: usize) -> Self {
-        Self {
-            ids: RwLock::new(IdIndex::with_capacity(members)),
-            codes: DashMap::with_capacity_and_hasher_and_shard_amount(
-                codes,
-                RandomState::new(),
-                DIRECTORY_SHARDS,
-            ),
-            alike: AlikeIndex::new(),
-        }
+        Self { ids: RwLock::new(IdIndex::with_capacity(members)), codes: CodeIndex::with_capacity(codes) }
     }
 
     /// As [`Directory::code`], but a member at or beyond `published` (the length of some state) is unknown.
@@ -154,22 +183,14 @@ impl MemberDirectory {
 
     /// Given codes in the directory. O(shards).
     pub fn codes(&self) -> usize {
-        self.codes.len()
+        self.codes.codes.len()
     }
 
     /// Bytes held by the tables: their capacity, without the text of codes. O(shards).
     pub fn bytes(&self) -> usize {
         let ids = self.ids.read().table.bytes();
-        ids + self.codes.capacity() * (size_of::<(Box<str>, u32)>() + 1) + self.alike.bytes()
-    }
-
-    fn insert_code(&self, folded: &str, member: MemberIx) {
-        let before = self.codes.insert(folded.into(), member.0);
-        assert!(before.is_none(), "a code is given once");
-        let alike = alike(folded);
-        if alike != folded {
-            self.alike.add(&alike, member);
-        }
+        let CodeIndex { codes, alike } = &self.codes;
+        ids + codes.capacity() * (size_of::<(Box<str>, u32)>() + 1) + alike.bytes()
     }
 }
 
@@ -197,15 +218,56 @@ impl Directory for MemberDirectory {
     }
 
     fn code(&self, folded: &str) -> Option<MemberIx> {
-        self.codes.get(folded).map(|index| MemberIx(*index))
+        self.codes.owner(folded)
     }
 
     fn add_code(&mut self, folded: &str, member: MemberIx) {
-        self.insert_code(folded, member);
+        self.codes.add(folded, member);
     }
 
     fn codes_alike(&self, alike: &str, each: &mut dyn FnMut(MemberIx)) {
-        self.alike.each(alike, each);
+        self.codes.alike.each(alike, each);
+    }
+}
+
+impl From<MemberDirectory> for UnsharedDirectory {
+    fn from(shared: MemberDirectory) -> Self {
+        Self { ids: shared.ids.into_inner(), codes: shared.codes }
+    }
+}
+
+impl Directory for UnsharedDirectory {
+    fn member(&self, id: &MemberId, is: impl Fn(MemberIx) -> bool) -> Option<MemberIx> {
+        self.ids.find(id, is)
+    }
+
+    fn add_member(&mut self, id: &MemberId, member: MemberIx, _: impl Fn(MemberIx) -> MemberId) {
+        self.ids.add(id, member);
+    }
+
+    fn add_new_member(
+        &mut self,
+        id: &MemberId,
+        member: MemberIx,
+        id_of: impl Fn(MemberIx) -> MemberId,
+    ) -> bool {
+        self.ids.add_new(id, member, id_of)
+    }
+
+    fn candidates<'a>(&self, ids: impl Iterator<Item = &'a MemberId>, candidates: &mut Vec<MemberIx>) {
+        candidates.extend(ids.filter_map(|id| self.ids.find(id, |_| true)));
+    }
+
+    fn code(&self, folded: &str) -> Option<MemberIx> {
+        self.codes.owner(folded)
+    }
+
+    fn add_code(&mut self, folded: &str, member: MemberIx) {
+        self.codes.add(folded, member);
+    }
+
+    fn codes_alike(&self, alike: &str, each: &mut dyn FnMut(MemberIx)) {
+        self.codes.alike.each(alike, each);
     }
 }
 
@@ -230,7 +292,7 @@ impl Directory for DirectoryWriter<'_> {
     }
 
     fn add_code(&mut self, folded: &str, member: MemberIx) {
-        self.shared.insert_code(folded, member);
+        self.shared.codes.add(folded, member);
     }
 
     fn codes_alike(&self, alike: &str, each: &mut dyn FnMut(MemberIx)) {

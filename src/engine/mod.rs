@@ -89,7 +89,7 @@ pub use self::{
     ancestry::may_continue,
     answer::{Answer, AnsweredBy, Sent},
     clock::{BootClock, Clock, ClockJump, ClockStanding, system_boot_clock, system_clock, system_time},
-    directory::MemberDirectory,
+    directory::{MemberDirectory, UnsharedDirectory},
     error::{OpenError, SnapshotError, SubmitError},
     handle::Engine,
     history::{

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use uuid::{Uuid, fmt::Hyphenated};
+
 use super::{
     lines::Row,
     match_reversal::{Match, Unreversed, Wanted},
@@ -11,12 +13,15 @@ use super::{
 };
 use crate::{
     amount,
-    cli::{names::Name, network::Network},
+    cli::{
+        names::Name,
+        network::{KnownMember, Network},
+    },
     core::{
         Entry, RowKind,
         command::{EntryRules, ImportEntry},
         state::State,
-        types::{EntryStatus, MemberId, Money, Reference},
+        types::{EntryStatus, MemberId, MemberIx, Money, Reference},
     },
 };
 
@@ -42,13 +47,12 @@ impl Before {
         self.end < self.held
     }
 
-    /// Returns the number of a row.
+    /// Returns the number of a row with its line.
     ///
     /// # Errors
-    /// The cell is not a number, or an earlier row has the same: what reverses it could mean either.
-    pub fn number(&self, row: &Row<'_>) -> Result<Option<Number>, Refusal> {
-        let number: Option<u64> =
-            optional(row.cell(9), |text| text.parse().ok(), Refusal::BadReversed("number"))?;
+    /// An earlier row has the same: what reverses it could mean either.
+    fn number(&self, row: &BonusRow) -> Result<Option<Number>, Refusal> {
+        let number = row.number.clone()?;
         match number.and_then(|number| self.numbers.get(&number)) {
             Some((_, line)) => Err(Refusal::DuplicateNumber(*line)),
             None => Ok(number.map(|number| Number { number, line: row.line })),
@@ -75,34 +79,102 @@ pub(super) struct Number {
     line: u64,
 }
 
-/// Parses a row against the existing members.
-pub(super) fn parse(
-    row: &Row<'_>,
-    reading: &Reading,
-    network: &Network,
-    before: &mut Before,
-) -> Result<ImportEntry, Refusal> {
-    let [receiver, source, level, amount, kind, status, created_at, id, reference, _, reverses] =
-        std::array::from_fn(|column| row.cell(column));
-    let exponent = network.state.plan().currency.exponent;
-    let mut entry = ImportEntry {
-        receiver: member(network, receiver)?,
-        source: member(network, source)?,
-        kind: kind.into(),
-        level: level.parse().map_err(|_| Refusal::BadLevel)?,
-        amount: amount::parse(amount, exponent).map_err(Refusal::BadAmount)?,
-        status: status.parse().map_err(|_| Refusal::BadStatus)?,
-        time: reading.time(created_at)?,
-        row_id: optional(id, parse_row_id, Refusal::BadRowId)?,
-        reference: optional(reference, Reference::parse, Refusal::BadReference)?,
-        reverses: optional(
-            reverses,
+/// A row whose cells were parsed, each with its own fault: which of several is the row's depends on the
+/// network.
+pub(super) struct BonusRow {
+    pub line: u64,
+    number: Result<Option<u64>, Refusal>,
+    receiver: Result<Name, Refusal>,
+    source: Result<Name, Refusal>,
+    /// Everything else but `reverses`. The members are not known yet.
+    entry: Result<ImportEntry, Refusal>,
+    reverses: Box<str>,
+    /// The cell of the receiver, unless it is the printed form of its id.
+    receiver_text: Option<Box<str>>,
+}
+
+impl BonusRow {
+    /// Parses a row, for a currency with `exponent` decimals.
+    pub fn parse(row: &Row<'_>, reading: &Reading, exponent: u8) -> Self {
+        let [receiver, source, level, amount, kind, status, created_at, id, reference, number, reverses] =
+            std::array::from_fn(|column| row.cell(column));
+        let name = |text: &str| Name::parse(text).map_err(|_| Refusal::UnknownMember(text.into()));
+        let entry = || {
+            let no_member = MemberId([0; 16]);
+            Ok(ImportEntry {
+                receiver: no_member,
+                source: no_member,
+                kind: kind.into(),
+                level: level.parse().map_err(|_| Refusal::BadLevel)?,
+                amount: amount::parse(amount, exponent).map_err(Refusal::BadAmount)?,
+                status: status.parse().map_err(|_| Refusal::BadStatus)?,
+                time: reading.time(created_at)?,
+                row_id: optional(id, parse_row_id, Refusal::BadRowId)?,
+                reference: optional(reference, Reference::parse, Refusal::BadReference)?,
+                reverses: None,
+            })
+        };
+        let named = name(receiver);
+        let is_printed = |name: &Name| {
+            let id = Uuid::from_bytes(name.id.0).hyphenated();
+            name.text.is_none() && id.encode_lower(&mut [0; Hyphenated::LENGTH]) == receiver
+        };
+        let is_printed = named.as_ref().is_ok_and(is_printed);
+        Self {
+            line: row.line,
+            number: optional(number, |text| text.parse().ok(), Refusal::BadReversed("number")),
+            receiver: named,
+            source: name(source),
+            entry: entry(),
+            reverses: reverses.into(),
+            receiver_text: (!is_printed).then(|| receiver.into()),
+        }
+    }
+
+    /// The ids that the names of receiver and source are; the nil id for what is no name.
+    pub fn ids(&self) -> [MemberId; 2] {
+        [&self.receiver, &self.source].map(|name| name.as_ref().map_or(MemberId([0; 16]), |name| name.id))
+    }
+
+    /// The cell of the receiver.
+    pub fn receiver_text(&self) -> String {
+        match (&self.receiver_text, &self.receiver) {
+            (None, Ok(name)) => name.shown(),
+            (text, _) => text.as_deref().unwrap_or_default().to_string(),
+        }
+    }
+
+    /// Resolves the row against the network and the rows before, once. `found` are the members with its ids.
+    ///
+    /// # Errors
+    /// The first fault in the order of the cells, that of the number first.
+    pub fn resolve(
+        &mut self,
+        network: &Network,
+        before: &mut Before,
+        found: [Option<MemberIx>; 2],
+    ) -> Result<Resolved, Refusal> {
+        let number = before.number(self)?;
+        let receiver = member(network, &self.receiver, found[0])?;
+        let source = member(network, &self.source, found[1])?;
+        let ids = [receiver, source].map(|member| network.state.id(member));
+        let parsed = std::mem::replace(&mut self.entry, Err(Refusal::NoMember))?;
+        let mut entry = ImportEntry { receiver: ids[0], source: ids[1], ..parsed };
+        entry.reverses = optional(
+            &self.reverses,
             |text| reversed(text, network, before),
             Refusal::BadReversed("reverses"),
-        )?,
-    };
-    find_reversed(network, before, &mut entry)?;
-    Ok(entry)
+        )?;
+        find_reversed(network, before, &mut entry)?;
+        Ok(Resolved { number, entry, members: [(ids[0], Some(receiver)), (ids[1], Some(source))] })
+    }
+}
+
+/// A row whose members and reversed bonus were found.
+pub(super) struct Resolved {
+    pub number: Option<Number>,
+    pub entry: ImportEntry,
+    pub members: [KnownMember; 2],
 }
 
 /// Returns the entry that a row reverses, by the number of an earlier row or by row id.
@@ -161,16 +233,24 @@ fn find_reversed(network: &Network, before: &mut Before, entry: &mut ImportEntry
     Err(Refusal::ReversalUnmatched(reason))
 }
 
-fn member(network: &Network, text: &str) -> Result<MemberId, Refusal> {
+fn member(
+    network: &Network,
+    name: &Result<Name, Refusal>,
+    found: Option<MemberIx>,
+) -> Result<MemberIx, Refusal> {
+    let name = name.as_ref().map_err(Refusal::clone)?;
+    // An id, and a name in exactly the spelling of its id, takes precedence.
+    if let Some(found) = found {
+        return Ok(found);
+    }
     let Network { state, directory, names, .. } = network;
-    let name = Name::parse(text).map_err(|_| Refusal::UnknownMember(text.into()))?;
-    let found = names.named(&name, state, directory);
+    let found = names.named(name, state, directory);
     let member = match (found, names.refused.get(&name.key)) {
         (Some(member), _) => Some(member),
         (None, Some(line)) => return Err(Refusal::MemberRefused { name: name.shown(), line: *line }),
         (None, None) => name.by_code(state, directory).map_err(|_| Refusal::AmbiguousCode(name.shown()))?,
     };
-    member.map(|member| state.id(member)).ok_or_else(|| Refusal::UnknownMember(name.shown()))
+    member.ok_or_else(|| Refusal::UnknownMember(name.shown()))
 }
 
 /// Returns why a row that the ledger does not have at its position was refused by the first import: judged

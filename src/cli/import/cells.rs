@@ -47,9 +47,82 @@ pub(super) struct Cells {
     /// The number of its first line.
     pub line: u64,
     text: String,
-    /// The end of each cell. The first begins at 0, each other where the previous one ends.
+    /// The end of each cell.
     ends: Vec<usize>,
+    /// Bytes between a cell and the next one.
+    gap: usize,
     pub fault: Option<LineFault>,
+}
+
+/// The valid cells of one row.
+#[derive(Clone, Copy)]
+pub(super) struct RowCells<'a> {
+    text: &'a str,
+    ends: &'a [usize],
+    gap: usize,
+}
+
+impl<'a> RowCells<'a> {
+    pub fn get(&self, index: usize) -> &'a str {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before] + self.gap);
+        &self.text[start..self.ends[index]]
+    }
+
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+}
+
+/// Rows of a file, one after the other: their cells, or their faults.
+#[derive(Default)]
+pub(super) struct Batch {
+    text: String,
+    /// The ends of all cells, counted from the begin of their row.
+    ends: Vec<usize>,
+    rows: Vec<BatchRow>,
+    /// NDJSON is exact: no spreadsheet evaluates it.
+    pub exact: bool,
+}
+
+struct BatchRow {
+    line: u64,
+    /// Where its text and its cells end; they begin where those of the row before end.
+    text: usize,
+    cells: usize,
+    gap: usize,
+    fault: Option<LineFault>,
+}
+
+impl Batch {
+    pub fn new(exact: bool) -> Self {
+        Self { exact, ..Self::default() }
+    }
+
+    pub fn push(&mut self, cells: &Cells, fault: Option<LineFault>) {
+        self.text.push_str(&cells.text);
+        self.ends.extend_from_slice(&cells.ends);
+        let (text, ends) = (self.text.len(), self.ends.len());
+        self.rows.push(BatchRow { line: cells.line, text, cells: ends, gap: cells.gap, fault });
+    }
+
+    /// Bytes of all cells.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The line of each row, and its cells or its fault.
+    pub fn rows(&self) -> impl Iterator<Item = (u64, Result<RowCells<'_>, &LineFault>)> {
+        let mut begin = (0, 0);
+        self.rows.iter().map(move |row| {
+            let (text, cells) = std::mem::replace(&mut begin, (row.text, row.cells));
+            let (text, ends) = (&self.text[text..row.text], &self.ends[cells..row.cells]);
+            (row.line, row.fault.as_ref().map_or(Ok(RowCells { text, ends, gap: row.gap }), Err))
+        })
+    }
 }
 
 impl Cells {
@@ -57,7 +130,16 @@ impl Cells {
         self.line = line;
         self.text.clear();
         self.ends.clear();
+        self.gap = 0;
         self.fault = None;
+    }
+
+    /// Sets a whole row: a text in which the delimiter is between cells, and nowhere else.
+    pub fn take_delimited(&mut self, text: &str, delimiter: u8) {
+        self.gap = 1;
+        self.text.push_str(text);
+        self.ends.extend(memchr::memchr_iter(delimiter, text.as_bytes()));
+        self.ends.push(text.len());
     }
 
     /// Sets a whole row: its text and the ends of its cells. `None` if an end is inside a character.
@@ -78,13 +160,14 @@ impl Cells {
         self.ends.len()
     }
 
-    pub fn get(&self, index: usize) -> &str {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.text[start..self.ends[index]]
+    pub fn row(&self) -> RowCells<'_> {
+        RowCells { text: &self.text, ends: &self.ends, gap: self.gap }
     }
 
+    /// Whether no cell has anything but blanks.
     pub fn are_empty(&self) -> bool {
-        self.text.trim().is_empty()
+        let row = self.row();
+        (0..row.len()).all(|cell| row.get(cell).trim().is_empty())
     }
 }
 
@@ -99,7 +182,7 @@ impl std::fmt::Display for Cells {
                 out,
                 "{}:{}",
                 self.line,
-                (0..self.len()).map(|at| self.get(at)).collect::<Vec<_>>().join("|")
+                (0..self.len()).map(|at| self.row().get(at)).collect::<Vec<_>>().join("|")
             ),
         }
     }

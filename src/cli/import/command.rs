@@ -1,18 +1,18 @@
 //! The import command: its arguments, and the pass over the files.
 
 use std::{
+    ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::mpsc,
     time::Instant,
 };
 
 use serde_json::{Map, Value, json};
 
 use super::{
-    bonus_row,
+    bonus_row::{self, BonusRow, Resolved},
     intake::{Intake, Taken},
     layout::Layout,
-    lines::{FileFault, Lines},
+    lines::{FileFault, LineFault, Lines, NextRow},
     member_row::MemberRow,
     meter::Meter,
     options::FileArgs,
@@ -25,29 +25,24 @@ use crate::cli::{
     clock::ClockRule,
     exit::{Exit, Failure},
     files::{self, Named},
+    in_order::in_order,
     interrupt::Interrupt,
     log_options,
-    names::Name,
+    names::{Ids, Name},
     network::Network,
     plan_choice, screen,
     target::Target,
 };
 use crate::core::{
     Digest,
-    command::{Command, ImportEntry},
+    command::Command,
     network_digest,
     state::State,
-    types::MemberIx,
+    types::{MemberId, MemberIx},
 };
 
-/// Rows per batch.
-const BATCH_ROWS: usize = 1_024;
-
-/// Bytes of `paid_once` after which a batch ends.
-const BATCH_BYTES: usize = 1 << 20;
-
-/// Batches read ahead of the intake: enough that neither side waits for the other, some two megabytes.
-const BATCHES_AHEAD: usize = 8;
+/// Rows whose members are looked up together, so that the waits for memory overlap.
+const ROWS_PREFETCHED: usize = 64;
 
 /// Takes members, and with `--bonuses` the ledger, from CSV or NDJSON files into a new or an existing data
 /// directory.
@@ -206,13 +201,42 @@ fn take_members(
 
 /// Declares all members of a file to the intake.
 pub(super) fn declare(lines: &mut Lines, intake: &mut Intake<'_>) -> Result<(), Failure> {
-    while let Some(row) = lines.next_row().map_err(file_failure)? {
-        let Ok(row) = row else { continue };
-        if let Ok(member) = Name::parse(row.cell(0)) {
-            intake.declare(&member);
-        }
+    let named = |row: NextRow<'_>| Some(Name::parse(row.ok()?.cell(0)).ok()?.ids());
+    each_batch(
+        lines,
+        |rows| rows.filter_map(named).collect::<Vec<Ids>>(),
+        |members| {
+            members.iter().for_each(|member| intake.declare(member));
+            ControlFlow::Continue(())
+        },
+    )
+}
+
+/// Reads a file to its end: its rows are split on one thread, parsed in batches on others, and handed on in
+/// order on this one, unless `take` has had enough.
+fn each_batch<T: Send>(
+    lines: &mut Lines,
+    parse: impl Fn(&mut dyn Iterator<Item = NextRow<'_>>) -> T + Sync,
+    mut take: impl FnMut(T) -> ControlFlow<()>,
+) -> Result<(), Failure> {
+    let columns = lines.columns();
+    let mut is_readable = true;
+    let read = in_order(
+        || {
+            let batch = lines.next_batch().transpose().filter(|_| is_readable);
+            is_readable = matches!(batch, Some(Ok(_)));
+            batch
+        },
+        |batch| batch.map(|batch| parse(&mut columns.rows(&batch))),
+        |parsed| match take(parsed.map_err(Some)?) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(None),
+        },
+    );
+    match read {
+        Err(Some(fault)) => Err(file_failure(fault)),
+        Ok(()) | Err(None) => Ok(()),
     }
-    Ok(())
 }
 
 /// Imports every row of a member file. Unless all its members were declared before, its rows are buffered in
@@ -223,29 +247,41 @@ pub(super) fn each_member(
     is_to_declare: bool,
     reading: &Reading,
 ) -> Result<Taken, Failure> {
-    // Parsing a row and applying it cost about the same, so each has a thread; the rows arrive in file order.
-    std::thread::scope(|scope| {
-        let (sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
-        scope.spawn(move || read_ahead(lines, reading, &sender));
-        let mut kept = Vec::new();
-        while let Ok(batch) = batches.recv() {
-            let batch = batch.map_err(file_failure)?;
+    intake.begin();
+    let mut kept = Vec::new();
+    let read = each_batch(
+        lines,
+        |rows| rows.map(|row| parse_member(row, reading)).collect::<Vec<ReadRow>>(),
+        |batch| {
             if is_to_declare {
-                batch.iter().filter_map(member_of).for_each(|member| intake.declare(member));
+                batch.iter().filter_map(member_of).for_each(|member| intake.declare(&member.ids()));
                 kept.push(batch);
             } else {
-                batch.into_iter().for_each(|row| take(&mut intake, row));
+                take_all(&mut intake, batch);
             }
-        }
-        kept.into_iter().flatten().for_each(|row| take(&mut intake, row));
-        Ok(intake.finish())
-    })
+            ControlFlow::Continue(())
+        },
+    );
+    if read.is_ok() {
+        kept.into_iter().for_each(|batch| take_all(&mut intake, batch));
+    }
+    let taken = intake.finish();
+    read.map(|()| taken)
 }
 
 fn member_of(row: &ReadRow) -> Option<&Name> {
     match row {
         Ok(row) => Some(&row.member),
         Err((_, member, _)) => member.as_ref(),
+    }
+}
+
+fn take_all(intake: &mut Intake<'_>, batch: Vec<ReadRow>) {
+    let mut batch = batch.into_iter();
+    while !batch.as_slice().is_empty() {
+        let together = batch.as_slice().iter().take(ROWS_PREFETCHED);
+        intake.prefetch(together.filter_map(|row| row.as_ref().ok()));
+        batch.by_ref().take(ROWS_PREFETCHED).for_each(|row| take(intake, row));
     }
 }
 
@@ -258,35 +294,10 @@ fn take(intake: &mut Intake<'_>, row: ReadRow) {
 
 /// A parsed row, or its line, its member if known, and its fault.
 type ReadRow = Result<MemberRow, (u64, Option<Name>, Refusal)>;
-type Batch = Vec<ReadRow>;
 
-/// Reads a file to its end, or until the receiver is gone.
-fn read_ahead(lines: &mut Lines, reading: &Reading, to: &mpsc::SyncSender<Result<Batch, FileFault>>) {
-    loop {
-        let batch = read_batch(lines, reading);
-        let is_last = batch.as_ref().map_or(true, Vec::is_empty);
-        if to.send(batch).is_err() || is_last {
-            return;
-        }
-    }
-}
-
-/// Returns the next rows; none at the end.
-fn read_batch(lines: &mut Lines, reading: &Reading) -> Result<Batch, FileFault> {
-    let mut batch = Batch::new();
-    let mut bytes = 0;
-    while batch.len() < BATCH_ROWS
-        && bytes < BATCH_BYTES
-        && let Some(row) = lines.next_row()?
-    {
-        batch.push(match row {
-            Err((line, fault)) => Err((line, None, Refusal::Line(fault))),
-            Ok(row) => MemberRow::parse(&row, reading)
-                .map_err(|reason| (row.line, Name::parse(row.cell(0)).ok(), reason)),
-        });
-        bytes += batch.last().and_then(|row| row.as_ref().ok()).map_or(0, |row| row.paid_once.bytes());
-    }
-    Ok(batch)
+fn parse_member(row: NextRow<'_>, reading: &Reading) -> ReadRow {
+    let row = row.map_err(|(line, fault)| (line, None, Refusal::Line(fault)))?;
+    MemberRow::parse(&row, reading).map_err(|reason| (row.line, Name::parse(row.cell(0)).ok(), reason))
 }
 
 fn take_bonuses(
@@ -321,25 +332,63 @@ pub(super) fn each_bonus(
 ) -> Result<TakenBonuses, Failure> {
     let mut before = bonus_row::Before::new(network.state.entries());
     let mut taken = TakenBonuses::default();
-    while let Some(row) = lines.next_row().map_err(file_failure)? {
-        let (line, receiver, read) = match row {
-            Err((line, fault)) => (line, String::new(), Err(Refusal::Line(fault))),
-            Ok(row) => {
-                let parsed = before
-                    .number(&row)
-                    .and_then(|number| Ok((number, bonus_row::parse(&row, reading, network, &mut before)?)));
-                (row.line, row.cell(0).to_string(), parsed)
+    let exponent = network.state.plan().currency.exponent;
+    each_batch(
+        lines,
+        |rows| rows.map(|row| parse_bonus(row, reading, exponent)).collect::<Vec<ReadBonus>>(),
+        |mut batch| {
+            for together in batch.chunks_mut(ROWS_PREFETCHED) {
+                let ids: Vec<MemberId> = together.iter().flat_map(ids_of).collect();
+                let found = network.state.find_receivers(&network.directory, &ids);
+                for (row, found) in together.iter_mut().zip(found.as_chunks().0) {
+                    take_bonus(row, *found, network, &mut before, &mut taken)?;
+                }
             }
-        };
-        match read.and_then(|(number, entry)| take_bonus(network, &mut before, number, entry)) {
-            Ok(BonusStep::There) => taken.already_there += 1,
-            Ok(BonusStep::Taken) => taken.entries += 1,
-            Ok(BonusStep::OtherLedger) => break,
-            Err(reason) => taken.refused.push(Refused { line, member: receiver, reason }),
-        }
-    }
+            ControlFlow::Continue(())
+        },
+    )?;
     taken.empty = lines.empty;
     Ok(taken)
+}
+
+/// A parsed row, or its line and its fault.
+type ReadBonus = Result<BonusRow, (u64, LineFault)>;
+
+fn parse_bonus(row: NextRow<'_>, reading: &Reading, exponent: u8) -> ReadBonus {
+    row.map(|row| BonusRow::parse(&row, reading, exponent))
+}
+
+/// The ids that the names of a row's members are, or the nil id.
+fn ids_of(row: &ReadBonus) -> [MemberId; 2] {
+    row.as_ref().map_or([MemberId([0; 16]); 2], BonusRow::ids)
+}
+
+/// Imports one bonus, or skips it. `found` are the members with its ids. Breaks off if the ledger has a
+/// different entry at its position.
+fn take_bonus(
+    row: &mut ReadBonus,
+    found: [Option<MemberIx>; 2],
+    network: &mut Network,
+    before: &mut bonus_row::Before,
+    taken: &mut TakenBonuses,
+) -> ControlFlow<()> {
+    let result = match row {
+        Err((_, fault)) => Err(Refusal::Line(fault.clone())),
+        Ok(row) => row.resolve(network, before, found).and_then(|resolved| post(network, before, resolved)),
+    };
+    match result {
+        Ok(BonusStep::There) => taken.already_there += 1,
+        Ok(BonusStep::Taken) => taken.entries += 1,
+        Ok(BonusStep::OtherLedger) => return ControlFlow::Break(()),
+        Err(reason) => {
+            let (line, member) = match row {
+                Ok(row) => (row.line, row.receiver_text()),
+                Err((line, _)) => (*line, String::new()),
+            };
+            taken.refused.push(Refused { line, member, reason });
+        }
+    }
+    ControlFlow::Continue(())
 }
 
 /// The result of a bonus that was not refused.
@@ -351,11 +400,10 @@ enum BonusStep {
 }
 
 /// Imports one bonus, which its file may number, or skips it.
-fn take_bonus(
+fn post(
     network: &mut Network,
     before: &mut bonus_row::Before,
-    number: Option<bonus_row::Number>,
-    entry: ImportEntry,
+    Resolved { number, entry, members }: Resolved,
 ) -> Result<BonusStep, Refusal> {
     let is_held = before.is_held();
     if is_held && !bonus_row::is_same(network, &network.state.entry(before.end), &entry) {
@@ -363,7 +411,7 @@ fn take_bonus(
         return bonus_row::refused_before(network, before, &entry).map_or(Ok(BonusStep::OtherLedger), Err);
     }
     if !is_held {
-        network.apply(Command::ImportEntry(entry)).map_err(Refusal::Rule)?;
+        network.apply_known(Command::ImportEntry(entry), &members).map_err(Refusal::Rule)?;
     }
     before.pass(&network.state, number);
     Ok(if is_held { BonusStep::There } else { BonusStep::Taken })

@@ -60,8 +60,8 @@ fn lines(bytes: &[u8], columns: &'static [Column]) -> Option<Lines> {
 fn rows(bytes: &[u8], columns: &'static [Column]) -> Option<u64> {
     let mut lines = lines(bytes, columns)?;
     let mut rows = 0;
-    while lines.next_row().ok()?.is_some() {
-        rows += 1;
+    while let Some(batch) = lines.next_batch().ok()? {
+        rows += batch.len() as u64;
     }
     Some(rows)
 }

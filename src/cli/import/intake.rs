@@ -14,6 +14,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
+    hint::black_box,
 };
 
 use super::{
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     cli::{
-        names::{Ambiguous, Found, Name, Spelled},
+        names::{Ambiguous, Found, Ids, Name, Spelled},
         network::Network,
     },
     core::{
@@ -156,8 +157,24 @@ impl<'n> Intake<'n> {
         }
     }
 
+    /// Begins with the rows. The members of a new network are counted when all are there; those of an
+    /// existing one, whose commands are logged, at once.
+    pub fn begin(&mut self) {
+        if self.network.record.is_none() {
+            self.network.state.begin_bulk();
+        }
+    }
+
+    /// Prefetches what the next rows will look up. Changes nothing.
+    pub fn prefetch<'a>(&self, rows: impl Iterator<Item = &'a MemberRow> + Clone) {
+        let names = rows.flat_map(|row| [Some(&row.member), row.sponsor.as_ref(), row.parent.as_ref()]);
+        let keys = names.flatten().map(|name| &name.key);
+        black_box(keys.clone().filter(|key| self.rows.get(*key) == Some(&Progress::Open)).count());
+        self.network.state.prefetch_named(&self.network.directory, keys);
+    }
+
     /// Declares a member that has a row in the file, before the first row is offered.
-    pub fn declare(&mut self, member: &Name) {
+    pub fn declare(&mut self, member: &Ids) {
         let ids = [Some(member.key), (member.id != member.key).then_some(member.id)];
         for id in ids.into_iter().flatten() {
             if self.rows.insert(id, Progress::Open).is_some() {
@@ -249,7 +266,9 @@ impl<'n> Intake<'n> {
         if name.key != id || name.key != name.id {
             self.network.names.spelled.insert(name.key, Spelled { member: id, first: name.id });
         }
-        self.network.names.refused.remove(&name.key);
+        if !self.network.names.refused.is_empty() {
+            self.network.names.refused.remove(&name.key);
+        }
         // If only the network says so, it was decided since, and that counts.
         let is_inactive = row.status.is_some_and(|status| status != Status::Active);
         if member.0 < self.base && is_inactive && state.member(member).status != Status::Active {
@@ -288,8 +307,15 @@ impl<'n> Intake<'n> {
         if let Some(new) = there.and_then(|there| there.member.0.checked_sub(self.base)) {
             return Err(Refusal::DuplicateLine(self.lines[new as usize]));
         }
-        let parent = self.seek(row.parent.as_ref(), self.held(there, |held| held.parent));
-        let (sponsor, parent) = match (self.seek_sponsor(row, there), parent) {
+        let sponsor = self.seek_sponsor(row, there);
+        let parent = match &sponsor {
+            // Most members are right below their sponsors.
+            Ok(found) if there.is_none() && !row.sponsor_is_default && row.parent == row.sponsor => {
+                Ok(*found)
+            }
+            _ => self.seek(row.parent.as_ref(), self.held(there, |held| held.parent)),
+        };
+        let (sponsor, parent) = match (sponsor, parent) {
             (Err(NotNow::Refuse(reason)), _) | (Ok(_), Err(NotNow::Refuse(reason))) => return Err(reason),
             (Err(NotNow::Wait(wanted)), _) | (Ok(_), Err(NotNow::Wait(wanted))) => {
                 return Ok(Step::Wait(wanted));
@@ -346,7 +372,12 @@ impl<'n> Intake<'n> {
             }),
         };
         let has_own_code = register.code.is_some() || row.member.text.is_none();
-        self.network.apply(Command::Register(register)).map_err(Refusal::Rule)?;
+        // The row's member was just looked for, and its sponsor and parent were found.
+        let above =
+            [sponsor, parent].map(|above| above.map(|above| (self.network.state.id(above), Some(above))));
+        let own = (row.member.key, None);
+        let known = [own, above[0].unwrap_or(own), above[1].unwrap_or(own)];
+        self.network.apply_known(Command::Register(register), &known).map_err(Refusal::Rule)?;
         self.names_not_kept += u64::from(!has_own_code);
         self.lines.push(row.line);
         Ok(Step::Settled(MemberIx(self.network.state.len() - 1), true))
@@ -391,7 +422,7 @@ impl<'n> Intake<'n> {
     fn member_of(&self, name: &Name) -> Option<Found> {
         let Network { state, directory, .. } = &*self.network;
         self.named(name).or_else(|| {
-            let owner = name.by_exact_code(state, directory)?;
+            let owner = (self.base != 0).then(|| name.by_exact_code(state, directory))??;
             let is_meant = owner.0 < self.base && !self.rows.contains_key(&state.id(owner));
             is_meant.then_some(Found { member: owner, respelled: false })
         })
@@ -415,7 +446,8 @@ impl<'n> Intake<'n> {
             return wait();
         }
         if let Some(found) = self.named(name) {
-            return self.when_settled(found);
+            let is_settled = progress == Some(&Progress::Settled) && state.id(found.member) == name.key;
+            return if is_settled { Ok(Some(found)) } else { self.when_settled(found) };
         }
         // A name in the file is never a code, even if its row was refused.
         if progress.is_some() {
@@ -522,6 +554,7 @@ impl<'n> Intake<'n> {
             let ready = self.waiting.rows.keys().copied().map(Reverse).collect();
             self.run(ready);
         }
+        self.network.state.end_bulk();
         let unanswered = self.explain_waiting();
         self.waited -= unanswered.len() as u64;
         for (line, reason) in unanswered {

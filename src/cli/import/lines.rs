@@ -11,13 +11,17 @@ use std::{
 
 pub use super::cells::LineFault;
 use super::{
-    cells::Cells,
+    cells::{Batch, Cells, RowCells},
     json_rows::{self, JsonColumn, JsonRows},
     layout::{Found, HeaderFault, Layout},
     records::Records,
     source::{self, Source},
 };
 use crate::cli::spreadsheet::unmarked;
+
+/// Rows, and bytes of text, after which a batch ends.
+const BATCH_ROWS: usize = 1_024;
+const BATCH_BYTES: usize = 1 << 18;
 
 /// Why a file cannot be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +73,7 @@ pub type NextRow<'a> = Result<Row<'a>, (u64, LineFault)>;
 /// A row: the cells of the requested columns, in that order; `""` for a column that the file lacks.
 pub struct Row<'a> {
     pub line: u64,
-    cells: &'a Cells,
+    cells: RowCells<'a>,
     positions: &'a [Option<usize>],
     /// NDJSON is exact: no spreadsheet evaluates it.
     exact: bool,
@@ -165,11 +169,22 @@ impl Lines {
         })
     }
 
-    /// Returns the next row that is not empty, or its line's fault; `None` at the end.
+    /// Reads the next rows that are not empty; `None` at the end.
     ///
     /// # Errors
     /// When reading fails, e.g. because the compressed stream is truncated.
-    pub fn next_row(&mut self) -> Result<Option<NextRow<'_>>, FileFault> {
+    pub fn next_batch(&mut self) -> Result<Option<Batch>, FileFault> {
+        let mut batch = Batch::new(matches!(self.rows, Rows::Json(_)));
+        while batch.len() < BATCH_ROWS && batch.bytes() < BATCH_BYTES && self.next()? {
+            let fault = self.cells.fault.take();
+            let is_cut = fault.is_none() && self.cells.len() != self.columns;
+            batch.push(&self.cells, fault.or(is_cut.then_some(LineFault::CutOff)));
+        }
+        Ok((batch.len() != 0).then_some(batch))
+    }
+
+    /// Reads the next row that is not empty into `cells`. False at the end.
+    fn next(&mut self) -> Result<bool, FileFault> {
         let cells = &mut self.cells;
         loop {
             let is_there = match &mut self.rows {
@@ -177,23 +192,32 @@ impl Lines {
                 Rows::Json(rows) => rows.next(cells),
             };
             if !is_there.map_err(|source| FileFault::Io { path: self.path.clone(), source })? {
-                return Ok(None);
+                return Ok(false);
             }
             self.has_rows = true;
             if cells.fault.is_some() || !cells.are_empty() {
-                break;
+                return Ok(true);
             }
             self.empty += 1;
         }
-        let cells = &self.cells;
-        if let Some(fault) = &cells.fault {
-            return Ok(Some(Err((cells.line, fault.clone()))));
-        }
-        if cells.len() != self.columns {
-            return Ok(Some(Err((cells.line, LineFault::CutOff))));
-        }
-        let exact = matches!(self.rows, Rows::Json(_));
-        Ok(Some(Ok(Row { line: cells.line, cells, positions: &self.positions, exact })))
+    }
+
+    /// How batches of this file are to be understood, on any thread.
+    pub fn columns(&self) -> Columns {
+        Columns(self.positions.clone())
+    }
+}
+
+/// Where the requested columns are in a row.
+pub struct Columns(Vec<Option<usize>>);
+
+impl Columns {
+    /// The rows of a batch, each with its line's fault if it has one.
+    pub fn rows<'a>(&'a self, batch: &'a Batch) -> impl Iterator<Item = NextRow<'a>> {
+        batch.rows().map(|(line, cells)| match cells {
+            Ok(cells) => Ok(Row { line, cells, positions: &self.0, exact: batch.exact }),
+            Err(fault) => Err((line, fault.clone())),
+        })
     }
 }
 

@@ -15,11 +15,12 @@ fn open(bytes: &[u8]) -> Result<Lines, FileFault> {
 fn rows_and_empty(bytes: &[u8]) -> (Vec<String>, u64) {
     let mut lines = open(bytes).unwrap();
     let mut rows = Vec::new();
-    while let Some(row) = lines.next_row().unwrap() {
-        rows.push(match row {
+    let columns = lines.columns();
+    while let Some(batch) = lines.next_batch().unwrap() {
+        rows.extend(columns.rows(&batch).map(|row| match row {
             Ok(row) => format!("{}:{}|{}|{}", row.line, row.cell(0), row.cell(1), row.cell(2)),
             Err((line, fault)) => format!("{line}:{fault:?}"),
-        });
+        }));
     }
     (rows, lines.empty)
 }
@@ -171,7 +172,7 @@ fn gzip_is_recognised_and_a_cut_is_an_error() {
     assert_eq!(rows(&zipped).len(), 50_000);
     let mut lines = open(&zipped[..zipped.len() / 2]).unwrap();
     let fault = loop {
-        match lines.next_row() {
+        match lines.next_batch() {
             Ok(Some(_)) => {}
             Ok(None) => panic!("the end should not be reached"),
             Err(fault) => break fault.to_string(),

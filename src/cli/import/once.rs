@@ -38,11 +38,6 @@ impl Names {
         self.0.as_deref().unwrap_or_default().split_whitespace()
     }
 
-    /// Bytes of the cell.
-    pub fn bytes(&self) -> usize {
-        self.0.as_ref().map_or(0, |cell| cell.len())
-    }
-
     /// Checks that the network has room for the names, before anything of the row is imported.
     ///
     /// # Errors

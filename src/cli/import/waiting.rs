@@ -50,6 +50,9 @@ impl Waiting {
 
     /// Releases the rows that waited for a member. A line may be listed twice, or no longer wait.
     pub fn release(&mut self, ids: [MemberId; 3], ready: &mut Ready) {
+        if self.for_member.is_empty() {
+            return;
+        }
         let free = ids.iter().filter_map(|id| self.for_member.remove(id)).flatten();
         ready.extend(free.map(Reverse));
     }

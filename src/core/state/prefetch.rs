@@ -26,6 +26,40 @@ impl State {
         }
     }
 
+    /// Prefetches members with these ids and what is changed when others are attached below them. Changes
+    /// nothing. O(ids).
+    pub fn prefetch_named<'a, D: Directory>(&self, directory: &D, ids: impl Iterator<Item = &'a MemberId>) {
+        let rows = self.network.members();
+        if rows.len() < PREFETCH_FROM_MEMBERS {
+            return;
+        }
+        let mut members = Vec::with_capacity(3 * TOGETHER);
+        directory.candidates(ids, &mut members);
+        members.retain(|member| member.at() < rows.len());
+        let ids = members.iter().fold(0, |seen, member| seen ^ rows.prefetch(*member));
+        let trees = [Tree::Placement, Tree::Sponsor]
+            .into_iter()
+            .filter(|tree| *tree == self.network.kept_tree(*tree));
+        let columns = members.iter().map(|member| MemberIx::to_column(Some(*member)));
+        black_box(trees.fold(ids, |seen, tree| seen ^ self.tree(tree).prefetch_uncounted(columns.clone())));
+    }
+
+    /// Finds members, as [`State::find`] does one by one, and prefetches their accounts: each step is made
+    /// for all of them before the next one. O(ids).
+    pub fn find_receivers<D: Directory>(&self, directory: &D, ids: &[MemberId]) -> Vec<Option<MemberIx>> {
+        let rows = self.network.members();
+        let may_be = |id: &MemberId| directory.member(id, |_| true).filter(|member| member.at() < rows.len());
+        let mut members: Vec<Option<MemberIx>> = ids.iter().map(may_be).collect();
+        for (member, id) in members.iter_mut().zip(ids) {
+            if member.is_none_or(|member| !rows.is(member, id)) {
+                *member = self.find(directory, id);
+            }
+        }
+        let accounts = || members.iter().filter_map(|member| rows.account((*member)?));
+        black_box(accounts().fold(0, |seen, account| seen ^ self.ledger.accounts().prefetch(account)));
+        members
+    }
+
     /// Reads what the bonus triggers of a group touch: the receivers, and their accounts. `members` is memory
     /// to work in. The result is meaningless.
     fn prefetch_payments<D: Directory>(
