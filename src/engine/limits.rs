@@ -47,8 +47,8 @@ pub const SNAPSHOT_ROWS_MAX: usize = 32_768;
 pub const FROZEN_VIEWS_MAX: usize = 4;
 
 /// Steps of a frozen copy, some 64 KiB each, between two short holds of the write lock that free what was
-/// kept for the copied parts. A region (32 MiB) is freed at a time, so a shorter interval would find nothing.
-pub const RELEASE_EVERY_STEPS: usize = 512;
+/// kept for the copied parts. A region (8 MiB) is freed at a time, so a shorter interval would find nothing.
+pub const RELEASE_EVERY_STEPS: usize = 128;
 
 /// Threads that compute a snapshot's digests while serving: one, so that the writer finds a core free on any
 /// machine.

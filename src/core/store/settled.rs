@@ -128,7 +128,7 @@ impl<T: Plain + PartialEq> Freeze for Settled<T> {
         let first = copy.len();
         if first < frozen {
             if copy.last.room() == 0 {
-                copy.last = Region::with_room(frozen - first);
+                copy.last = Region::sparse(frozen - first);
             }
             let end = frozen.min(first + region::rows_within::<T>(STEP_BYTES));
             self.each_range(first..end, |rows| copy.last.extend_from_slice(rows));

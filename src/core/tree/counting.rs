@@ -9,6 +9,7 @@ use crate::core::{
     store::{
         column::{Column, freeze_fields, freeze_optional},
         held::Held,
+        pace::Pace,
         settled::Settled,
     },
     tree::{link::Link, order::Order, passes::row, tour::Tour},
@@ -121,11 +122,11 @@ impl Counts {
     /// the tree. One pass over the families, children first: what members without children add to a parent is
     /// its number of children.
     pub fn add_up(&mut self, links: &Column<Link>) {
-        for (family, owner) in self.owners.iter().enumerate() {
+        for (family, owner) in self.owners.iter().enumerate().paced() {
             let children = links.get(*owner as usize).children;
             self.tallies.get_mut(family)[..2].fill(children);
         }
-        for family in (0..self.owners.len()).rev() {
+        for family in (0..self.owners.len()).rev().paced() {
             // The second of a chain is the family of the owner's parent.
             let above = self.chains.get(family)[1];
             if above != NONE {

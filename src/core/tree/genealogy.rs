@@ -10,6 +10,7 @@ use crate::core::{
         column::{Column, Freeze, Scalar, ViewId},
         freeing::Freeing,
         held::Held,
+        pace::Pace,
         region::Region,
         steps,
     },
@@ -372,7 +373,7 @@ impl Genealogy {
         counts.found_families(&mut self.links, &order);
         counts.add_up(&self.links);
         let mut sizes: Region<u32> = Region::zeroed(self.links.len());
-        for (family, owner) in counts.owners.iter().enumerate() {
+        for (family, owner) in counts.owners.iter().enumerate().paced() {
             sizes[*owner as usize] = counts.tallies.get(family)[NEAR];
         }
         let spans = Spans::new(order.parents_first().map(|member| (member, self.link(member).parent)), sizes);
@@ -386,7 +387,7 @@ impl Genealogy {
     /// member's downline.
     pub fn rewatch(&mut self, watch: &Watch, sizes: &[u32]) {
         let Some(counts) = &mut self.counts else { return };
-        for (family, owner) in counts.owners.iter().enumerate() {
+        for (family, owner) in counts.owners.iter().enumerate().paced() {
             let near = sizes[*owner as usize].min(watch.near_cap());
             if counts.tallies.get(family)[NEAR] != near {
                 counts.tallies.get_mut(family)[NEAR] = near;
