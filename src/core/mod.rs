@@ -29,6 +29,7 @@ mod read;
 
 pub(crate) use self::store::{
     pace::{Pace, give_way},
+    parallel::both,
     region,
 };
 pub use self::{

@@ -1,5 +1,7 @@
 //! Per-member data outside the trees.
 
+use std::ops::Range;
+
 use bytemuck::{Pod, Zeroable};
 
 use crate::core::{
@@ -97,6 +99,11 @@ impl Members {
         self.flags.push(flags);
         self.ranks.push(ranks);
         self.account.push(NONE);
+    }
+
+    /// The ids of some members, in their order, in pieces.
+    pub fn each_ids(&self, range: Range<usize>, each: impl FnMut(&[MemberId])) {
+        self.ids.each_range(range, each);
     }
 
     pub fn id(&self, member: MemberIx) -> &MemberId {

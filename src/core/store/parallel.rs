@@ -37,7 +37,7 @@ pub(in crate::core) fn in_blocks<R: Send>(
 }
 
 /// Runs two pieces of work, in parallel if a thread is available.
-pub(in crate::core) fn both<A: Send, B: Send>(
+pub(crate) fn both<A: Send, B: Send>(
     one: impl FnOnce() -> A + Send,
     other: impl FnOnce() -> B + Send,
 ) -> (A, B) {

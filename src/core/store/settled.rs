@@ -82,8 +82,8 @@ impl<T: Plain> Settled<T> {
         self.each_range(range, |rows| out.extend_from_slice(rows));
     }
 
-    /// The rows of `range`, region by region.
-    fn each_range(&self, range: std::ops::Range<usize>, mut each: impl FnMut(&[T])) {
+    /// The rows of `range`, which must be below `len`, region by region.
+    pub fn each_range(&self, range: std::ops::Range<usize>, mut each: impl FnMut(&[T])) {
         debug_assert!(range.end <= self.len());
         let mut at = range.start;
         while at < range.end {
