@@ -45,11 +45,12 @@ pub use self::{
         rank::NextRank,
     },
     read::{
-        digest::{Digest, network_digest, state_digest, state_digest_of_format_1},
+        digest::{Digest, state_digest, state_digest_of_format_1},
         explain::{EntryKind, ExplainedShare, RankNeed, RankReached, Walk},
         graph,
         invariants::audit,
         listed::{Listed, ReceivedWalk},
+        network_digest::network_digest,
         query::{Member, MemoryUse, RankView},
         received::{Brought, ReceivedSums, SUM_LEVELS_MAX},
         roster::{MemberFilter, Roster, RosterOrder},
