@@ -1,9 +1,10 @@
 //! The network digest of the engine's network, and the sums that it is made of.
 //!
-//! The state keeps a sum of row hashes for each chunk of members and of bonuses. What has changed is hashed again by
-//! whoever needs a digest, and by the snapshotter while nobody writes: after a start nothing is known yet. Each of
-//! them copies what may change of some chunks under one short read lock, hashes them under others, and gives the sums
-//! back; the writer only marks chunks. Where too much is stale, a frozen view is hashed instead, on all cores but one.
+//! The state keeps a sum of row hashes for each chunk of members and of bonuses. What has changed is hashed
+//! again by whoever needs a digest, and by the snapshotter while nobody writes: after a start nothing is
+//! known yet. Each of them copies what may change of some chunks under one short read lock, hashes them under
+//! others, and gives the sums back; the writer only marks chunks. Where too much is stale, a frozen view is
+//! hashed instead, on all cores but one.
 
 use std::time::{Duration, Instant};
 
@@ -34,8 +35,8 @@ pub struct NetworkDigest {
 const PARTS: Parts = Parts::of(&[Part::Members, Part::Placement, Part::Sponsors, Part::Codes, Part::Ledger]);
 
 impl Engine {
-    /// The network digest as it is now. O(rows that changed since the last one or the last snapshot, chunks of all);
-    /// O(members + entries) where most did. Blocks.
+    /// The network digest as it is now. O(rows that changed since the last one or the last snapshot, chunks
+    /// of all); O(members + entries) where most did. Blocks.
     pub fn network_digest(&self) -> NetworkDigest {
         self.inner.shared.network_digest()
     }
@@ -84,8 +85,8 @@ impl Shared {
         }
     }
 
-    /// Hashes what is stale, while `goes_on` says so, which is asked before each chunk. Returns whether next to
-    /// nothing is left.
+    /// Hashes what is stale, while `goes_on` says so, which is asked before each chunk. Returns whether next
+    /// to nothing is left.
     pub fn refresh_sums(&self, goes_on: &mut dyn FnMut() -> bool) -> bool {
         loop {
             let mut capture = self.state.read().capture_sums(SUMS_CAPTURED_MAX);
@@ -108,3 +109,7 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "kept_sums_test.rs"]
+mod tests;

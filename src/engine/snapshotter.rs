@@ -2,10 +2,10 @@
 //!
 //! It takes a frozen view, so that signups go on while it reads; computes both digests from the view; hands
 //! the rows to durability chunk by chunk, resting between chunks while writes come in; publishes; and lets
-//! the writer retire the log that no kept snapshot needs. While nobody writes, it computes ahead what the next
-//! network digest needs. One snapshot is made at a time. Requests that
-//! arrive while one runs share the next, since the running one may lack their writes. A failure is counted,
-//! logged, and reported in the status and to the requesters; it never stops a signup.
+//! the writer retire the log that no kept snapshot needs. While nobody writes, it computes ahead what the
+//! next network digest needs. One snapshot is made at a time. Requests that arrive while one runs share the
+//! next, since the running one may lack their writes. A failure is counted, logged, and reported in the
+//! status and to the requesters; it never stops a signup.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -226,7 +226,8 @@ impl Snapshotter {
         Work::Snapshot { waiters, is_last: desk.stop.is_some() }
     }
 
-    /// Hashes what is stale for the network digest as long as nobody writes, and nothing else is to be done here.
+    /// Hashes what is stale for the network digest as long as nobody writes, and nothing else is to be done
+    /// here.
     fn refresh_sums(&mut self) {
         let lsn = self.shared.marks.applied();
         let goes_on = &mut || self.shared.marks.applied() == lsn && self.desk.desk.lock().is_quiet();

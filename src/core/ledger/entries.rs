@@ -35,8 +35,8 @@ use crate::core::{
 /// The most entries and triggers a ledger holds: indexes are 32 bits in memory, with `NONE` kept apart.
 pub(crate) const ENTRIES_MAX: u64 = u32::MAX as u64 - 1;
 
-/// Entries of a chunk whose hashes are summed together, as a power of two. Most of the stale ones are the newest,
-/// which follow each other.
+/// Entries of a chunk whose hashes are summed together, as a power of two. Most of the stale ones are the
+/// newest, which follow each other.
 const CHUNK_SHIFT: u32 = if cfg!(test) { 6 } else { 10 };
 
 pub(crate) type EntrySums = Sums<CHUNK_SHIFT>;
@@ -85,8 +85,8 @@ pub(crate) struct Entries {
     aside: Column<u64>,
     totals: Scalar<Totals>,
     late: Late,
-    /// Of the hashes in the network digest. Its state is what may change in an entry's hash, and in that of its
-    /// reversal.
+    /// Of the hashes in the network digest. Its state is what may change in an entry's hash, and in that of
+    /// its reversal.
     sums: EntrySums,
 }
 

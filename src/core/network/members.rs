@@ -52,9 +52,10 @@ pub(crate) struct Ranks {
     pub lifetime: u16,
 }
 
-/// Members of a chunk whose hashes are summed together, as a power of two. Ranks of a few ancestors change with a
-/// signup, anywhere: a smaller chunk leaves less to be hashed again, and a larger one fewer sums to be kept.
-const CHUNK_SHIFT: u32 = if cfg!(test) { 1 } else { 8 };
+/// Members of a chunk whose hashes are summed together, as a power of two. Every other signup changes the
+/// rank of an ancestor, anywhere: a smaller chunk leaves less to be hashed again, and a larger one fewer sums
+/// to be kept and looked at.
+const CHUNK_SHIFT: u32 = if cfg!(test) { 1 } else { 6 };
 
 pub(crate) type MemberSums = Sums<CHUNK_SHIFT>;
 
@@ -65,8 +66,8 @@ pub(crate) struct Members {
     ranks: Column<Ranks>,
     /// Number of the account in the ledger.
     account: Column<u32>,
-    /// Of the hashes in the network digest. Status, role and rank are what may change in these, so the functions
-    /// that set one mark it.
+    /// Of the hashes in the network digest. Status, role and rank are what may change in these, so the
+    /// functions that set one mark it.
     sums: MemberSums,
 }
 

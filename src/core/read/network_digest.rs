@@ -1,12 +1,14 @@
 //! The network digest: of what a network is, whatever log led to it.
 //!
-//! It is a sum of row hashes, so a state keeps the sums of chunks of rows (`store/sums.rs`), and only chunks that
-//! have changed are hashed again. There are three ways to the same digest:
+//! It is a sum of row hashes, so a state keeps the sums of chunks of rows (`store/sums.rs`), and only chunks
+//! that have changed are hashed again. There are three ways to the same digest:
 //!
 //! - [`network_digest`] hashes every row, and looks at nothing that is kept.
-//! - [`kept_network_digest`] hashes what is stale, in parallel: of a state that stands still, as a frozen view.
-//! - A [`Capture`] hashes what is stale of a network that goes on. It copies, at one moment, what of these rows may
-//!   change; the rest of a row stays as it is from the command on that made it, and can be read later.
+//! - [`kept_network_digest`] hashes what is stale, in parallel: of a state that stands still, as a frozen
+//!   view.
+//! - A [`Capture`] hashes what is stale of a network that goes on. It copies, at one moment, what of these
+//!   rows may change; the rest of a row stays as it is from the command on that made it, and can be read
+//!   later.
 
 use std::ops::Range;
 
@@ -33,7 +35,8 @@ pub fn network_digest(state: &State) -> Digest {
 }
 
 /// As [`network_digest`], from the sums that are kept, and those of what has changed, computed in parallel.
-/// Returns these too: the state, or the one that it is a view of, can keep them. O(chunks, and rows of stale ones).
+/// Returns these too: the state, or the one that it is a view of, can keep them. O(chunks, and rows of stale
+/// ones).
 pub fn kept_network_digest(state: &State) -> (Digest, FreshSums) {
     let (members, of_members) =
         kept_sum(state.network.members().sums(), state.network.members().len(), |rows| {
@@ -120,8 +123,8 @@ struct States {
 }
 
 impl State {
-    /// Begins with up to `most` stale chunks: a few hundred rows to be copied each, and the marks of all chunks to
-    /// be looked at, some 0.1 ms a million members.
+    /// Begins with up to `most` stale chunks: a few hundred rows to be copied each, and the marks of all
+    /// chunks to be looked at, some 0.1 ms a million members.
     pub fn capture_sums(&self, most: usize) -> Capture {
         let (members, entries) = (self.network.members(), self.ledger.entries());
         let moments = [members.sums().begin(), entries.sums().begin()];
@@ -156,8 +159,8 @@ impl Capture {
         self.chunks.len() + self.left
     }
 
-    /// Hashes one of the captured chunks, some 0.1 to 0.3 ms of work, with the network as it is now, whatever was
-    /// applied meanwhile. Returns whether any is left.
+    /// Hashes one of the captured chunks, some 0.1 to 0.3 ms of work, with the network as it is now, whatever
+    /// was applied meanwhile. Returns whether any is left.
     pub fn hash_next(&mut self, state: &State) -> bool {
         let Some(captured) = self.chunks.pop() else { return false };
         let (part, chunk, sum_of_rows) = match &captured {

@@ -1,5 +1,6 @@
-//! The kept digest against the one from scratch, after each of random commands of every kind, while captures and
-//! frozen views of earlier moments are still being hashed. Chunks are small here: two members, sixty-four entries.
+//! The kept digest against the one from scratch, after each of random commands of every kind, while captures
+//! and frozen views of earlier moments are still being hashed. Chunks are small here: two members, sixty-four
+//! entries.
 
 use std::collections::BTreeMap;
 

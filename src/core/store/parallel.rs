@@ -37,8 +37,11 @@ pub(in crate::core) fn in_blocks<R: Send>(
 }
 
 /// Applies `work` to each of `items`, in parallel; returns results in order.
-pub(in crate::core) fn of_each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    items.par_iter().map(|item| work(item)).collect()
+pub(in crate::core) fn of_each<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> R + Sync + Send,
+) -> Vec<R> {
+    items.par_iter().map(work).collect()
 }
 
 /// Runs two pieces of work, in parallel if a thread is available.

@@ -1,13 +1,14 @@
 //! Kept sums: of the hashes of rows, chunk by chunk, with what has changed since each was computed.
 //!
-//! The rows themselves are elsewhere, in columns. Whatever changes a row there marks its chunk: one store, and
-//! only if the chunk has no mark of the present *moment* yet. A moment ends when sums begin to be computed: with
-//! a frozen view, or on the network itself ([`Sums::begin`]). So a sum is current if its moment began after the
-//! last change of its chunk, however long the computation took, in whatever order results come back, and
-//! whatever was computed meanwhile. Nothing has to be subtracted, and no list of changes grows.
+//! The rows themselves are elsewhere, in columns. Whatever changes a row there marks its chunk: one store,
+//! and only if the chunk has no mark of the present *moment* yet. A moment ends when sums begin to be
+//! computed: with a frozen view, or on the network itself ([`Sums::begin`]). So a sum is current if its
+//! moment began after the last change of its chunk, however long the computation took, in whatever order
+//! results come back, and whatever was computed meanwhile. Nothing has to be subtracted, and no list of
+//! changes grows.
 //!
-//! A frozen view takes the sums and marks along, as columns. What is computed from it belongs to the moment that
-//! began with the view.
+//! A frozen view takes the sums and marks along, as columns. What is computed from it belongs to the moment
+//! that began with the view.
 
 use std::{
     ops::Range,
@@ -97,14 +98,14 @@ impl<const SHIFT: u32> Sums<SHIFT> {
         (*self.changed.get(chunk) < known.moment).then_some(known.sum)
     }
 
-    /// Begins a moment on the network itself: all changes so far are before it. Later ones are not, so hold the
-    /// lock until everything is copied that may change.
+    /// Begins a moment on the network itself: all changes so far are before it. Later ones are not, so hold
+    /// the lock until everything is copied that may change.
     pub fn begin(&self) -> u64 {
         self.moment.begin()
     }
 
-    /// The moment that a sum is of if it is computed from these rows as they are. A copy that was changed after it
-    /// was frozen has rows of no moment: 0, whose sums are not kept.
+    /// The moment that a sum is of if it is computed from these rows as they are. A copy that was changed
+    /// after it was frozen has rows of no moment: 0, whose sums are not kept.
     pub fn moment_of(&self, chunk: usize) -> u64 {
         let now = self.moment.now();
         if *self.changed.get(chunk) < now { now } else { 0 }

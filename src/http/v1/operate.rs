@@ -304,9 +304,9 @@ async fn digest(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result
 
 /// Digest of the network, without its log
 ///
-/// The network digest alone, at an LSN that is not before the request. Only what changed since the last one, or the
-/// last snapshot, is hashed, so it takes milliseconds where `GET /v1/digest` takes seconds; after a start, as long
-/// as hashing everything takes once.
+/// The network digest alone, at an LSN that is not before the request. Only what changed since the last one,
+/// or the last snapshot, is hashed, so it takes milliseconds where `GET /v1/digest` takes seconds; after a
+/// start, as long as hashing everything takes once.
 #[utoipa::path(
     get,
     path = "/v1/digest/network",
