@@ -1,7 +1,7 @@
 //! The network digest of the engine's network, and the sums that it is made of.
 //!
 //! The state keeps a sum of row hashes for each chunk of members and of bonuses. What has changed is hashed
-//! again by whoever needs a digest, and by the snapshotter while nobody writes: after a start nothing is
+//! again when a digest is asked for, and by the snapshotter while nobody writes: after a start nothing is
 //! known yet. Each of them copies what may change of some chunks under one short read lock, hashes them under
 //! others, and gives the sums back; the writer only marks chunks. Where too much is stale, a frozen view is
 //! hashed instead, on all cores but one.
