@@ -8,7 +8,7 @@ use crate::{
     core::{
         network::rows::CodeRow,
         plan::{PlacementRule, Plan},
-        read::digest::{network_digest, state_digest},
+        read::{digest::state_digest, network_digest::network_digest},
         requests::command::{Command, PlacementRequest, Register, Stamped},
         state::sections::{ImageHeader, ImageRows, Section},
         words::types::Timestamp,

@@ -5,6 +5,7 @@ pub(in crate::core) mod all_ranks;
 pub(in crate::core) mod apply;
 pub(in crate::core) mod bonus;
 pub(in crate::core) mod change;
+pub(in crate::core) mod kept_sums;
 pub(in crate::core) mod once;
 pub(in crate::core) mod parts;
 pub(in crate::core) mod payout;
