@@ -303,3 +303,24 @@ fn only_what_changed_is_hashed_again() {
     let (_, fresh) = kept_network_digest(&copy.into_state());
     assert!(fresh.is_empty(), "a view takes the sums along");
 }
+
+#[test]
+fn paying_all_changes_the_hash_of_a_reversal_that_was_paid_before() {
+    let mut harness = Harness::new(2);
+    (0..60).for_each(|_| harness.step(CommandKind::Register));
+    let change = |change| {
+        let reason = Reason::parse("checked").expect("it is one");
+        Command::ChangeEntry(ChangeEntry { entry: 0, change, reason })
+    };
+    let Outcome::Reversed { reversal, .. } = harness.apply(Command::ReverseEntry { entry: 0 }) else {
+        panic!("it can be reversed")
+    };
+    assert!(EntrySums::CHUNK_ROWS as u64 <= reversal, "it is in another chunk");
+    harness.apply(Command::PayEntry { entry: reversal });
+    harness.apply(change(EntryChange::Hold));
+    harness.apply(Command::PayAll);
+    harness.apply(change(EntryChange::Release));
+    harness.settle();
+    assert_eq!(harness.apply(Command::PayAll), Outcome::AllPaid { entries: 1 });
+    assert_eq!(kept_network_digest(&harness.state).0, network_digest(&harness.state));
+}
