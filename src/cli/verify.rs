@@ -16,7 +16,7 @@ use super::{
     screen,
 };
 use crate::{
-    core::{audit, network_digest, state_digest},
+    core::{audit, both, network_digest, state_digest},
     durability::{past, storage::Disk},
     engine::{self, OpenError},
     time_text,
@@ -50,11 +50,14 @@ pub(super) fn judge(data_dir: &Path) -> Result<Judged, Failure> {
     let loaded = engine::load(&Disk::shared(), data_dir, &mut |progress| loading.show(progress))?;
     loading.finish();
     let bar = screen::progress("auditing", None, false);
-    let mut findings = audit(&loaded.state, FINDINGS_MAX);
+    let (mut findings, past) = both(
+        || audit(&loaded.state, FINDINGS_MAX),
+        || past(&loaded.files, &loaded.snapshots, &*loaded.log).map_err(OpenError::Data),
+    );
     // Damage that opening tolerates is still a finding.
     findings
         .extend(loaded.report.fallbacks.iter().map(|reason| format!("a snapshot was not usable: {reason}")));
-    let past = past(&loaded.files, &loaded.snapshots, &*loaded.log).map_err(OpenError::Data)?;
+    let past = past?;
     findings.extend(past.iter().map(|(place, damage)| format!("{place}: {damage}")));
     bar.finish_and_clear();
     Ok(Judged { loaded, findings })

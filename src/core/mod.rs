@@ -29,6 +29,7 @@ mod read;
 
 pub(crate) use self::store::{
     pace::{Pace, give_way},
+    parallel::both,
     region,
 };
 pub use self::{
@@ -45,11 +46,12 @@ pub use self::{
         rank::NextRank,
     },
     read::{
-        digest::{Digest, network_digest, state_digest, state_digest_of_format_1},
+        digest::{Digest, state_digest, state_digest_of_format_1},
         explain::{EntryKind, ExplainedShare, RankNeed, RankReached, Walk},
         graph,
         invariants::audit,
         listed::{Listed, ReceivedWalk},
+        network_digest::{Capture, kept_network_digest, network_digest},
         query::{Member, MemoryUse, RankView},
         received::{Brought, ReceivedSums, SUM_LEVELS_MAX},
         roster::{MemberFilter, Roster, RosterOrder},
@@ -69,6 +71,7 @@ pub use self::{
             ranks_under as recomputed_ranks_under,
         },
         bonus::ShareFate,
+        kept_sums::FreshSums,
         once::is_trigger_name,
         payout::Payout,
         plans::{PLAN_VERSIONS_MAX, PlanVersion, PlanVersions},

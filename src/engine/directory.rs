@@ -11,7 +11,10 @@
 //! Hashing is `SipHash` under a key that is random per process (`RandomState`): ids and codes come from
 //! outside, so clients must not be able to force collisions.
 
-use std::hash::{BuildHasher, RandomState};
+use std::{
+    hash::{BuildHasher, RandomState},
+    hint::black_box,
+};
 
 use dashmap::DashMap;
 use hashbrown::HashTable;
@@ -22,6 +25,9 @@ use crate::core::{
     state::Directory,
     types::{MemberId, MemberIx, alike},
 };
+
+/// Members whose lines are read together.
+const ADDED_TOGETHER: usize = 64;
 
 /// From ids and referral codes to indexes. Some 10 bytes per member, and the code's own bytes plus some 28
 /// per code that was given (generated codes are computed, not stored).
@@ -151,12 +157,46 @@ impl IdIndex {
 
     /// See [`Directory::add_new_member`]: one hash; finding and adding separately take two.
     fn add_new(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId) -> bool {
-        let hash = self.hash(id);
+        self.add_hashed(self.hash(id), id, member, id_of)
+    }
+
+    #[inline]
+    fn add_hashed(
+        &mut self,
+        hash: u32,
+        id: &MemberId,
+        member: MemberIx,
+        id_of: impl Fn(MemberIx) -> MemberId,
+    ) -> bool {
         let is_new = self.table.find(hash, |other| other < member && id_of(other) == *id).is_none();
         if is_new {
             self.table.add(hash, member);
         }
         is_new
+    }
+
+    /// See [`Directory::add_new_members`]. Each id is in a line of its own, which is in no cache if there are
+    /// many: those of some members are read together, so that their misses overlap.
+    fn add_all_new(
+        &mut self,
+        first: MemberIx,
+        ids: &[MemberId],
+        id_of: impl Fn(MemberIx) -> MemberId,
+    ) -> Result<(), MemberIx> {
+        let mut hashes = [0; ADDED_TOGETHER];
+        let mut members = (first.0..).map(MemberIx);
+        for ids in ids.chunks(ADDED_TOGETHER) {
+            // All hashes first: computing one between two reads would leave few of them in flight.
+            hashes.iter_mut().zip(ids).for_each(|(hash, id)| *hash = self.hash(id));
+            let hashes = &hashes[..ids.len()];
+            black_box(hashes.iter().fold(0, |seen, hash| seen ^ self.table.prefetch(*hash)));
+            for ((hash, id), member) in hashes.iter().zip(ids).zip(&mut members) {
+                if !self.add_hashed(*hash, id, member, &id_of) {
+                    return Err(member);
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -210,6 +250,15 @@ impl Directory for MemberDirectory {
         id_of: impl Fn(MemberIx) -> MemberId,
     ) -> bool {
         self.ids.get_mut().add_new(id, member, id_of)
+    }
+
+    fn add_new_members(
+        &mut self,
+        first: MemberIx,
+        ids: &[MemberId],
+        id_of: impl Fn(MemberIx) -> MemberId,
+    ) -> Result<(), MemberIx> {
+        self.ids.get_mut().add_all_new(first, ids, id_of)
     }
 
     fn candidates<'a>(&self, ids: impl Iterator<Item = &'a MemberId>, candidates: &mut Vec<MemberIx>) {
@@ -304,6 +353,8 @@ const _: () = assert!(size_of::<(Box<str>, u32)>() == 24);
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn id(number: u32) -> MemberId {
@@ -333,6 +384,47 @@ mod tests {
         assert_eq!(find(&directory, 10_000), None);
         assert_eq!(directory.code("code-10000"), None);
         assert_eq!((directory.members(), directory.codes()), (10_000, 10_000));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// Added together or one by one: the same members are found, up to the same first one that has an
+        /// earlier one's id.
+        #[test]
+        fn members_added_together_are_those_added_one_by_one(
+            before in 0..200_u32,
+            repeats in proptest::option::of((0..700_u32, 0..700_u32)),
+        ) {
+            // All ids differ, or one is that of another.
+            let id_of = |member: MemberIx| match repeats {
+                Some((one, other)) if member.0 == one => id(other),
+                _ => id(member.0),
+            };
+            let (mut together, mut single) =
+                (MemberDirectory::with_capacity(0, 0), MemberDirectory::with_capacity(0, 0));
+            let mut added = [Ok(()), Ok(())];
+            for range in [0..before, before..700] {
+                let ids: Vec<MemberId> = range.clone().map(|number| id_of(MemberIx(number))).collect();
+                if added[0].is_ok() {
+                    added[0] = together.add_new_members(MemberIx(range.start), &ids, id_of);
+                }
+                for member in range.map(MemberIx) {
+                    if added[1].is_ok() && !single.add_new_member(&id_of(member), member, id_of) {
+                        added[1] = Err(member);
+                    }
+                }
+            }
+            prop_assert_eq!(added[0], added[1]);
+            let first = repeats.filter(|(one, other)| one != other).map(|(one, other)| one.max(other));
+            prop_assert_eq!(added[0].err(), first.map(MemberIx));
+            prop_assert_eq!(together.members(), single.members());
+            for number in 0..700 {
+                let [one, other] = [&together, &single]
+                    .map(|directory| directory.member(&id(number), |member| id_of(member) == id(number)));
+                prop_assert_eq!(one, other);
+            }
+        }
     }
 
     #[test]

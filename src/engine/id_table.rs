@@ -146,6 +146,16 @@ impl IdTable {
         self.lines.bytes()
     }
 
+    /// Reads the line where the search for a hash begins. The result is meaningless.
+    #[inline]
+    pub fn prefetch(&self, hash: u32) -> u32 {
+        let lines = match &self.before {
+            Some(before) if before.moved <= before.lines.home(hash) => &before.lines,
+            _ => &self.lines,
+        };
+        lines.line(lines.home(hash)).members[SLOTS - 1]
+    }
+
     /// The member that was added with this hash for which `is` holds. It is called for members with the same
     /// hash alone.
     #[inline]

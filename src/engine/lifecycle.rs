@@ -181,6 +181,7 @@ pub(super) fn assemble(parts: Parts, options: EngineOptions) -> Assembled {
     let command_bytes_max = parts.journal.group_bytes_max();
     let writer = Writer::new(Arc::clone(&shared), parts.journal, receiver);
     let snapshotter = Snapshotter {
+        refreshed_at: None,
         shared: Arc::clone(&shared),
         desk: Arc::clone(&desk),
         policy: options.snapshots,

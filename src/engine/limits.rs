@@ -47,8 +47,8 @@ pub const SNAPSHOT_ROWS_MAX: usize = 32_768;
 pub const FROZEN_VIEWS_MAX: usize = 4;
 
 /// Steps of a frozen copy, some 64 KiB each, between two short holds of the write lock that free what was
-/// kept for the copied parts. A region (32 MiB) is freed at a time, so a shorter interval would find nothing.
-pub const RELEASE_EVERY_STEPS: usize = 512;
+/// kept for the copied parts. A region (8 MiB) is freed at a time, so a shorter interval would find nothing.
+pub const RELEASE_EVERY_STEPS: usize = 128;
 
 /// Threads that compute a snapshot's digests while serving: one, so that the writer finds a core free on any
 /// machine.
@@ -123,6 +123,24 @@ pub const PREPARATION_STEPS: usize = 1_024;
 
 /// Threads that compute a preparation while serving: one, as for a snapshot's digests.
 pub const PREPARATION_THREADS: usize = 1;
+
+/// Chunks whose sums are computed for one moment of the network: what may change in them is copied under one
+/// hold of the read lock, at most a millisecond.
+pub const SUMS_CAPTURED_MAX: usize = 256;
+
+/// Stale sums up to which the network digest is computed of the network itself, on one thread: some 0.1 s of
+/// work where members changed, at most two where all are of bonuses. Beyond, a frozen view and all cores but
+/// one are quicker.
+pub const SUMS_STALE_MAX: usize = 8_192;
+
+/// Captures after which a frozen view is taken, since signups make sums stale as fast as these are computed.
+pub const SUMS_CAPTURES_MAX: usize = 2 * SUMS_STALE_MAX / SUMS_CAPTURED_MAX;
+
+/// Sums given back under one hold of the write lock: some 10 us.
+pub const SUMS_KEPT_AT_ONCE: usize = 1_024;
+
+/// Stale sums from which an idle engine computes them. A digest does not notice fewer: 1 to 10 ms.
+pub const SUMS_REFRESHED_FROM: usize = 64;
 
 /// Commands between two calls of the progress callback while opening.
 pub const PROGRESS_EVERY_COMMANDS: u64 = 65_536;

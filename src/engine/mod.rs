@@ -68,6 +68,7 @@ mod directory;
 mod history;
 mod id_table;
 mod in_order;
+mod kept_sums;
 mod lifecycle;
 mod offline;
 mod prepare;
@@ -97,6 +98,7 @@ pub use self::{
         SetAside, plan_at,
     },
     in_order::PendingWrite,
+    kept_sums::NetworkDigest,
     offline::{DIFFERENCES_NAMED_MAX, Digests, KeptSnapshot, PlanTrial, RankComparison},
     open::{Loaded, create, load},
     options::{EngineOptions, NETWORK_ID, PlanChoice, SnapshotPolicy},

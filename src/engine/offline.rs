@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::{
     Digest, DurabilityError, MemberId, MemberIx, Part, Parts, Plan, Rejection, SnapshotInfo, State, Verdict,
-    handle::Engine, network_digest, state_digest,
+    handle::Engine, state_digest,
 };
 use crate::{
-    core::{command::Command, on_threads, recomputed_ranks, recomputed_ranks_under},
+    core::{command::Command, kept_network_digest, on_threads, recomputed_ranks, recomputed_ranks_under},
     durability::SnapshotStore,
 };
 
@@ -87,7 +87,9 @@ impl Engine {
     pub fn digests(&self) -> Digests {
         let began = Instant::now();
         let view = self.frozen_view();
-        let (state, network) = on_threads(threads(), || (state_digest(&view), network_digest(&view)));
+        let (state, (network, fresh)) =
+            on_threads(threads(), || (state_digest(&view), kept_network_digest(&view)));
+        self.inner.shared.keep_sums(fresh);
         Digests {
             lsn: view.lsn(),
             members: view.len(),
@@ -173,6 +175,6 @@ fn count(counts: &mut Vec<u64>, rank: u16) {
 }
 
 /// All cores but one, which is the writer's.
-fn threads() -> usize {
+pub(super) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
 }

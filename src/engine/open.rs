@@ -25,7 +25,8 @@ use super::{
 };
 use crate::{
     core::{
-        Digest, network_digest, on_threads, sections::Section, state::State, state_digest, types::Timestamp,
+        Digest, FreshSums, kept_network_digest, on_threads, sections::Section, state::State, state_digest,
+        types::Timestamp,
     },
     durability::{
         DataDir, Error, Genesis, Group, GroupReader, Instance, Journal, LogOptions, LogReader, Opened,
@@ -135,14 +136,14 @@ pub fn create(
         }
         Ok(snapshot)
     };
-    let ((of_state, of_network), snapshot) = with_digests(state, &mut write);
+    let ((of_state, (of_network, _)), snapshot) = with_digests(state, &mut write);
     creation.finish(snapshot?, of_state.0, of_network.0)?;
     Ok(of_network)
 }
 
 /// Computes both digests of a state on all cores while this thread writes it.
-fn with_digests<R>(state: &State, write: &mut dyn FnMut() -> R) -> ((Digest, Digest), R) {
-    let digests = || (state_digest(state), network_digest(state));
+fn with_digests<R>(state: &State, write: &mut dyn FnMut() -> R) -> ((Digest, (Digest, FreshSums)), R) {
+    let digests = || (state_digest(state), kept_network_digest(state));
     std::thread::scope(|scope| {
         let computing =
             std::thread::Builder::new().name("upline-digests".into()).spawn_scoped(scope, digests);
@@ -393,10 +394,10 @@ impl SnapshotSink for DirectorySink {
         // Making the view of a large network takes a second: if no writes came meanwhile, use all cores. Else
         // leave a core free for the writer.
         let is_idle = marks.applied() == view.lsn();
-        let ((state_digest, network_digest), snapshot) = if is_idle {
+        let ((state_digest, (network_digest, sums)), snapshot) = if is_idle {
             with_digests(view, &mut write)
         } else {
-            (on_threads(SNAPSHOT_THREADS, || (state_digest(view), network_digest(view))), write())
+            (on_threads(SNAPSHOT_THREADS, || (state_digest(view), kept_network_digest(view))), write())
         };
         let snapshot = snapshot?;
         let published =
@@ -410,6 +411,6 @@ impl SnapshotSink for DirectorySink {
             state_digest,
             network_digest,
         };
-        Ok(Written { info, retire_up_to: published.oldest_kept_lsn })
+        Ok(Written { info, retire_up_to: published.oldest_kept_lsn, sums })
     }
 }

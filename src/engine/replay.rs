@@ -3,7 +3,7 @@
 use super::{OpenError, OpenProgress};
 use crate::{
     core::{
-        Digest, Restore,
+        Digest, Restore, both,
         command::{Command, Stamped},
         state::{Directory, State},
         state_digest, state_digest_of_format_1,
@@ -28,9 +28,14 @@ pub(super) fn restore_into<D: Directory + Send>(
     let rows_total = header.rows.total();
     let mut rows_read = 0;
     let mut restore = Restore::new(header).map_err(broken)?;
-    while let Some(rows) = snapshot.next_rows()? {
-        rows_read += rows.len() as u64;
-        restore.push(directory, rows).map_err(broken)?;
+    let mut batch = snapshot.next_batch()?;
+    while !batch.is_empty() {
+        rows_read += batch.iter().map(|rows| rows.len() as u64).sum::<u64>();
+        let mut enter = || batch.drain(..).try_for_each(|rows| restore.push(directory, rows));
+        // The next rows are read and decoded while these are entered.
+        let (entered, next) = both(&mut enter, || snapshot.next_batch());
+        entered.map_err(broken)?;
+        batch = next?;
         share(&mut restore);
         progress(OpenProgress::Loading { rows: rows_read, rows_total });
     }

@@ -2,9 +2,10 @@
 //!
 //! It takes a frozen view, so that signups go on while it reads; computes both digests from the view; hands
 //! the rows to durability chunk by chunk, resting between chunks while writes come in; publishes; and lets
-//! the writer retire the log that no kept snapshot needs. One snapshot is made at a time. Requests that
-//! arrive while one runs share the next, since the running one may lack their writes. A failure is counted,
-//! logged, and reported in the status and to the requesters; it never stops a signup.
+//! the writer retire the log that no kept snapshot needs. While nobody writes, it computes ahead what the
+//! next network digest needs. One snapshot is made at a time. Requests that arrive while one runs share the
+//! next, since the running one may lack their writes. A failure is counted, logged, and reported in the
+//! status and to the requesters; it never stops a signup.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -22,7 +23,10 @@ use super::{
     sync::{Condvar, Mutex, MutexGuard, sleep},
     writer::Job,
 };
-use crate::core::state::{Parts, State};
+use crate::core::{
+    FreshSums,
+    state::{Parts, State},
+};
 
 type Reply = oneshot::Sender<Result<SnapshotInfo, SnapshotError>>;
 
@@ -47,6 +51,8 @@ pub(super) struct Written {
     pub info: SnapshotInfo,
     /// The older kept snapshot holds everything up to here.
     pub retire_up_to: u64,
+    /// Computed for the network digest, to be kept.
+    pub sums: FreshSums,
 }
 
 /// The channel between the snapshotter and the rest of the engine.
@@ -64,6 +70,13 @@ struct Desk {
     newest: SnapshotInfo,
     failures: u64,
     error: Option<String>,
+}
+
+impl Desk {
+    /// Nobody waits for a snapshot or an end.
+    fn is_quiet(&self) -> bool {
+        self.waiters.is_empty() && self.stop.is_none()
+    }
 }
 
 /// How the snapshotter is to end.
@@ -152,6 +165,8 @@ pub(super) struct Snapshotter {
     pub sink: Box<dyn SnapshotSink>,
     /// Weak: the snapshotter does not keep the writer alive.
     pub queue: mpsc::WeakSender<Job>,
+    /// The LSN at which the sums for the network digest were current last.
+    pub refreshed_at: Option<u64>,
 }
 
 impl Snapshotter {
@@ -161,6 +176,10 @@ impl Snapshotter {
         loop {
             let (waiters, is_last) = match self.wait_for_work(last_try) {
                 Work::Snapshot { waiters, is_last } => (waiters, is_last),
+                Work::Sums => {
+                    self.refresh_sums();
+                    continue;
+                }
                 Work::End => break,
             };
             let mut pace = Pace::new(Arc::clone(&self.shared), Arc::clone(&self.desk));
@@ -194,12 +213,27 @@ impl Snapshotter {
             if !desk.waiters.is_empty() || pause <= since_try && self.is_due(desk.newest.lsn, since_try) {
                 break;
             }
+            let before = self.shared.marks.applied();
             self.changed_or_tick(&mut desk);
+            let is_idle = before == self.shared.marks.applied() && desk.is_quiet();
+            if is_idle && self.refreshed_at != Some(before) {
+                return Work::Sums;
+            }
         }
         desk.running = true;
         let mut waiters = std::mem::take(&mut desk.waiters);
         waiters.extend(desk.last.take());
         Work::Snapshot { waiters, is_last: desk.stop.is_some() }
+    }
+
+    /// Hashes what is stale for the network digest as long as nobody writes, and nothing else is to be done
+    /// here.
+    fn refresh_sums(&mut self) {
+        let lsn = self.shared.marks.applied();
+        let goes_on = &mut || self.shared.marks.applied() == lsn && self.desk.desk.lock().is_quiet();
+        if self.shared.refresh_sums(goes_on) {
+            self.refreshed_at = Some(lsn);
+        }
     }
 
     /// Whether the snapshot that just ended is the final one because shutdown was requested while it ran. A
@@ -300,6 +334,7 @@ impl Snapshotter {
             Err(_) if given_up => return Err(SnapshotError::Stopping),
             written => written.map_err(SnapshotError::Failed)?,
         };
+        self.shared.keep_sums(written.sums);
         self.shared.marks.snapshot(written.info.lsn);
         self.shared.marks.get().validate();
         // If the queue is full, the next snapshot retires this part too.
@@ -316,6 +351,8 @@ enum Work {
         /// The final snapshot.
         is_last: bool,
     },
+    /// Nobody writes: sums for the network digest can be computed.
+    Sums,
     End,
 }
 

@@ -16,6 +16,7 @@ use crate::{
     core::{
         ACTOR_ID_BYTES_MAX, Preparation,
         command::{Applied, Command, Outcome, Stamped},
+        region,
         types::Timestamp,
     },
     durability::{
@@ -95,6 +96,7 @@ impl Writer {
     /// Runs until no sender is left; everything queued by then is still written and answered.
     pub fn run(mut self) {
         let _abort = AbortOnPanic("writer");
+        region::use_small_pages();
         while let Some(job) = sync::receive(&mut self.queue) {
             self.work(job);
         }

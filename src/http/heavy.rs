@@ -8,10 +8,10 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::available_parallelism,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -20,7 +20,7 @@ use tokio::{
     task::JoinError,
 };
 
-use super::limits::{HEAVY_WAITING_MAX, SINGLE_WAIT, SINGLE_WAITING_MAX};
+use super::limits::{HEAVY_WAITING_MAX, REST_MIN, SINGLE_WAIT, SINGLE_WAITING_MAX};
 use crate::metrics::{Lane, Metrics};
 
 /// Too many requests are waiting.
@@ -47,8 +47,10 @@ pub struct Heavy {
     waiting: AtomicUsize,
     past: Single,
     search: Single,
-    /// There is only one core: after each piece, others get as much time as it took.
+    /// There is only one core: others get as much time as pieces took.
     rests: bool,
+    /// Microseconds that pieces took since the last rest.
+    owed: AtomicU64,
     metrics: Arc<Metrics>,
 }
 
@@ -61,6 +63,7 @@ impl Heavy {
             past: Single::new(Lane::Past),
             search: Single::new(Lane::Search),
             rests: cores == 1,
+            owed: AtomicU64::new(0),
             metrics,
         })
     }
@@ -86,10 +89,24 @@ impl Heavy {
         drop(waiting);
         let begin = Instant::now();
         let done = off_the_workers(work);
-        if self.rests {
-            tokio::time::sleep(begin.elapsed()).await;
+        if self.rests
+            && let Some(rest) = self.rest_after(begin.elapsed())
+        {
+            tokio::time::sleep(rest).await;
         }
         done
+    }
+
+    /// The rest that is due after a piece. Short pieces share one: the runtime sleeps a millisecond at least,
+    /// which is fifty times as long as a short page takes.
+    fn rest_after(&self, took: Duration) -> Option<Duration> {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let owed = self.owed.fetch_add(took, Ordering::Relaxed).saturating_add(took);
+        let is_due = u128::from(owed) >= REST_MIN.as_micros();
+        is_due.then(|| {
+            self.owed.store(0, Ordering::Relaxed);
+            Duration::from_micros(owed)
+        })
     }
 
     /// Runs work on the past, alone. It runs to its end even if its caller is gone, and keeps its turn until
@@ -210,8 +227,20 @@ mod tests {
         assert_eq!(heavy.waiting.load(Ordering::Acquire), 0);
     }
 
+    #[test]
+    fn rests_add_up_to_what_pieces_took() {
+        let heavy = heavy(1);
+        let rests = |micros: u64, pieces: u32| -> (u32, Duration) {
+            let rests = (0..pieces).filter_map(|_| heavy.rest_after(Duration::from_micros(micros)));
+            rests.fold((0, Duration::ZERO), |(count, sum), rest| (count + 1, sum + rest))
+        };
+        assert_eq!(rests(20, 500), (10, Duration::from_millis(10)), "short ones share a rest");
+        assert_eq!(rests(2_500, 4), (4, Duration::from_millis(10)), "each long one has its own");
+        assert_eq!(rests(0, 1_000), (0, Duration::ZERO));
+    }
+
     #[tokio::test]
-    async fn whoever_comes_when_too_many_wait_is_told_so() {
+    async fn a_request_is_refused_when_too_many_wait() {
         let heavy = heavy(1);
         let turn = heavy.turns.acquire().await.unwrap();
         let mut waiting: Vec<_> = (0..HEAVY_WAITING_MAX).map(|_| Box::pin(heavy.run(|| ()))).collect();

@@ -169,6 +169,9 @@ pub const LIGHT_STEPS: usize = 512;
 /// Pieces of heavy work waiting for a turn: at a millisecond each, half a second. Further requests get 503.
 pub const HEAVY_WAITING_MAX: usize = 512;
 
+/// The shortest rest after heavy work, where there is only one core: what the runtime can sleep.
+pub const REST_MIN: Duration = Duration::from_millis(1);
+
 /// Queries of the past, and searches, that wait for the previous one, and for how long. Small networks are
 /// rebuilt in less; for large ones the client must wait. A waiting request holds no thread, and its client
 /// does not retry meanwhile.

@@ -169,7 +169,7 @@ const fn v1(method: &'static str, path: &'static str, asks: &'static [Action]) -
 
 const OPS: usize = 7;
 const DROPIN: usize = 19;
-const V1: usize = 41;
+const V1: usize = 42;
 
 /// All routes. Those of operators come first, then the drop-in's in matching order (the last four are those
 /// named in the original's README), then our own in the order of the description.
@@ -228,6 +228,7 @@ pub static ROUTES: [Route; OPS + DROPIN + V1] = [
     v1("GET", "/v1/clock", &[Action::ReadOperations]),
     v1("POST", "/v1/clock/accept", &[Action::Operate]),
     v1("GET", "/v1/digest", &[Action::ReadOperations]).takes(Work::Long),
+    v1("GET", "/v1/digest/network", &[Action::ReadOperations]).takes(Work::Long),
     v1("GET", "/v1/events", &[Action::ReadEvents]).takes(Work::Endless),
     v1("GET", "/v1/members", &[Action::ReadNetwork]),
     v1("POST", "/v1/members", &[Action::RegisterMember]),

@@ -1018,6 +1018,9 @@ fn operators_get_snapshots_digests_and_recounts() {
             assert_eq!(digest[name], made.json()[name], "{name}");
         }
     }
+    let network = server.get("/v1/digest/network");
+    assert_eq!((lsn(&network), &network.json()["members"]), (4, &json!(4)));
+    assert_eq!(network.json()["network_digest"], made.json()["network_digest"]);
     let recomputed = post(&server, "/v1/ranks/recompute", &json!(null)).json();
     assert_eq!(
         (&recomputed["differences"], &recomputed["members"], &recomputed["lsn"]),
@@ -1027,9 +1030,14 @@ fn operators_get_snapshots_digests_and_recounts() {
     let digest = server.get("/v1/digest").json();
     assert_eq!(digest["lsn"], 5, "never older than the request");
     assert_ne!(digest["network_digest"], made.json()["network_digest"]);
+    let network = server.get("/v1/digest/network").json();
+    for name in ["lsn", "members", "bonuses", "network_digest"] {
+        assert_eq!(network[name], digest[name], "{name}");
+    }
     for (method, path) in [
         ("DELETE", "/v1/snapshots"),
         ("POST", "/v1/digest"),
+        ("POST", "/v1/digest/network"),
         ("GET", "/v1/ranks/recompute"),
         ("GET", "/v1/plan/check"),
     ] {

@@ -26,9 +26,9 @@ use crate::{
 
 /// The two files that P7 names.
 const BINARY_MEMBERS: u32 = 2_000_000;
-const BINARY_LONGEST: Duration = Duration::from_secs(5);
+const BINARY_LONGEST: Duration = Duration::from_secs(4);
 const MEMBERS: u32 = 10_000_000;
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(20);
 /// Minimum share of the disk's rate for the same bytes.
 const DISK_SHARE_MIN: f64 = 0.8;
 

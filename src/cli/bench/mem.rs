@@ -9,12 +9,12 @@ use crate::{
 
 const MEMBERS: u32 = 10_000_000;
 /// Maximum resident bytes per member, including both trees, counts and id.
-const MEMBER_BYTES_MAX: f64 = 200.0;
+const MEMBER_BYTES_MAX: f64 = 170.0;
 
 pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Failure> {
     let plan = args.plan()?;
     let (members, shape) = (args.members(MEMBERS), args.shape(Shape::Real));
-    let target = "P10: <= 200 resident bytes per member, 10 M members, no bonuses, no view";
+    let target = "P10: <= 170 resident bytes per member, 10 M members, no bonuses, no view";
     let mut report = args.report("mem", target, members, shape, &plan);
     let resident = || processes::resident_bytes(std::process::id());
     let before = resident();

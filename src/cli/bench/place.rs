@@ -23,8 +23,9 @@ const MEMBERS: u32 = 4_000_000;
 const DEPTH: u32 = 1_000_000;
 
 /// Minimum members per second.
-const ROOT_MIN: f64 = 2.0e6;
-const OTHERS_MIN: f64 = 1.0e6;
+const ROOT_MIN: f64 = 1.6e6;
+const REAL_MIN: f64 = 0.9e6;
+const OTHERS_MIN: f64 = 0.8e6;
 /// Minimum share of the rate with uniform sponsors.
 const CHAIN_SHARE_MIN: f64 = 0.8;
 const CHAIN_LONGEST: Duration = Duration::from_micros(100);
@@ -43,7 +44,11 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
 fn rates(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Failure> {
     let shape = args.shape(Shape::Uniform);
     let members = args.members(MEMBERS);
-    let least = if shape == Shape::Root { ROOT_MIN } else { OTHERS_MIN };
+    let least = match shape {
+        Shape::Root => ROOT_MIN,
+        Shape::Real => REAL_MIN,
+        _ => OTHERS_MIN,
+    };
     let mut report = args.report(
         "place",
         format!("P1: >= {} M signups/s, 4 M members, width 3", least / 1e6),

@@ -16,10 +16,10 @@ use crate::{
 
 const MEMBERS: u32 = 10_000_000;
 /// Maximum for networks whose parents are random, and for those filled in order.
-const LONGEST: Duration = Duration::from_millis(600);
+const LONGEST: Duration = Duration::from_millis(500);
 const LONGEST_IN_ORDER: Duration = Duration::from_millis(200);
 /// Minimum speedup from a second core.
-const SPEEDUP_MIN: f64 = 1.7;
+const SPEEDUP_MIN: f64 = 1.5;
 const THREADS: usize = 2;
 /// Each time is the best of this many, to exclude other load on the machine.
 const TRIES: usize = 3;
@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args, _interrupt: &Interrupt) -> Result<Vec<Report>, Fa
     let (members, shape) = (args.members(MEMBERS), args.shape(Shape::Uniform));
     let longest = if shape == Shape::Root { LONGEST_IN_ORDER } else { LONGEST };
     let target = format!(
-        "P6: all of 10 M in <= {} ms, two threads <= one / 1.7, the same as kept",
+        "P6: all of 10 M in <= {} ms on one thread, two threads <= one / 1.5, the same as kept",
         longest.as_millis()
     );
     let mut report = args.report("ranks", target, members, shape, &plan);
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args, _interrupt: &Interrupt) -> Result<Vec<Report>, Fa
     let limit = best(|| sizes(&parents));
     report.limit("downlines_of_a_plain_array_ms", limit.as_secs_f64() * 1e3);
     report.compare(limit.as_secs_f64(), two.as_secs_f64());
-    report.met = (MEMBERS <= members).then_some(two <= longest && SPEEDUP_MIN <= speedup && differences == 0);
+    report.met = (MEMBERS <= members).then_some(one <= longest && SPEEDUP_MIN <= speedup && differences == 0);
     Ok(vec![report])
 }
 

@@ -5,6 +5,7 @@ use crate::core::{
     ledger::{
         entries::Entry,
         part::Ledger,
+        reversals::ReversalRow,
         sum::Sum,
         transitions::{Transition, transition},
     },
@@ -102,6 +103,7 @@ impl Ledger {
         let StatusChange { entry, to, changed, other } = change;
         for moved in changed.then_some(entry).into_iter().chain(other) {
             self.entries.set_status(moved.index, *to);
+            self.touch_reversal_of(moved.index);
             self.accounts.shift(account, moved.status, *to, moved.amount);
         }
     }
@@ -115,8 +117,21 @@ impl Ledger {
         }
     }
 
-    /// Marks all pending entries paid. O(entries / 64).
+    /// The hash of a reversal covers the state of what it reverses.
+    fn touch_reversal_of(&mut self, entry: u64) {
+        if let Some(reversal) = self.lists.reversals.reversal_of(entry) {
+            self.entries.touch(reversal);
+        }
+    }
+
+    /// Marks all pending entries paid. O(entries / 64 + reversals).
     pub fn pay_pending(&mut self) -> Sum {
+        for at in 0..self.lists.reversals.len() {
+            let ReversalRow { entry, reverses } = self.lists.reversals.row(at);
+            if self.entries.is_pending(reverses.into()) {
+                self.entries.touch(entry.into());
+            }
+        }
         let paid = self.entries.pay_all();
         if paid.entries != 0 {
             self.accounts.pay_all();

@@ -27,12 +27,19 @@ use crate::core::{
         parallel,
         search::partition_point,
         settled::Settled,
+        sums::{FreshSum, Sums},
     },
     words::types::{EntryStatus, MemberIx, Money, NONE, Timestamp},
 };
 
 /// The most entries and triggers a ledger holds: indexes are 32 bits in memory, with `NONE` kept apart.
 pub(crate) const ENTRIES_MAX: u64 = u32::MAX as u64 - 1;
+
+/// Entries of a chunk whose hashes are summed together, as a power of two. Most of the stale ones are the
+/// newest, which follow each other.
+const CHUNK_SHIFT: u32 = if cfg!(test) { 6 } else { 10 };
+
+pub(crate) type EntrySums = Sums<CHUNK_SHIFT>;
 
 #[derive(Clone, Copy, Pod, Zeroable, PartialEq, Eq)]
 #[repr(C)]
@@ -45,6 +52,7 @@ struct Line {
     level: u32,
 }
 
+const _: () = assert!(64 <= EntrySums::CHUNK_ROWS, "a word of states is of one chunk");
 const _: () = assert!(size_of::<Line>() == 24);
 const _: () = assert!(size_of::<KeptTrigger>() == 40);
 
@@ -77,6 +85,9 @@ pub(crate) struct Entries {
     aside: Column<u64>,
     totals: Scalar<Totals>,
     late: Late,
+    /// Of the hashes in the network digest. Its state is what may change in an entry's hash, and in that of
+    /// its reversal.
+    sums: EntrySums,
 }
 
 #[derive(Clone, Copy)]
@@ -89,7 +100,7 @@ struct Totals {
 
 holds_nothing!(Totals);
 
-freeze_fields!(Entries { lines, triggers, open, aside, totals, late });
+freeze_fields!(Entries { lines, triggers, open, aside, totals, late, sums });
 
 impl Entries {
     pub fn new() -> Self {
@@ -103,11 +114,16 @@ impl Entries {
                 times_ascend: true,
             }),
             late: Late::new(),
+            sums: Sums::new(),
         }
     }
 
     pub fn len(&self) -> u64 {
         self.lines.len() as u64
+    }
+
+    pub fn count(&self) -> usize {
+        self.lines.len()
     }
 
     pub fn triggers(&self) -> usize {
@@ -156,6 +172,7 @@ impl Entries {
         let trigger = narrow(self.triggers.len() - 1);
         let older = if self.late.newest_is_behind() { None } else { newest.replace(index) };
         let older = older.unwrap_or(NONE);
+        self.sums.mark(index as usize);
         self.lines.push(Line {
             amount: Money(row.amount),
             receiver: row.receiver,
@@ -216,6 +233,14 @@ impl Entries {
         }
     }
 
+    pub fn is_pending(&self, index: u64) -> bool {
+        self.status_of(index) == EntryStatus::Pending
+    }
+
+    pub fn status_of(&self, index: u64) -> EntryStatus {
+        self.status(usize::try_from(index).expect("an entry's index"))
+    }
+
     pub fn trigger(&self, index: usize) -> TriggerRow {
         (*self.triggers.get(index)).into()
     }
@@ -230,9 +255,24 @@ impl Entries {
     pub fn set_status(&mut self, index: u64, status: EntryStatus) {
         let at = usize::try_from(index).expect("an entry's index");
         let (before, amount) = (self.status(at), self.lines.get(at).amount);
+        self.sums.mark(at);
         self.set_bits(at, status);
         self.totals.sums[before as usize].take(amount);
         self.totals.sums[status as usize].add(amount);
+    }
+
+    /// Marks the sum with an entry stale: something changed, elsewhere, that is in its hash.
+    pub fn touch(&mut self, index: u64) {
+        self.sums.mark(usize::try_from(index).expect("an entry's index"));
+    }
+
+    pub fn sums(&self) -> &EntrySums {
+        &self.sums
+    }
+
+    /// Keeps a sum of hashes.
+    pub fn keep_sum(&mut self, fresh: &FreshSum) {
+        self.sums.keep(fresh);
     }
 
     /// Marks all pending ones paid; returns how many there were, and their sum. O(entries / 64).
@@ -240,6 +280,7 @@ impl Entries {
         for word in 0..self.open.len() {
             let held = *self.open.get(word) & self.aside_word(word);
             if *self.open.get(word) != held {
+                self.sums.mark(word * 64);
                 *self.open.get_mut(word) = held;
             }
         }

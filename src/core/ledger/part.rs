@@ -24,6 +24,7 @@ use crate::core::{
     store::{
         column::{Scalar, freeze_fields},
         rows::Rows,
+        sums::FreshSum,
     },
     words::{
         row_kind::RowKind,
@@ -122,12 +123,19 @@ impl Ledger {
         let newest = u32::try_from(self.entries.triggers() - 1).expect("limited by ENTRIES_MAX");
         let entries = &self.entries;
         self.lists.references.push(newest, reference, |trigger| entries.trigger_key(trigger).0);
+        self.entries.entries_of_trigger(newest).for_each(|entry| self.entries.touch(entry));
     }
 
     /// Records that the newest entry reverses another one.
     pub fn keep_reversal(&mut self, entry: u32, reverses: u64) {
         let reverses = u32::try_from(reverses).expect("limited by ENTRIES_MAX");
         self.lists.reversals.push(ReversalRow { entry, reverses });
+        self.entries.touch(entry.into());
+    }
+
+    /// Keeps a sum of the hashes of entries.
+    pub fn keep_sum(&mut self, fresh: &FreshSum) {
+        self.entries.keep_sum(fresh);
     }
 
     /// Numbers a trigger name that has no number. Room was checked before.

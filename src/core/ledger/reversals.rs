@@ -82,6 +82,13 @@ impl Reversals {
         self.reversal_of = self.rows.iter().map(|row| (row.reverses, row.entry)).collect();
     }
 
+    /// The reversals among some entries, ascending. O(log n) and as many as there are.
+    pub fn among(&self, entries: std::ops::Range<u64>) -> impl Iterator<Item = ReversalRow> + '_ {
+        let from = partition_point(0..self.len(), |at| u64::from(self.row(at).entry) < entries.start);
+        let rows = (from..self.len()).map(|at| self.row(at));
+        rows.take_while(move |row| u64::from(row.entry) < entries.end)
+    }
+
     /// The entry that reverses this one. O(1).
     pub fn reversal_of(&self, entry: u64) -> Option<u64> {
         self.reversal_of.get(&u32::try_from(entry).ok()?).map(|reversal| u64::from(*reversal))

@@ -1,5 +1,7 @@
 //! Per-member data outside the trees.
 
+use std::ops::Range;
+
 use bytemuck::{Pod, Zeroable};
 
 use crate::core::{
@@ -8,6 +10,7 @@ use crate::core::{
     store::{
         column::{Column, freeze_fields},
         settled::Settled,
+        sums::{FreshSum, Sums},
     },
     words::types::{MemberId, MemberIx, NONE, Role, Status, Timestamp},
 };
@@ -51,6 +54,13 @@ pub(crate) struct Ranks {
     pub lifetime: u16,
 }
 
+/// Members of a chunk whose hashes are summed together, as a power of two. Every other signup changes the
+/// rank of an ancestor, anywhere: a smaller chunk leaves less to be hashed again, and a larger one fewer sums
+/// to be kept and looked at.
+const CHUNK_SHIFT: u32 = if cfg!(test) { 1 } else { 6 };
+
+pub(crate) type MemberSums = Sums<CHUNK_SHIFT>;
+
 pub(crate) struct Members {
     ids: Settled<MemberId>,
     joined_at: Settled<Timestamp>,
@@ -58,9 +68,12 @@ pub(crate) struct Members {
     ranks: Column<Ranks>,
     /// Number of the account in the ledger.
     account: Column<u32>,
+    /// Of the hashes in the network digest. Status, role and rank are what may change in these, so the
+    /// functions that set one mark it.
+    sums: MemberSums,
 }
 
-freeze_fields!(Members { ids, joined_at, flags, ranks, account });
+freeze_fields!(Members { ids, joined_at, flags, ranks, account, sums });
 
 /// The flags of a new member.
 pub(crate) fn flags_of(register: &Register) -> u32 {
@@ -84,6 +97,7 @@ impl Members {
             flags: Column::new(),
             ranks: Column::new(),
             account: Column::new(),
+            sums: Sums::new(),
         }
     }
 
@@ -92,11 +106,17 @@ impl Members {
     }
 
     pub fn push(&mut self, id: MemberId, joined_at: Timestamp, flags: u32, ranks: Ranks) {
+        self.sums.mark(self.ids.len());
         self.ids.push(id);
         self.joined_at.push(joined_at);
         self.flags.push(flags);
         self.ranks.push(ranks);
         self.account.push(NONE);
+    }
+
+    /// The ids of some members, in their order, in pieces.
+    pub fn each_ids(&self, range: Range<usize>, each: impl FnMut(&[MemberId])) {
+        self.ids.each_range(range, each);
     }
 
     pub fn id(&self, member: MemberIx) -> &MemberId {
@@ -169,6 +189,7 @@ impl Members {
     }
 
     pub fn set_status(&mut self, member: MemberIx, status: Status) {
+        self.sums.mark(member.at());
         let flags = self.flags.get_mut(member.at());
         *flags = *flags & !STATUS_BITS | status as u32;
     }
@@ -176,20 +197,24 @@ impl Members {
     /// Sets a role that differs from the present one.
     pub fn set_role(&mut self, member: MemberIx, role: Role) {
         debug_assert!(self.role(member) != role);
+        self.sums.mark(member.at());
         let flags = self.flags.get_mut(member.at());
         *flags = (*flags & !ROLE_BITS | (role as u32) << ROLE_SHIFT) ^ ROLE_CHANGED;
     }
 
+    /// In no digest of the network.
     pub fn set_paid_once(&mut self, member: MemberIx, kind: u16) {
         debug_assert!(kind < ONCE_BITS);
         *self.flags.get_mut(member.at()) |= 1 << kind << ONCE_SHIFT;
     }
 
     pub fn set_ranks(&mut self, member: MemberIx, ranks: Ranks) {
+        self.sums.mark(member.at());
         *self.ranks.get_mut(member.at()) = ranks;
     }
 
     /// Raises the lifetime ranks to those of `other`, and to the present ranks. Both have the same members.
+    /// The former are in no digest of the network.
     pub fn take_lifetimes(&mut self, other: &Members) {
         for (member, earlier) in other.ranks.iter().enumerate() {
             let ranks = self.ranks.get_mut(member);
@@ -197,9 +222,20 @@ impl Members {
         }
     }
 
-    /// Swaps the columns of ranks. Requires that there is no frozen view.
+    /// Swaps the columns of ranks. Requires that there is no frozen view. O(chunks of members).
     pub fn swap_ranks(&mut self, other: &mut Members) {
         std::mem::swap(&mut self.ranks, &mut other.ranks);
+        self.sums.mark_all();
+        other.sums.mark_all();
+    }
+
+    pub fn sums(&self) -> &MemberSums {
+        &self.sums
+    }
+
+    /// Keeps a sum of hashes.
+    pub fn keep_sum(&mut self, fresh: &FreshSum) {
+        self.sums.keep(fresh);
     }
 
     pub fn set_account(&mut self, member: MemberIx, account: u32) {

@@ -11,7 +11,10 @@ use crate::core::{
         rank,
     },
     plan::Plan,
-    store::{column::Scalar, freeing::Freeing, held::Held, parallel::both, view_parts::freeze_parts},
+    store::{
+        column::Scalar, freeing::Freeing, held::Held, parallel::both, sums::FreshSum,
+        view_parts::freeze_parts,
+    },
     tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder},
     words::types::{ADMIN_LEVELS_MAX, MemberIx, Role, Status, Tree},
 };
@@ -220,6 +223,11 @@ impl Network {
             let deep = self.deep_levels(admin);
             self.admins.insert(admin, deep);
         }
+    }
+
+    /// Keeps a sum of the hashes of members.
+    pub fn keep_sum(&mut self, fresh: &FreshSum) {
+        self.members.keep_sum(fresh);
     }
 
     /// Sets the number of a member's account.

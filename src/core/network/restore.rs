@@ -5,12 +5,12 @@
 //! which need not be an order of the trees: from the first member on whose parent comes later, members are
 //! linked when all are there.
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
 use crate::core::{
     network::{
-        members::{FLAG_BITS, Ranks, role_in, status_in},
-        part::Network,
+        members::{FLAG_BITS, Members, Ranks, role_in, status_in},
+        part::{Network, Shape},
         prefetch::TOGETHER,
         rows::{CodeRow, MemberRow},
     },
@@ -20,12 +20,20 @@ use crate::core::{
         parallel::{both, in_blocks},
         rows::require,
     },
-    tree::{genealogy::Genealogy, tour::Spans},
+    tree::{
+        counting::Watch,
+        genealogy::Genealogy,
+        placement::SlotFinder,
+        tour::{Spans, Tour},
+    },
     words::{
         directory::Directory,
         types::{Code, MemberId, MemberIx, Role, Tree, index},
     },
 };
+
+/// Members that are added to the directory without a pause.
+const LISTED_TOGETHER: usize = 1_024;
 
 /// What a restore keeps until all members are there.
 #[derive(Default)]
@@ -55,57 +63,48 @@ impl Network {
     }
 
     /// Checks each row on its own, then enters all of them into independent parts in parallel. Nothing is
-    /// counted yet. `total` is the number of members that the image has.
-    pub fn restore_members<D: Directory + Send>(
+    /// counted yet, and the ids are in no directory. `total` is the number of members that the image has.
+    pub fn restore_members(
         &mut self,
         plan: &Placement,
-        directory: &mut D,
         rows: &[MemberRow],
         total: u32,
         pending: &mut Pending,
     ) -> Result<(), String> {
         let first = u32::try_from(self.members.len()).expect("limited by MEMBERS_MAX");
         let numbered = || (first..).map(MemberIx).zip(rows).paced();
-        numbered().try_for_each(|(member, row)| self.check_row(plan, total, member, row))?;
+        let checked = in_blocks(rows.len(), |range| {
+            range.paced().try_for_each(|at| {
+                let member = MemberIx(first + index(at).0);
+                self.check_row(plan, total, member, &rows[at])
+            })
+        });
+        checked.into_iter().collect::<Result<(), String>>()?;
         let [sponsors_unlinked, placement_unlinked] = &mut pending.unlinked;
         let Self { members, placement, sponsors, shape, .. } = self;
         let (coincide, width) = (shape.trees_coincide, plan.width);
-        for row in rows.iter().paced() {
-            members.push(
-                MemberId(row.id),
-                row.joined_at,
-                row.flags,
-                Ranks { paid_as: row.paid_as, lifetime: row.lifetime },
-            );
-        }
-        let in_directory = || {
-            let id_of = |member| *members.id(member);
-            let mut twice = numbered()
-                .filter(|(member, row)| !directory.add_new_member(&MemberId(row.id), *member, id_of));
-            twice
-                .next()
-                .map_or(Ok(()), |(member, _)| Err(format!("member {}: its id is there twice", member.0)))
+        let as_members = || {
+            for MemberRow { id, joined_at, flags, paid_as, lifetime, .. } in rows.iter().copied().paced() {
+                members.push(MemberId(id), joined_at, flags, Ranks { paid_as, lifetime });
+            }
         };
-        let in_trees = || {
-            let mut next = first;
-            rows.chunks(TOGETHER).paced_by(16).try_for_each(|rows| {
-                let members = (next..).map(MemberIx);
-                next += u32::try_from(rows.len()).expect("a few");
-                if !coincide {
-                    black_box(sponsors.prefetch_uncounted(rows.iter().map(|row| row.sponsor)));
-                    members
-                        .clone()
-                        .zip(rows)
-                        .for_each(|(member, row)| recruit(sponsors, sponsors_unlinked, member, row));
-                }
+        let in_groups = || (first..).step_by(TOGETHER).map(MemberIx).zip(rows.chunks(TOGETHER)).paced_by(16);
+        let as_recruits = || {
+            for (first, rows) in in_groups().filter(|_| !coincide) {
+                black_box(sponsors.prefetch_uncounted(rows.iter().map(|row| row.sponsor)));
+                let members = (first.0..).map(MemberIx);
+                members.zip(rows).for_each(|(member, row)| recruit(sponsors, sponsors_unlinked, member, row));
+            }
+        };
+        let in_places = || {
+            in_groups().try_for_each(|(first, rows)| {
                 black_box(placement.prefetch_uncounted(rows.iter().map(|row| row.parent)));
-                members
-                    .zip(rows)
-                    .try_for_each(|(member, row)| place(placement, placement_unlinked, width, member, row))
+                let mut members = (first.0..).map(MemberIx).zip(rows);
+                members.try_for_each(|(member, row)| place(placement, placement_unlinked, width, member, row))
             })
         };
-        let (added, placed) = both(in_directory, in_trees);
-        added.and(placed)?;
+        let (placed, ((), ())) = both(in_places, || both(as_recruits, as_members));
+        placed?;
         for (member, row) in numbered() {
             self.count_rank(row.paid_as, 1);
             if row.turn != 0 {
@@ -157,54 +156,95 @@ impl Network {
         Ok(())
     }
 
-    /// Links and counts what is still to be, when all members are there: in passes over all members, the
-    /// trees in parallel.
-    pub fn finish_members(&mut self, plan: &Placement, pending: Pending) -> Result<(), String> {
+    /// Completes a network whose members are all there: adds their ids to the directory, and meanwhile links
+    /// what is still to be linked, and counts, in passes over all members, the trees in parallel.
+    pub fn finish_members<D: Directory + Send>(
+        &mut self,
+        plan: &Placement,
+        directory: &mut D,
+        pending: Pending,
+    ) -> Result<(), String> {
         let Pending { turns, unlinked } = pending;
-        self.link_rest(plan.width, unlinked)?;
-        let Self { shape, placement, sponsors, slots, .. } = self;
-        let [sponsor_watch, placement_watch] = &shape.watches;
-        let counted = sponsors.is_counted() && sponsors.len() != 0;
-        let (spans, _) = both(
-            || placement.count_anew(placement_watch),
-            || counted.then(|| sponsors.count_anew(sponsor_watch)),
-        );
-        let (placement, sponsors) = (&*placement, &*sponsors);
-        let (misplaced, ()) =
-            both(|| misplaced(placement, sponsors, &spans), || slots.attached_all(placement, plan));
-        require(misplaced.is_none(), || {
-            format!("member {}: not in its sponsor's placement subtree", misplaced.unwrap_or_default())
-        })?;
-        for (member, turn) in turns {
-            require(slots.set_turn(plan, member, turn), || {
-                format!("member {}: a turn that the plan does not have", member.0)
-            })?;
-        }
+        let Self { members, shape, placement, sponsors, slots, .. } = self;
+        let Shape { depth, watches, .. } = &mut **shape;
+        let count = || {
+            if let Some(deepest) = link_rest(placement, sponsors, plan.width, unlinked)? {
+                *depth = deepest;
+            }
+            count(placement, sponsors, slots, plan, watches)?;
+            turns.into_iter().try_for_each(|(member, turn)| {
+                require(slots.set_turn(plan, member, turn), || {
+                    format!("member {}: a turn that the plan does not have", member.0)
+                })
+            })
+        };
+        let (listed, counted) = both(|| list_ids(members, directory), count);
+        listed.and(counted)?;
         self.recount_admins();
         Ok(())
     }
+}
 
-    /// Links the members that were left unlinked, from these on in the sponsor and the placement tree.
-    fn link_rest(&mut self, width: Option<u16>, unlinked: [Option<MemberIx>; 2]) -> Result<(), String> {
-        let [sponsors_from, placement_from] = unlinked;
-        let rootless = |member: MemberIx| format!("member {}: not below any root", member.0);
-        let Self { sponsors, placement, shape, .. } = self;
-        if let Some(first) = sponsors_from {
-            let next_slot = |tree: &Genealogy, sponsor, _| Some(tree.link(sponsor).children);
-            sponsors.link_rest(first, next_slot).and_then(|()| sponsors.settle()).map_err(rootless)?;
+/// Adds the ids of all members to a directory that has none of them.
+fn list_ids<D: Directory>(members: &Members, directory: &mut D) -> Result<(), String> {
+    let id_of = |member| *members.id(member);
+    let (mut next, mut listed) = (0, Ok(()));
+    members.each_ids(0..members.len(), |ids| {
+        for ids in ids.chunks(LISTED_TOGETHER).paced_by(1) {
+            if listed.is_ok() {
+                listed = directory.add_new_members(index(next), ids, id_of);
+            }
+            next += ids.len();
         }
-        let Some(first) = placement_from else { return Ok(()) };
-        placement
-            .link_rest(first, |tree, parent, slot| free_slot(tree, width, parent, slot))
-            .map_err(slot_refused)?;
-        if let (None, Some(parent)) = (width, placement.with_gap()) {
-            return Err(format!("member {}: a slot between its children is free", parent.0));
-        }
-        placement.settle().map_err(rootless)?;
-        let levels = (0..placement.len()).map(|member| placement.link(index(member)).level);
-        shape.depth = levels.max().unwrap_or(0);
-        Ok(())
+    });
+    listed.map_err(|member| format!("member {}: its id is there twice", member.0))
+}
+
+/// Counts trees whose members are all linked, and finds out what the placement rules need.
+fn count(
+    placement: &mut Genealogy,
+    sponsors: &mut Genealogy,
+    slots: &mut SlotFinder,
+    plan: &Placement,
+    [sponsor_watch, placement_watch]: &[Arc<Watch>; 2],
+) -> Result<(), String> {
+    let counted = sponsors.is_counted() && sponsors.len() != 0;
+    let ((families, spans), _) =
+        both(|| placement.count_families(), || counted.then(|| sponsors.count_anew(sponsor_watch)));
+    let (linked, sponsors) = (&*placement, &*sponsors);
+    let (tour, (misplaced, ())) = both(
+        || Tour::whole(&spans),
+        || both(|| misplaced(linked, sponsors, &spans), || slots.attached_all(linked, plan)),
+    );
+    placement.set_counts(families, tour, placement_watch, &spans);
+    require(misplaced.is_none(), || {
+        format!("member {}: not in its sponsor's placement subtree", misplaced.unwrap_or_default())
+    })
+}
+
+/// Links the members that were left unlinked, from these on in the sponsor and the placement tree. Returns
+/// the deepest level of the placement tree if there were any in it.
+fn link_rest(
+    placement: &mut Genealogy,
+    sponsors: &mut Genealogy,
+    width: Option<u16>,
+    [sponsors_from, placement_from]: [Option<MemberIx>; 2],
+) -> Result<Option<u32>, String> {
+    let rootless = |member: MemberIx| format!("member {}: not below any root", member.0);
+    if let Some(first) = sponsors_from {
+        let next_slot = |tree: &Genealogy, sponsor, _| Some(tree.link(sponsor).children);
+        sponsors.link_rest(first, next_slot).and_then(|()| sponsors.settle()).map_err(rootless)?;
     }
+    let Some(first) = placement_from else { return Ok(None) };
+    placement
+        .link_rest(first, |tree, parent, slot| free_slot(tree, width, parent, slot))
+        .map_err(slot_refused)?;
+    if let (None, Some(parent)) = (width, placement.with_gap()) {
+        return Err(format!("member {}: a slot between its children is free", parent.0));
+    }
+    placement.settle().map_err(rootless)?;
+    let levels = (0..placement.len()).map(|member| placement.link(index(member)).level);
+    Ok(Some(levels.max().unwrap_or(0)))
 }
 
 /// Attaches a member to the sponsor tree, after earlier recruits. It is left unlinked if its sponsor comes

@@ -1,4 +1,4 @@
-//! Two digests: of everything in a state, and of the network it represents.
+//! The digest of everything in a state, and how fields are fed to any digest.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::core::{
     store::{pace::Pace, parallel::in_blocks},
     words::{
         row_kind::RowKind,
-        types::{EntryStatus, MemberIx, Timestamp, Tree, index},
+        types::{EntryStatus, Timestamp, Tree, index},
     },
 };
 
@@ -216,100 +216,11 @@ fn triggers_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
     block.finish().0
 }
 
-/// Covers the network itself, whatever log led to it: ids, codes, edges, slots, join times, statuses, roles,
-/// ranks and bonuses, without LSNs and positions. A sum of row hashes, so independent of their order: two
-/// machines that hold the same network agree.
-pub fn network_digest(state: &State) -> Digest {
-    let members = in_blocks(state.network.members().len(), |range| {
-        let (mut row, mut code) = (Row::new("member"), Vec::new());
-        sum(range.paced().map(|member| member_hash(state, index(member), &mut row, &mut code)))
-    });
-    let entries = usize::try_from(state.entries()).expect("entries are in memory");
-    let bonuses = in_blocks(entries, |range| {
-        let mut row = Row::new("entry");
-        sum(range.paced().map(|entry| entry_hash(state, entry as u64, &mut row)))
-    });
-    let mut whole = Fields::new("network");
-    whole.number(state.len()).number(state.entries());
-    for part in [sum(members.into_iter()), sum(bonuses.into_iter())] {
-        part.iter().for_each(|lane| _ = whole.number(*lane));
-    }
-    whole.finish()
-}
-
-/// `code` is a scratch buffer for the member's code.
-fn member_hash(state: &State, member: MemberIx, hash: &mut Row, code: &mut Vec<u8>) -> [u64; 4] {
-    code.clear();
-    state.fold_code(member, code);
-    let row = state.member(member);
-    let id_of = |other: Option<MemberIx>| other.map_or([0; 16], |other| state.network.members().id(other).0);
-    hash.of(|fields| {
-        fields
-            .bytes(&row.id.0)
-            .number(u8::from(row.sponsor.is_some()))
-            .bytes(&id_of(row.sponsor))
-            .bytes(&id_of(row.parent));
-        fields.number(row.slot).signed(row.joined_at.0).number(row.status as u8).number(row.role as u8);
-        fields.number(code.len() as u64).bytes(code).number(state.network.members().ranks(member).paid_as);
-    })
-}
-
-fn entry_hash(state: &State, index: u64, hash: &mut Row) -> [u64; 4] {
-    let entry = state.entry(index);
-    hash.of(|fields| {
-        fields
-            .bytes(&state.network.members().id(entry.receiver).0)
-            .bytes(&state.network.members().id(entry.source).0)
-            .number(entry.level);
-        fields
-            .signed(entry.amount.0)
-            .text(&state.kind_name(entry.kind))
-            .number(entry.status as u8)
-            .signed(entry.time.0);
-        // Later additions, where present.
-        if let Some(reference) = state.reference_of(index) {
-            fields.text("reference").text(reference.as_str());
-        }
-        if let Some(reversed) = state.reverses(index).map(|reversed| state.entry(reversed)) {
-            fields.text("reverses").signed(reversed.time.0).number(reversed.status as u8);
-        }
-    })
-}
-
-/// Hashes rows of one kind one by one in a reused buffer.
-struct Row {
-    fields: Fields,
-    /// Length of the kind's name, with which each row begins.
-    domain: usize,
-}
-
-impl Row {
-    fn new(domain: &str) -> Self {
-        let fields = Fields::new(domain);
-        let domain = fields.len;
-        Self { fields, domain }
-    }
-
-    fn of(&mut self, feed: impl FnOnce(&mut Fields)) -> [u64; 4] {
-        self.fields.len = self.domain;
-        feed(&mut self.fields);
-        let bytes = *blake3::hash(self.fields.gathered()).as_bytes();
-        std::array::from_fn(|lane| {
-            u64::from_le_bytes(bytes[lane * 8..lane * 8 + 8].try_into().expect("eight bytes"))
-        })
-    }
-}
-
-/// Sum modulo 2^64 in each of four lanes.
-fn sum(rows: impl Iterator<Item = [u64; 4]>) -> [u64; 4] {
-    rows.fold([0; 4], |total, row| std::array::from_fn(|lane| total[lane].wrapping_add(row[lane])))
-}
-
 /// Fields fed to a hash, encoded so that no two different sequences collide.
 ///
 /// They are buffered and hashed when the buffer is full: BLAKE3 hashes many of its 1 KiB chunks in parallel
 /// if given them at once, aligned to a multiple of their number.
-struct Fields {
+pub(super) struct Fields {
     hash: blake3::Hasher,
     gathered: Box<[u8]>,
     /// Bytes buffered.
@@ -320,7 +231,7 @@ struct Fields {
 const GATHERED_BYTES: usize = 32 * 1_024;
 
 impl Fields {
-    fn new(domain: &str) -> Self {
+    pub(super) fn new(domain: &str) -> Self {
         let mut fields = Self {
             hash: blake3::Hasher::new(),
             gathered: vec![0; GATHERED_BYTES].into_boxed_slice(),
@@ -330,7 +241,7 @@ impl Fields {
         fields
     }
 
-    fn number(&mut self, value: impl Into<u64>) -> &mut Self {
+    pub(super) fn number(&mut self, value: impl Into<u64>) -> &mut Self {
         self.bytes(&value.into().to_le_bytes())
     }
 
@@ -339,12 +250,12 @@ impl Fields {
         self.bytes(values.map(|value| u64::from(value).to_le_bytes()).as_flattened())
     }
 
-    fn signed(&mut self, value: i64) -> &mut Self {
+    pub(super) fn signed(&mut self, value: i64) -> &mut Self {
         self.bytes(&value.to_le_bytes())
     }
 
     #[inline]
-    fn bytes(&mut self, value: &[u8]) -> &mut Self {
+    pub(super) fn bytes(&mut self, value: &[u8]) -> &mut Self {
         match self.gathered.get_mut(self.len..self.len + value.len()) {
             Some(room) => room.copy_from_slice(value),
             None => return self.bytes_beyond(value),
@@ -365,11 +276,17 @@ impl Fields {
         self.bytes(value)
     }
 
-    fn gathered(&self) -> &[u8] {
+    /// The bytes buffered: all of them, as long as they fit.
+    pub(super) fn gathered(&self) -> &[u8] {
         &self.gathered[..self.len]
     }
 
-    fn text(&mut self, value: &str) -> &mut Self {
+    /// Takes back what was fed beyond this many bytes, which are still buffered.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.len = len;
+    }
+
+    pub(super) fn text(&mut self, value: &str) -> &mut Self {
         self.number(value.len() as u64).bytes(value.as_bytes())
     }
 
@@ -419,7 +336,7 @@ impl Fields {
         self
     }
 
-    fn finish(mut self) -> Digest {
+    pub(super) fn finish(mut self) -> Digest {
         self.hash.update(&self.gathered[..self.len]);
         Digest(*self.hash.finalize().as_bytes())
     }

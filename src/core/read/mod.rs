@@ -5,6 +5,7 @@ pub(in crate::core) mod explain;
 pub mod graph;
 pub(in crate::core) mod invariants;
 pub(in crate::core) mod listed;
+pub(in crate::core) mod network_digest;
 pub(in crate::core) mod query;
 pub(in crate::core) mod received;
 pub(in crate::core) mod roster;

@@ -11,7 +11,7 @@ use crate::core::{
     network::rank::{self, Standing},
     plan::RankRule,
     state::parts::State,
-    store::{pace::Pace, parallel::BLOCK, region::Region},
+    store::{parallel::BLOCK, region::Region},
     tree::passes::recount::{self, Counts},
     words::types::{ADMIN_LEVELS_MAX, LEVELS_MAX, MemberIx, Role, Tree, index},
 };
@@ -65,7 +65,7 @@ pub(in crate::core) fn kept_ranks(state: &State) -> Region<u16> {
 fn of_all(members: usize, rank: impl Fn(MemberIx) -> u16 + Sync) -> Region<u16> {
     let mut ranks: Region<u16> = Region::zeroed(members);
     ranks.par_chunks_mut(BLOCK).enumerate().for_each(|(block, ranks)| {
-        ranks.iter_mut().zip(block * BLOCK..).paced().for_each(|(kept, member)| *kept = rank(index(member)));
+        ranks.iter_mut().zip(block * BLOCK..).for_each(|(kept, member)| *kept = rank(index(member)));
     });
     ranks
 }

@@ -6,6 +6,7 @@ pub(in crate::core) mod apply;
 pub(in crate::core) mod bonus;
 pub(in crate::core) mod change;
 pub(in crate::core) mod in_bulk;
+pub(in crate::core) mod kept_sums;
 pub(in crate::core) mod once;
 pub(in crate::core) mod parts;
 pub(in crate::core) mod payout;

@@ -4,7 +4,7 @@
 //! `network/restore.rs`), in order of indexes, and computes the rest. The digest stored alongside the image
 //! verifies the result.
 
-use std::ops::Range;
+use std::{collections::VecDeque, hint::black_box, ops::Range};
 
 use crate::core::{
     ledger::{
@@ -14,6 +14,7 @@ use crate::core::{
         rows::{EntryRow, KeptTrigger, TriggerRow},
     },
     network::{
+        prefetch::TOGETHER,
         restore::Pending,
         rows::{CodeRow, MemberRow},
     },
@@ -26,13 +27,13 @@ use crate::core::{
         view::KeptPages,
     },
     store::{
-        column::Column,
         pace::Pace,
+        region::Region,
         rows::{Keeps, Rows, SoFar, require},
     },
     words::{
         directory::Directory,
-        types::{MEMBERS_MAX, index},
+        types::{MEMBERS_MAX, MemberIx, index},
     },
 };
 
@@ -126,7 +127,11 @@ impl SectionRow for MemberRow {
         let total = restore.header.rows[Section::Members];
         let State { network, plans, .. } = &mut restore.state;
         let plan = &plans.plan().placement;
-        network.restore_members(plan, directory, &rows, total, &mut restore.pending)
+        network.restore_members(plan, &rows, total, &mut restore.pending)?;
+        if !rows.is_empty() && restore.rows[Section::Members] == total {
+            network.finish_members(plan, directory, std::mem::take(&mut restore.pending))?;
+        }
+        Ok(())
     }
 }
 
@@ -163,7 +168,11 @@ impl SectionRow for TriggerRow {
         restore: &mut Restore,
         _directory: &mut D,
     ) -> Result<(), String> {
-        rows.into_iter().paced().for_each(|row| restore.triggers.push(row.into()));
+        if !rows.is_empty() {
+            let mut kept = Region::with_room(rows.len());
+            kept.extend(rows.into_iter().map(KeptTrigger::from).paced());
+            restore.triggers.push_back(kept);
+        }
         Ok(())
     }
 }
@@ -188,7 +197,10 @@ impl SectionRow for EntryRow {
         restore: &mut Restore,
         _directory: &mut D,
     ) -> Result<(), String> {
-        rows.iter().paced().try_for_each(|row| restore.push_entry(row))
+        rows.chunks(TOGETHER).paced_by(16).try_for_each(|rows| {
+            restore.prefetch_accounts(rows);
+            rows.iter().try_for_each(|row| restore.push_entry(row))
+        })
     }
 }
 
@@ -231,7 +243,9 @@ impl State {
 pub struct Restore {
     state: State,
     header: ImageHeader,
-    triggers: Column<KeptTrigger>,
+    /// Triggers whose entries are still to come, in pieces that go as they are taken.
+    triggers: VecDeque<Region<KeptTrigger>>,
+    /// The next one in the first piece.
     next_trigger: usize,
     rows: RowCounts,
     pending: Pending,
@@ -278,17 +292,19 @@ impl Restore {
         Ok(Self {
             state,
             header,
-            triggers: Column::new(),
+            triggers: VecDeque::new(),
             next_trigger: 0,
             rows: RowCounts::default(),
             pending: Pending::default(),
         })
     }
 
-    /// Adds the next rows.
+    /// Adds the next rows. With the last members, data that follows from them is counted, in passes over all
+    /// of them, the trees in parallel.
     ///
     /// # Errors
-    /// What is wrong with them: too many, out of order, an index out of range.
+    /// What is wrong with them: too many, out of order, an index out of range; when a member is not below a
+    /// root, or not in its sponsor's placement subtree; when two members have one id or are in one slot.
     pub fn push<D: Directory + Send>(&mut self, directory: &mut D, rows: ImageRows) -> Result<(), String> {
         let expected = self.header.rows;
         let (section, count) = (rows.section(), rows.len());
@@ -317,21 +333,15 @@ impl Restore {
         self.state.share(other)
     }
 
-    /// Returns the complete state: derived data is counted here, in passes over all members, the trees in
-    /// parallel.
+    /// Returns the complete state.
     ///
     /// # Errors
-    /// When rows are missing; when a member is not below a root, or not in its sponsor's placement subtree;
-    /// when two members are in one slot.
+    /// When rows are missing.
     pub fn finish(self) -> Result<State, String> {
-        let Self { mut state, header, triggers, next_trigger, rows, pending } = self;
+        let Self { mut state, header, triggers, next_trigger: _, rows, pending: _ } = self;
         let expected = header.rows;
         require(rows == expected, || format!("rows by section {rows:?}, expected {expected:?}"))?;
-        require(next_trigger == triggers.len(), || "a trigger without entries".into())?;
-        // Linking and counting need memory.
-        drop(triggers);
-        let State { network, plans, .. } = &mut state;
-        network.finish_members(&plans.plan().placement, pending)?;
+        require(triggers.is_empty(), || "a trigger without entries".into())?;
         state.ledger.order();
         state.check_reversals()?;
         state.scalars.lsn = header.lsn;
@@ -348,21 +358,35 @@ impl Restore {
         Ok(state)
     }
 
+    /// Reads the accounts of the receivers of some entries, each of which is elsewhere, together.
+    fn prefetch_accounts(&self, rows: &[EntryRow]) {
+        let members = self.state.network.members();
+        let receivers =
+            || rows.iter().map(|row| MemberIx(row.receiver)).filter(|member| member.at() < members.len());
+        let accounts = || receivers().filter_map(|receiver| members.account(receiver));
+        black_box(accounts().fold(0, |seen, account| seen ^ account));
+        black_box(accounts().fold(0, |seen, account| seen ^ self.state.ledger.accounts().prefetch(account)));
+    }
+
     fn push_entry(&mut self, row: &EntryRow) -> Result<(), String> {
         let index = self.state.entries();
         let wrong = |what: &str| format!("ledger entry {index}: {what}");
         require(row.receiver < self.state.len(), || wrong("no such receiver"))?;
-        let next = (self.next_trigger < self.triggers.len())
-            .then(|| TriggerRow::from(*self.triggers.get(self.next_trigger)));
+        let next = self.triggers.front().map(|rows| rows.row(self.next_trigger));
         if let Some(trigger) = next.filter(|trigger| u64::from(trigger.first_entry) == index) {
+            let trigger = TriggerRow::from(*trigger);
             require(trigger.source < self.state.len(), || wrong("no such source"))?;
             let kind_known =
                 usize::from(trigger.kind) < self.header.kinds.len() || KIND_SIGNUP <= trigger.kind;
             require(kind_known, || wrong("no such kind"))?;
             self.state.ledger.begin(trigger);
             self.next_trigger += 1;
+            if self.triggers.front().is_some_and(|rows| self.next_trigger == rows.len()) {
+                self.triggers.pop_front();
+                self.next_trigger = 0;
+            }
         }
-        require(self.next_trigger != 0, || wrong("no trigger"))?;
+        require(self.state.ledger.entries().triggers() != 0, || wrong("no trigger"))?;
         self.state.append_entry(*row);
         Ok(())
     }

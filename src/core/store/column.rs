@@ -232,7 +232,7 @@ impl<T: Plain> Column<T> {
     pub fn filled(fill: T, len: usize) -> Self {
         let mut column = Self::new();
         for first in (0..len).step_by(Self::REGION_ROWS) {
-            let mut region = Self::next_region(first, len);
+            let mut region = Region::reserved(Self::next_room(first, len), len - first);
             region.resize(Self::REGION_ROWS.min(len - first), fill);
             column.regions.push(region);
         }
@@ -240,14 +240,10 @@ impl<T: Plain> Column<T> {
         column
     }
 
-    /// The region that starts with row `first`, when `len` rows are expected: it never has to move to grow,
-    /// except in a small column.
-    fn next_region(first: usize, len: usize) -> Region<T> {
-        if first == 0 && region::is_small::<T>(len) {
-            return Region::with_room(len);
-        }
-        // Later regions are few compared with those before: they may be in huge pages from their start.
-        Region::reserved(Self::REGION_ROWS, if first == 0 { len } else { Self::REGION_ROWS })
+    /// The room of the region that starts with row `first`, when `len` rows are expected: it never has to
+    /// move to grow, except in a small column.
+    fn next_room(first: usize, len: usize) -> usize {
+        if first == 0 && region::is_small::<T>(len) { len } else { Self::REGION_ROWS }
     }
 
     pub fn len(&self) -> usize {
@@ -362,7 +358,8 @@ impl<T: Plain> Freeze for Column<T> {
         }
         let first = copy.len;
         if first & (Self::REGION_ROWS - 1) == 0 {
-            copy.regions.push(Self::next_region(first, frozen.len));
+            // It is filled under the lock.
+            copy.regions.push(Region::sparse(Self::next_room(first, frozen.len)));
         }
         let end = frozen.len.min(first + Self::STEP_ROWS);
         let target = &mut copy.regions[first >> Self::REGION_SHIFT];

@@ -15,4 +15,5 @@ pub(in crate::core) mod search;
 pub(in crate::core) mod sections;
 pub(in crate::core) mod settled;
 pub(crate) mod steps;
+pub(in crate::core) mod sums;
 pub(in crate::core) mod view_parts;

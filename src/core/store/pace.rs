@@ -7,7 +7,8 @@
 //!
 //! [`in_background`]: crate::core::store::parallel::in_background
 //!
-//! All other passes run on without a pause.
+//! Only the rebuild of a past state is such a pass, so only what a restore runs counts its steps. All other
+//! passes run on without a pause.
 
 use std::cell::Cell;
 

@@ -36,8 +36,16 @@ pub(in crate::core) fn in_blocks<R: Send>(
         .collect()
 }
 
+/// Applies `work` to each of `items`, in parallel; returns results in order.
+pub(in crate::core) fn of_each<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> R + Sync + Send,
+) -> Vec<R> {
+    items.par_iter().map(work).collect()
+}
+
 /// Runs two pieces of work, in parallel if a thread is available.
-pub(in crate::core) fn both<A: Send, B: Send>(
+pub(crate) fn both<A: Send, B: Send>(
     one: impl FnOnce() -> A + Send,
     other: impl FnOnce() -> B + Send,
 ) -> (A, B) {

@@ -11,20 +11,26 @@
 //! (2 MiB, `MADV_HUGEPAGE`), which take a five hundredth of the entries. Where there are none, or the request
 //! is refused, everything works as before. Memory is resident in units of huge pages then, so they are asked
 //! for only where they will be filled.
+//!
+//! The first touch of a huge page clears all of it: 0.2 ms, and several where a virtual machine's host has to
+//! find the memory first. So they are for what is filled ahead or in the background (restores, imports,
+//! recounts). What grows while somebody waits for each row (the writer's thread), or is copied under a lock,
+//! is in small pages.
 
 use std::{
     fmt,
     ops::{Deref, DerefMut},
 };
 
-pub use crate::core::store::room::{Plain, is_small};
+pub use crate::core::store::room::{Plain, is_small, use_small_pages};
 use crate::core::store::{
     pace::Pace,
     room::{HUGE_PAGE_BYTES, Room},
 };
 
 /// The largest size of a region: some huge pages, so that the first of them, which stay small, do not matter.
-pub(crate) const REGION_BYTES: usize = 32 * 1024 * 1024;
+/// After a load at most one region of each kind is partly untouched.
+pub(crate) const REGION_BYTES: usize = 8 * 1024 * 1024;
 /// The largest size of a region that copies share once it is full: small, since copies duplicate the partial
 /// one.
 pub(crate) const SHARED_BYTES: usize = 4 * 1024 * 1024;
@@ -62,7 +68,8 @@ impl<T: Plain> Region<T> {
         Self::of(rows, if few { HUGE_PAGE_BYTES } else { 0 })
     }
 
-    /// An empty region with room for `rows`, few of which may ever be used: without huge pages.
+    /// An empty region with room for `rows` without huge pages: few of them may ever be used, or somebody
+    /// waits while it is filled.
     pub fn sparse(rows: usize) -> Self {
         Self::of(rows, usize::MAX)
     }

@@ -6,6 +6,8 @@
 
 #![expect(clippy::mut_from_ref, reason = "in code that `ouroboros` writes")]
 
+use std::cell::Cell;
+
 use bytemuck::Pod;
 use memmap2::MmapMut;
 
@@ -13,6 +15,17 @@ use memmap2::MmapMut;
 const SMALL_BYTES: usize = 64 * 1024;
 /// Bytes of a huge page, as on most machines. Elsewhere the requests are merely less exact.
 pub(super) const HUGE_PAGE_BYTES: usize = 2 * 1024 * 1024;
+
+thread_local! {
+    /// Whether mappings made on this thread do without huge pages.
+    static SMALL_PAGES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on mappings made on this thread do without huge pages. For threads on which somebody waits for
+/// each single step: the first touch of a huge page takes hundreds of times as long as that of a small one.
+pub fn use_small_pages() {
+    SMALL_PAGES.set(true);
+}
 
 /// A row that can be in a region: numbers without gaps between them, for which all bytes are valid.
 pub trait Plain: Pod + Send + Sync {}
@@ -78,7 +91,7 @@ impl<T: Plain> Memory<T> {
 fn mapping(bytes: usize, plain_bytes: usize) -> Option<MmapMut> {
     // Systems align a mapping to huge pages if it consists of whole ones.
     let map = MmapMut::map_anon(bytes.checked_next_multiple_of(HUGE_PAGE_BYTES)?).ok()?;
-    let huge_bytes = (bytes / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES).saturating_sub(plain_bytes);
+    let huge_bytes = huge_bytes(bytes, plain_bytes);
     #[cfg(target_os = "linux")]
     if huge_bytes != 0 {
         // A kernel without huge pages refuses.
@@ -87,4 +100,33 @@ fn mapping(bytes: usize, plain_bytes: usize) -> Option<MmapMut> {
     #[cfg(not(target_os = "linux"))]
     let _ = huge_bytes;
     Some(map)
+}
+
+/// How much of a mapping asks for huge pages: whole ones, beyond the first `plain_bytes`.
+fn huge_bytes(bytes: usize, plain_bytes: usize) -> usize {
+    if SMALL_PAGES.get() {
+        return 0;
+    }
+    (bytes / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES).saturating_sub(plain_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_huge_pages_are_asked_for_except_on_threads_that_use_small_ones() {
+        const HUGE: usize = HUGE_PAGE_BYTES;
+        let asked = || {
+            [(HUGE - 1, 0), (3 * HUGE + 5, 0), (3 * HUGE, HUGE), (HUGE, usize::MAX)]
+                .map(|(bytes, plain)| huge_bytes(bytes, plain))
+        };
+        assert_eq!(asked(), [0, 3 * HUGE, 2 * HUGE, 0]);
+        let elsewhere = std::thread::spawn(move || {
+            use_small_pages();
+            asked()
+        });
+        assert_eq!(elsewhere.join().unwrap(), [0; 4]);
+        assert_eq!(asked(), [0, 3 * HUGE, 2 * HUGE, 0]);
+    }
 }

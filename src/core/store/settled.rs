@@ -82,8 +82,8 @@ impl<T: Plain> Settled<T> {
         self.each_range(range, |rows| out.extend_from_slice(rows));
     }
 
-    /// The rows of `range`, region by region.
-    fn each_range(&self, range: std::ops::Range<usize>, mut each: impl FnMut(&[T])) {
+    /// The rows of `range`, which must be below `len`, region by region.
+    pub fn each_range(&self, range: std::ops::Range<usize>, mut each: impl FnMut(&[T])) {
         debug_assert!(range.end <= self.len());
         let mut at = range.start;
         while at < range.end {
@@ -128,7 +128,7 @@ impl<T: Plain + PartialEq> Freeze for Settled<T> {
         let first = copy.len();
         if first < frozen {
             if copy.last.room() == 0 {
-                copy.last = Region::with_room(frozen - first);
+                copy.last = Region::sparse(frozen - first);
             }
             let end = frozen.min(first + region::rows_within::<T>(STEP_BYTES));
             self.each_range(first..end, |rows| copy.last.extend_from_slice(rows));

@@ -5,10 +5,13 @@
 //! ancestor's counts are in one 64-byte line of its own family. So a signup reads one line (the chain) and
 //! then changes up to fifteen independent lines.
 
+use std::hint::black_box;
+
 use crate::core::{
     store::{
         column::{Column, freeze_fields, freeze_optional},
         held::Held,
+        pace::Pace,
         settled::Settled,
     },
     tree::{link::Link, order::Order, passes::row, tour::Tour},
@@ -18,6 +21,8 @@ use crate::core::{
 /// Ancestors in a chain: one more than the levels counted, so that a walk beyond them can continue from the
 /// last.
 pub(in crate::core) const CHAIN: usize = 16;
+/// Members whose families are founded after what these follow from was read, for all of them together.
+const FOUNDED_TOGETHER: usize = 64;
 /// Index in a tally of the downline, exact below the cap of `Watch`, else the cap.
 pub(in crate::core) const NEAR: usize = 0;
 
@@ -105,27 +110,44 @@ impl Counts {
     /// Gives every member with children a family, and no other member. `order` is that of the tree: a chain
     /// follows from the parent's.
     pub fn found_families(&mut self, links: &mut Column<Link>, order: &Order) {
-        for member in order.parents_first() {
-            let link = links.get(member.at());
-            let has_children = link.first_child != NONE;
-            if link.family != NONE {
-                links.get_mut(member.at()).family = NONE;
-            }
-            if has_children {
-                self.found_family(links, member);
+        let mut members = order.parents_first();
+        for first in (0..links.len()).step_by(FOUNDED_TOGETHER) {
+            let group = first..links.len().min(first + FOUNDED_TOGETHER);
+            let chains = group.clone().map(|position| self.prefetch_chain(links, order.member_at(position)));
+            black_box(chains.fold(0, |seen, family| seen ^ family));
+            for member in members.by_ref().take(group.len()) {
+                let link = links.get(member.at());
+                let has_children = link.first_child != NONE;
+                if link.family != NONE {
+                    links.get_mut(member.at()).family = NONE;
+                }
+                if has_children {
+                    self.found_family(links, member);
+                }
             }
         }
+    }
+
+    /// Reads the chain from which that of a member with children follows, if it is there. The result is
+    /// meaningless.
+    fn prefetch_chain(&self, links: &Column<Link>, member: MemberIx) -> u32 {
+        let link = links.get(member.at());
+        if link.first_child == NONE || link.parent == NONE {
+            return NONE;
+        }
+        let above = links.get(link.parent as usize).family;
+        if (above as usize) < self.chains.len() { self.chains.get(above as usize)[0] } else { above }
     }
 
     /// Sets all tallies, the exact downline as the near one, from the families, which must be in an order of
     /// the tree. One pass over the families, children first: what members without children add to a parent is
     /// its number of children.
     pub fn add_up(&mut self, links: &Column<Link>) {
-        for (family, owner) in self.owners.iter().enumerate() {
+        for (family, owner) in self.owners.iter().enumerate().paced() {
             let children = links.get(*owner as usize).children;
             self.tallies.get_mut(family)[..2].fill(children);
         }
-        for family in (0..self.owners.len()).rev() {
+        for family in (0..self.owners.len()).rev().paced() {
             // The second of a chain is the family of the owner's parent.
             let above = self.chains.get(family)[1];
             if above != NONE {

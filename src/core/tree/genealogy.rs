@@ -10,6 +10,7 @@ use crate::core::{
         column::{Column, Freeze, Scalar, ViewId},
         freeing::Freeing,
         held::Held,
+        pace::Pace,
         region::Region,
         steps,
     },
@@ -20,7 +21,7 @@ use crate::core::{
         order::Order,
         tour::{Spans, Tour},
     },
-    words::types::{LEVELS_MAX, MemberIx, NONE, index},
+    words::types::{LEVELS_MAX, MemberIx, NONE},
 };
 
 pub(crate) struct Genealogy {
@@ -197,9 +198,19 @@ impl Genealogy {
     /// As [`Genealogy::prefetch`], for attaching uncounted. Absent parents, and those not attached yet, are
     /// skipped.
     pub fn prefetch_uncounted(&self, parents: impl Iterator<Item = u32> + Clone) -> u32 {
-        let known = parents.filter(|parent| (*parent as usize) < self.links.len()).map(MemberIx);
-        let links = known.clone().fold(0, |seen, parent| seen ^ self.link(parent).last_child);
-        known.fold(links, |seen, parent| seen ^ self.prefetch_last_child(parent))
+        let members = self.links.len();
+        let known = parents.filter(|parent| (*parent as usize) < members).map(MemberIx);
+        let mut seen = known.clone().fold(0, |seen, parent| seen ^ self.link(parent).last_child);
+        if !self.is_counted() {
+            // Two jumps up from each parent: see `jump_below`. Those not linked yet have none.
+            let jump = |from: u32| {
+                if (from as usize) < members { self.links.get(from as usize).family } else { NONE }
+            };
+            let near = |parent: MemberIx| jump(self.link(parent).family);
+            seen ^= known.clone().fold(0, |seen, parent| seen ^ near(parent));
+            seen ^= known.clone().fold(0, |seen, parent| seen ^ jump(near(parent)));
+        }
+        known.fold(seen, |seen, parent| seen ^ self.prefetch_last_child(parent))
     }
 
     /// Adds the next member in `slot` under `parent`, or as a root. The slot must be free. Owners of counts
@@ -319,13 +330,10 @@ impl Genealogy {
         at
     }
 
-    /// Members, as in `links`, whose jump does not follow from their parents, for the audit. O(n).
-    pub fn wrong_jumps(&self) -> impl Iterator<Item = MemberIx> + '_ {
-        let members = if self.is_counted() { 0 } else { self.links.len() };
-        (0..members).map(index).filter(|member| {
-            let link = self.link(*member);
-            link.family != self.jump_below(MemberIx::from_column(link.parent), *member)
-        })
+    /// Whether a member's jump follows from its parent's, in an uncounted tree. For the audit.
+    pub fn jump_follows(&self, member: MemberIx) -> bool {
+        let link = self.link(member);
+        link.family == self.jump_below(MemberIx::from_column(link.parent), member)
     }
 
     /// Head-counts of levels `LEVELS_MAX + 1 ..= deepest` below a member, by a scan of its downline. Only
@@ -367,26 +375,37 @@ impl Genealogy {
     /// in the tour. O(n), with one or two lines of memory per member, where attaching one by one changes
     /// those of up to fifteen ancestors each.
     pub fn count_anew(&mut self, watch: &Watch) -> Spans {
+        let (families, spans) = self.count_families();
+        self.set_counts(families, Tour::whole(&spans), watch, &spans);
+        spans
+    }
+
+    /// The first part of [`Genealogy::count_anew`]: everything but the tour, which follows from the spans.
+    /// Until [`Genealogy::set_counts`] the tree can be asked for its links alone.
+    pub fn count_families(&mut self) -> (Counts, Spans) {
         let mut counts = Counts::with_tour(Tour::empty_copy());
         let order = self.order();
         counts.found_families(&mut self.links, &order);
         counts.add_up(&self.links);
         let mut sizes: Region<u32> = Region::zeroed(self.links.len());
-        for (family, owner) in counts.owners.iter().enumerate() {
+        for (family, owner) in counts.owners.iter().enumerate().paced() {
             sizes[*owner as usize] = counts.tallies.get(family)[NEAR];
         }
         let spans = Spans::new(order.parents_first().map(|member| (member, self.link(member).parent)), sizes);
-        counts.tour = Tour::whole(&spans);
-        self.counts = Some(counts);
+        (counts, spans)
+    }
+
+    /// The last part of [`Genealogy::count_anew`].
+    pub fn set_counts(&mut self, families: Counts, tour: Tour, watch: &Watch, spans: &Spans) {
+        self.counts = Some(Counts { tour, ..families });
         self.rewatch(watch, spans.sizes());
-        spans
     }
 
     /// Sets the near downlines from exact ones, after the watched numbers changed. `sizes` holds each
     /// member's downline.
     pub fn rewatch(&mut self, watch: &Watch, sizes: &[u32]) {
         let Some(counts) = &mut self.counts else { return };
-        for (family, owner) in counts.owners.iter().enumerate() {
+        for (family, owner) in counts.owners.iter().enumerate().paced() {
             let near = sizes[*owner as usize].min(watch.near_cap());
             if counts.tallies.get(family)[NEAR] != near {
                 counts.tallies.get_mut(family)[NEAR] = near;
@@ -450,7 +469,8 @@ mod tests {
             });
             counted.count_anew(&Watch::default());
             for stage in ["grown", "stopped"] {
-                assert_eq!(tree.wrong_jumps().next(), None, "shape {shape}, {stage}");
+                let wrong = (0..MEMBERS).find(|member| !tree.jump_follows(MemberIx(*member)));
+                assert_eq!(wrong, None, "shape {shape}, {stage}");
                 for _ in 0..3_000 {
                     let (one, other) = (MemberIx(below(MEMBERS)), MemberIx(below(MEMBERS)));
                     let (found, steps) = steps_of(|| tree.is_ancestor(one, other));

@@ -23,6 +23,21 @@ pub trait Directory {
         }
         is_new
     }
+    /// Adds members, numbered from `first` on, with these ids. `id_of` returns the id of any of them, and of
+    /// any member before.
+    ///
+    /// # Errors
+    /// The first of them whose id an earlier member has; those before it were added.
+    fn add_new_members(
+        &mut self,
+        first: MemberIx,
+        ids: &[MemberId],
+        id_of: impl Fn(MemberIx) -> MemberId,
+    ) -> Result<(), MemberIx> {
+        (first.0..).map(MemberIx).zip(ids).try_for_each(|(member, id)| {
+            if self.add_new_member(id, member, &id_of) { Ok(()) } else { Err(member) }
+        })
+    }
     /// Members that may have these ids, unverified: `State::prefetch` reads their rows. A directory that has
     /// no cheap candidates adds none.
     fn candidates<'a>(&self, _ids: impl Iterator<Item = &'a MemberId>, _candidates: &mut Vec<MemberIx>) {}

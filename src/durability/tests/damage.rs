@@ -1,7 +1,9 @@
 //! Every way in which bytes can differ from what was written: refused, or harmless, and never a silent loss.
 
 use super::*;
-use crate::durability::{Damage, log::frame, snapshot::fuzzing::reseal_snapshot};
+use crate::durability::{
+    Damage, inspect_snapshot, log::frame, snapshot::fuzzing::reseal_snapshot, test_data::image,
+};
 
 fn used(content: &[u8]) -> usize {
     content.iter().rposition(|byte| *byte != 0).unwrap() + 1
@@ -269,6 +271,56 @@ fn every_flipped_byte_of_a_snapshot_is_found() {
     longer.extend_from_slice(&[0; 16]);
     memory.set_content(&path, &longer);
     assert!(is_damaged(&open_at(&memory)));
+}
+
+/// Each chunk is verified again when it is read. The rows before the change come first, whether they are read
+/// chunk by chunk or in batches.
+#[test]
+fn a_chunk_that_changes_after_the_snapshot_was_opened_is_found() {
+    let memory = with_groups(10);
+    let opened = open_at(&memory).unwrap();
+    let (header, rows) = image(10, 100);
+    let mut writer = opened.snapshots.begin(&header).unwrap();
+    rows.iter().for_each(|part| writer.push(part).unwrap());
+    writer.publish(30, [3; 32], [4; 32]).unwrap();
+    let path = Path::new(ROOT).join("snapshots/00000000000000000010.snap");
+    let chunks = inspect_snapshot(&*memory.shared(), &path).unwrap().chunks;
+    assert_eq!(chunks.len(), 1 + rows.len());
+    for (before, chunk) in chunks.iter().skip(1).enumerate() {
+        for in_batches in [false, true] {
+            let mut reader = opened.snapshots.open(10).unwrap();
+            let at = usize::try_from(chunk.offset).unwrap() + 32;
+            memory.rot(&path, at, 1);
+            let mut read = Vec::new();
+            let found = loop {
+                let next = if in_batches {
+                    reader.next_batch()
+                } else {
+                    reader.next_rows().map(|rows| rows.into_iter().collect())
+                };
+                match next {
+                    Ok(rows) if rows.is_empty() => panic!("chunk {} was read", before + 1),
+                    Ok(rows) => read.extend(rows),
+                    Err(Error::Damaged(damage)) => break *damage,
+                    Err(error) => panic!("{error:?}"),
+                }
+            };
+            assert_eq!(
+                (&read[..], found.offset),
+                (&rows[..before], chunk.offset),
+                "in batches: {in_batches}"
+            );
+            memory.rot(&path, at, 1);
+        }
+    }
+    let mut reader = opened.snapshots.open(10).unwrap();
+    let mut read = Vec::new();
+    while let batch = reader.next_batch().unwrap()
+        && !batch.is_empty()
+    {
+        read.extend(batch);
+    }
+    assert_eq!(read, rows);
 }
 
 /// What checksums cannot detect: a file as a buggy program would write it.

@@ -186,7 +186,7 @@ impl SnapshotSink for ScriptedSink {
         }
         let retire_up_to = script.lsns.last().copied().unwrap_or(0);
         script.lsns.push(view.lsn());
-        Ok(Written { info: info(view.lsn()), retire_up_to })
+        Ok(Written { info: info(view.lsn()), retire_up_to, sums: crate::core::FreshSums::default() })
     }
 }
 

@@ -384,22 +384,12 @@ async fn level_page(
     let mut items = Vec::new();
     let mut lsn = 0;
     for number in 1..=PAGE_SLICES_MAX {
-        let work = || {
-            let (more, lsn) = source.take(&mut listing, limit, &mut items);
-            let is_page = !items.is_empty() || !more;
-            let next = is_page.then(|| more.then(|| cursors.seal(&listing.position())));
-            (
-                next.map(|next| {
-                    answer(StatusCode::OK, lsn, &Page { items: std::mem::take(&mut items), next })
-                }),
-                lsn,
-            )
-        };
-        let (page, seen) = shared.heavy.run(work).await;
-        if let Some(page) = page {
-            return page;
+        let more;
+        (more, lsn) = shared.heavy.run(|| source.take(&mut listing, limit, &mut items)).await;
+        if !items.is_empty() || !more {
+            let next = more.then(|| cursors.seal(&listing.position()));
+            return shared.heavy.run(|| answer(StatusCode::OK, lsn, &Page { items, next })).await;
         }
-        lsn = seen;
         // Half of the work goes to finding members, so that some is left for their sums.
         if number == PAGE_SLICES_MAX / 2 {
             listing.close_batch();

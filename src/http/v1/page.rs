@@ -253,14 +253,6 @@ impl<L: Listing> Slice<L> {
     }
 }
 
-/// The result of the first slice. It is taken where the listing is begun: a page of two states would name the
-/// LSN of the second and lack members that joined in between.
-enum First<L: Listing> {
-    Page(Reply),
-    /// A stream, or a page that has no row yet.
-    Slice(Slice<L>, u64),
-}
-
 /// Answers with a listing, as a page or a stream, as the client asks.
 ///
 /// # Errors
@@ -277,8 +269,10 @@ pub async fn list<L: Listing>(
     let source = Source::new(shared, caller)?;
     caller.may_cost()?;
     let is_stream = accepts(headers, NDJSON);
+    // The first slice is taken where the listing is begun: a page of two states would name the LSN of the second
+    // and lack members that joined in between.
     let first = || {
-        let (slice, lsn, rows) = source.engine.read(|state, directory| {
+        source.engine.read(|state, directory| {
             let mut listing = begin(state, directory)?;
             let limit = limit(asked)?;
             let mut items = Vec::new();
@@ -286,24 +280,23 @@ pub async fn list<L: Listing>(
             let more = listing.slice(&reader, if is_stream { L::STREAM_ROWS } else { limit }, &mut items);
             source.payer.charge(reader.units(items.len()));
             Ok::<_, Problem>((Slice { listing, items, more }, state.lsn(), limit))
-        })?;
-        let is_page = !is_stream && slice.is_page();
-        Ok::<_, Problem>((
-            if is_page { First::Page(slice.print(lsn, cursors)) } else { First::Slice(slice, lsn) },
-            rows,
-        ))
+        })
     };
     let is_light = is_stream || asked.unwrap_or(LIMIT_DEFAULT) as usize <= LIGHT_ROWS;
-    let (first, rows) = if is_light && !L::WALKS {
+    let (slice, lsn, rows) = if is_light && !L::WALKS {
         first()?
     } else {
         source.heavy.enter()?;
         source.heavy.run(first).await?
     };
-    Ok(match first {
-        First::Page(reply) => reply,
-        First::Slice(slice, lsn) if is_stream => stream_from(source, slice, lsn),
-        First::Slice(slice, _) => later_page(&source, slice, rows, cursors).await,
+    Ok(if is_stream {
+        stream_from(source, slice, lsn)
+    } else if !slice.is_page() {
+        later_page(&source, slice, rows, cursors).await
+    } else if slice.items.len() <= LIGHT_ROWS {
+        slice.print(lsn, cursors)
+    } else {
+        source.heavy.run(|| slice.print(lsn, cursors)).await
     })
 }
 
@@ -318,14 +311,11 @@ async fn later_page<L: Listing>(
     // The caller has already taken the first slice, without a row.
     for number in 2.. {
         let is_last = number == PAGE_SLICES_MAX;
-        let work = || {
-            let (more, lsn) = source.take(&mut slice.listing, rows, &mut slice.items);
-            slice.more = more;
-            if slice.is_page() || is_last { Ok(slice.print(lsn, cursors)) } else { Err(slice) }
-        };
-        match source.heavy.run(work).await {
-            Ok(reply) => return reply,
-            Err(unfinished) => slice = unfinished,
+        let work = || source.take(&mut slice.listing, rows, &mut slice.items);
+        let lsn;
+        (slice.more, lsn) = source.heavy.run(work).await;
+        if slice.is_page() || is_last {
+            return source.heavy.run(|| slice.print(lsn, cursors)).await;
         }
     }
     unreachable!("it ends with the last slice")

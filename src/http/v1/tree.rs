@@ -217,7 +217,7 @@ async fn window(
     let size = query.size()?;
     let after = opened(&cursors_of(engine, query.tree, id), query.cursor.as_deref())?;
     let tree = query.tree.into();
-    let work = || {
+    let read = || {
         let (nodes, lsn) = engine.read(|state, directory| {
             let top = caller.member(Action::ReadMember, id, state, directory)?;
             let after = after.as_deref().map_or(Ok(None), |words| going_on(state, tree, top, words))?;
@@ -235,14 +235,16 @@ async fn window(
             Ok::<_, Problem>((nodes, state.lsn()))
         })?;
         caller.pays(NODE_UNITS * nodes.len() as u64);
-        // Serialized after the lock is released.
-        Ok(answer(StatusCode::OK, lsn, &TreeWindow { tree: query.tree, nodes }))
+        Ok::<_, Problem>((TreeWindow { tree: query.tree, nodes }, lsn))
     };
+    // Printed after the lock is released, and by itself: both together are a long piece of work.
+    let print = |(window, lsn): (TreeWindow, u64)| answer(StatusCode::OK, lsn, &window);
     if size.members <= LIGHT_ROWS {
-        return work();
+        return read().map(print);
     }
     shared.heavy.enter()?;
-    shared.heavy.run(work).await
+    let window = shared.heavy.run(read).await?;
+    Ok(shared.heavy.run(|| print(window)).await)
 }
 
 /// Whether one member stands above another.

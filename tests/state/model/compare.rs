@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use upline::core::{
     Actor, Digest, EntryFilter, audit,
     command::{Applied, Command, Outcome, PayFilter, Register, Rejection, Stamped},
-    network_digest,
+    kept_network_digest, network_digest,
     plan::{PlacementRule, Plan},
     recomputed_ranks,
     state::{CopyProgress, FrozenCopy, Parts, Verdict, ViewId},
@@ -121,6 +121,7 @@ impl Pair {
             panic!("the core's {difference}\n(which is the model's)");
         }
         self.real.check_graphs(&picture);
+        self.check_kept_digest();
         if let Some(twin) = &mut self.twin {
             assert_eq!(twin.apply(&stamped), applied, "outcome of the restored twin");
         }
@@ -161,6 +162,19 @@ impl Pair {
         );
         assert_eq!(state_digest(&again.state), state_digest(&self.real.state), "state of the same log");
         self.check_without_the_refused();
+    }
+
+    /// The digest from the sums that are kept. Sometimes those of what changed are kept too.
+    fn check_kept_digest(&mut self) {
+        let state = &mut self.real.state;
+        let (kept, _) = kept_network_digest(state);
+        assert_eq!(kept, network_digest(state), "network digest from kept sums");
+        if self.chance.percent(60) {
+            let mut capture = state.capture_sums(usize::MAX);
+            while capture.hash_next(state) {}
+            assert_eq!(capture.digest(), Some(kept), "network digest of a capture");
+            state.keep_sums(&mut capture.into_fresh(), usize::MAX);
+        }
     }
 
     /// Checks another log that leads to the same network: without the commands that changed nothing. A

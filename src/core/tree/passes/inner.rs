@@ -4,15 +4,13 @@ use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 
 use crate::core::{
-    store::{pace::Pace, region::Region},
+    store::region::Region,
     tree::genealogy::Genealogy,
     words::types::{MemberIx, index},
 };
 
 /// Members of a word.
 const BITS: usize = 32;
-/// Words that are filled without a pause in the background: those of a thousand members.
-const STRIDE: u32 = 32;
 /// Words that one thread fills.
 const BLOCK: usize = 2 * 1_024;
 
@@ -36,7 +34,7 @@ impl Inner {
     pub fn of(tree: &Genealogy) -> Self {
         let mut words: Region<Word> = Region::zeroed(tree.len().div_ceil(BITS));
         words.par_chunks_mut(BLOCK).enumerate().for_each(|(block, words)| {
-            for (word, number) in words.iter_mut().zip(block * BLOCK..).paced_by(STRIDE) {
+            for (word, number) in words.iter_mut().zip(block * BLOCK..) {
                 let members = number * BITS..tree.len().min((number + 1) * BITS);
                 for (bit, member) in members.enumerate() {
                     word.bits |= u32::from(tree.link(index(member)).children != 0) << bit;

@@ -13,7 +13,7 @@
 use rayon::prelude::*;
 
 use crate::core::{
-    store::{pace::Pace, region::Region},
+    store::region::Region,
     tree::{
         genealogy::Genealogy,
         passes::{
@@ -103,7 +103,7 @@ fn begun(tree: &Genealogy, inner: &Inner) -> (Region<Row>, Region<u32>) {
     }
     shares.into_par_iter().for_each(|(members, rows, parents)| {
         let links = members.map(|member| tree.link(index(member))).filter(|link| link.children != 0);
-        for ((row, parent), link) in rows.iter_mut().zip(parents).zip(links).paced() {
+        for ((row, parent), link) in rows.iter_mut().zip(parents).zip(links) {
             row[..2].fill(link.children);
             let above = MemberIx::from_column(link.parent).and_then(|above| inner.number(above));
             *parent = above.map_or(NONE, |above| index(above).0);
@@ -125,7 +125,7 @@ fn add_up(rows: &mut [Row], parents: &[u32]) {
 
 /// Adds rows of a block to parents in the same block, whose rows begin at `first`.
 fn add_within(parents: &[u32], own: &mut [Row], first: usize) {
-    for at in (0..own.len()).rev().paced() {
+    for at in (0..own.len()).rev() {
         let parent = parents[at] as usize;
         if (first..first + at).contains(&parent) {
             let (above, row) = own.split_at_mut(at);
@@ -138,7 +138,7 @@ fn add_within(parents: &[u32], own: &mut [Row], first: usize) {
 fn add_before(parents: &[u32], own: &[Row], before: &mut [Row]) {
     let threads = rayon::current_num_threads();
     if threads == 1 {
-        for (parent, row) in parents.iter().zip(own).paced() {
+        for (parent, row) in parents.iter().zip(own) {
             if let Some(above) = before.get_mut(*parent as usize) {
                 add(above, row);
             }
