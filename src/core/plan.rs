@@ -84,15 +84,23 @@ impl Placement {
     /// Whether the default rule compares the downlines of legs.
     pub fn counts_legs(&self) -> bool {
         use PlacementRule as Rule;
-        let compares = matches!(
-            self.default_rule,
+        match self.default_rule {
             Rule::Balanced
-                | Rule::WeakLegOutside
-                | Rule::WeakLegEven
-                | Rule::StrongLegOutside
-                | Rule::StrongLegEven
-        );
-        compares && self.width != Some(1)
+            | Rule::WeakLegOutside
+            | Rule::WeakLegEven
+            | Rule::StrongLegOutside
+            | Rule::StrongLegEven => self.width != Some(1),
+            Rule::BreadthFirst
+            | Rule::BreadthFirstBySlot
+            | Rule::RoundRobin
+            | Rule::PowerLeg
+            | Rule::Unilevel
+            | Rule::Left
+            | Rule::Right
+            | Rule::EvenFill
+            | Rule::LeftEven
+            | Rule::RightEven => false,
+        }
     }
 
     /// Whether parent and sponsor are always the same member, so that one genealogy serves as both trees.

@@ -269,8 +269,8 @@ pub async fn list<L: Listing>(
     let source = Source::new(shared, caller)?;
     caller.may_cost()?;
     let is_stream = accepts(headers, NDJSON);
-    // The first slice is taken where the listing is begun: a page of two states would name the LSN of the second
-    // and lack members that joined in between.
+    // The first slice is taken where the listing is begun: a page of two states would name the LSN of the
+    // second and lack members that joined in between.
     let first = || {
         source.engine.read(|state, directory| {
             let mut listing = begin(state, directory)?;
