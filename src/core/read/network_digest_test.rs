@@ -287,7 +287,7 @@ fn what_is_kept_gives_the_digest_from_scratch_whatever_is_applied() {
 #[test]
 fn only_what_changed_is_hashed_again() {
     let mut harness = Harness::new(1);
-    (0..200).for_each(|_| _ = harness.step(CommandKind::Register));
+    (0..200).for_each(|_| harness.step(CommandKind::Register));
     harness.settle();
     let total = harness.state.network.members().sums().chunks();
     let status = Command::SetStatus { member: id_of(7), status: Status::Inactive };

@@ -15,7 +15,7 @@ use super::{SnapshotReader, SnapshotStore};
 use crate::durability::{
     error::{Damage, Error, Result},
     names,
-    paths::{Paths, names_in_archive, rename_to_free},
+    paths::{Paths, names_in_archive},
     storage::Storage,
 };
 
@@ -144,8 +144,7 @@ impl SnapshotStore {
         if !retired.is_empty() {
             self.storage.create_dir(&archive).map_err(Error::io("create", &archive))?;
             for lsn in retired {
-                let from = self.paths.snapshot(*lsn);
-                rename_to_free(&*self.storage, &from, &self.paths.archived_snapshot(*lsn))?;
+                self.move_to_archive(*lsn)?;
             }
             // Sync the new names first: a snapshot in both places is harmless, one in neither is lost.
             for directory in [self.paths.root().to_path_buf(), archive.clone(), self.paths.snapshots()] {
@@ -161,6 +160,19 @@ impl SnapshotStore {
             self.storage.sync_dir(&archive).map_err(Error::io("sync", &archive))?;
         }
         Ok(())
+    }
+
+    /// Moves a snapshot to the archive. A file there that has its name and is no such snapshot is set aside:
+    /// nothing in the archive may keep snapshots from being made.
+    fn move_to_archive(&self, lsn: u64) -> Result<()> {
+        let (from, to) = (self.paths.snapshot(lsn), self.paths.archived_snapshot(lsn));
+        match self.rename_unless_there(lsn, &from, &to) {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
+                self.set_aside_file(&to)?;
+                self.rename_unless_there(lsn, &from, &to)
+            }
+            moved => moved,
+        }
     }
 
     /// Returns the first LSN of the retained log; 0 if unknown, so that nothing counts as useless.

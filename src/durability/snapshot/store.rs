@@ -2,6 +2,7 @@
 //! handles older ones.
 
 use std::{
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -141,7 +142,7 @@ impl SnapshotStore {
     pub(super) fn publish(&self, temporary: &Path, lsn: u64, bytes: u64) -> Result<Published> {
         let directory = self.paths.snapshots();
         let path = self.paths.snapshot(lsn);
-        rename_to_free(&*self.storage, temporary, &path)?;
+        self.rename_unless_there(lsn, temporary, &path)?;
         self.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
         // Only now may older ones be moved.
         let lsns = self.list()?;
@@ -149,6 +150,27 @@ impl SnapshotStore {
         let oldest_kept_lsn = lsns.get(kept).copied().unwrap_or(lsn);
         self.retire(&lsns[..kept], oldest_kept_lsn)?;
         Ok(Published { lsn, bytes, oldest_kept_lsn })
+    }
+
+    /// Gives a snapshot its name, unless another one of its LSN and history has it: then this one is removed.
+    /// Two such snapshots hold the same state, and may differ in how far the log was durable: an attempt that
+    /// fails after publishing is repeated, at the same LSN if nothing was written meanwhile.
+    ///
+    /// # Errors
+    /// `Io`, of kind `AlreadyExists` if anything else has the name.
+    pub(super) fn rename_unless_there(&self, lsn: u64, from: &Path, to: &Path) -> Result<()> {
+        match rename_to_free(&*self.storage, from, to) {
+            Err(Error::Io { source, .. })
+                if source.kind() == ErrorKind::AlreadyExists
+                    && SnapshotReader::open(self, lsn, to.to_path_buf()).is_ok() =>
+            {
+                // The name may not be durable yet, and this file must not go before it is.
+                let directory = to.parent().unwrap_or(to);
+                self.storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
+                self.storage.remove(from).map_err(Error::io("remove", from))
+            }
+            renamed => renamed,
+        }
     }
 
     /// Moves a damaged snapshot aside, so that it does not count as one of those kept. One that was set aside
@@ -171,8 +193,8 @@ impl SnapshotStore {
             number += 1;
         }
         self.storage.rename(damaged, &named(number)).map_err(Error::io("rename", damaged))?;
-        let directory = self.paths.snapshots();
-        self.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))
+        let directory = damaged.parent().unwrap_or(damaged);
+        self.storage.sync_dir(directory).map_err(Error::io("sync", directory))
     }
 }
 

@@ -389,6 +389,37 @@ fn nothing_is_renamed_over_something_else() {
     assert!(all.contains_key(&paths().snapshots().join("00000000000000000600.snap.damaged-2")));
 }
 
+/// An attempt that failed after it had published its snapshot is repeated at the same LSN, and one that a kill
+/// left without its name gets it later, when the other one is in the archive.
+#[test]
+fn a_snapshot_may_be_made_again() {
+    let memory = whole();
+    let opened = open(&memory.shared(), root()).unwrap();
+    snapshot(&opened, 699, 800).unwrap();
+    let first = memory.content(&paths().snapshot(699)).unwrap();
+    snapshot(&opened, 699, 900).unwrap();
+    assert_eq!(memory.content(&paths().snapshot(699)).as_ref(), Some(&first), "the first one stays");
+    assert_eq!(memory.content(&Paths::temporary(&paths().snapshot(699))), None);
+    // Another one of this LSN in its place, and the first in the archive.
+    memory.shared().remove(&paths().snapshot(699)).unwrap();
+    snapshot(&opened, 699, 900).unwrap();
+    assert_ne!(memory.content(&paths().snapshot(699)).as_ref(), Some(&first));
+    memory.set_content(&paths().archived_snapshot(699), &first);
+    // What is no snapshot is set aside there.
+    memory.set_content(&paths().archived_snapshot(750), b"an operator's");
+    for lsn in [750, 801, 852, 900] {
+        snapshot(&opened, lsn, 900).unwrap();
+    }
+    assert_eq!(opened.snapshots.list().unwrap(), [852, 900]);
+    assert_eq!(memory.content(&paths().archived_snapshot(699)).as_ref(), Some(&first));
+    let aside = paths().archive().join("00000000000000000750.snap.damaged");
+    assert_eq!(memory.content(&aside).as_deref(), Some(&b"an operator's"[..]));
+    assert!(opened.snapshots.base_of(750).is_ok_and(|base| base.manifest().lsn == 750));
+    drop(opened);
+    let opened = open(&memory.shared(), root()).unwrap();
+    assert_eq!((opened.report.snapshot_lsn, opened.report.archived_snapshot_damage.len()), (900, 0));
+}
+
 #[test]
 fn frames_under_the_name_of_a_prepared_segment_are_never_swept_away() {
     let memory = with_groups(3);
