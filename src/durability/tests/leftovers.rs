@@ -389,8 +389,8 @@ fn nothing_is_renamed_over_something_else() {
     assert!(all.contains_key(&paths().snapshots().join("00000000000000000600.snap.damaged-2")));
 }
 
-/// An attempt that failed after it had published its snapshot is repeated at the same LSN, and one that a kill
-/// left without its name gets it later, when the other one is in the archive.
+/// An attempt that failed after it had published its snapshot is repeated at the same LSN, and one that a
+/// kill left without its name gets it later, when the other one is in the archive.
 #[test]
 fn a_snapshot_may_be_made_again() {
     let memory = whole();
