@@ -1,30 +1,15 @@
-use std::sync::Arc;
-
 use super::*;
 use crate::{
     core::{Capture, network_digest},
-    durability::{LogOptions, SEGMENT_BYTES_MIN, memory::Memory},
     engine::{
-        Command, EngineOptions, MemberId, MemberIx, Origin, PlacementRequest, PlanChoice, Register, Role,
-        SnapshotPolicy, SnapshotStep, SponsorRef, Status, SteppedEngine, SteppedWriter, Timestamp,
+        Command, MemberId, MemberIx, Origin, PlacementRequest, Register, Role, SnapshotStep, SponsorRef,
+        Status, SteppedEngine, SteppedWriter, tests::rig::in_memory,
     },
-    metrics::Metrics,
 };
 
 /// An engine on an in-memory disk.
 fn stepped() -> SteppedEngine {
-    let plan = crate::plan_file::default_plan();
-    let choice = PlanChoice { plan, plan_is_explicit: false, width_is_explicit: false };
-    let mut options = EngineOptions::new("/d".into(), choice, Metrics::new(&[]));
-    options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
-    options.storage = Memory::new().shared();
-    options.log = LogOptions {
-        segment_bytes: SEGMENT_BYTES_MIN,
-        prepare_in_background: false,
-        ..LogOptions::default()
-    };
-    options.clock = Arc::new(|| Timestamp(1));
-    SteppedEngine::open(options).unwrap().0
+    SteppedEngine::open(in_memory(crate::plan_file::default_plan())).unwrap().0
 }
 
 fn id_of(number: u32) -> MemberId {

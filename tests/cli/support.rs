@@ -107,9 +107,10 @@ pub fn verified(data_dir: &str) -> Value {
     object
 }
 
-/// A running server.
+/// A running server. A test that ends before it ends the server kills it.
 pub struct Server {
-    child: Child,
+    /// Until [`Server::end`].
+    child: Option<Child>,
     pub address: String,
 }
 
@@ -136,7 +137,7 @@ impl Server {
             _ = child.stderr.take().expect("it is piped").read_to_string(&mut err);
             panic!("it should listen, but said `{line}` and:\n{err}");
         };
-        Self { address: address.into(), child }
+        Self { address: address.into(), child: Some(child) }
     }
 
     /// Sends one request; returns status and body.
@@ -161,12 +162,22 @@ impl Server {
     }
 
     pub fn signal(&self, name: &str) {
-        signal(&self.child, name);
+        signal(self.child.as_ref().expect("it was not waited for"), name);
     }
 
     /// Waits for it to exit.
-    pub fn end(self) -> Ran {
-        wait(self.child)
+    #[track_caller]
+    pub fn end(mut self) -> Ran {
+        wait(self.child.take().expect("it was not waited for"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

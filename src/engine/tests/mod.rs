@@ -5,7 +5,7 @@ mod logs;
 #[cfg(feature = "shuttle")]
 mod models;
 mod replica;
-mod rig;
+pub(super) mod rig;
 #[cfg(not(feature = "shuttle"))]
 mod views;
 

@@ -28,10 +28,9 @@ use shuttle::{
 };
 
 use super::{
-    rig::{Rig, ScriptInner},
+    rig::{Rig, ScriptInner, in_memory},
     *,
 };
-use crate::durability::{SEGMENT_BYTES_MIN, memory::Memory};
 
 const ITERATIONS: u64 = 200;
 /// Thread switches that a bug may need: three find most.
@@ -388,17 +387,7 @@ fn an_id_that_was_brought_along_is_there_with_its_row() {
 #[test]
 fn a_state_of_the_past_is_that_of_its_lsn_whoever_else_asks() {
     explore("history", || {
-        let choice = PlanChoice { plan: plan(), plan_is_explicit: false, width_is_explicit: false };
-        let mut options = EngineOptions::new("/d".into(), choice, crate::metrics::Metrics::new(&[]));
-        options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
-        options.storage = Memory::new().shared();
-        options.log = LogOptions {
-            segment_bytes: SEGMENT_BYTES_MIN,
-            prepare_in_background: false,
-            ..LogOptions::default()
-        };
-        options.clock = Arc::new(|| Timestamp(1));
-        let (engine, _) = Engine::open(options).unwrap();
+        let (engine, _) = Engine::open(in_memory(plan())).unwrap();
         let known = Arc::new(StdMutex::new(BTreeMap::new()));
         let note = |engine: &Engine| {
             let (lsn, digest) = engine.read(|state, _| (state.lsn(), state_digest(state)));

@@ -240,6 +240,16 @@ pub(super) fn fresh_options(data_dir: PathBuf) -> EngineOptions {
     options
 }
 
+/// The same on a disk in memory, with a clock that stands still.
+pub(in crate::engine) fn in_memory(plan: Plan) -> EngineOptions {
+    let mut options = fresh_options("/d".into());
+    options.plan.plan = plan;
+    options.storage = Memory::new().shared();
+    options.log = log_options();
+    options.clock = Arc::new(|| Timestamp(1));
+    options
+}
+
 /// The report of opening a new, empty network.
 pub(super) fn new_report() -> OpenReport {
     OpenReport {

@@ -1,27 +1,13 @@
 //! Several frozen views at once, without a scheduler.
 
 use super::{
-    rig::{plan, signup},
+    rig::{in_memory, plan, signup},
     *,
-};
-use crate::{
-    durability::{SEGMENT_BYTES_MIN, memory::Memory},
-    metrics::Metrics,
 };
 
 /// An engine on an in-memory disk.
 fn stepped() -> SteppedEngine {
-    let choice = PlanChoice { plan: plan(), plan_is_explicit: false, width_is_explicit: false };
-    let mut options = EngineOptions::new("/d".into(), choice, Metrics::new(&[]));
-    options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
-    options.storage = Memory::new().shared();
-    options.log = LogOptions {
-        segment_bytes: SEGMENT_BYTES_MIN,
-        prepare_in_background: false,
-        ..LogOptions::default()
-    };
-    options.clock = Arc::new(|| Timestamp(1));
-    SteppedEngine::open(options).unwrap().0
+    SteppedEngine::open(in_memory(plan())).unwrap().0
 }
 
 #[test]
