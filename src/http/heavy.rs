@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    thread::available_parallelism,
+    thread::{self, available_parallelism},
     time::{Duration, Instant},
 };
 
@@ -20,7 +20,7 @@ use tokio::{
     task::JoinError,
 };
 
-use super::limits::{HEAVY_WAITING_MAX, REST_MIN, SINGLE_WAIT, SINGLE_WAITING_MAX};
+use super::limits::{BREATH, HEAVY_WAITING_MAX, REST_MIN, SINGLE_WAIT, SINGLE_WAITING_MAX};
 use crate::metrics::{Lane, Metrics};
 
 /// Too many requests are waiting.
@@ -47,7 +47,7 @@ pub struct Heavy {
     waiting: AtomicUsize,
     past: Single,
     search: Single,
-    /// There is only one core: others get as much time as pieces took.
+    /// There is only one core: others get it after each piece, and as much time as pieces took.
     rests: bool,
     /// Microseconds that pieces took since the last rest.
     owed: AtomicU64,
@@ -87,10 +87,17 @@ impl Heavy {
         let waiting = Waiting::begin(&self.waiting, &self.metrics);
         let _turn = self.turns.acquire().await.expect("it is never closed");
         drop(waiting);
-        let begin = Instant::now();
-        let done = off_the_workers(work);
+        let (done, took) = off_the_workers(|| {
+            let begin = Instant::now();
+            let done = work();
+            let took = begin.elapsed();
+            if self.rests {
+                thread::sleep(BREATH);
+            }
+            (done, took)
+        });
         if self.rests
-            && let Some(rest) = self.rest_after(begin.elapsed())
+            && let Some(rest) = self.rest_after(took)
         {
             tokio::time::sleep(rest).await;
         }

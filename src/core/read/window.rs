@@ -25,6 +25,8 @@ pub struct WindowSize {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WindowMember {
     pub member: MemberIx,
+    /// Where the member above it is in the window; `None` for the top.
+    pub above: Option<usize>,
     /// Levels below the top; 0 for the top itself.
     pub depth: u32,
     /// Children in the tree.
@@ -54,7 +56,7 @@ impl State {
         after: Option<(MemberIx, u32)>,
         size: WindowSize,
     ) -> Vec<WindowMember> {
-        let mut found = vec![self.window_member(tree, top, 0)];
+        let mut found = vec![self.window_member(tree, top, None, 0)];
         if let Some((after, skipped)) = after {
             (found[0].last_shown, found[0].shown) = (Some(after), skipped);
         }
@@ -74,19 +76,20 @@ impl State {
                 // `skipped` comes from the caller, unchecked.
                 found[at].shown = found[at].shown.saturating_add(1);
                 found[at].last_shown = Some(child);
-                found.push(self.window_member(tree, child, depth + 1));
+                found.push(self.window_member(tree, child, Some(at), depth + 1));
             }
             at += 1;
         }
         found
     }
 
-    fn window_member(&self, tree: Tree, member: MemberIx, depth: u32) -> WindowMember {
+    fn window_member(&self, tree: Tree, member: MemberIx, above: Option<usize>, depth: u32) -> WindowMember {
         let direct = self.direct(tree, member);
         let width = self.plan().placement.width.map(u32::from).filter(|_| tree == Tree::Placement);
         let empty_count = width.map_or(0, |width| width - direct);
         WindowMember {
             member,
+            above,
             depth,
             direct,
             downline: self.downline(tree, member),

@@ -86,13 +86,15 @@ fn a_window_is_the_nearest_members_and_tells_what_it_hides() {
                     (found.direct, found.downline),
                     (state.direct(tree, found.member), state.downline(tree, found.member))
                 );
-                if 0 < place {
+                assert_eq!(found.above.is_some(), 0 < place, "seed {seed}: only the top has none");
+                if let Some(at) = found.above {
                     let above = state.above(tree, found.member).unwrap();
                     assert_eq!(
                         shown.get(&above),
                         Some(&(found.depth - 1)),
                         "seed {seed}: parents come first"
                     );
+                    assert_eq!(window[at].member, above, "seed {seed}");
                 }
                 let children: Vec<MemberIx> = state.children(tree, found.member).collect();
                 let of_window: Vec<MemberIx> =

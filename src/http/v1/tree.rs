@@ -1,6 +1,6 @@
 //! Trees for viewers: a bounded window, the uplines of a member, and the next placement.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{extract::State as Extract, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -139,7 +139,7 @@ fn node(
     engine: &Engine,
     state: &State,
     tree: TreeName,
-    found: &WindowMember,
+    found: WindowMember,
     above: Option<Uuid>,
 ) -> TreeNode {
     let member = state.member(found.member);
@@ -166,7 +166,7 @@ fn node(
         downline: found.downline,
         hidden,
         more: goes_on.then(|| cursors_of(engine, tree, user_id).seal(&[last, u64::from(found.shown)])),
-        empty_slots: found.empty.clone(),
+        empty_slots: found.empty,
         empty: is_bounded.then_some(found.empty_count),
     }
 }
@@ -222,16 +222,11 @@ async fn window(
             let top = caller.member(Action::ReadMember, id, state, directory)?;
             let after = after.as_deref().map_or(Ok(None), |words| going_on(state, tree, top, words))?;
             let found = state.window(tree, top, after, size);
-            let ids: HashMap<MemberIx, Uuid> =
-                found.iter().map(|found| (found.member, user_id(state, found.member))).collect();
-            let above = |found: &WindowMember| {
-                state
-                    .above(tree, found.member)
-                    .filter(|_| 0 < found.depth)
-                    .and_then(|above| ids.get(&above).copied())
-            };
-            let nodes: Vec<TreeNode> =
-                found.iter().map(|found| node(engine, state, query.tree, found, above(found))).collect();
+            let mut nodes: Vec<TreeNode> = Vec::with_capacity(found.len());
+            for found in found {
+                let above = found.above.map(|above| nodes[above].user_id);
+                nodes.push(node(engine, state, query.tree, found, above));
+            }
             Ok::<_, Problem>((nodes, state.lsn()))
         })?;
         caller.pays(NODE_UNITS * nodes.len() as u64);
