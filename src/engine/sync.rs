@@ -12,6 +12,10 @@ pub(super) use self::scheduled::*;
 
 #[cfg(not(all(test, feature = "shuttle")))]
 mod real {
+    use std::{
+        cell::Cell,
+        time::{Duration, Instant},
+    };
     pub use std::{
         sync::{
             OnceLock,
@@ -25,11 +29,29 @@ mod real {
     pub use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
     use tokio::sync::{mpsc, oneshot};
 
+    /// How long work in the background keeps its core. A signup is four turns of other threads, each of which
+    /// may have to wait for it.
+    const KEPT: Duration = Duration::from_micros(50);
+
+    thread_local! {
+        /// When this thread last got its core back.
+        static SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+
     /// Runs long work on threads of its own that leave their cores now and then, so that requests find one
-    /// soon. For as short as the system can sleep, some 50 us; a thread that yields loses the rest of its
-    /// slice, and among busy threads got a tenth of its share.
+    /// soon.
     pub fn in_background<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
-        crate::core::in_background(threads, || sleep(std::time::Duration::from_nanos(1)), work)
+        crate::core::in_background(threads, leave_core, work)
+    }
+
+    /// Leaves the core to others if this thread had it for long enough. For as short as the system can sleep,
+    /// some 50 us; a thread that yields loses the rest of its slice, and among busy threads got a tenth of
+    /// its share.
+    fn leave_core() {
+        if SINCE.get().is_none_or(|since| KEPT <= since.elapsed()) {
+            sleep(Duration::from_nanos(1));
+            SINCE.set(Some(Instant::now()));
+        }
     }
 
     /// Waits for the next message; `None` when no sender is left. Not inside an async runtime.

@@ -170,8 +170,8 @@ pub const LIGHT_STEPS: usize = 512;
 pub const HEAVY_WAITING_MAX: usize = 512;
 
 /// How long the core is left after each piece of heavy work, where there is only one: as short as the system
-/// can sleep, some 50 us. Threads that wait for the core, above all the writer, get it after one piece, and not
-/// after all that are done until a rest is due.
+/// can sleep, some 50 us. Threads that wait for the core, above all the writer, get it after one piece, and
+/// not after all that are done until a rest is due.
 pub const BREATH: Duration = Duration::from_nanos(1);
 
 /// The shortest rest after heavy work, where there is only one core: what the runtime can sleep.

@@ -88,7 +88,7 @@ impl Network {
                 members.push(MemberId(id), joined_at, flags, Ranks { paid_as, lifetime });
             }
         };
-        let in_groups = || (first..).step_by(TOGETHER).map(MemberIx).zip(rows.chunks(TOGETHER)).paced_by(16);
+        let in_groups = || (first..).step_by(TOGETHER).map(MemberIx).zip(rows.chunks(TOGETHER)).paced_by(1);
         let as_recruits = || {
             for (first, rows) in in_groups().filter(|_| !coincide) {
                 black_box(sponsors.prefetch_uncounted(rows.iter().map(|row| row.sponsor)));

@@ -197,7 +197,7 @@ impl SectionRow for EntryRow {
         restore: &mut Restore,
         _directory: &mut D,
     ) -> Result<(), String> {
-        rows.chunks(TOGETHER).paced_by(16).try_for_each(|rows| {
+        rows.chunks(TOGETHER).paced_by(1).try_for_each(|rows| {
             restore.prefetch_accounts(rows);
             rows.iter().try_for_each(|row| restore.push_entry(row))
         })

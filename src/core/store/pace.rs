@@ -3,7 +3,8 @@
 //! A scheduler lets a thread that computes run on for milliseconds before another one that woke up gets its
 //! turn. On Linux that is until its slice is used up, which many machines look at 250 times a second: while a
 //! past state was rebuilt on a core, signups there waited for up to 5 ms, at any priority. So a pass in the
-//! background leaves its core by itself after each stride. How, its caller says ([`in_background`]).
+//! background offers its core after each stride. Its caller says what comes of an offer ([`in_background`]):
+//! the core has no clock, and strides differ in time.
 //!
 //! [`in_background`]: crate::core::store::parallel::in_background
 //!
@@ -12,8 +13,9 @@
 
 use std::cell::Cell;
 
-/// Steps between two pauses. A step of a pass takes 20 ns to 1 us, so a stride takes at most some 0.5 ms.
-const STRIDE: u32 = 1_024;
+/// Steps between two offers. A step of a pass takes 20 ns to 1 us, and with new memory some more, so a stride
+/// takes less than 0.1 ms.
+const STRIDE: u32 = 64;
 
 thread_local! {
     /// What passes on this thread do to pause.

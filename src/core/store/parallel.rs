@@ -2,7 +2,7 @@
 
 use rayon::{ThreadPoolBuilder, prelude::*};
 
-use crate::core::store::pace;
+use crate::core::store::{pace, room::use_small_pages};
 
 /// Members handled together by one thread.
 pub(in crate::core) const BLOCK: usize = 16 * 1_024;
@@ -13,9 +13,15 @@ pub fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R
     on_pool(ThreadPoolBuilder::new().num_threads(threads), work)
 }
 
-/// As [`on_threads`], with pauses in long passes (`store/pace.rs`): `pause` lets other threads run.
+/// As [`on_threads`], for work that lets others run: long passes call `pause` after each stride
+/// (`store/pace.rs`), and memory is in small pages. Nothing else runs on a core while the system clears a
+/// huge one.
 pub fn in_background<R: Send>(threads: usize, pause: fn(), work: impl FnOnce() -> R + Send) -> R {
-    on_pool(ThreadPoolBuilder::new().num_threads(threads).start_handler(move |_| pace::pause_by(pause)), work)
+    let start = move |_| {
+        pace::pause_by(pause);
+        use_small_pages();
+    };
+    on_pool(ThreadPoolBuilder::new().num_threads(threads).start_handler(start), work)
 }
 
 fn on_pool<R: Send>(threads: ThreadPoolBuilder, work: impl FnOnce() -> R + Send) -> R {

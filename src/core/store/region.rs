@@ -35,7 +35,7 @@ pub(crate) const REGION_BYTES: usize = 8 * 1024 * 1024;
 /// one.
 pub(crate) const SHARED_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes that are filled at a time: new memory costs some 0.3 us a page.
-const FILLED_BYTES: usize = 1024 * 1024;
+const FILLED_BYTES: usize = 128 * 1024;
 /// Minimum room of a region that grows, in rows.
 const ROWS_FIRST: usize = 4;
 

@@ -11,6 +11,8 @@ use std::cell::Cell;
 use bytemuck::Pod;
 use memmap2::MmapMut;
 
+use crate::core::store::pace::give_way;
+
 /// Rows up to this size stay on the heap: so little does not matter.
 const SMALL_BYTES: usize = 64 * 1024;
 /// Bytes of a huge page, as on most machines. Elsewhere the requests are merely less exact.
@@ -54,6 +56,13 @@ impl<T: Plain> Room<T> {
     #[inline]
     pub fn rows_mut(&mut self) -> &mut [T] {
         self.0.with_rows_mut(|rows| &mut **rows)
+    }
+}
+
+/// The system takes back small pages one by one: those of a whole network in milliseconds.
+impl<T: Plain> Drop for Room<T> {
+    fn drop(&mut self) {
+        give_way();
     }
 }
 
@@ -112,7 +121,18 @@ fn huge_bytes(bytes: usize, plain_bytes: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::core::store::parallel::in_background;
+
+    #[test]
+    fn the_core_is_offered_before_each_mapping_that_goes() {
+        static OFFERS: AtomicUsize = AtomicUsize::new(0);
+        let rooms: Vec<Room<u64>> = (0..10).map(|_| Room::of(100_000, 0)).collect();
+        in_background(1, || _ = OFFERS.fetch_add(1, Ordering::Relaxed), || drop(rooms));
+        assert_eq!(OFFERS.load(Ordering::Relaxed), 10);
+    }
 
     #[test]
     fn whole_huge_pages_are_asked_for_except_on_threads_that_use_small_ones() {
@@ -127,6 +147,7 @@ mod tests {
             asked()
         });
         assert_eq!(elsewhere.join().unwrap(), [0; 4]);
+        assert_eq!(in_background(1, || (), asked), [0; 4]);
         assert_eq!(asked(), [0, 3 * HUGE, 2 * HUGE, 0]);
     }
 }

@@ -7,7 +7,7 @@
 use std::{collections::VecDeque, path::PathBuf};
 
 use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::{
     SnapshotStore,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     core::{
-        give_way,
+        Pace, give_way,
         sections::{ImageHeader, ImageRows, RowCounts},
     },
     durability::{
@@ -34,6 +34,8 @@ use crate::{
 /// Chunks read at a time: some 12 MiB, and as much for their rows. A caller that enters one batch while the
 /// next one is read holds the rows of both.
 const CHUNKS_TOGETHER: usize = 4;
+/// Bytes of a chunk that are read or hashed at a time, in some 30 us.
+const PIECE_BYTES: usize = 128 * 1_024;
 
 /// A verified snapshot. Yields its rows in chunks, in the order of the sections.
 #[derive(Debug)]
@@ -177,7 +179,9 @@ impl Chunk {
             return Err(source.damaged(self.offset, "the padding of a chunk was altered"));
         }
         self.archive.resize(bytes, 0);
-        if xxh3_64(&self.archive) != self.header.checksum {
+        let mut hash = Xxh3::new();
+        self.archive.chunks(PIECE_BYTES).paced_by(1).for_each(|piece| hash.update(piece));
+        if hash.digest() != self.header.checksum {
             return Err(source.damaged(self.offset, "a chunk does not verify"));
         }
         debug_assert!(self.archive.as_ptr().addr().is_multiple_of(ARCHIVE_ALIGNMENT));
@@ -355,10 +359,15 @@ impl Chunks {
             return Err(self.damaged("a chunk has an impossible size"));
         }
         let mut archive = self.spare.pop().unwrap_or_default();
-        archive.resize(header.padded_bytes(), 0);
-        self.file
-            .read_exact_at(&mut archive, self.offset + CHUNK_HEADER_BYTES as u64)
-            .map_err(Error::reading(path))?;
+        archive.clear();
+        archive.reserve(header.padded_bytes());
+        while archive.len() < header.padded_bytes() {
+            let piece = archive.len()..header.padded_bytes().min(archive.len() + PIECE_BYTES);
+            archive.resize(piece.end, 0);
+            let offset = self.offset + (CHUNK_HEADER_BYTES + piece.start) as u64;
+            self.file.read_exact_at(&mut archive[piece], offset).map_err(Error::reading(path))?;
+            give_way();
+        }
         let chunk = Chunk { header, offset: self.offset, archive };
         self.offset += header.whole_bytes();
         self.number += 1;

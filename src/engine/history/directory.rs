@@ -2,6 +2,7 @@
 
 use super::super::MemberDirectory;
 use crate::core::{
+    Pace,
     state::Directory,
     types::{MemberId, MemberIx},
 };
@@ -32,6 +33,18 @@ impl Directory for PastDirectory<'_> {
             Some(member),
             "the past has no member that the present has not"
         );
+    }
+
+    /// Each is a look into memory that is in no cache.
+    fn add_new_members(
+        &mut self,
+        first: MemberIx,
+        ids: &[MemberId],
+        id_of: impl Fn(MemberIx) -> MemberId,
+    ) -> Result<(), MemberIx> {
+        (first.0..).map(MemberIx).zip(ids).paced().try_for_each(|(member, id)| {
+            if self.add_new_member(id, member, &id_of) { Ok(()) } else { Err(member) }
+        })
     }
 
     fn code(&self, folded: &str) -> Option<MemberIx> {

@@ -220,13 +220,13 @@ pub(super) fn plan() -> Plan {
 }
 
 /// The identity of every directory here.
-pub(super) fn genesis() -> Genesis {
+pub(in crate::engine) fn genesis() -> Genesis {
     let (id, code_key) = (InstanceId([9; 16]), 5.into());
     Genesis { id, network_id: 1, row_key: 4, code_key, created: Timestamp(0) }
 }
 
 /// Small segments, and nothing in the background.
-pub(super) fn log_options() -> LogOptions {
+pub(in crate::engine) fn log_options() -> LogOptions {
     LogOptions { segment_bytes: SEGMENT_BYTES_MIN, prepare_in_background: false, ..LogOptions::default() }
 }
 
