@@ -1,3 +1,4 @@
+use crate::core::plan::commerce::Commerce;
 use proptest::prelude::*;
 
 use super::*;
@@ -370,6 +371,7 @@ fn any_plan() -> impl Strategy<Value = Plan> {
                 count_sponsor_tree: true,
                 level_cap,
                 bonuses,
+                commerce: Commerce::default(),
                 ranks,
             },
         )

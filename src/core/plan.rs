@@ -4,14 +4,29 @@
 //! or a snapshot. Each choice is documented at its field; the definitions follow the field's usual terms
 //! (README, "Words").
 
+#[cfg(test)]
+pub(crate) mod arbitrary_test;
+pub mod calendar;
+pub mod commerce;
+mod rules;
+mod validate_commerce;
+
 use std::fmt;
 
 use strum::{EnumString, FromRepr, IntoStaticStr, VariantArray};
 
-use crate::core::words::{
-    all::all,
-    types::{BasisPoints, LEVELS_MAX, Money, Tree},
+use crate::core::{
+    plan::{
+        commerce::Commerce,
+        rules::{Errors, is_name, is_short_name, short_name_rule},
+    },
+    words::{
+        all::all,
+        types::{BasisPoints, LEVELS_MAX, Money, Tree},
+    },
 };
+
+pub use rules::{NAME_BYTES_MAX, PlanError};
 
 /// The widest forced matrix. A signup scans the children of each node on its way down, so width is a cost per
 /// level.
@@ -20,8 +35,6 @@ pub const WIDTH_MAX: u16 = 1_000;
 pub const RANKS_MAX: usize = 64;
 /// Triggers that a plan may have at a time; a network may have more over its life (`KINDS_MAX`).
 pub const TRIGGERS_MAX: usize = 12;
-/// Bytes of a plan, rank or trigger name.
-pub const NAME_BYTES_MAX: usize = 64;
 /// The largest head-count a rank may ask for. A signup walks up until the count of an ancestor passes the
 /// highest threshold.
 pub const THRESHOLD_MAX: u32 = 10_000_000;
@@ -46,6 +59,8 @@ pub struct Plan {
     pub level_cap: u8,
     pub bonuses: Vec<BonusRule>,
     pub ranks: RankRule,
+    /// Orders, volumes and periods.
+    pub commerce: Commerce,
 }
 
 /// The currency of amounts. Fixed once the ledger has an entry.
@@ -264,13 +279,6 @@ pub struct RankStep {
     pub reward: Option<Money>,
 }
 
-/// A violated plan rule: where (the path of the field, as in the file) and why.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PlanError {
-    pub field: String,
-    pub reason: String,
-}
-
 /// A trigger that pays more than the whole of its amount.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AboveWhole<'plan> {
@@ -341,6 +349,7 @@ impl Plan {
         });
         self.validate_bonuses(&mut errors);
         self.validate_ranks(&mut errors);
+        self.commerce.validate(self.counts(Tree::Sponsor), &mut errors);
         if errors.0.is_empty() { Ok(()) } else { Err(errors.0) }
     }
 
@@ -355,7 +364,7 @@ impl Plan {
                 "needs the tree counted, to find who is above whom".into()
             });
             errors.require(is_trigger_name(&rule.trigger), &field("id"), || {
-                format!("must be 1 to {NAME_BYTES_MAX} of a-z, 0-9, `_`, `-`, and not `registration`")
+                format!("{}, and not `registration`", short_name_rule())
             });
             let repeated = self.bonuses[..position].iter().any(|earlier| earlier.trigger == rule.trigger);
             errors.require(!repeated, &field("id"), || format!("`{}` is there twice", rule.trigger));
@@ -446,24 +455,8 @@ impl Placement {
     }
 }
 
-struct Errors(Vec<PlanError>);
-
-impl Errors {
-    fn require(&mut self, holds: bool, field: &str, reason: impl FnOnce() -> String) {
-        if !holds {
-            self.0.push(PlanError { field: field.into(), reason: reason() });
-        }
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
-}
-
 fn is_trigger_name(name: &str) -> bool {
-    let allowed =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
-    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed) && name != KIND_REGISTRATION
+    is_short_name(name) && name != KIND_REGISTRATION
 }
 
 /// Kind of the entries that a signup makes under a rule with `on_registration`.

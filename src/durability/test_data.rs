@@ -1,6 +1,7 @@
 //! Commands, plans and images that the tests of this layer share. They need not make sense together: this
 //! layer knows no rules.
 
+use crate::core::plan::commerce::Commerce;
 use std::sync::Arc;
 
 use crate::core::{
@@ -32,6 +33,7 @@ pub(crate) fn plan() -> Plan {
             on_registration: false,
             admins_beyond: false,
         }],
+        commerce: Commerce::default(),
         ranks: RankRule::Thresholds {
             tree: Tree::Sponsor,
             basis: RankBasis::Direct,

@@ -1,5 +1,6 @@
 //! The types of a plan document, and the plan in it. The shipped files in `plans/` explain the fields.
 
+use crate::core::plan::commerce::Commerce;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{EnumAccess, VariantAccess, Visitor},
@@ -355,6 +356,7 @@ impl PlanDocument {
             count_sponsor_tree: self.count_sponsor_tree,
             level_cap: if faults.touch("level_cap") { all_levels() } else { self.level_cap },
             bonuses,
+            commerce: Commerce::default(),
             ranks: self.ladder.live.ranks(currency.exponent, faults),
         };
         let found = plan.validate().err().unwrap_or_default();

@@ -8,6 +8,7 @@
 mod durable;
 mod later;
 mod newer;
+mod orders;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -26,6 +27,8 @@ use upline::{
         network_digest,
         plan::{
             BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep,
+            calendar::{Calendar, Date, Every, Grace, Late, Weekday},
+            commerce::{Commerce, Rounding, Volume, VolumeForm, VolumeOf},
         },
         sections::{ImageRows, Section},
         state::State,
@@ -83,6 +86,7 @@ fn plan() -> Plan {
                 admins_beyond: false,
             },
         ],
+        commerce: Commerce::default(),
         ranks: RankRule::Thresholds {
             tree: Tree::Placement,
             basis: RankBasis::Downline,
@@ -104,7 +108,7 @@ fn refused_plan() -> Plan {
 }
 
 /// The new plan: one rank more, and all of them by personal recruits.
-/// From version 4 on also a trigger of a name that has no flag.
+/// From version 4 on also a trigger of a name that has no flag, and from version 6 on orders.
 fn second_plan(version: u32) -> Plan {
     let mut bonuses = plan().bonuses;
     if 4 <= version {
@@ -113,7 +117,51 @@ fn second_plan(version: u32) -> Plan {
     let mut steps = plan().ranks.steps().to_vec();
     steps.push(RankStep { name: "Diamond".into(), minimum: 50, reward: Some(Money(100_000)) });
     let ranks = RankRule::Thresholds { tree: Tree::Sponsor, basis: RankBasis::Direct, steps };
-    Plan { ranks, bonuses, ..plan() }
+    let commerce = if 6 <= version { commerce() } else { Commerce::default() };
+    Plan { ranks, bonuses, commerce, ..plan() }
+}
+
+/// What the second plan says about orders: each length of periods, each form of a volume, and all lists.
+fn commerce() -> Commerce {
+    let date = Date { year: 2026, month: 2, day: 28 };
+    let calendar = |name: &str, every| Calendar {
+        name: name.into(),
+        every,
+        timezone: "America/Denver".into(),
+        grace: Grace { days: 3, hours: 6 },
+        late: Late::Book,
+        first: None,
+        four_eyes: false,
+    };
+    let volume = |name: &str, form| Volume { name: name.into(), exponent: 2, form, live: false };
+    let percent = |of, rate| VolumeForm::Percent { of, rate: BasisPoints(rate) };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).into()).collect::<Vec<Box<str>>>();
+    Commerce {
+        calendars: vec![
+            Calendar { late: Late::Refuse, ..calendar("day", Every::Day) },
+            calendar("week", Every::Week { begins: Weekday::Sunday }),
+            calendar("half-month", Every::HalfMonth),
+            Calendar { first: Some(date), four_eyes: true, ..calendar("month", Every::Month) },
+            calendar("quarter", Every::Quarter),
+            calendar("year", Every::Year { from_month: 4 }),
+            calendar("ten-days", Every::Days { count: 10, anchor: date }),
+            calendar("fiscal-month", Every::Periods { of: 1, pattern: vec![4, 4, 5] }),
+        ],
+        volumes: vec![
+            Volume { live: true, ..volume("pv", VolumeForm::Given) },
+            volume("cv", percent(VolumeOf::Volume(0), 8_000)),
+            volume("qv", percent(VolumeOf::Amount, 12_345)),
+        ],
+        amount_live: true,
+        live_levels: 9,
+        order_kinds: names(&["retail", "autoship"]),
+        order_tags: names(&["online"]),
+        markets: names(&["us", "de", "ca"]),
+        has_owners: true,
+        member_tags: names(&["founder", "fee-paid"]),
+        rounding: Rounding::HalfEven,
+        refund_lowers_volume: Some(true),
+    }
 }
 
 /// The name of a trigger of the second plan.
@@ -1026,6 +1074,7 @@ fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
                         assert_eq!(stamped.is_of_format_3(), 3 <= present, "LSN {}", stamped.lsn);
                         assert_eq!(stamped.is_of_format_4(), 4 <= present, "LSN {}", stamped.lsn);
                         assert_eq!(5 <= stamped.format, 5 <= present, "LSN {}", stamped.lsn);
+                        assert_eq!(6 <= stamped.format, 6 <= present, "LSN {}", stamped.lsn);
                         seen.push(stamped.lsn);
                     }
                 }
@@ -1051,6 +1100,8 @@ fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
                 durable[slot + 32..slot + 40].copy_from_slice(&(COMMANDS - 2).to_le_bytes());
                 let crc = crc32c::crc32c(&durable[slot..slot + 48]);
                 durable[slot + 48..slot + 52].copy_from_slice(&crc.to_le_bytes());
+                // Without the chain, which would be that of another LSN.
+                durable[slot + 52..slot + 512].fill(0);
             }
             fs::write(path, durable).unwrap();
         }

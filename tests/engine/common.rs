@@ -4,6 +4,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+use upline::core::plan::commerce::Commerce;
 
 use upline::{
     engine::{
@@ -40,6 +41,7 @@ pub fn plan() -> Plan {
             bonus("referral", fixed(&[1_000, 500, 200, 100])),
             bonus("purchase", LevelPay::Share(vec![BasisPoints(500), BasisPoints(100)])),
         ],
+        commerce: Commerce::default(),
         ranks: RankRule::Thresholds {
             tree: Tree::Sponsor,
             basis: RankBasis::Downline,

@@ -309,7 +309,8 @@ impl Naive {
         if has_members && plan.placement != self.plan.placement {
             return Err(Rejection::PlanPlacementFixed);
         }
-        if !self.entries.is_empty() && plan.currency != self.plan.currency {
+        let has_amounts = !self.entries.is_empty() || has_members && self.plan.commerce.takes_orders();
+        if has_amounts && plan.currency != self.plan.currency {
             return Err(Rejection::PlanCurrencyFixed);
         }
         let same_kind = matches!(
@@ -319,6 +320,9 @@ impl Naive {
         );
         if has_members && (!same_kind || plan.ranks.steps().len() < self.plan.ranks.steps().len()) {
             return Err(Rejection::PlanRanksRemoved);
+        }
+        if has_members && plan.commerce.continues(&self.plan.commerce).is_err() {
+            return Err(Rejection::PlanNamesRemoved);
         }
         let kinds = self.kinds.union(&trigger_names(plan)).cloned().collect::<HashSet<String>>();
         if self.kinds_max < kinds.len() {

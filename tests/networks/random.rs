@@ -2,6 +2,7 @@
 //! and collisions are hit.
 
 use super::{naive::Naive, picture::Network};
+use upline::core::plan::commerce::Commerce;
 use upline::core::{
     Actor,
     command::{
@@ -63,6 +64,7 @@ pub fn plan(chance: &mut Chance) -> Plan {
         count_sponsor_tree: true,
         level_cap,
         bonuses: bonuses(chance, level_cap),
+        commerce: Commerce::default(),
         ranks: if level_fill { level_fill_ranks(chance, level_cap, 0) } else { threshold_ranks(chance, 0) },
     };
     without_needless_counts(chance, plan)

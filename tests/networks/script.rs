@@ -1,6 +1,7 @@
 //! The line language of the scenarios: words in, commands and plans out. The language is explained in
 //! `tests/scenarios/README.md`.
 
+use upline::core::plan::commerce::Commerce;
 use upline::core::{
     command::{
         Carried, ChangeEntry, Command, EntryChange, ImportEntry, Origin, PayFilter, PlacementRequest,
@@ -271,6 +272,7 @@ pub fn plan(lines: &[&str]) -> Result<Plan, Wrong> {
         count_sponsor_tree: false,
         level_cap: 15,
         bonuses: Vec::new(),
+        commerce: Commerce::default(),
         ranks: RankRule::Thresholds { tree: Tree::Placement, basis: RankBasis::Downline, steps: Vec::new() },
     };
     for line in lines {

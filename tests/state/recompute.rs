@@ -1,6 +1,7 @@
 //! The recount from scratch matches the incremental result, for any number of threads, also on a frozen view
 //! during signups.
 
+use upline::core::plan::commerce::Commerce;
 use upline::{
     core::{
         audit,
@@ -28,6 +29,7 @@ fn plan(ranks: RankRule) -> Plan {
         count_sponsor_tree: true,
         level_cap: 15,
         bonuses: Vec::new(),
+        commerce: Commerce::default(),
         ranks,
     }
 }

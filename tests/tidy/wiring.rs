@@ -288,7 +288,7 @@ fn numbers_and_names_never_change() {
              24 plan_currency_fixed, 25 plan_ranks_removed, 26 plan_kinds_full, 27 plan_unchanged, \
              28 root_with_placement, 29 row_id_taken, 30 rank_unknown, 31 turn_unknown, 35 code_ambiguous, \
              36 code_reads_as_id, 32 reversed_before, 33 entry_is_reversal, 34 reversal_unmatched, \
-             37 entry_change_not_allowed",
+             37 entry_change_not_allowed, 40 plan_names_removed",
         ),
         (
             shown(access::Role::VARIANTS, |of| (of as u16, of.name())),

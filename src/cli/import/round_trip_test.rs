@@ -1,5 +1,6 @@
 //! Export, then import, reproduces any network.
 
+use crate::core::plan::commerce::Commerce;
 use rand_pcg::{Pcg64, rand_core::RngCore};
 
 use super::{super::columns::BONUS_COLUMNS, *};
@@ -162,6 +163,7 @@ fn round_robin(minima: [u32; 2]) -> Plan {
             other_rules: Vec::new(),
             strategic: false,
         },
+        commerce: Commerce::default(),
         ranks: RankRule::Thresholds {
             tree: Tree::Placement,
             basis: RankBasis::Downline,

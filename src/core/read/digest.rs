@@ -4,7 +4,11 @@ use std::fmt;
 
 use crate::core::{
     network::codes::CodeForm,
-    plan::{BonusRule, LevelPay, Plan, RankRule},
+    plan::{
+        BonusRule, LevelPay, Plan, RankRule,
+        calendar::{Calendar, Date, Every},
+        commerce::{Commerce, Volume, VolumeForm, VolumeOf},
+    },
     requests::command::Outcome,
     state::{
         parts::State,
@@ -216,6 +220,11 @@ fn triggers_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
     block.finish().0
 }
 
+/// A date as a number, in the order of dates.
+fn number_of(date: Date) -> i64 {
+    (i64::from(date.year) << 16) | (i64::from(date.month) << 8) | i64::from(date.day)
+}
+
 /// Fields fed to a hash, encoded so that no two different sequences collide.
 ///
 /// They are buffered and hashed when the buffer is full: BLAKE3 hashes many of its 1 KiB chunks in parallel
@@ -303,7 +312,8 @@ impl Fields {
     /// format. A field added later is hashed only where it holds something that could not be expressed
     /// before.
     fn plan(&mut self, plan: &Plan) -> &mut Self {
-        let Plan { name, currency, placement, count_sponsor_tree, level_cap, bonuses, ranks } = plan;
+        let Plan { name, currency, placement, count_sponsor_tree, level_cap, bonuses, ranks, commerce } =
+            plan;
         self.text(name).bytes(&currency.code).number(currency.exponent);
         self.number(placement.width.unwrap_or(0)).number(placement.default_rule as u8);
         self.list(&placement.other_rules, |fields, rule| _ = fields.number(*rule as u8));
@@ -333,7 +343,63 @@ impl Fields {
         self.list(ranks.steps(), |fields, step| {
             fields.text(&step.name).number(step.minimum).optional(step.reward.map(|reward| reward.0));
         });
+        if *commerce != Commerce::default() {
+            self.text("commerce").commerce(commerce);
+        }
         self
+    }
+
+    fn commerce(&mut self, commerce: &Commerce) {
+        let Commerce {
+            calendars,
+            volumes,
+            amount_live,
+            live_levels,
+            order_kinds,
+            order_tags,
+            markets,
+            has_owners,
+            member_tags,
+            rounding,
+            refund_lowers_volume,
+        } = commerce;
+        self.list(calendars, Self::calendar);
+        self.list(volumes, |fields, volume| {
+            let Volume { name, exponent, form, live } = volume;
+            fields.text(name).number(*exponent).number(u8::from(*live));
+            match form {
+                VolumeForm::Given => fields.number(0_u8),
+                VolumeForm::Percent { of: VolumeOf::Amount, rate } => fields.number(1_u8).number(rate.0),
+                VolumeForm::Percent { of: VolumeOf::Volume(of), rate } => {
+                    fields.number(2_u8).number(*of).number(rate.0)
+                }
+            };
+        });
+        self.number(u8::from(*amount_live)).number(*live_levels);
+        for names in [order_kinds, order_tags, markets, member_tags] {
+            self.list(names, |fields, name| _ = fields.text(name));
+        }
+        self.number(u8::from(*has_owners)).number(*rounding as u8);
+        self.optional(refund_lowers_volume.map(i64::from));
+    }
+
+    fn calendar(&mut self, calendar: &Calendar) {
+        let Calendar { name, every, timezone, grace, late, first, four_eyes } = calendar;
+        self.text(name).text(timezone);
+        match every {
+            Every::Day => _ = self.number(0_u8),
+            Every::Week { begins } => _ = self.number(1_u8).number(*begins as u8),
+            Every::HalfMonth => _ = self.number(2_u8),
+            Every::Month => _ = self.number(3_u8),
+            Every::Quarter => _ = self.number(4_u8),
+            Every::Year { from_month } => _ = self.number(5_u8).number(*from_month),
+            Every::Days { count, anchor } => _ = self.number(6_u8).number(*count).signed(number_of(*anchor)),
+            Every::Periods { of, pattern } => {
+                self.number(7_u8).number(*of).list(pattern, |fields, count| _ = fields.number(*count));
+            }
+        }
+        self.number(grace.days).number(grace.hours).number(*late as u8).number(u8::from(*four_eyes));
+        self.optional(first.map(number_of));
     }
 
     pub(super) fn finish(mut self) -> Digest {

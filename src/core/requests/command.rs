@@ -32,7 +32,7 @@ pub struct Stamped {
     /// Who sent it. `None` for a command logged before format 3, which had no actors; such commands also keep
     /// the semantics of that format ([`Stamped::is_of_format_3`]).
     pub actor: Option<Actor>,
-    /// The format of the record that holds it: 1 (also for format 2), 3, 4 or 5. A log is replayed under the
+    /// The format of the record that holds it: 1 (also for format 2), or 3 to 6. A log is replayed under the
     /// rules of the release that wrote it.
     pub format: u32,
     pub command: Command,
@@ -40,7 +40,7 @@ pub struct Stamped {
 
 impl Stamped {
     /// The format of commands that are logged today.
-    pub const FORMAT: u32 = 5;
+    pub const FORMAT: u32 = 6;
 
     /// Whether the command was logged in format 4 or a later one.
     pub fn is_of_format_4(&self) -> bool {
@@ -400,6 +400,8 @@ pub enum Rejection {
     ReversalUnmatched = 34,
     /// A bonus in this state cannot get the one that was asked for.
     EntryChangeNotAllowed = 37,
+    /// Orders, periods or attributes refer to names by their place in the plan.
+    PlanNamesRemoved = 40,
 }
 
 impl Rejection {

@@ -162,7 +162,10 @@ impl State {
     }
 
     pub(in crate::core) fn judge_plan(&self, plan: &Plan, kinds_max: usize) -> Result<PlanChange, Rejection> {
-        self.plans.judge(plan, !self.is_empty(), &self.ledger, kinds_max)
+        let has_members = !self.is_empty();
+        // Only where there are members can there be orders, periods and attributes.
+        let has_commerce = has_members;
+        self.plans.judge(plan, has_members, has_commerce, &self.ledger, kinds_max)
     }
 
     /// Activates a plan. If its rank minima differ, all ranks are recomputed, without paying rewards.

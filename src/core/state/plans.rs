@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use crate::core::{
     ledger::part::Ledger,
-    plan::{BonusRule, LevelPay, Plan, RankRule},
+    plan::{
+        BonusRule, LevelPay, Plan, RankRule,
+        calendar::{Calendar, Every},
+        commerce::Commerce,
+    },
     requests::command::Rejection,
     store::{
         column::{Scalar, freeze_fields},
@@ -131,7 +135,26 @@ impl Held for Plan {
         let bonuses: usize =
             self.bonuses.iter().map(|rule| size_of_val(rule) + rule.trigger.len() + pay(rule)).sum();
         let ranks: usize = self.ranks.steps().iter().map(|step| size_of_val(step) + step.name.len()).sum();
-        self.name.len() + size_of_val(self.placement.other_rules.as_slice()) + bonuses + ranks
+        let lists = self.name.len() + size_of_val(self.placement.other_rules.as_slice());
+        lists + bonuses + ranks + self.commerce.bytes()
+    }
+}
+
+impl Held for Commerce {
+    fn bytes(&self) -> usize {
+        let of_names =
+            |names: &[Box<str>]| size_of_val(names) + names.iter().map(|name| name.len()).sum::<usize>();
+        let of_calendar = |calendar: &Calendar| {
+            let pattern = match &calendar.every {
+                Every::Periods { pattern, .. } => size_of_val(pattern.as_slice()),
+                _ => 0,
+            };
+            size_of_val(calendar) + calendar.name.len() + calendar.timezone.len() + pattern
+        };
+        let calendars: usize = self.calendars.iter().map(of_calendar).sum();
+        let volumes: usize = self.volumes.iter().map(|volume| size_of_val(volume) + volume.name.len()).sum();
+        let names = [&self.order_kinds, &self.order_tags, &self.markets, &self.member_tags];
+        calendars + volumes + names.map(|names| of_names(names)).into_iter().sum::<usize>()
     }
 }
 
@@ -194,11 +217,13 @@ impl Plans {
         self.now.versions = versions;
     }
 
-    /// Judges a plan for a network with or without members.
+    /// Judges a plan for a network with or without members, and with or without orders, periods and
+    /// attributes.
     pub fn judge(
         &self,
         plan: &Plan,
         has_members: bool,
+        has_commerce: bool,
         ledger: &Ledger,
         kinds_max: usize,
     ) -> Result<PlanChange, Rejection> {
@@ -209,7 +234,9 @@ impl Plans {
         if has_members && plan.placement != present.placement {
             return Err(Rejection::PlanPlacementFixed);
         }
-        if ledger.entries().len() != 0 && plan.currency != present.currency {
+        // Amounts of orders are in the currency too.
+        let has_amounts = ledger.entries().len() != 0 || has_commerce && present.commerce.takes_orders();
+        if has_amounts && plan.currency != present.currency {
             return Err(Rejection::PlanCurrencyFixed);
         }
         let same_rule = matches!(
@@ -219,6 +246,9 @@ impl Plans {
         );
         if has_members && (!same_rule || plan.ranks.steps().len() < present.ranks.steps().len()) {
             return Err(Rejection::PlanRanksRemoved);
+        }
+        if has_commerce && plan.commerce.continues(&present.commerce).is_err() {
+            return Err(Rejection::PlanNamesRemoved);
         }
         let number = |rule: &BonusRule| ledger.kinds().number(&rule.trigger);
         let kinds: Vec<Option<u16>> = plan.bonuses.iter().map(number).collect();

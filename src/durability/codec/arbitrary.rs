@@ -12,7 +12,7 @@ use crate::core::{
     },
     plan::{
         BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RANKS_MAX, RATE_MAX, RankBasis,
-        RankRule, RankStep, THRESHOLD_MAX,
+        RankRule, RankStep, THRESHOLD_MAX, arbitrary_test::commerce,
     },
     types::{
         BasisPoints, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Reason, Reference, Role,
@@ -235,8 +235,8 @@ fn name() -> impl Strategy<Value = Box<str>> {
 /// Generates valid plans.
 pub(crate) fn plan() -> impl Strategy<Value = Plan> {
     let bonuses = vec((tree(), pay(), any::<bool>(), any::<bool>()), 0..12);
-    let plans = (name(), "[A-Z]{3}", 0..=8_u8, placement(), bonuses, ranks()).prop_map(
-        |(name, currency, exponent, placement, bonuses, ranks)| {
+    let plans = (name(), "[A-Z]{3}", 0..=8_u8, placement(), bonuses, ranks(), commerce()).prop_map(
+        |(name, currency, exponent, placement, bonuses, ranks, commerce)| {
             let bonuses = bonuses.into_iter().enumerate().map(
                 |(position, (tree, pay, on_registration, admins_beyond))| {
                     let on_registration = on_registration && matches!(pay, LevelPay::Fixed(_));
@@ -259,6 +259,7 @@ pub(crate) fn plan() -> impl Strategy<Value = Plan> {
                 count_sponsor_tree: true,
                 level_cap,
                 bonuses,
+                commerce,
                 ranks,
             }
         },

@@ -2,12 +2,13 @@
 
 use super::{
     bytes::{Reader, put_text},
-    error::{DecodeError, EncodeError, RECORD_BYTES_MAX},
-    plan::{decode_plan, encode_plan},
+    commerce::commerce_bytes_bound,
+    error::{DecodeError, EncodeError, PLAN_BYTES_MAX},
+    plan::{COMMERCE_SINCE, PlanForm, decode_plan, encode_plan},
 };
 use crate::core::{
     command::EntryChange,
-    plan::{PlacementRule, Plan},
+    plan::{PlacementRule, Plan, commerce::Commerce},
     types::{Code, EntryStatus, MemberId, Money, Reason, Reference, Role, Status, Timestamp},
 };
 
@@ -26,6 +27,8 @@ pub(super) const RECORD_V4: u16 = 4;
 /// Version of all records of format 5: the fields of version 4, and one more kind. It tells commands that are
 /// replayed under the rules of format 5 from those before.
 pub(super) const RECORD_V5: u16 = 5;
+/// Version of all records of format 6: the fields of version 5, and plans with what they say about orders.
+pub(super) const RECORD_V6: u16 = 6;
 
 /// A value with one form in records of a version.
 pub(super) trait Field: Sized {
@@ -235,17 +238,25 @@ impl Field for Reason {
 
 impl Field for Box<Plan> {
     #[inline]
-    fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        encode_plan(self, out)
+    fn put(&self, version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        encode_plan(self, plan_form(version), out)
     }
 
     #[inline]
-    fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
-        Ok(Box::new(decode_plan(body)?))
+    fn take(body: &mut Reader<'_>, version: u16) -> Result<Self, DecodeError> {
+        Ok(Box::new(decode_plan(body, plan_form(version))?))
     }
 
-    /// No record is longer.
+    /// That of any plan without orders; what it says about them is counted.
     fn bound(&self) -> Bound {
-        Bound::of(RECORD_BYTES_MAX)
+        Bound::of(PLAN_BYTES_MAX + commerce_bytes_bound(&self.commerce))
     }
+
+    fn since(&self) -> u32 {
+        if self.commerce == Commerce::default() { 1 } else { COMMERCE_SINCE }
+    }
+}
+
+fn plan_form(version: u16) -> PlanForm {
+    if version < RECORD_V6 { PlanForm::WithoutOrders } else { PlanForm::Whole }
 }

@@ -10,6 +10,7 @@
 //! multiple of its own size.
 
 mod bytes;
+mod commerce;
 mod contents;
 mod error;
 mod fields;
@@ -26,6 +27,6 @@ pub(crate) use self::{bytes::Reader, record::records};
 pub use self::{
     error::{DecodeError, EncodeError, RECORD_BYTES_MAX, TEXT_BYTES_MAX},
     outcome::{OUTCOME_BYTES, decode_outcome, encode_outcome},
-    plan::{decode_plan, encode_plan},
+    plan::{PlanForm, decode_plan, encode_plan},
     record::{decode_group, encode_group, longest_text, record_bytes, record_bytes_bound},
 };

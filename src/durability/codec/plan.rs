@@ -2,10 +2,14 @@
 
 use super::{
     bytes::{Reader, put_count, put_optional, put_text},
+    commerce::{decode_commerce, encode_commerce},
     error::{DecodeError, EncodeError},
 };
 use crate::core::{
-    plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
+    plan::{
+        BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep,
+        commerce::Commerce,
+    },
     types::{BasisPoints, Money, Tree},
 };
 
@@ -14,11 +18,26 @@ const PAY_SHARE: u8 = 1;
 const RANKS_THRESHOLDS: u8 = 0;
 const RANKS_LEVEL_FILL: u8 = 1;
 
+/// The first format whose plans say something about orders.
+pub(super) const COMMERCE_SINCE: u32 = 6;
+
+/// The parts of a plan that are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PlanForm {
+    /// Before format 6: nothing about orders.
+    WithoutOrders,
+    /// Since format 6: all of them.
+    Whole,
+}
+
 /// Appends the plan to `out`.
 ///
 /// # Errors
-/// A name or list is too long, which no valid plan has.
-pub fn encode_plan(plan: &Plan, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+/// A name or list is too long, which no valid plan has; or the form cannot express the plan.
+pub fn encode_plan(plan: &Plan, form: PlanForm, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    if form == PlanForm::WithoutOrders && plan.commerce != Commerce::default() {
+        return Err(EncodeError::NotBefore(COMMERCE_SINCE));
+    }
     put_text(&plan.name, out)?;
     out.extend_from_slice(&plan.currency.code);
     out.push(plan.currency.exponent);
@@ -34,7 +53,11 @@ pub fn encode_plan(plan: &Plan, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     for rule in &plan.bonuses {
         encode_bonus(rule, out)?;
     }
-    encode_ranks(&plan.ranks, out)
+    encode_ranks(&plan.ranks, out)?;
+    match form {
+        PlanForm::WithoutOrders => Ok(()),
+        PlanForm::Whole => encode_commerce(&plan.commerce, out),
+    }
 }
 
 fn encode_bonus(rule: &BonusRule, out: &mut Vec<u8>) -> Result<(), EncodeError> {
@@ -81,7 +104,7 @@ fn encode_ranks(ranks: &RankRule, out: &mut Vec<u8>) -> Result<(), EncodeError> 
 ///
 /// # Errors
 /// The bytes are not a plan, or the plan breaks a rule.
-pub fn decode_plan(body: &mut Reader<'_>) -> Result<Plan, DecodeError> {
+pub fn decode_plan(body: &mut Reader<'_>, form: PlanForm) -> Result<Plan, DecodeError> {
     let invalid = body.error("a plan that breaks a rule of plans");
     let name = body.text()?.into();
     let currency = Currency { code: body.array()?, exponent: body.u8()? };
@@ -93,7 +116,11 @@ pub fn decode_plan(body: &mut Reader<'_>) -> Result<Plan, DecodeError> {
     let level_cap = body.u8()?;
     let bonuses = (0..body.u8()?).map(|_| decode_bonus(body)).collect::<Result<Vec<_>, _>>()?;
     let ranks = decode_ranks(body)?;
-    let plan = Plan { name, currency, placement, count_sponsor_tree, level_cap, bonuses, ranks };
+    let commerce = match form {
+        PlanForm::WithoutOrders => Commerce::default(),
+        PlanForm::Whole => decode_commerce(body)?,
+    };
+    let plan = Plan { name, currency, placement, count_sponsor_tree, level_cap, bonuses, ranks, commerce };
     plan.validate().map_err(|_| invalid)?;
     Ok(plan)
 }

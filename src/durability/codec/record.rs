@@ -4,7 +4,7 @@
 use super::{
     bytes::{Reader, put_text},
     error::{DecodeError, EncodeError},
-    fields::{Bound, Field, RECORD_V1, RECORD_V2, RECORD_V3, RECORD_V4, RECORD_V5},
+    fields::{Bound, Field, RECORD_V1, RECORD_V2, RECORD_V3, RECORD_V4, RECORD_V5, RECORD_V6},
 };
 use crate::core::{
     ACTOR_ID_BYTES_MAX, Actor, ActorKind,
@@ -162,7 +162,8 @@ fn version_of(stamped: &Stamped) -> u16 {
         return match stamped.format {
             ..4 => RECORD_V3,
             4 => RECORD_V4,
-            _ => RECORD_V5,
+            5 => RECORD_V5,
+            _ => RECORD_V6,
         };
     }
     let carries = match &stamped.command {
@@ -181,7 +182,7 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
     let kind = outer.u16()?;
     let version_error = outer.error("an unknown version of a record");
     let version = outer.u16()?;
-    if !(RECORD_V1..=RECORD_V5).contains(&version) {
+    if !(RECORD_V1..=RECORD_V6).contains(&version) {
         return Err(version_error);
     }
     let kind = CommandKind::from_code(kind).ok_or(kind_error)?;

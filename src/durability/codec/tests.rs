@@ -1,11 +1,18 @@
 use proptest::{collection::vec, prelude::*};
 
-use super::{arbitrary, *};
+use super::{arbitrary, error::PLAN_BYTES_MAX, *};
 use crate::core::{
     Actor, ActorKind,
     command::{Command, RequestKey, Stamped, TriggerBonus},
-    plan::{LevelPay, RankRule, RankStep},
-    types::{LEVELS_MAX, MemberId, Money, Status, Timestamp},
+    plan::{
+        LevelPay, RankRule, RankStep,
+        calendar::{Calendar, Date, Every, Grace, Late, PATTERN_MAX},
+        commerce::{
+            CALENDARS_MAX, Commerce, MARKETS_MAX, MEMBER_TAGS_MAX, ORDER_KINDS_MAX, ORDER_TAGS_MAX,
+            VOLUMES_MAX, Volume, VolumeForm, VolumeOf,
+        },
+    },
+    types::{BasisPoints, LEVELS_MAX, MemberId, Money, Status, Timestamp},
 };
 
 fn encode(group: &[Stamped]) -> Vec<u8> {
@@ -75,7 +82,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(
-        bytes in vec(any::<u8>(), 0..400), count in 0..4_u32, kind in 0..14_u8, version in 1..6_u8
+        bytes in vec(any::<u8>(), 0..400), count in 0..4_u32, kind in 0..14_u8, version in 1..7_u8
     ) {
         let _ = decode(&bytes, u64::MAX, count);
         // With a plausible header, decoding gets further.
@@ -117,10 +124,10 @@ fn a_record_has_the_documented_bytes() {
     };
     let time = &[0x00, 0x40, 0x1e, 0x18, 0x24, 0x0a, 0x06, 0x00][..];
     let expected =
-        [&[5, 0, 5, 0, 34, 0, 0, 0][..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
+        [&[5, 0, 6, 0, 34, 0, 0, 0][..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
     assert_eq!(encode(std::slice::from_ref(&stamped)), expected.concat());
-    // As in formats 3 and 4.
-    for format in [3, 4] {
+    // As in formats 3 to 5.
+    for format in [3, 4, 5] {
         let head = [5, 0, format, 0, 34, 0, 0, 0];
         let expected = [&head[..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
         assert_eq!(encode(&[Stamped { format: format.into(), ..stamped.clone() }]), expected.concat());
@@ -154,6 +161,31 @@ fn an_error_names_the_byte_that_is_wrong() {
     );
 }
 
+/// As much as can be said about orders, with names that are alike.
+fn greatest_commerce(long: &str) -> Commerce {
+    let date = Date { year: 2026, month: 1, day: 1 };
+    let calendar = Calendar {
+        name: long.into(),
+        every: Every::Periods { of: 0, pattern: vec![1; PATTERN_MAX] },
+        timezone: long.into(),
+        grace: Grace::default(),
+        late: Late::Book,
+        first: Some(date),
+        four_eyes: true,
+    };
+    let form = VolumeForm::Percent { of: VolumeOf::Volume(0), rate: BasisPoints(1) };
+    let volume = Volume { name: long.into(), exponent: 2, form, live: true };
+    Commerce {
+        calendars: vec![calendar; CALENDARS_MAX],
+        volumes: vec![volume; VOLUMES_MAX],
+        order_kinds: vec![long.into(); ORDER_KINDS_MAX],
+        order_tags: vec![long.into(); ORDER_TAGS_MAX],
+        markets: vec![long.into(); MARKETS_MAX],
+        member_tags: vec![long.into(); MEMBER_TAGS_MAX],
+        ..Commerce::default()
+    }
+}
+
 #[test]
 fn the_greatest_record_is_within_its_bound() {
     let mut plan = crate::durability::test_data::plan();
@@ -166,7 +198,7 @@ fn the_greatest_record_is_within_its_bound() {
             crate::core::plan::RANKS_MAX
         ];
     }
-    plan.bonuses[0].trigger = long;
+    plan.bonuses[0].trigger = long.clone();
     plan.bonuses[0].pay = LevelPay::Fixed(vec![Money(1); LEVELS_MAX]);
     plan.bonuses = vec![plan.bonuses[0].clone(); crate::core::plan::TRIGGERS_MAX];
     let stamped = |command| Stamped {
@@ -177,8 +209,17 @@ fn the_greatest_record_is_within_its_bound() {
         format: 1,
         command,
     };
-    let bytes = record_bytes(&stamped(Command::PutPlan(Box::new(plan)))).unwrap();
-    assert!((6_000..=RECORD_BYTES_MAX).contains(&bytes), "{bytes}");
+    let bytes = record_bytes(&stamped(Command::PutPlan(Box::new(plan.clone())))).unwrap();
+    assert!((6_000..=PLAN_BYTES_MAX).contains(&bytes), "{bytes}");
+    // With orders.
+    plan.commerce = greatest_commerce(&long);
+    let command = Command::PutPlan(Box::new(plan));
+    let whole =
+        Stamped { actor: Some(Actor::new(ActorKind::Service, "x")), format: 6, ..stamped(command.clone()) };
+    let bytes = record_bytes(&whole).unwrap();
+    assert!((36_000..=RECORD_BYTES_MAX).contains(&bytes), "{bytes}");
+    assert!((bytes..=RECORD_BYTES_MAX).contains(&record_bytes_bound(&command)), "{bytes}");
+    assert_eq!(record_bytes(&Stamped { format: 5, ..whole }), Err(EncodeError::NotBefore(6)));
     let trigger = |length: usize| {
         let trigger = "x".repeat(length).into();
         stamped(Command::TriggerBonus(TriggerBonus {
@@ -198,7 +239,7 @@ fn a_plan_that_breaks_a_rule_is_not_decoded() {
     let mut plan = crate::durability::test_data::plan();
     plan.level_cap = 99;
     let mut bytes = Vec::new();
-    encode_plan(&plan, &mut bytes).unwrap();
-    let error = decode_plan(&mut Reader::new(&bytes)).unwrap_err();
+    encode_plan(&plan, PlanForm::Whole, &mut bytes).unwrap();
+    let error = decode_plan(&mut Reader::new(&bytes), PlanForm::Whole).unwrap_err();
     assert_eq!(error.reason, "a plan that breaks a rule of plans");
 }

@@ -34,7 +34,7 @@ pub(super) enum Content {
 
 impl Content {
     const HEADER_CODE: u16 = 1;
-    const HEADER_VERSION: u16 = 4;
+    const HEADER_VERSION: u16 = 5;
 
     fn code(self) -> u16 {
         match self {

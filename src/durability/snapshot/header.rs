@@ -14,7 +14,7 @@ use crate::{
         sections::{ImageHeader, RowCounts, Section},
         types::Timestamp,
     },
-    durability::codec,
+    durability::codec::{self, PlanForm},
 };
 
 /// Written by format 1; read-only today.
@@ -93,7 +93,8 @@ pub(super) struct HeaderV3 {
     reversals: u32,
 }
 
-/// The fields of version 3, followed by those added in format 4.
+/// The fields of version 3, followed by those added in format 4. Version 5 of the header, of format 6, has the
+/// same ones, and in them plans with what they say about orders.
 #[derive(Archive, Serialize)]
 pub(super) struct HeaderV4 {
     lsn: u64,
@@ -140,13 +141,14 @@ pub(super) struct HeaderV4 {
 /// If the plan has no on-disk form.
 pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes, String> {
     let mut plan = Vec::new();
-    codec::encode_plan(&header.plan, &mut plan).map_err(|error| error.to_string())?;
+    codec::encode_plan(&header.plan, PlanForm::Whole, &mut plan).map_err(|error| error.to_string())?;
     let parts = || BreakageReason::ALL.into_iter().map(|reason| header.breakage.of(reason));
     let (mut earlier_length, mut earlier_plans) = (Vec::new(), Vec::new());
     let versions = header.plans.list();
     for version in versions.iter().rev().skip(1).rev() {
         let before = earlier_plans.len();
-        codec::encode_plan(&version.plan, &mut earlier_plans).map_err(|error| error.to_string())?;
+        codec::encode_plan(&version.plan, PlanForm::Whole, &mut earlier_plans)
+            .map_err(|error| error.to_string())?;
         let length = u32::try_from(earlier_plans.len() - before).map_err(|_| "a plan is too long")?;
         earlier_length.push(length);
     }
@@ -191,6 +193,7 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
 /// # Errors
 /// If the archive is not of this version.
 pub(super) fn header_of(version: u16, archive: &Bytes, manifest: &RowCounts) -> Result<ImageHeader, String> {
+    let form = if version < 5 { PlanForm::WithoutOrders } else { PlanForm::Whole };
     let later = RowCounts::of(|section| if 3 < section.since() { manifest[section] } else { 0 });
     /// Returns counts, with those that an archive has.
     macro_rules! rows {
@@ -205,7 +208,7 @@ pub(super) fn header_of(version: u16, archive: &Bytes, manifest: &RowCounts) -> 
     macro_rules! common {
         ($archived:expr) => {{
             let archived = $archived;
-            let plan = plan_of(&archived.plan)?;
+            let plan = plan_of(&archived.plan, form)?;
             let (lsn, time) = (archived.lsn.to_native(), Timestamp(archived.time.to_native()));
             let plan_version = archived.plan_version.to_native();
             ImageHeader {
@@ -286,7 +289,7 @@ pub(super) fn header_of(version: u16, archive: &Bytes, manifest: &RowCounts) -> 
                 breakage: breakage_of(&levels, &amounts).ok_or("breakage by unknown reasons")?,
                 ..since_3!(archived)
             };
-            let plans = versions_of(archived, &header)?;
+            let plans = versions_of(archived, &header, form)?;
             Ok(ImageHeader { plans, ..header })
         }
     }
@@ -312,14 +315,18 @@ fn breakage_of(levels: &[u64], amounts: &[u64]) -> Option<Breakage> {
 }
 
 /// Reads a plan that fills `bytes`.
-fn plan_of(bytes: &[u8]) -> Result<Plan, String> {
+fn plan_of(bytes: &[u8], form: PlanForm) -> Result<Plan, String> {
     let mut plan = codec::Reader::new(bytes);
-    let decoded = codec::decode_plan(&mut plan).and_then(|decoded| plan.finish().map(|()| decoded));
+    let decoded = codec::decode_plan(&mut plan, form).and_then(|decoded| plan.finish().map(|()| decoded));
     decoded.map_err(|error| error.to_string())
 }
 
 /// Reads the plan versions.
-fn versions_of(archived: &ArchivedHeaderV4, header: &ImageHeader) -> Result<PlanVersions, String> {
+fn versions_of(
+    archived: &ArchivedHeaderV4,
+    header: &ImageHeader,
+    form: PlanForm,
+) -> Result<PlanVersions, String> {
     let count = archived.version_lsn.len();
     let in_step = archived.version_time.len() == count && archived.earlier_length.len() + 1 == count;
     let first =
@@ -333,7 +340,7 @@ fn versions_of(archived: &ArchivedHeaderV4, header: &ImageHeader) -> Result<Plan
                 let length = length.to_native() as usize;
                 let (plan, after) = rest.split_at_checked(length).ok_or("the earlier plans are cut off")?;
                 rest = after;
-                plan_of(plan)?
+                plan_of(plan, form)?
             }
             None => header.plan.clone(),
         };

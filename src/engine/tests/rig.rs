@@ -1,5 +1,6 @@
 //! The test rig of the engine's threads: a scripted journal and snapshot sink, and an engine on the two.
 
+use crate::core::plan::commerce::Commerce;
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -215,6 +216,7 @@ pub(super) fn plan() -> Plan {
         count_sponsor_tree: false,
         level_cap: 15,
         bonuses: vec![],
+        commerce: Commerce::default(),
         ranks: RankRule::Thresholds { tree: Tree::Placement, basis: RankBasis::Direct, steps: vec![] },
     }
 }

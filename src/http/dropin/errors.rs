@@ -82,6 +82,7 @@ pub(super) fn status_and_detail(operation: Operation, rejection: Rejection) -> (
         Rejection::PlanPlacementFixed
         | Rejection::PlanCurrencyFixed
         | Rejection::PlanRanksRemoved
+        | Rejection::PlanNamesRemoved
         | Rejection::PlanKindsFull
         | Rejection::PlanUnchanged => (StatusCode::CONFLICT, "The plan cannot be changed in this way"),
         Rejection::NetworkFull => (StatusCode::INSUFFICIENT_STORAGE, "The network is full"),

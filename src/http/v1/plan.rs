@@ -166,6 +166,7 @@ problems!(
         Code::Rejected(Rejection::PlanPlacementFixed),
         Code::Rejected(Rejection::PlanCurrencyFixed),
         Code::Rejected(Rejection::PlanRanksRemoved),
+        Code::Rejected(Rejection::PlanNamesRemoved),
         Code::Rejected(Rejection::PlanKindsFull),
         Code::PlanVersionDiffers,
         Code::ParameterInvalid,
@@ -269,7 +270,8 @@ fn from_time(known: &PlanVersion) -> Option<Time> {
 /// Change the plan
 ///
 /// The whole plan is sent. Width, placement rules, and the kind and number of ranks are fixed once a member
-/// exists (409), the currency once a bonus exists (409). With `If-Match` the change is made only if that
+/// exists (409), the currency once a bonus exists (409). Once the network has members, calendars, volumes, and the
+/// lists of names may grow at their ends, and keep what they have (409). With `If-Match` the change is made only if that
 /// version is in force (412). The plan that is in force already is 200 and no change.
 #[utoipa::path(
     put,
@@ -306,6 +308,7 @@ async fn put_plan(
     let engine = shared.v1_engine()?;
     // Equal plans have the same fingerprint, however their defaults were written.
     let sent = caller.sends(key.for_request(&caller.0.client, "PUT /v1/plan", &PlanDocument::new(&wanted)));
+    let commerce = wanted.commerce.clone();
     let command = Command::PutPlan(Box::new(wanted));
     let engine = engine.clone();
     let alone = Arc::clone(&shared.desk.plan).lock_owned().await;
@@ -321,6 +324,15 @@ async fn put_plan(
         Outcome::Rejected(Rejection::PlanUnchanged) => (false, version),
         Outcome::Rejected(Rejection::KeyReused) => {
             return Err(Problem::from(Rejection::KeyReused).at(applied.lsn).with("field", "Idempotency-Key"));
+        }
+        Outcome::Rejected(Rejection::PlanNamesRemoved) => {
+            let problem = rejected(Rejection::PlanNamesRemoved, applied.lsn);
+            // By the plan in force now, which may be a later one already.
+            let field = shared.v1_engine()?.read(|state, _| commerce.continues(&state.plan().commerce).err());
+            return Err(match field {
+                Some(field) => problem.with("field", field),
+                None => problem,
+            });
         }
         Outcome::Rejected(rejection) => return Err(rejected(rejection, applied.lsn)),
         _ => return Err(Code::Internal.into()),

@@ -237,6 +237,9 @@ fn rejection_row(rejection: Rejection) -> (u16, &'static str) {
         Rejection::PlanPlacementFixed => (409, "Width and placement rules are fixed once a member exists"),
         Rejection::PlanCurrencyFixed => (409, "The currency is fixed once a bonus exists"),
         Rejection::PlanRanksRemoved => (409, "A plan change cannot take ranks away or change their kind"),
+        Rejection::PlanNamesRemoved => {
+            (409, "A plan change cannot remove, rename or move what orders, periods and attributes refer to")
+        }
         Rejection::PlanKindsFull => (409, "There are as many kinds of bonuses as a network can have"),
         Rejection::PlanUnchanged => (409, "This plan is in force already"),
         Rejection::RootWithPlacement => (409, "A root has no place to choose"),
