@@ -90,7 +90,7 @@ fn node(reader: &mut Reader, path: &str, value: &DeValue<'_>) -> Node {
         }
         DeValue::Float(number) => Node::Real(number.as_str().to_owned()),
         DeValue::Boolean(flag) => Node::Flag(*flag),
-        DeValue::Datetime(_) => Node::Date,
+        DeValue::Datetime(date) => Node::Date(date.to_string()),
         DeValue::Array(items) => {
             let item = |(position, item): (usize, &toml::Spanned<DeValue<'_>>)| {
                 let path = format!("{path}[{position}]");
@@ -115,15 +115,17 @@ pub fn to_text(plan: &Plan) -> String {
 
 /// Writes the fields of a table, then the tables in it. A plan has tables three deep.
 fn write_table(text: &mut String, path: &str, table: &Table) {
-    for (name, value) in table.iter().filter(|(_, value)| is_on_one_line(value)) {
+    // Tables with names of their own keep their order.
+    let is_on_line = |value: &&Value| !has_tables_alone(table) && is_on_one_line(value);
+    for (name, value) in table.iter().filter(|(_, value)| is_on_line(value)) {
         writeln!(text, "{name} = {value}").expect("writing to a string does not fail");
     }
-    for (name, value) in table.iter().filter(|(_, value)| !is_on_one_line(value)) {
+    for (name, value) in table.iter().filter(|(_, value)| !is_on_line(value)) {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         match value {
             Value::Table(inner) => {
                 // One that has tables alone needs no line of its own.
-                if inner.values().any(is_on_one_line) {
+                if !has_tables_alone(inner) && inner.values().any(is_on_one_line) {
                     writeln!(text, "\n[{path}]").expect("writing to a string does not fail");
                 }
                 write_table(text, &path, inner);
@@ -137,6 +139,10 @@ fn write_table(text: &mut String, path: &str, table: &Table) {
             _ => unreachable!("the others are on one line"),
         }
     }
+}
+
+fn has_tables_alone(table: &Table) -> bool {
+    table.values().all(Value::is_table)
 }
 
 /// Returns whether a value is written behind its name: all but longer tables, and lists of tables.
@@ -170,6 +176,14 @@ pub fn diff(in_directory: &Plan, wanted: &Plan) -> Vec<String> {
 fn flat(plan: &Plan) -> BTreeMap<String, String> {
     let document = serde_json::to_value(PlanDocument::new(plan)).expect("a plan document is plain data");
     let mut flat = BTreeMap::new();
+    let calendars: Vec<&str> = plan.commerce.calendars.iter().map(|calendar| &*calendar.name).collect();
+    let volumes: Vec<&str> = plan.commerce.volumes.iter().map(|volume| &*volume.name).collect();
+    // Their order is a part of the plan.
+    for (field, names) in [("calendar", calendars), ("volume", volumes)] {
+        if !names.is_empty() {
+            flat.insert(field.to_owned(), names.join(", "));
+        }
+    }
     let mut left = vec![(String::new(), document)];
     while let Some((path, value)) = left.pop() {
         match value {
@@ -187,6 +201,9 @@ fn flat(plan: &Plan) -> BTreeMap<String, String> {
     flat
 }
 
+#[cfg(test)]
+#[path = "plan_file_orders_test.rs"]
+mod order_tests;
 #[cfg(test)]
 #[path = "plan_file_test.rs"]
 mod tests;

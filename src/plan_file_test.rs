@@ -1,11 +1,10 @@
-use crate::core::plan::commerce::Commerce;
 use proptest::prelude::*;
 
 use super::*;
 use crate::core::{
     plan::{
         BonusRule, CURRENCY_EXPONENT_MAX, Currency, LevelPay, Placement, PlacementRule, RANKS_MAX, RATE_MAX,
-        RankBasis, RankRule, RankStep, THRESHOLD_MAX, TRIGGERS_MAX, WIDTH_MAX,
+        RankBasis, RankRule, RankStep, THRESHOLD_MAX, TRIGGERS_MAX, WIDTH_MAX, arbitrary_test::commerce,
     },
     types::{BasisPoints, LEVELS_MAX, Money, Tree},
 };
@@ -13,10 +12,11 @@ use crate::core::{
 const LEVELS: u8 = 15;
 const _: () = assert!(LEVELS as usize == LEVELS_MAX);
 
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 4] = [
     ("matrix", DEFAULT_PLAN),
     ("levels", include_str!("../plans/levels.toml")),
     ("binary", include_str!("../plans/binary.toml")),
+    ("monthly-volume", include_str!("../plans/monthly-volume.toml")),
 ];
 
 fn messages(text: &str) -> Vec<String> {
@@ -363,15 +363,15 @@ fn any_plan() -> impl Strategy<Value = Plan> {
             code: code.as_bytes().try_into().expect("three letters were drawn"),
             exponent,
         });
-        (any_name(), currency, any_placement(), bonuses, any_ranks(level_cap)).prop_map(
-            move |(name, currency, placement, bonuses, ranks)| Plan {
+        (any_name(), currency, any_placement(), bonuses, any_ranks(level_cap), commerce()).prop_map(
+            move |(name, currency, placement, bonuses, ranks, commerce)| Plan {
                 name,
                 currency,
                 placement,
                 count_sponsor_tree: true,
                 level_cap,
                 bonuses,
-                commerce: Commerce::default(),
+                commerce,
                 ranks,
             },
         )

@@ -266,6 +266,12 @@ fn moment(text: &str, otherwise: Option<TimeZone>) -> Result<Timestamp, TimeFaul
     }
 }
 
+/// Returns the name of a time zone as the built-in database has it; `None` for one that is not in it.
+pub fn zone_name(name: &str) -> Option<String> {
+    let zone = known(ZONES.get(name)).ok()?;
+    zone.iana_name().map(str::to_owned)
+}
+
 /// Returns a zone that was looked up, unless it stands for one that is not known.
 fn known(zone: Result<TimeZone, jiff::Error>) -> Result<TimeZone, TimeFault> {
     let is_known = |zone: &TimeZone| !zone.is_unknown() && zone.iana_name() != Some(UNSET_ZONE);

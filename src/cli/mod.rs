@@ -30,6 +30,7 @@ mod names;
 mod network;
 mod os_user;
 mod plan;
+mod plan_words;
 mod problem;
 mod remote;
 mod repair;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     exit::{Exit, Failure},
+    plan_words::about_orders,
     problem::refused,
     remote::Answer,
     screen,
@@ -111,11 +112,14 @@ fn check(file: &Path, json: bool) -> Result<(), Failure> {
 }
 
 fn valid_in_words(plan: &Plan) -> String {
-    let mut warnings = String::new();
-    for warning in plan.above_whole() {
-        warnings += &format!("# note: {warning}\n");
+    let mut notes = String::new();
+    for line in about_orders(plan) {
+        notes += &format!("# {line}\n");
     }
-    format!("# valid; with all defaults filled in:\n{warnings}{}", plan_file::to_text(plan).trim_end())
+    for warning in plan.above_whole() {
+        notes += &format!("# note: {warning}\n");
+    }
+    format!("# valid; with all defaults filled in:\n{notes}{}", plan_file::to_text(plan).trim_end())
 }
 
 // --- a network

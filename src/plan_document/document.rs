@@ -1,6 +1,5 @@
 //! The types of a plan document, and the plan in it. The shipped files in `plans/` explain the fields.
 
-use crate::core::plan::commerce::Commerce;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{EnumAccess, VariantAccess, Visitor},
@@ -14,7 +13,15 @@ use utoipa::{
     },
 };
 
-use super::{decimal::Decimal, faults::Faults};
+use super::{
+    decimal::Decimal,
+    faults::Faults,
+    named::Named,
+    orders::{
+        AnswersDocument, AttributesDocument, CalendarDocument, CalendarsShown, OrderFields, OrdersDocument,
+        RoundingName, VolumesDocument,
+    },
+};
 use crate::core::{
     plan::{
         BonusRule, CURRENCY_EXPONENT_MAX, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis,
@@ -24,7 +31,7 @@ use crate::core::{
 };
 
 /// Fields that may be left out. The others are needed where what they belong to is there.
-pub(super) const OPTIONAL: [&str; 13] = [
+pub(super) const OPTIONAL: [&str; 37] = [
     "level_cap",
     "count_sponsor_tree",
     "allow",
@@ -38,7 +45,34 @@ pub(super) const OPTIONAL: [&str; 13] = [
     "basis",
     "rank",
     "reward",
+    "rounding",
+    "live_levels",
+    "calendar",
+    "volume",
+    "orders",
+    "attributes",
+    "answers",
+    "begins",
+    "from_month",
+    "days",
+    "from",
+    "periods",
+    "of",
+    "timezone",
+    "grace",
+    "late",
+    "first",
+    "approval",
+    "live",
+    "kinds",
+    "tags",
+    "market",
+    "owner",
+    "refund_lowers_volume",
 ];
+
+/// Types of which each field is needed, even one that may be left out elsewhere.
+pub(super) const ALL_NEEDED: [&str; 1] = ["LaddersDocument"];
 
 /// A compensation plan: the fields of a plan file. Amounts are decimals in units of the plan's currency,
 /// rates decimals in percent, both as strings.
@@ -57,7 +91,27 @@ pub struct PlanDocument {
     #[serde(default)]
     #[schema(default = false)]
     count_sponsor_tree: bool,
+    /// How volumes that are a percentage are rounded; `half-away` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    rounding: Option<RoundingName>,
+    /// Levels whose volumes are kept live; 7 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 15)]
+    live_levels: Option<u8>,
     placement: PlacementDocument,
+    /// Calendars by name, in their order. Without any the network takes no orders.
+    #[serde(default, skip_serializing_if = "Named::is_empty")]
+    #[schema(value_type = CalendarsShown)]
+    calendar: Named<CalendarDocument>,
+    #[serde(default, skip_serializing_if = "VolumesDocument::is_empty")]
+    volume: VolumesDocument,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    orders: Option<OrdersDocument>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attributes: Option<AttributesDocument>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answers: Option<AnswersDocument>,
     /// What pays at once.
     #[serde(default)]
     #[schema(max_items = 12)]
@@ -327,8 +381,17 @@ impl PlanDocument {
             basis,
             rank: plan.ranks.steps().iter().map(rank).collect(),
         };
+        let OrderFields { rounding, live_levels, calendar, volume, orders, attributes, answers } =
+            OrderFields::new(&plan.commerce);
         Self {
             name: plan.name.to_string(),
+            rounding,
+            live_levels,
+            calendar,
+            volume,
+            orders,
+            attributes,
+            answers,
             currency: CurrencyDocument { code, exponent },
             level_cap: plan.level_cap,
             count_sponsor_tree: plan.count_sponsor_tree,
@@ -345,10 +408,20 @@ impl PlanDocument {
 
     /// Returns the plan. Where `faults` has something about a value that others depend on, a harmless one
     /// takes its place; what is wrong with the plan as such is added.
-    pub(super) fn plan(&self, faults: &mut Faults) -> Plan {
+    pub(super) fn plan(self, faults: &mut Faults) -> Plan {
         let currency = self.currency.value(faults);
         let triggers = self.trigger.iter().enumerate();
         let bonuses = triggers.map(|(position, trigger)| trigger.rule(position, currency, faults)).collect();
+        let orders = OrderFields {
+            rounding: self.rounding,
+            live_levels: self.live_levels,
+            calendar: self.calendar,
+            volume: self.volume,
+            orders: self.orders,
+            attributes: self.attributes,
+            answers: self.answers,
+        };
+        let commerce = orders.commerce(faults);
         let plan = Plan {
             name: self.name.as_str().into(),
             currency,
@@ -356,7 +429,7 @@ impl PlanDocument {
             count_sponsor_tree: self.count_sponsor_tree,
             level_cap: if faults.touch("level_cap") { all_levels() } else { self.level_cap },
             bonuses,
-            commerce: Commerce::default(),
+            commerce,
             ranks: self.ladder.live.ranks(currency.exponent, faults),
         };
         let found = plan.validate().err().unwrap_or_default();

@@ -23,6 +23,13 @@ impl Faults {
         self.push(Fault { field: field.into(), reason: reason.into(), is_unknown: false });
     }
 
+    /// Adds a fault of a value, unless its field was found wrong already.
+    pub(super) fn add_fresh(&mut self, field: &str, reason: String) {
+        if !self.touch(field) {
+            self.add(field, reason);
+        }
+    }
+
     pub(super) fn add_unknown(&mut self, field: &str, reason: String) {
         self.push(Fault { field: field.into(), reason, is_unknown: true });
     }

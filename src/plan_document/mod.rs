@@ -1,11 +1,14 @@
 //! The plan as a document: one set of names and one unit for plan files, `/v1`, the change feed and
 //! `upline inspect`.
 
+mod dates;
 mod decimal;
 mod document;
 mod faults;
 mod former;
+mod named;
 mod node;
+mod orders;
 mod reader;
 
 pub use self::decimal::print_percent;

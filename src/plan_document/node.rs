@@ -20,7 +20,8 @@ pub enum Node {
     List(Vec<Node>),
     /// The fields in the order of the document; a field that is there twice is here twice.
     Table(Vec<(String, Node)>),
-    Date,
+    /// A date or a time of TOML, as it is written.
+    Date(String),
 }
 
 impl Node {

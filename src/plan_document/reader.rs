@@ -2,7 +2,7 @@
 //! their types, and a value that does not fit is reported and replaced by a harmless one, so that all faults
 //! of a document are found at once.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::BTreeSet};
 
 use serde::{
     Deserialize, Deserializer,
@@ -14,8 +14,9 @@ use serde::{
 };
 
 use super::{
+    dates::DATE,
     decimal::DECIMAL,
-    document::{OPTIONAL, PlanDocument},
+    document::{ALL_NEEDED, OPTIONAL, PlanDocument},
     faults::{Fault, Faults},
     former,
     node::Node,
@@ -83,7 +84,7 @@ impl<'a> Place<'a> {
             Node::Text(text) => format!("the string `{text}`"),
             Node::List(_) => "an array".into(),
             Node::Table(_) => self.table().into(),
-            Node::Date => "a date".into(),
+            Node::Date(date) => format!("the date {date}"),
         }
     }
 
@@ -144,6 +145,10 @@ impl<'de> Deserializer<'de> for Place<'_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
+        if name == DATE {
+            return visitor
+                .visit_str(self.take("a date such as \"2026-07-01\"", as_date).unwrap_or_default());
+        }
         debug_assert_eq!(name, DECIMAL, "no other is in a plan");
         let are_numbers_exact = self.reading.format == Format::Toml;
         let digits = if are_numbers_exact { as_digits } else { as_text };
@@ -186,7 +191,7 @@ impl<'de> Deserializer<'de> for Place<'_> {
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
@@ -196,13 +201,19 @@ impl<'de> Deserializer<'de> for Place<'_> {
             is_there: entries.is_some(),
             entries: entries.unwrap_or_default().iter(),
             known: fields,
+            needs_all: ALL_NEEDED.contains(&name),
             seen: Vec::new(),
             next: None,
         })
     }
 
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let entries = self.take(self.table(), as_table).unwrap_or_default();
+        visitor.visit_map(Names { table: &self, entries: entries.iter(), seen: BTreeSet::new(), next: None })
+    }
+
     forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u64 u128 f32 f64 char str bytes byte_buf unit unit_struct tuple tuple_struct map
+        i8 i16 i32 i64 i128 u64 u128 f32 f64 char str bytes byte_buf unit unit_struct tuple tuple_struct
         identifier ignored_any
     }
 }
@@ -216,6 +227,10 @@ fn as_digits(node: &Node) -> Option<&str> {
         Node::Text(digits) | Node::Whole(digits) | Node::Real(digits) => Some(digits),
         _ => None,
     }
+}
+
+fn as_date(node: &Node) -> Option<&str> {
+    if let Node::Text(date) | Node::Date(date) = node { Some(date) } else { None }
 }
 
 fn as_list(node: &Node) -> Option<&[Node]> {
@@ -248,6 +263,8 @@ struct Fields<'p, 'a> {
     is_there: bool,
     entries: std::slice::Iter<'a, (String, Node)>,
     known: &'static [&'static str],
+    /// Whether [`OPTIONAL`] does not hold here.
+    needs_all: bool,
     seen: Vec<&'static str>,
     next: Option<Place<'a>>,
 }
@@ -271,7 +288,8 @@ impl<'a> Fields<'_, 'a> {
             }
             return Some((known, Some(node)));
         }
-        let missing = self.known.iter().find(|field| !OPTIONAL.contains(field) && !self.seen.contains(field));
+        let is_needed = |field: &&&'static str| self.needs_all || !OPTIONAL.contains(*field);
+        let missing = self.known.iter().find(|field| is_needed(field) && !self.seen.contains(field));
         let missing = *missing?;
         if self.is_there {
             faults.borrow_mut().add(&self.table.part(None, missing).path, "is missing");
@@ -289,6 +307,38 @@ impl<'de> MapAccess<'de> for Fields<'_, '_> {
         self.next = Some(self.table.part(node, name));
         let name: StrDeserializer<'_, Error> = name.into_deserializer();
         seed.deserialize(name).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        let place =
+            self.next.take().ok_or_else(|| <Error as serde::de::Error>::custom("a value without a name"))?;
+        seed.deserialize(place)
+    }
+}
+
+/// The entries of a table with names of its own, in its order.
+struct Names<'p, 'a> {
+    table: &'p Place<'a>,
+    entries: std::slice::Iter<'a, (String, Node)>,
+    seen: BTreeSet<&'a str>,
+    next: Option<Place<'a>>,
+}
+
+impl<'de> MapAccess<'de> for Names<'_, '_> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        for (name, node) in self.entries.by_ref() {
+            let place = self.table.part(Some(node), name);
+            if !self.seen.insert(name) {
+                place.reading.faults.borrow_mut().add(&place.path, "is there twice");
+                continue;
+            }
+            self.next = Some(place);
+            let name: StrDeserializer<'_, Error> = name.as_str().into_deserializer();
+            return seed.deserialize(name).map(Some);
+        }
+        Ok(None)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {

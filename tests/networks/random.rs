@@ -1,8 +1,8 @@
 //! Random plans and random steps. The same seed always gives the same ones; numbers are small, so that limits
 //! and collisions are hit.
 
-use super::{naive::Naive, picture::Network};
-use upline::core::plan::commerce::Commerce;
+use super::{naive::Naive, picture::Network, script::add_calendar};
+use upline::core::plan::commerce::{CALENDARS_MAX, Commerce};
 use upline::core::{
     Actor,
     command::{
@@ -184,7 +184,19 @@ fn changed_plan(chance: &mut Chance, before: &Plan) -> Plan {
     if chance.percent(10) {
         plan.currency.code = *b"USD";
     }
+    change_calendars(chance, &mut plan.commerce);
     without_needless_counts(chance, plan)
+}
+
+/// Adds a calendar now and then, and takes the last one away more rarely.
+fn change_calendars(chance: &mut Chance, commerce: &mut Commerce) {
+    let calendars = commerce.calendars.len();
+    match chance.below(20) {
+        0 | 1 if calendars < CALENDARS_MAX => add_calendar(commerce, &format!("calendar-{calendars}")),
+        2 if 1 < calendars => _ = commerce.calendars.pop(),
+        2 => *commerce = Commerce::default(),
+        _ => {}
+    }
 }
 
 // --- steps

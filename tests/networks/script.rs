@@ -1,7 +1,10 @@
 //! The line language of the scenarios: words in, commands and plans out. The language is explained in
 //! `tests/scenarios/README.md`.
 
-use upline::core::plan::commerce::Commerce;
+use upline::core::plan::{
+    calendar::{Calendar, Every, Grace, Late},
+    commerce::{Commerce, LIVE_LEVELS},
+};
 use upline::core::{
     command::{
         Carried, ChangeEntry, Command, EntryChange, ImportEntry, Origin, PayFilter, PlacementRequest,
@@ -258,6 +261,21 @@ pub fn request_key(key: &str, content: &str) -> RequestKey {
 
 // --- plans
 
+/// Adds a calendar of months to what a plan says about orders. Nothing is kept live.
+pub fn add_calendar(commerce: &mut Commerce, name: &str) {
+    commerce.calendars.push(Calendar {
+        name: name.into(),
+        every: Every::Month,
+        timezone: "UTC".into(),
+        grace: Grace::default(),
+        late: Late::Book,
+        first: None,
+        four_eyes: false,
+    });
+    commerce.live_levels = LIVE_LEVELS;
+    commerce.refund_lowers_volume = Some(false);
+}
+
 /// Parses the lines under `plan`. Defaults: width 3, breadth first, 15 levels, no bonuses, no ranks.
 pub fn plan(lines: &[&str]) -> Result<Plan, Wrong> {
     let mut plan = Plan {
@@ -289,6 +307,7 @@ pub fn plan(lines: &[&str]) -> Result<Plan, Wrong> {
             "level-cap" => plan.level_cap = words.number("level cap")?,
             "bonus" => plan.bonuses.push(bonus(words)?),
             "ranks" => plan.ranks = ranks(words)?,
+            "calendar" => add_calendar(&mut plan.commerce, words.next("calendar")?),
             other => return Err(format!("`{other}` is nothing that a plan has")),
         }
         words.end()?;

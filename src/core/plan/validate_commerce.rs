@@ -18,8 +18,8 @@ use crate::core::{
 
 /// The question that a plan with calendars must answer, with its two readings.
 const REFUND_QUESTION: &str = "is an open question of this plan: does a refund that comes after its order's \
-    period was posted lower the volumes of the period in which it comes? `yes`: it does, so a member may miss \
-    an activity or a rank there; `no`: they stay as they are, and only money is corrected";
+    period was posted lower the volumes of the period in which it comes? `yes`: it does, so a member may \
+    miss an activity or a rank there; `no`: they stay as they are, and only money is corrected";
 
 impl Commerce {
     /// Checks every limit and every rule. `counts_sponsors`: whether levels and downlines of the sponsor tree

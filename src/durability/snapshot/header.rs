@@ -93,8 +93,8 @@ pub(super) struct HeaderV3 {
     reversals: u32,
 }
 
-/// The fields of version 3, followed by those added in format 4. Version 5 of the header, of format 6, has the
-/// same ones, and in them plans with what they say about orders.
+/// The fields of version 3, followed by those added in format 4. Version 5 of the header, of format 6, has
+/// the same ones, and in them plans with what they say about orders.
 #[derive(Archive, Serialize)]
 pub(super) struct HeaderV4 {
     lsn: u64,
