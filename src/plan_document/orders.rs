@@ -323,7 +323,7 @@ pub(super) type CalendarsShown = BTreeMap<String, CalendarDocument>;
 impl OrderFields {
     /// Returns the fields of the canonical document: all of them where the plan takes orders.
     pub(super) fn new(commerce: &Commerce) -> Self {
-        let names = |names: &[Box<str>]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        let names = |names: &[Box<str>]| names.iter().map(ToString::to_string).collect::<Vec<String>>();
         let has_attributes =
             commerce.has_owners || !commerce.markets.is_empty() || !commerce.member_tags.is_empty();
         let attributes = (has_attributes || commerce.takes_orders()).then(|| AttributesDocument {

@@ -104,11 +104,9 @@ fn volumes() -> impl Strategy<Value = Vec<Volume>> {
     let rest = (0..=VOLUME_EXPONENT_MAX, percent, any::<bool>());
     let named = names(VOLUMES_MAX).prop_filter("a name", |names| names.iter().all(|name| &**name != AMOUNT));
     (named, vec(rest, VOLUMES_MAX)).prop_map(|(names, rest)| {
-        let volume = |(position, (name, (exponent, percent, live))): (
-            usize,
-            (Box<str>, (u8, Option<(u8, u32)>, bool)),
-        )| {
-            let position = u8::try_from(position).expect("8 at most");
+        let mut volumes = Vec::new();
+        for (name, (exponent, percent, live)) in names.into_iter().zip(rest) {
+            let position = u8::try_from(volumes.len()).expect("8 at most");
             let of = |of: u8| match of % (position + 1) {
                 0 => VolumeOf::Amount,
                 of => VolumeOf::Volume(of - 1),
@@ -117,9 +115,9 @@ fn volumes() -> impl Strategy<Value = Vec<Volume>> {
                 of: of(other),
                 rate: BasisPoints(rate),
             });
-            Volume { name, exponent, form, live }
-        };
-        names.into_iter().zip(rest).enumerate().map(volume).collect()
+            volumes.push(Volume { name, exponent, form, live });
+        }
+        volumes
     })
 }
 

@@ -201,11 +201,13 @@ mod tests {
         }
     }
 
+    type Change = fn(&mut Commerce);
+
     #[test]
     fn a_plan_continues_if_all_that_is_referred_to_stays_where_it_is() {
         let present = commerce();
         // change, the field that does not continue
-        let table: [(&str, fn(&mut Commerce), Option<&str>); 17] = [
+        let table: [(&str, Change, Option<&str>); 17] = [
             ("nothing", |_| {}, None),
             (
                 "a calendar more",

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use crate::core::{
     plan::{
         calendar::{
-            Calendar, Every, GRACE_HOURS_MAX, PATTERN_MAX, PERIOD_DAYS_MAX, PERIODS_TOGETHER_MAX, YEARS,
+            Calendar, Date, Every, GRACE_HOURS_MAX, PATTERN_MAX, PERIOD_DAYS_MAX, PERIODS_TOGETHER_MAX, YEARS,
         },
         commerce::{
             AMOUNT, CALENDARS_MAX, Commerce, MARKETS_MAX, MEMBER_TAGS_MAX, ORDER_KINDS_MAX, ORDER_TAGS_MAX,
-            VOLUME_EXPONENT_MAX, VOLUME_RATE_MAX, VOLUMES_MAX, Volume, VolumeForm, VolumeOf,
+            Rounding, VOLUME_EXPONENT_MAX, VOLUME_RATE_MAX, VOLUMES_MAX, Volume, VolumeForm, VolumeOf,
         },
         rules::{Errors, NAME_BYTES_MAX, is_short_name, short_name_rule},
     },
@@ -65,7 +65,7 @@ impl Commerce {
             ("volume", !self.volumes.is_empty() || self.amount_live),
             ("live_levels", self.live_levels != 0),
             ("orders", !self.order_kinds.is_empty() || !self.order_tags.is_empty()),
-            ("rounding", self.rounding != Default::default()),
+            ("rounding", self.rounding != Rounding::default()),
             ("answers.refund_lowers_volume", self.refund_lowers_volume.is_some()),
         ];
         for (field, is_said) in said {
@@ -128,7 +128,7 @@ impl Commerce {
             &field("grace"),
             || format!("at most {PERIOD_DAYS_MAX} days and {GRACE_HOURS_MAX} hours"),
         );
-        errors.require(first.is_none_or(|first| first.exists()), &field("first"), date_rule);
+        errors.require(first.is_none_or(Date::exists), &field("first"), date_rule);
     }
 
     fn validate_volume(&self, position: usize, errors: &mut Errors) {
