@@ -26,8 +26,9 @@ use self::{
     shown::{BonusId, Facts, Shown},
 };
 use crate::engine::{
-    Actor, ActorKind, Code, Command, CommandKind, EntryChange, EntryStatus, MemberId, Money, Origin,
-    PayFilter, PlacementRequest, Plan, Reason, Reference, Role, SponsorRef, Stamped, Status, Timestamp,
+    Actor, ActorKind, AttributeChange, Code, Command, CommandKind, Credit, EntryChange, EntryStatus,
+    MemberId, Money, OrderId, OrderLine, Origin, PayFilter, PeriodStep, PlacementRequest, Plan, Reason,
+    Reference, RefundScope, Role, SponsorRef, Stamped, Status, Timestamp,
 };
 
 /// The commands as they are shown: the fields of each, with their types ([`Shown`]), values, and what the
@@ -136,6 +137,53 @@ shown! {
     KeepOnce { source, trigger } "A trigger counts as paid once: an import carries it over" {
         source: MemberId = *source;
         trigger: Box<str> = *trigger;
+    }
+    PlaceOrder(order) "An order" {
+        order_id: OrderId = order.id;
+        credits: Vec<Credit> = order.credits;
+        customer: Option<OrderId> = order.customer, "Null: the first credited member bought it";
+        time: Option<Timestamp> = order.time, "Null: the log time";
+        order_kind: Option<u16> = order.kind, "Position in the plan's kinds";
+        tags: u64 = order.tags, "A bit for each of the plan's tags of orders";
+        group: Option<OrderId> = order.group;
+        market: Option<u16> = order.market, "Position in the plan's markets";
+        lines: Vec<OrderLine> = order.lines;
+    }
+    RefundOrder(refund) "A refund of an order" {
+        refund_id: OrderId = refund.id;
+        order_id: OrderId = refund.order;
+        time: Option<Timestamp> = refund.time, "Null: the log time";
+        lines: RefundScope = refund.scope;
+    }
+    OpenPeriod(open) "A period opens" {
+        calendar: u8 = open.calendar, "Position in the plan's calendars";
+        period: OrderId = open.label;
+        start: Timestamp = open.start;
+        end: Timestamp = open.end;
+        grace_until: Timestamp = open.grace_until;
+    }
+    ClosePeriod(period) "The end of a period has passed" {
+        calendar: u8 = period.calendar, "Position in the plan's calendars";
+        number: u32 = period.period, "Counted from 0 in the calendar";
+    }
+    StepPeriod(step) "A period is locked, unlocked, approved or posted" {
+        calendar: u8 = step.period.calendar, "Position in the plan's calendars";
+        number: u32 = step.period.period, "Counted from 0 in the calendar";
+        step: PeriodStep = step.step;
+        reason: Option<Reason> = step.reason, "Why, in a person's words";
+    }
+    RecordRun(run) "The result of a run of a period" {
+        calendar: u8 = run.period.calendar, "Position in the plan's calendars";
+        number: u32 = run.period.period, "Counted from 0 in the calendar";
+        plan_version: u32 = run.plan_version;
+        up_to_lsn: u64 = run.up_to_lsn, "The last command that it took into account";
+        pay_lines: u64 = run.lines;
+        digest: [u8; 32] = run.digest, "BLAKE3 of the results";
+    }
+    SetAttributes(change) "Attributes of a member" {
+        user_id: MemberId = change.member;
+        changes: Vec<AttributeChange> = change.changes;
+        effective: Option<Timestamp> = change.effective, "Since when they hold; null: the log time";
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod amount;
+pub mod calendars;
 pub mod cli;
 pub mod command_json;
 pub mod config;

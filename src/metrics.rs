@@ -14,9 +14,9 @@ use strum::VariantNames;
 
 use crate::{
     core::{
-        Breakage, BreakageReason,
+        Breakage, BreakageReason, PeriodState,
         command::{Command, CommandKind, Rejection},
-        plan::RANKS_MAX,
+        plan::{RANKS_MAX, commerce::CALENDARS_MAX},
     },
     huge_pages,
 };
@@ -243,6 +243,10 @@ pub struct NetworkMetrics {
     /// Levels and minor units, by reason.
     breakage: Vec<[Gauge; 2]>,
     pub plan_version: Gauge,
+    pub orders: Gauge,
+    /// By calendar, by state.
+    periods: Vec<[Gauge; PeriodState::ALL.len()]>,
+    pub period_unlocked_age_seconds: Gauge,
 }
 
 impl NetworkMetrics {
@@ -269,6 +273,18 @@ impl NetworkMetrics {
                 })
                 .into(),
             plan_version: gauge_of(recorder, &table::PLAN_VERSION, &[]),
+            orders: gauge_of(recorder, &table::ORDERS, &[]),
+            periods: (0..CALENDARS_MAX).map(|calendar| periods_of(recorder, calendar)).collect(),
+            period_unlocked_age_seconds: gauge_of(recorder, &table::PERIOD_UNLOCKED_AGE, &[]),
+        }
+    }
+
+    /// Periods of each calendar, by state.
+    pub fn set_periods(&self, by_state: &[[u64; PeriodState::ALL.len()]]) {
+        for (gauges, counts) in self.periods.iter().zip(by_state) {
+            for (gauge, count) in gauges.iter().zip(counts) {
+                gauge.set(*count as f64);
+            }
         }
     }
 
@@ -474,6 +490,14 @@ fn counter_of(recorder: &PrometheusRecorder, definition: &Definition, labels: &[
 /// A counter for each value of an enum, in their order; the value's name is the label.
 fn counters_by<E: VariantNames>(recorder: &PrometheusRecorder, definition: &Definition) -> Vec<Counter> {
     E::VARIANTS.iter().map(|name| counter_of(recorder, definition, &[*name])).collect()
+}
+
+/// The gauges of a calendar's periods, by state.
+fn periods_of(recorder: &PrometheusRecorder, calendar: usize) -> [Gauge; PeriodState::ALL.len()] {
+    PeriodState::ALL.map(|state| {
+        let labels = vec![Label::new("calendar", calendar.to_string()), Label::new("state", state.name())];
+        recorder.register_gauge(&Key::from_parts(table::PERIODS.name, labels), &METADATA)
+    })
 }
 
 fn gauge_of(recorder: &PrometheusRecorder, definition: &Definition, labels: &[&'static str]) -> Gauge {

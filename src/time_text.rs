@@ -266,10 +266,14 @@ fn moment(text: &str, otherwise: Option<TimeZone>) -> Result<Timestamp, TimeFaul
     }
 }
 
+/// Returns a time zone of the built-in database by its name.
+pub fn zone(name: &str) -> Option<TimeZone> {
+    known(ZONES.get(name)).ok()
+}
+
 /// Returns the name of a time zone as the built-in database has it; `None` for one that is not in it.
 pub fn zone_name(name: &str) -> Option<String> {
-    let zone = known(ZONES.get(name)).ok()?;
-    zone.iana_name().map(str::to_owned)
+    zone(name)?.iana_name().map(str::to_owned)
 }
 
 /// Returns a zone that was looked up, unless it stands for one that is not known.

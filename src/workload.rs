@@ -6,13 +6,20 @@ use std::{hint::black_box, path::Path};
 
 use crate::{
     core::{
-        Digest, Restore,
-        command::{Command, Origin, Outcome, PlacementRequest, Register, SponsorRef, Stamped, TriggerBonus},
-        plan::{PlacementRule, Plan},
+        Actor, Digest, Restore,
+        command::{
+            Command, Credit, OpenPeriod, OrderId, OrderLine, Origin, Outcome, PlaceOrder, PlacementRequest,
+            Register, SponsorRef, Stamped, TriggerBonus, WHOLE,
+        },
+        plan::{
+            PlacementRule, Plan,
+            calendar::{Calendar, Every, Grace, Late, Weekday},
+            commerce::{Commerce, LIVE_LEVELS, Volume, VolumeForm},
+        },
         sections::{ImageHeader, ImageRows, Section},
         state::{Directory, State},
         state_digest,
-        types::{MemberId, MemberIx, Role, Timestamp, Tree},
+        types::{MemberId, MemberIx, Money, Role, Timestamp, Tree},
     },
     durability::{CHUNK_ROWS_MAX, Creation, DataDir, Genesis, InstanceId, LogOptions, memory::Memory},
     engine::{Engine, MemberDirectory, limits::APPLY_SLICE_MAX},
@@ -208,6 +215,70 @@ pub fn referrals(lsn: u64, members: u32, seed: u64, triggers: std::ops::Range<u6
         stamped(lsn + number + 1, Command::TriggerBonus(trigger))
     };
     triggers.map(trigger).collect()
+}
+
+/// A plan with the default's live rules that takes orders: two calendars, one volume kept live, seven levels
+/// of both trees.
+pub fn shop_plan(plan: Plan, live: bool) -> Plan {
+    let calendar = |name: &str, every| Calendar {
+        name: name.into(),
+        every,
+        timezone: "UTC".into(),
+        grace: Grace::default(),
+        late: Late::Book,
+        first: None,
+        four_eyes: false,
+    };
+    let pv = Volume { name: "pv".into(), exponent: 2, form: VolumeForm::Given, live };
+    let commerce = Commerce {
+        calendars: vec![
+            calendar("week", Every::Week { begins: Weekday::Monday }),
+            calendar("month", Every::Month),
+        ],
+        volumes: vec![pv],
+        live_levels: LIVE_LEVELS,
+        refund_lowers_volume: Some(false),
+        ..Commerce::default()
+    };
+    Plan { commerce, count_sponsor_tree: true, ..plan }
+}
+
+/// Returns the commands that open a period of each calendar of [`shop_plan`], for a network whose last LSN is
+/// `lsn`.
+pub fn periods(lsn: u64) -> Vec<Stamped> {
+    let open = |calendar: u8| {
+        let end = Timestamp(i64::MAX / 4);
+        let label = OrderId::parse("1").expect("an id");
+        OpenPeriod { calendar, label, start: Timestamp(0), end, grace_until: end }
+    };
+    (1..).zip(0..2).map(|(at, calendar)| today(lsn + at, Command::OpenPeriod(open(calendar)))).collect()
+}
+
+/// Returns orders of one line each by members picked at random, for a network whose last LSN is `lsn`.
+pub fn orders(lsn: u64, members: u32, seed: u64, orders: std::ops::Range<u64>) -> Vec<Stamped> {
+    let mut pick = Pick::of(members, seed ^ orders.start);
+    let order = |number: u64| {
+        let credit = Credit { member: member_id(seed, pick.member().0), part: WHOLE };
+        let line = OrderLine { amount: Money(4_995), volumes: vec![4_000] };
+        let order = PlaceOrder {
+            id: OrderId::parse(&format!("order-{number}")).expect("an id"),
+            credits: vec![credit],
+            customer: None,
+            time: None,
+            kind: None,
+            tags: 0,
+            group: None,
+            market: None,
+            lines: vec![line],
+        };
+        today(lsn + number + 1, Command::PlaceOrder(Box::new(order)))
+    };
+    orders.map(order).collect()
+}
+
+/// A command of the format that is logged today.
+fn today(lsn: u64, command: Command) -> Stamped {
+    Stamped { actor: Some(Actor::unknown()), format: Stamped::FORMAT, ..stamped(lsn, command) }
 }
 
 /// Picks members; randomness quality does not matter, repeatability does.

@@ -56,6 +56,10 @@ pub enum Scope {
     Operate,
     #[strum(serialize = "metrics")]
     Metrics,
+    #[strum(serialize = "orders:write")]
+    OrdersWrite,
+    #[strum(serialize = "finance")]
+    Finance,
 }
 
 impl Scope {

@@ -7,8 +7,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use super::{
     bench, bonus, clock, demo, dot,
     exit::{self, Exit},
-    export, import, inspect, keys, manual, member, plan, repair, screen, serve, settings, snapshot, tree,
-    verify,
+    export, import, inspect, keys, manual, member, orders, period, plan, repair, screen, serve, settings,
+    snapshot, tree, verify,
 };
 use crate::version;
 
@@ -51,6 +51,12 @@ pub(super) enum Command {
     Member(member::Args),
     /// List bonuses, and hold, release, void or take back one
     Bonus(bonus::Args),
+    /// Show, list, refund and import orders
+    Orders(orders::Args),
+    /// List the periods of calendars, and lock, unlock, approve or post one
+    Period(period::Args),
+    /// Compute what a locked period pays, and record the result
+    Run(period::RunArgs),
     /// Draw a part of a tree in the terminal
     Tree(tree::Args),
     /// Draw a tree, or a part of it, in Graphviz's language
@@ -96,6 +102,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Clock(args)) => clock::run(&args),
         Some(Command::Member(args)) => member::run(&args),
         Some(Command::Bonus(args)) => bonus::run(&args),
+        Some(Command::Orders(args)) => orders::run(&args),
+        Some(Command::Period(args)) => period::run(&args),
+        Some(Command::Run(args)) => period::record_run(&args),
         Some(Command::Tree(args)) => tree::run(&args),
         Some(Command::Dot(args)) => dot::run(&args),
         Some(Command::Config(args)) => settings::run(&args),

@@ -8,8 +8,9 @@
 //! UUID that the row had in another system (of members and of bonuses); `lifetime_rank`, the number of the
 //! highest rank ever where that is above the one in force; `turn`, the slot of the next round-robin spillover
 //! where that is not the first; `paid_once`, the names of the triggers that were paid with `once`, separated
-//! by blanks. Bonuses also have `reference`, the external reference of their origin; `number`, on those that
-//! another reverses; and `reverses`, on that one, the `number` of the one that it reverses.
+//! by blanks; `market`, `owner` and `tags`, the attributes that members have now. Bonuses also have
+//! `reference`, the external reference of their origin; `number`, on those that another reverses; and
+//! `reverses`, on that one, the `number` of the one that it reverses.
 //!
 //! # Spreadsheets
 //!
@@ -38,13 +39,13 @@ use super::{
 };
 use crate::{
     core::{
-        RowKind,
+        MemberTag, RowKind,
         state::State,
-        types::{MemberIx, Reference, Tree},
+        types::{MemberIx, Reference, Timestamp, Tree},
     },
     durability::storage::Disk,
     engine::{self, Loaded},
-    private_file,
+    private_file, time_text,
 };
 
 /// Rows that are printed together, between two updates of progress and checks for interruption.
@@ -360,6 +361,9 @@ struct History {
     turns: bool,
     /// The triggers that were paid once, by member, ascending.
     paid_once: HashMap<MemberIx, BTreeSet<Box<str>>>,
+    markets: bool,
+    owners: bool,
+    tags: bool,
 }
 
 impl History {
@@ -369,11 +373,15 @@ impl History {
         for (member, trigger) in state.all_paid_once() {
             paid_once.entry(member).or_default().insert(trigger.into());
         }
+        let has_attributes = state.has_attributes();
         Self {
             ids: has_ids(state, RowKind::Member, state.len().into()),
             lifetime_ranks: any(&|member| lifetime_rank(state, member).is_some()),
             turns: any(&|member| state.turn(member) != 0),
             paid_once,
+            markets: has_attributes && any(&|member| state.attributes(member, None).market.is_some()),
+            owners: has_attributes && any(&|member| state.attributes(member, None).owner != member),
+            tags: has_attributes && any(&|member| !state.attributes(member, None).tags.is_empty()),
         }
     }
 
@@ -383,6 +391,9 @@ impl History {
             (self.lifetime_ranks, "lifetime_rank"),
             (self.turns, "turn"),
             (!self.paid_once.is_empty(), "paid_once"),
+            (self.markets, "market"),
+            (self.owners, "owner"),
+            (self.tags, "tags"),
         ];
         columns.into_iter().filter(|(is_there, _)| *is_there).map(|(_, column)| column)
     }
@@ -402,6 +413,34 @@ impl History {
                 |names: &BTreeSet<Box<str>>| names.iter().map(|name| &**name).collect::<Vec<_>>().join(" ");
             row.text_or_empty(self.paid_once.get(&member).map(names).as_deref());
         }
+        if self.markets || self.owners || self.tags {
+            self.print_attributes(state, member, row);
+        }
+    }
+
+    fn print_attributes(&self, state: &State, member: MemberIx, row: &mut RowText<'_>) {
+        let held = state.attributes(member, None);
+        if self.markets {
+            let name = |market: u16| &*state.plan().commerce.markets[usize::from(market)];
+            row.text_or_empty(held.market.map(name));
+        }
+        if self.owners {
+            if held.owner == member { row.empty() } else { row.id(state.id(held.owner)) }
+        }
+        if self.tags {
+            let tags: Vec<String> = held.tags.iter().map(|tag| tag_text(state, tag)).collect();
+            row.text_or_empty(Some(tags.join(";")).as_deref().filter(|tags| !tags.is_empty()));
+        }
+    }
+}
+
+/// Returns a tag as `import` reads it: its name, and its bounds if it has any.
+fn tag_text(state: &State, tag: &MemberTag) -> String {
+    let name = &state.plan().commerce.member_tags[usize::from(tag.tag)];
+    let time = |time: Option<Timestamp>| time.map(time_text::print).unwrap_or_default();
+    match (tag.from, tag.until) {
+        (None, None) => name.to_string(),
+        (from, until) => format!("{name}@{}/{}", time(from), time(until)),
     }
 }
 

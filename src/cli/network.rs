@@ -96,6 +96,11 @@ impl Network {
         }
     }
 
+    /// The timestamp of all commands.
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+
     /// Applies a command, unless a rule refuses it: then nothing changes, not even the LSN.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use super::{
     exit::{Exit, Failure},
     flags::{Flags, OfServer},
     interrupt::{Hangups, Interrupt},
-    log_options, logging, plan_choice, screen,
+    log_options, logging, open_periods, plan_choice, screen,
 };
 use crate::{
     config::Config,
@@ -26,6 +26,9 @@ use crate::{
 /// Time for the engine to stop after running requests were drained. With the default drain of seven seconds a
 /// stop takes at most ten, of which the rest is for exiting: what most supervisors wait before they kill.
 const AFTER_DRAIN: Duration = Duration::from_millis(2_200);
+
+/// Periods of a calendar that the banner names as due for locking.
+const PERIODS_TOLD_MAX: usize = 3;
 
 #[derive(clap::Args, Clone, Default, Debug)]
 #[group(id = "serve")]
@@ -101,6 +104,7 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     let (engine, report) = opened?;
     slot.set(engine.clone());
     greet(config, address, &report, gate.is_on());
+    tell_periods(&engine);
     screen::say(&format!("listening on http://{address}"))?;
     if let Some(ops) = ops_address {
         screen::say(&format!("operations on http://{ops}"))?;
@@ -169,6 +173,7 @@ fn engine_options(config: &Config, metrics: &Arc<Metrics>) -> Result<EngineOptio
         snapshots,
         log: log_options(config),
         clock_jump_max: config.clock_jump_max,
+        missing_periods: Some(open_periods::missing_periods),
         progress: Some(Box::new(move |progress| loading.show(progress))),
         ..EngineOptions::new(config.data_dir.clone(), plan_choice(config)?, Arc::clone(metrics))
     })
@@ -243,6 +248,21 @@ fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport, as
     screen::tell(&format!("upline {}", version::SHOWN));
     for (name, value) in lines {
         screen::tell(&format!("  {name:<11}{value}"));
+    }
+}
+
+/// Says which periods wait for somebody to lock them.
+fn tell_periods(engine: &Engine) {
+    let periods = engine.periods_to_lock(PERIODS_TOLD_MAX);
+    if periods.is_empty() {
+        return;
+    }
+    let names: Vec<String> =
+        periods.iter().map(|period| format!("{} {}", period.calendar, period.label)).collect();
+    let names = names.join(", ");
+    tracing::info!(periods = %names, "periods are due for locking");
+    if screen::on_terminal() {
+        screen::tell(&format!("  {:<11}{names}: lock with `upline period lock`", "periods"));
     }
 }
 

@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::schema::{
-    choice, constant, count, described, minor, nullable, object, one_of, reference, text, time, uuid,
+    choice, constant, count, described, list, minor, nullable, object, one_of, reference, text, time, uuid,
 };
 use crate::{
     engine::{
-        Carried, Code, EntryChange, EntryStatus, MemberId, Money, Origin, PlacementRequest, Plan, Reason,
-        Reference, Role, SponsorRef, Status, Timestamp,
+        AttributeChange, Carried, Code, Credit, EntryChange, EntryStatus, LinePart, MemberId, Money, OrderId,
+        OrderLine, Origin, PeriodStep, PlacementRequest, Plan, Reason, Reference, RefundScope, Role,
+        SponsorRef, Status, Timestamp, WHOLE,
     },
     plan_document::PlanDocument,
     time_text,
@@ -41,6 +42,7 @@ macro_rules! plain {
 }
 plain! {
     bool: |value| value, json!({ "type": "boolean" });
+    u8: |value| value, count();
     u16: |value| value, count();
     u32: |value| value, count();
     u64: |value| value, count();
@@ -51,6 +53,20 @@ plain! {
     Box<str>: |value| value, text();
     Code: |value| value.as_str(), text();
     Reason: |value| value.as_str(), text();
+    OrderId: |value| value.as_str(), text();
+    PeriodStep: |value| value.name(), choice(&PeriodStep::ALL.map(PeriodStep::name));
+    [u8; 32]: |value| hex(value), json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" });
+    Vec<Credit>: |value| value.iter().map(credit_json).collect::<Vec<_>>(), list(reference("LoggedCredit"));
+    Vec<OrderLine>: |value| value.iter().map(line_json).collect::<Vec<_>>(),
+        list(reference("LoggedOrderLine"));
+    Vec<AttributeChange>: |value| value.iter().map(attribute_json).collect::<Vec<_>>(),
+        list(reference("LoggedAttribute"));
+    // Null for all that is left of the order.
+    RefundScope: |value| match value {
+        RefundScope::Rest => Value::Null,
+        RefundScope::Part(part) => json!([{ "line": null, "part": part_text(*part) }]),
+        RefundScope::Lines(lines) => json!(lines.iter().map(refund_line_json).collect::<Vec<_>>()),
+    }, nullable(list(reference("LoggedRefundLine")));
     Reference: |value| value.as_str(), json!({ "type": "string", "minLength": 1, "maxLength": 64 });
     Status: |value| value.name(), choice(&Status::ALL.map(Status::name));
     Role: |value| value.name(), choice(&Role::ALL.map(Role::name));
@@ -117,8 +133,107 @@ fn carried_json(carried: Carried) -> Value {
     })
 }
 
-/// Returns the schemas of the parts of a registration.
+fn hex(bytes: &[u8; 32]) -> String {
+    let [high, low] =
+        [&bytes[..16], &bytes[16..]].map(|half| u128::from_be_bytes(half.try_into().expect("16")));
+    format!("{high:032x}{low:032x}")
+}
+
+/// Returns a part of a whole as an exact decimal: `0.25`.
+pub fn part_text(part: u32) -> String {
+    if part == WHOLE {
+        return "1".into();
+    }
+    let text = format!("0.{part:09}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn credit_json(credit: &Credit) -> Value {
+    json!({ "user_id": Uuid::from_bytes(credit.member.0), "part": part_text(credit.part) })
+}
+
+/// The volumes that the line names, in units of their exponents.
+fn line_json(line: &OrderLine) -> Value {
+    json!({ "amount_minor": line.amount.0, "volumes_minor": line.volumes })
+}
+
+fn refund_line_json(line: &LinePart) -> Value {
+    json!({ "line": line.line, "part": line.part.map(part_text) })
+}
+
+fn attribute_json(change: &AttributeChange) -> Value {
+    match *change {
+        AttributeChange::Market(market) => json!({ "attribute": "market", "market": market }),
+        AttributeChange::Owner(owner) => {
+            json!({ "attribute": "owner", "owner": owner.map(|owner| Uuid::from_bytes(owner.0)) })
+        }
+        AttributeChange::Tag { tag, from, until, set } => json!({
+            "attribute": "tag",
+            "tag": tag,
+            "set": set,
+            "from": from.map(time_text::print),
+            "until": until.map(time_text::print),
+        }),
+    }
+}
+
+/// Returns the schemas of what an attribute is set to.
+fn parts_of_attributes() -> Vec<(&'static str, Value)> {
+    let choices = [("market", "LoggedMarket"), ("owner", "LoggedOwner"), ("tag", "LoggedTag")];
+    let market = described("Position in the plan's markets; null for none", nullable(count()));
+    let owner = described("Null for the member itself", nullable(uuid()));
+    let bound = |about: &str| described(about, nullable(time()));
+    let tag = json!({
+        "attribute": constant("tag"),
+        "tag": described("Position in the plan's tags of members", count()),
+        "set": described("False: it was taken away", json!({ "type": "boolean" })),
+        "from": bound("Null for no bound"),
+        "until": bound("When it no longer holds; null for no bound"),
+    });
+    vec![
+        ("LoggedAttribute", one_of("What an attribute is set to", "attribute", &choices)),
+        (
+            "LoggedMarket",
+            object("A member's market", json!({ "attribute": constant("market"), "market": market })),
+        ),
+        (
+            "LoggedOwner",
+            object("To whom a position belongs", json!({ "attribute": constant("owner"), "owner": owner })),
+        ),
+        ("LoggedTag", object("A tag of a member", tag)),
+    ]
+}
+
+/// Returns the schemas of the parts of an order or a refund.
+fn parts_of_orders() -> Vec<(&'static str, Value)> {
+    let part = || described("A part of 1, as a decimal", text());
+    let credit =
+        object("A member to whom the order is credited", json!({ "user_id": uuid(), "part": part() }));
+    let volumes = described(
+        "The volumes that lines name, in the plan's order, in units of their exponents",
+        list(json!({ "type": "integer" })),
+    );
+    let line = object("A line of an order", json!({ "amount_minor": minor(), "volumes_minor": volumes }));
+    let refunded = object(
+        "A part of a line that is refunded",
+        json!({
+            "line": described("Position of the line; null for all lines", nullable(count())),
+            "part": described("Null for what is left of it", nullable(part())),
+        }),
+    );
+    vec![("LoggedCredit", credit), ("LoggedOrderLine", line), ("LoggedRefundLine", refunded)]
+}
+
+/// Returns the schemas of the parts of commands.
 pub(super) fn parts() -> Vec<(&'static str, Value)> {
+    let mut all = parts_of_registrations();
+    all.extend(parts_of_orders());
+    all.extend(parts_of_attributes());
+    all
+}
+
+/// Returns the schemas of the parts of a registration.
+fn parts_of_registrations() -> Vec<(&'static str, Value)> {
     let sponsor = json!({
         "description": "The sponsor as it was named",
         "oneOf": [reference("LoggedSponsorById"), reference("LoggedSponsorByCode")],

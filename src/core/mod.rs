@@ -19,6 +19,8 @@ mod tree;
 
 mod requests;
 
+mod orders;
+
 mod ledger;
 
 mod network;
@@ -28,6 +30,7 @@ pub mod state;
 mod read;
 
 pub(crate) use self::store::{
+    id_table,
     pace::{Pace, give_way},
     parallel::both,
     region,
@@ -45,13 +48,22 @@ pub use self::{
         codes::{CodeForm, CodeKey},
         rank::NextRank,
     },
+    orders::{
+        periods::{PeriodRow, PeriodState},
+        refund_bookings::RefundState,
+        runs::RunRow,
+        steps::StepRow,
+        totals::{PeriodTotals, VALUES_MAX},
+    },
     read::{
+        attributes::{MemberAttributes, MemberTag},
         digest::{Digest, state_digest, state_digest_of_format_1},
         explain::{EntryKind, ExplainedShare, RankNeed, RankReached, Walk},
         graph,
         invariants::audit,
         listed::{Listed, ReceivedWalk},
         network_digest::{Capture, kept_network_digest, network_digest},
+        orders::{LineView, LiveAlong, LiveSums, OrderList, OrderView, RefundView},
         query::{Member, MemoryUse, RankView},
         received::{Brought, ReceivedSums, SUM_LEVELS_MAX},
         roster::{MemberFilter, Roster, RosterOrder},

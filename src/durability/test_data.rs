@@ -138,6 +138,8 @@ macro_rules! samples {
     };
 }
 samples! {
+    u8: |at| u8::try_from(at % 200).unwrap();
+    [u8; 32]: |at| [u8::try_from(at % 200).unwrap(); 32];
     u16: |at| u16::try_from(at % 60_000).unwrap();
     u32: |at| at;
     u64: |at| u64::from(at) * 2;

@@ -3,10 +3,10 @@
 //! The writer thread alone writes it, under the state's lock; anyone may read it. An index is copied out at
 //! once: no guard ever leaves a function of this file, so none can be held across another call or an await.
 //!
-//! The table of ids (`id_table.rs`) holds member indexes and hashes only: the ids themselves are in the
-//! state, which confirms each candidate. A member costs some 10 bytes here instead of the 35 of a map keyed
-//! by id, and a group of signups can prefetch all of its members under one lock, so that their cache misses
-//! overlap (one lock each would serialize them).
+//! The table of ids (`core/store/id_table.rs`) holds member indexes and hashes only: the ids themselves are
+//! in the state, which confirms each candidate. A member costs some 10 bytes here instead of the 35 of a map
+//! keyed by id, and a group of signups can prefetch all of its members under one lock, so that their cache
+//! misses overlap (one lock each would serialize them).
 //!
 //! Hashing is `SipHash` under a key that is random per process (`RandomState`): ids and codes come from
 //! outside, so clients must not be able to force collisions.
@@ -20,8 +20,9 @@ use dashmap::DashMap;
 use hashbrown::HashTable;
 use parking_lot::{RwLock, RwLockWriteGuard};
 
-use super::{id_table::IdTable, limits::DIRECTORY_SHARDS};
+use super::limits::DIRECTORY_SHARDS;
 use crate::core::{
+    id_table::IdTable,
     state::Directory,
     types::{MemberId, MemberIx, alike},
 };

@@ -12,6 +12,7 @@ use super::{
     lifecycle::Inner,
     open,
     options::EngineOptions,
+    period_figures::{self, PeriodToLock},
     search::{Prefix, SearchBusy},
     status::{EngineStatus, OpenReport, ShutdownReport, SnapshotInfo},
     sync,
@@ -149,6 +150,13 @@ impl Engine {
             snapshot_error: snapshots.error,
             opened: self.inner.opened.clone(),
         }
+    }
+
+    /// Periods whose grace has passed and that are not locked, by calendar, oldest first; at most `most` of
+    /// each. O(periods that are not posted).
+    pub fn periods_to_lock(&self, most: usize) -> Vec<PeriodToLock> {
+        let wall = self.inner.shared.clock.wall();
+        self.read(|state, _| period_figures::to_lock(state, wall.max(state.time()), most))
     }
 
     /// The metrics this engine was opened with.

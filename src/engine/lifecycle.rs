@@ -15,11 +15,12 @@ use super::{
     history::History,
     limits,
     marks::Marks,
+    periods::PeriodKeeper,
     search::SearchIndex,
     shared::Shared,
     snapshotter::{SnapshotDesk, SnapshotSink, Snapshotter},
     sync::{self, AtomicBool, JoinHandle, Mutex, OnceLock, RwLock},
-    ticker::{self, TickerStop},
+    ticker::{Ticker, TickerDesk},
     view_desk::ViewDesk,
     writer::{Job, Writer},
 };
@@ -42,7 +43,9 @@ pub(super) struct Inner {
     pub preparing: tokio::sync::Mutex<()>,
     /// The snapshots on disk; `None` only in tests.
     pub store: Option<SnapshotStore>,
-    ticker: Arc<TickerStop>,
+    pub ticker: Arc<TickerDesk>,
+    /// Whether this engine opens and closes periods.
+    pub keeps_periods: bool,
     threads: Mutex<Threads>,
     final_snapshot: bool,
     pub opened: OpenReport,
@@ -77,20 +80,22 @@ pub(super) struct Parts {
 }
 
 impl Inner {
-    /// Starts the threads.
+    /// Starts the threads, and opens and closes the periods that are due.
     ///
     /// # Errors
     /// `Thread` when one cannot be started; those that were are ended.
     pub fn start(parts: Parts, options: EngineOptions) -> Result<Arc<Self>, OpenError> {
-        let Assembled { inner, writer, snapshotter, ticker_queue } = assemble(parts, options);
-        let (shared, ticker) = (Arc::clone(&inner.shared), Arc::clone(&inner.ticker));
+        let Assembled { inner, writer, snapshotter, keeper, ticker_queue } = assemble(parts, options);
+        let (shared, desk) = (Arc::clone(&inner.shared), Arc::clone(&inner.ticker));
+        let mut ticker = Ticker { shared, queue: ticker_queue, keeper };
         {
             // If one cannot be started, dropping `inner` ends the others.
             let mut threads = inner.threads.lock();
             threads.writer = Some(spawn("upline-writer", move || writer.run())?);
             threads.snapshotter = Some(spawn("upline-snapshot", move || snapshotter.run())?);
-            threads.ticker =
-                Some(spawn("upline-ticker", move || ticker::run(&shared, &ticker_queue, &ticker))?);
+            // Before anything is served, so that the first order finds its period.
+            ticker.keep_periods();
+            threads.ticker = Some(spawn("upline-ticker", move || ticker.run(&desk))?);
         }
         Ok(inner)
     }
@@ -139,6 +144,7 @@ pub(super) struct Assembled {
     pub inner: Arc<Inner>,
     pub writer: Writer,
     pub snapshotter: Snapshotter,
+    pub keeper: Option<PeriodKeeper>,
     pub ticker_queue: mpsc::WeakSender<Job>,
 }
 
@@ -188,13 +194,15 @@ pub(super) fn assemble(parts: Parts, options: EngineOptions) -> Assembled {
         sink: parts.sink,
         queue: sender.downgrade(),
     };
+    let keeper = options.missing_periods.map(|missing| PeriodKeeper::new(Arc::clone(&shared), missing));
     let ticker_queue = sender.downgrade();
     let inner = Arc::new(Inner {
         search: SearchIndex::new(),
         preparing: tokio::sync::Mutex::default(),
         queue_max,
         command_bytes_max,
-        ticker: Arc::new(TickerStop::default()),
+        ticker: Arc::new(TickerDesk::default()),
+        keeps_periods: keeper.is_some(),
         desk,
         store: parts.store,
         threads: Mutex::new(Threads { lock: Some(parts.lock), ..Threads::default() }),
@@ -204,7 +212,7 @@ pub(super) fn assemble(parts: Parts, options: EngineOptions) -> Assembled {
         queue: RwLock::new(Some(sender)),
         shared,
     });
-    Assembled { inner, writer, snapshotter, ticker_queue }
+    Assembled { inner, writer, snapshotter, keeper, ticker_queue }
 }
 
 impl Drop for Inner {

@@ -142,6 +142,20 @@ pub const SUMS_KEPT_AT_ONCE: usize = 1_024;
 /// Stale sums from which an idle engine computes them. A digest does not notice fewer: 1 to 10 ms.
 pub const SUMS_REFRESHED_FROM: usize = 64;
 
+/// How long before its start a period is opened: as far ahead of the clock as the time of an order may be, so
+/// that each finds its period.
+pub const PERIODS_AHEAD: Duration = Duration::from_mins(5);
+
+/// Periods opened or closed in one group, so that writes of others wait for milliseconds at most.
+pub const PERIODS_AT_ONCE: usize = 256;
+
+/// Periods of a calendar that may be missing: eleven years of days. More mean a wrong date in the plan or a
+/// wrong clock, and periods that were opened stay for ever.
+pub const PERIODS_MISSING_MAX: usize = 4_096;
+
+/// When the next period of a calendar could not be computed, how long until it is tried again.
+pub const PERIODS_RETRY_AFTER: Duration = Duration::from_mins(1);
+
 /// Commands between two calls of the progress callback while opening.
 pub const PROGRESS_EVERY_COMMANDS: u64 = 65_536;
 

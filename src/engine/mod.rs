@@ -34,7 +34,8 @@
 //! # Threads
 //!
 //! The writer; the snapshotter (`snapshotter.rs`), which works on frozen views alongside it; the ticker
-//! (`ticker.rs`), which does periodic work that no command triggers. `lifecycle.rs` starts and ends them.
+//! (`ticker.rs`), which does periodic work that no command triggers, and opens and closes periods
+//! (`periods.rs`). `lifecycle.rs` starts and ends them.
 //! Each is a loop around steps; `stepped.rs` exposes the steps without the loops, so that one thread can take
 //! them in any order.
 //!
@@ -57,6 +58,8 @@ mod ancestry;
 mod clock;
 pub mod limits;
 mod options;
+mod period_figures;
+mod periods;
 
 mod handle;
 mod open;
@@ -66,7 +69,6 @@ mod writer;
 
 mod directory;
 mod history;
-mod id_table;
 mod in_order;
 mod kept_sums;
 mod lifecycle;
@@ -102,6 +104,8 @@ pub use self::{
     offline::{DIFFERENCES_NAMED_MAX, Digests, KeptSnapshot, PlanTrial, RankComparison},
     open::{Loaded, create, load},
     options::{EngineOptions, NETWORK_ID, PlanChoice, SnapshotPolicy},
+    period_figures::PeriodToLock,
+    periods::{MissingPeriods, due_periods, empty_run},
     search::{Prefix, SearchBusy},
     snapshotter::SnapshotStep,
     status::{EngineStatus, LogFigures, OpenProgress, OpenReport, ShutdownReport, SnapshotInfo, Watermarks},
@@ -110,18 +114,22 @@ pub use self::{
 pub use crate::core::{
     ACTOR_ID_BYTES_MAX, ADMIN_LEVELS_MAX, Actor, ActorKind, Balance, BreadthFirst, Breakage, BreakageReason,
     Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare, LEVEL_ORDER_WORDS,
-    LevelOrder, Listed, Member, MemberFilter, NextRank, Payout, PlanVersion, PlanVersions, Preorder,
-    RankNeed, RankReached, RankView, ReceivedSums, ReceivedWalk, Roster, RosterOrder, RowIds, RowKind,
-    SUM_LEVELS_MAX, ShareFate, Statuses, Sum, Unchanged, Walk, WindowMember, WindowSize,
+    LevelOrder, LineView, Listed, LiveAlong, LiveSums, Member, MemberAttributes, MemberFilter, MemberTag,
+    NextRank, OrderList, OrderView, Payout, PeriodRow, PeriodState, PeriodTotals, PlanVersion, PlanVersions,
+    Preorder, RankNeed, RankReached, RankView, ReceivedSums, ReceivedWalk, RefundState, RefundView, Roster,
+    RosterOrder, RowIds, RowKind, RunRow, SUM_LEVELS_MAX, ShareFate, Statuses, StepRow, Sum, Unchanged,
+    VALUES_MAX, Walk, WindowMember, WindowSize,
     command::{
-        Applied, Carried, ChangeEntry, Command, CommandKind, EntryChange, ImportEntry, Origin, Outcome,
-        PayFilter, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus,
-        WideMoney,
+        ATTRIBUTE_CHANGES_MAX, Applied, AttributeChange, Carried, ChangeEntry, Command, CommandKind, Credit,
+        EntryChange, ImportEntry, LinePart, ORDER_CREDITS_MAX, ORDER_ID_CHARS_MAX, ORDER_LINES_MAX,
+        OpenPeriod, OrderId, OrderLine, Origin, Outcome, PayFilter, PeriodRef, PeriodStep, PlaceOrder,
+        PlacementRequest, RecordRun, RefundOrder, RefundScope, Register, Rejection, RequestKey,
+        SetAttributes, SponsorRef, Stamped, StepPeriod, TriggerBonus, VALUE_MAX, WHOLE, WideMoney,
     },
     network_digest,
     plan::{
         BonusRule, Currency, KIND_REGISTRATION, LevelPay, Placement, PlacementRule, Plan, PlanError,
-        RankBasis, RankRule, RankStep,
+        RankBasis, RankRule, RankStep, calendar, commerce,
     },
     state::{Directory, Part, Parts, State, Verdict},
     state_digest,

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use super::{BootClock, Clock, OpenProgress, limits, system_boot_clock, system_clock};
+use super::{BootClock, Clock, MissingPeriods, OpenProgress, limits, system_boot_clock, system_clock};
 use crate::{
     core::plan::Plan,
     durability::{
@@ -35,6 +35,8 @@ pub struct EngineOptions {
     pub boot_clock: BootClock,
     /// A wall clock that jumped by more than this is not used, see `clock.rs`; `None`: always used.
     pub clock_jump_max: Option<Duration>,
+    /// Computes the periods that are to be opened; `None`: none are opened or closed by this engine.
+    pub missing_periods: Option<MissingPeriods>,
     /// Called occasionally while opening, from the opening thread.
     pub progress: Option<Box<dyn FnMut(OpenProgress) + Send>>,
 }
@@ -54,6 +56,7 @@ impl EngineOptions {
             clock: system_clock(),
             boot_clock: system_boot_clock(),
             clock_jump_max: Some(limits::CLOCK_JUMP_MAX),
+            missing_periods: None,
             progress: None,
         }
     }

@@ -9,6 +9,7 @@ use super::{
     history::{Effort, History, HistoryError, Present},
     limits,
     marks::Marks,
+    period_figures::PeriodFigures,
     status::LogFigures,
     sync::{AtomicBool, Mutex, OnceLock, Ordering, RwLock, RwLockReadGuard, thread_local},
     view_desk::ViewDesk,
@@ -151,6 +152,11 @@ impl Shared {
             network.ledger_void.set(state.entries_in(EntryStatus::Void).entries as f64);
             network.set_breakage(state.breakage_by_reason());
             network.plan_version.set(f64::from(state.plan_version()));
+            network.orders.set(f64::from(state.orders_len()));
+            let periods = PeriodFigures::of(&state);
+            network.set_periods(&periods.by_state);
+            let unlocked = periods.unlocked_since.map_or(0, |end| self.clock.wall().0.saturating_sub(end.0));
+            network.period_unlocked_age_seconds.set(unlocked.max(0) as f64 / 1e6);
             let age = self.clock.wall().0.saturating_sub(state.time().0).max(0);
             self.metrics.log.age_seconds.set(if state.lsn() == 0 { 0.0 } else { age as f64 / 1e6 });
             state.rank_distribution().to_vec()

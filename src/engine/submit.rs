@@ -38,6 +38,7 @@ impl Engine {
     /// When a plan in the command was not validated: our bug.
     pub async fn submit(&self, command: Command, sent: impl Into<Sent>) -> Result<Answer, SubmitError> {
         let sent = sent.into();
+        let has_calendars = self.may_change_calendars(&command);
         let (preparation, _alone) = match self.prepared(&command, sent.key).await {
             Ok(Ready::Answered(answer)) => return Ok(answer),
             Ok(Ready::Queue { preparation, alone }) => (preparation, alone),
@@ -49,7 +50,16 @@ impl Engine {
             Ok(Admitted::Queued(reply)) => reply.await.unwrap_or(Err(SubmitError::OutcomeUnknown)),
             Err(error) => Err(error),
         };
+        if has_calendars {
+            // Without the ticker nothing is opened.
+            let _ = self.inner.ticker.ask_for_periods().await;
+        }
         self.conclude(result)
+    }
+
+    /// Whether periods may be due when the command was applied: an order that follows it finds its period.
+    fn may_change_calendars(&self, command: &Command) -> bool {
+        self.inner.keeps_periods && matches!(command, Command::PutPlan(plan) if plan.commerce.takes_orders())
     }
 
     /// As [`Engine::submit`], for threads that may block. Panics inside an async runtime.
@@ -58,6 +68,7 @@ impl Engine {
     /// As [`Engine::submit`].
     pub fn submit_blocking(&self, command: Command, sent: impl Into<Sent>) -> Result<Answer, SubmitError> {
         let sent = sent.into();
+        let has_calendars = self.may_change_calendars(&command);
         let (preparation, _alone) = match self.prepared_blocking(&command, sent.key) {
             Ok(Ready::Answered(answer)) => return Ok(answer),
             Ok(Ready::Queue { preparation, alone }) => (preparation, alone),
@@ -70,6 +81,9 @@ impl Engine {
             }
             Err(error) => Err(error),
         };
+        if has_calendars {
+            let _ = sync::wait_for_answer(self.inner.ticker.ask_for_periods());
+        }
         self.conclude(result)
     }
 

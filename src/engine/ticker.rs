@@ -1,73 +1,120 @@
 //! The ticker: periodic work that no command triggers.
 //!
 //! It requests a mark frame from the writer after an idle moment, drains the histograms, reports clock jumps,
-//! and releases a past state that is no longer used. It never touches the state or the log.
+//! releases a past state that is no longer used, and has periods opened and closed (`periods.rs`). It never
+//! touches the state or the log.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     ClockJump, ClockStanding,
     limits::{IDLE_MARK_AFTER, METRICS_UPKEEP_EVERY, TICK},
+    periods::PeriodKeeper,
     shared::Shared,
     sync::{Condvar, Mutex},
     writer::Job,
 };
 use crate::durability::LogTrouble;
 
-/// Tells the ticker to end.
+/// What others want of the ticker.
 #[derive(Default)]
-pub(super) struct TickerStop {
-    stopped: Mutex<bool>,
+pub(super) struct TickerDesk {
+    asked: Mutex<Asked>,
     changed: Condvar,
 }
 
-impl TickerStop {
+#[derive(Default)]
+struct Asked {
+    /// To end.
+    stop: bool,
+    /// To look at the periods now: signaled when it was done.
+    periods: Vec<oneshot::Sender<()>>,
+}
+
+impl TickerDesk {
     pub fn stop(&self) {
-        *self.stopped.lock() = true;
+        self.asked.lock().stop = true;
         self.changed.notify_all();
     }
 
-    /// Sleeps; returns true when it is time to end.
-    fn wait(&self, duration: Duration) -> bool {
-        let mut stopped = self.stopped.lock();
-        if !*stopped {
-            self.changed.wait_for(&mut stopped, duration);
+    /// Has periods opened and closed now, not only with the next tick. The answer fails when the ticker ends.
+    pub fn ask_for_periods(&self) -> oneshot::Receiver<()> {
+        let (done, answer) = oneshot::channel();
+        let mut asked = self.asked.lock();
+        if !asked.stop {
+            asked.periods.push(done);
         }
-        *stopped
+        self.changed.notify_all();
+        answer
+    }
+
+    /// Sleeps until something is wanted; returns who waits for the periods, or `None` when it is time to end.
+    fn wait(&self, duration: Duration) -> Option<Vec<oneshot::Sender<()>>> {
+        let mut asked = self.asked.lock();
+        if !asked.stop && asked.periods.is_empty() {
+            self.changed.wait_for(&mut asked, duration);
+        }
+        let waiting = std::mem::take(&mut asked.periods);
+        (!asked.stop).then_some(waiting)
     }
 }
 
-/// Runs until stopped. `queue` is weak: the ticker does not keep the writer alive.
-pub(super) fn run(shared: &Arc<Shared>, queue: &mpsc::WeakSender<Job>, stop: &TickerStop) {
-    let mut idle = Idle::new(shared.marks.applied(), Instant::now());
-    let mut upkeep_at = Instant::now() + METRICS_UPKEEP_EVERY;
-    let mut trouble = None;
-    let mut jump = None;
-    while !stop.wait(TICK) {
-        let now = Instant::now();
-        if idle.mark_is_due(shared.marks.applied(), now) {
-            // A full queue is not idle; the mark then comes after the next idle moment.
-            let asked = queue.upgrade().is_some_and(|queue| queue.try_send(Job::Mark).is_ok());
-            if asked {
-                idle.marked();
-            }
-        }
-        shared.history.release_idle();
-        let was = std::mem::replace(&mut trouble, shared.log_health.trouble());
-        report_change(was.as_ref(), trouble.as_ref());
-        let was = std::mem::replace(&mut jump, shared.clock.jump());
-        report_jump(was, jump, || shared.clock.standing());
-        if upkeep_at <= now {
-            shared.metrics.upkeep();
-            upkeep_at = now + METRICS_UPKEEP_EVERY;
+pub(super) struct Ticker {
+    pub shared: Arc<Shared>,
+    /// Weak: the ticker does not keep the writer alive.
+    pub queue: mpsc::WeakSender<Job>,
+    /// `None` where this engine opens no periods.
+    pub keeper: Option<PeriodKeeper>,
+}
+
+impl Ticker {
+    /// Opens and closes the periods that are due.
+    pub fn keep_periods(&mut self) {
+        if let Some(keeper) = &mut self.keeper
+            && let Some(queue) = self.queue.upgrade()
+        {
+            keeper.keep(&queue);
         }
     }
-    shared.metrics.upkeep();
+
+    /// Runs until stopped.
+    pub fn run(mut self, desk: &TickerDesk) {
+        let shared = Arc::clone(&self.shared);
+        let mut idle = Idle::new(shared.marks.applied(), Instant::now());
+        let mut upkeep_at = Instant::now() + METRICS_UPKEEP_EVERY;
+        let mut trouble = None;
+        let mut jump = None;
+        while let Some(waiting) = desk.wait(TICK) {
+            self.keep_periods();
+            for done in waiting {
+                // The one who asked may be gone.
+                let _ = done.send(());
+            }
+            let now = Instant::now();
+            if idle.mark_is_due(shared.marks.applied(), now) {
+                // A full queue is not idle; the mark then comes after the next idle moment.
+                let asked = self.queue.upgrade().is_some_and(|queue| queue.try_send(Job::Mark).is_ok());
+                if asked {
+                    idle.marked();
+                }
+            }
+            shared.history.release_idle();
+            let was = std::mem::replace(&mut trouble, shared.log_health.trouble());
+            report_change(was.as_ref(), trouble.as_ref());
+            let was = std::mem::replace(&mut jump, shared.clock.jump());
+            report_jump(was, jump, || shared.clock.standing());
+            if upkeep_at <= now {
+                shared.metrics.upkeep();
+                upkeep_at = now + METRICS_UPKEEP_EVERY;
+            }
+        }
+        shared.metrics.upkeep();
+    }
 }
 
 /// Logs once that the next segment cannot be created, once that writes are refused for it, and once that it

@@ -79,13 +79,15 @@ fn add_frame(description: &mut Value) {
 }
 
 /// Groups of operations.
-const TAGS: [(&str, &str); 10] = [
+const TAGS: [(&str, &str); 12] = [
     ("members", "One member: registration, change, look-up"),
     ("lists", "Members along a tree, in pages or streamed"),
     ("levels", "Members and commissions by level"),
     ("ranks", "Ranks of members"),
     ("trees", "Windows of a tree, and places in it"),
     ("bonuses", "What is paid, to whom, and why; sums and reports"),
+    ("orders", "Orders, their refunds, and the volumes of members"),
+    ("periods", "Calendars, the life of their periods, and runs"),
     ("plan", "The compensation plan"),
     ("events", "The change feed"),
     ("operations", "For operators"),

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{config::HttpConfig, engine::LOG_READERS_MAX};
+use crate::{
+    config::HttpConfig,
+    engine::{LOG_READERS_MAX, limits::PERIODS_AHEAD},
+};
 
 /// Bounds of the HTTP edge. The defaults are for one process behind a gateway.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -250,6 +253,14 @@ pub const BATCH_WINDOW: usize = 1_024;
 /// Bytes of one line of a batch; a longer one is answered with its own problem and skipped. The longest valid
 /// line has some 500.
 pub const BATCH_LINE_BYTES_MAX: usize = 4_096;
+
+/// The same for orders: 64 lines with a few volumes each have some 8 KiB. A window of the largest orders
+/// takes some 10 MiB while it waits for the log.
+pub const ORDER_LINE_BYTES_MAX: usize = 32 * 1_024;
+
+/// How far the time of an order or a refund may be ahead of the server's clock: clocks of shops differ.
+/// Periods are opened as early.
+pub const TIME_AHEAD_MAX: Duration = PERIODS_AHEAD;
 
 /// Answers are handed over in pieces of about this many bytes.
 pub const BATCH_PIECE_BYTES: usize = 32 * 1_024;

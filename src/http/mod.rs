@@ -58,5 +58,5 @@ pub use self::{
     options::{Options, PlanText},
     series::request_series,
     server::{Drained, EngineSlot, Server},
-    v1::problem::Problem,
+    v1::{offline, problem::Problem},
 };

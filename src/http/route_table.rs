@@ -169,7 +169,7 @@ const fn v1(method: &'static str, path: &'static str, asks: &'static [Action]) -
 
 const OPS: usize = 7;
 const DROPIN: usize = 19;
-const V1: usize = 42;
+const V1: usize = 60;
 
 /// All routes. Those of operators come first, then the drop-in's in matching order (the last four are those
 /// named in the original's README), then our own in the order of the description.
@@ -225,6 +225,15 @@ pub static ROUTES: [Route; OPS + DROPIN + V1] = [
     v1("POST", "/v1/bonuses/{id}/release", &[Action::PayBonus]),
     v1("POST", "/v1/bonuses/{id}/reverse", &[Action::PayBonus]),
     v1("POST", "/v1/bonuses/{id}/void", &[Action::PayBonus]),
+    v1("GET", "/v1/calendars", &[Action::ReadPeriods]),
+    v1("GET", "/v1/calendars/{name}/periods", &[Action::ReadPeriods]),
+    v1("GET", "/v1/calendars/{name}/periods/{label}", &[Action::ReadPeriods]),
+    v1("POST", "/v1/calendars/{name}/periods/{label}/approve", &[Action::StepPeriod]),
+    v1("POST", "/v1/calendars/{name}/periods/{label}/lock", &[Action::StepPeriod]),
+    v1("POST", "/v1/calendars/{name}/periods/{label}/post", &[Action::StepPeriod]),
+    v1("GET", "/v1/calendars/{name}/periods/{label}/runs", &[Action::ReadPeriods]),
+    v1("POST", "/v1/calendars/{name}/periods/{label}/runs", &[Action::RunPeriod]),
+    v1("POST", "/v1/calendars/{name}/periods/{label}/unlock", &[Action::StepPeriod]),
     v1("GET", "/v1/clock", &[Action::ReadOperations]),
     v1("POST", "/v1/clock/accept", &[Action::Operate]),
     v1("GET", "/v1/digest", &[Action::ReadOperations]).takes(Work::Long),
@@ -236,6 +245,8 @@ pub static ROUTES: [Route; OPS + DROPIN + V1] = [
     v1("GET", "/v1/members/by-code/{code}", &[Action::ReadMember, Action::ReadNetwork]),
     v1("GET", "/v1/members/{id}", &[Action::ReadMember]),
     v1("PATCH", "/v1/members/{id}", &[Action::ManageMember]),
+    v1("GET", "/v1/members/{id}/attributes", &[Action::ReadMember]),
+    v1("PUT", "/v1/members/{id}/attributes", &[Action::ManageMember]),
     v1("GET", "/v1/members/{id}/bonuses", &[Action::ReadBonuses]),
     v1("GET", "/v1/members/{id}/children", &[Action::ReadMember]),
     v1("GET", "/v1/members/{id}/downline", &[Action::ReadMember]),
@@ -246,6 +257,12 @@ pub static ROUTES: [Route; OPS + DROPIN + V1] = [
     v1("GET", "/v1/members/{id}/report", &[Action::ReadBonuses]),
     v1("GET", "/v1/members/{id}/tree", &[Action::ReadMember]),
     v1("GET", "/v1/members/{id}/upline", &[Action::ReadMember]),
+    v1("GET", "/v1/members/{id}/volumes", &[Action::ReadMember]),
+    v1("GET", "/v1/orders", &[Action::ReadMember, Action::ReadNetwork]),
+    v1("POST", "/v1/orders", &[Action::WriteOrders]),
+    v1("POST", "/v1/orders/batch", &[Action::WriteOrders]).takes(Work::StreamedBody),
+    v1("GET", "/v1/orders/{id}", &[Action::ReadMember]),
+    v1("POST", "/v1/orders/{id}/refund", &[Action::WriteOrders]),
     v1("GET", "/v1/placement/preview", &[Action::ReadMember]),
     v1("GET", "/v1/plan", &[Action::ReadPlan]),
     v1("PUT", "/v1/plan", &[Action::ChangePlan]),
@@ -257,6 +274,7 @@ pub static ROUTES: [Route; OPS + DROPIN + V1] = [
     v1("GET", "/v1/snapshots", &[Action::ReadOperations]),
     v1("POST", "/v1/snapshots", &[Action::Operate]).takes(Work::Long),
     v1("GET", "/v1/stats", &[Action::ReadOperations]),
+    v1("GET", "/v1/volumes/top", &[Action::ReadNetwork]).takes(Work::Long),
 ];
 
 /// The routes of operators.

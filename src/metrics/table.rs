@@ -170,6 +170,20 @@ pub const BREAKAGE_AMOUNT: Definition = Definition {
 pub const PLAN_VERSION: Definition =
     gauge("upline_plan_version", Unit::Count, "How often a plan was activated.");
 
+pub const ORDERS: Definition = gauge("upline_orders", Unit::Count, "Orders of the network.");
+pub const PERIODS: Definition = Definition {
+    name: "upline_periods",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["calendar", "state"],
+    help: "Periods by where they stand; calendars by their position in the plan, from 0.",
+};
+pub const PERIOD_UNLOCKED_AGE: Definition = gauge(
+    "upline_period_unlocked_age_seconds",
+    Unit::Seconds,
+    "Time since the end of the oldest period that is over and not locked; 0 when there is none.",
+);
+
 pub const LOG_BYTES: Definition =
     gauge("upline_log_bytes", Unit::Bytes, "Size of the live log, pre-zeroed space included.");
 pub const LOG_SEGMENTS: Definition = gauge("upline_log_segments", Unit::Count, "Segments of the live log.");
@@ -298,7 +312,7 @@ pub const CREDENTIALS_FAILURES: Definition = counter(
 );
 
 /// All of them; the `process_*` metrics follow the Prometheus convention and come from `metrics-process`.
-pub const TABLE: [Definition; 68] = [
+pub const TABLE: [Definition; 71] = [
     HUGE_PAGES,
     SIGNUPS,
     COMMANDS,
@@ -334,6 +348,9 @@ pub const TABLE: [Definition; 68] = [
     BREAKAGE_LEVELS,
     BREAKAGE_AMOUNT,
     PLAN_VERSION,
+    ORDERS,
+    PERIODS,
+    PERIOD_UNLOCKED_AGE,
     LOG_BYTES,
     LOG_SEGMENTS,
     LOG_AGE,

@@ -79,6 +79,7 @@ fn everything_scraped_is_in_the_table_with_its_type() {
     metrics.writes.sync_seconds.record(0.000_3);
     metrics.writes.group_commands.record(17.0);
     metrics.network.set_ranks(&[5, 4, 0, 2]);
+    metrics.network.set_periods(&[[1, 0, 0, 0, 7], [0, 2, 0, 0, 0]]);
     metrics.http.request(1, 201, 0.000_2);
     metrics.http.request(1, 418, 0.1);
     metrics.upkeep();
@@ -122,6 +123,10 @@ fn everything_scraped_is_in_the_table_with_its_type() {
     );
     assert!((value_of(&series, "upline_group_commands_sum", &[]) - 17.0).abs() < f64::EPSILON);
     assert!((value_of(&series, "upline_rank_members", &[("rank", "3")]) - 2.0).abs() < f64::EPSILON);
+    for (calendar, state, count) in [("0", "posted", 7.0), ("1", "closing", 2.0), ("7", "open", 0.0)] {
+        let found = value_of(&series, "upline_periods", &[("calendar", calendar), ("state", state)]);
+        assert!((found - count).abs() < f64::EPSILON, "{calendar} {state}");
+    }
     for (status, path) in [("201", "/user/register"), ("other", "/user/register")] {
         let labels = [("method", "POST"), ("route", path), ("status", status)];
         assert!((value_of(&series, "upline_http_requests_total", &labels) - 1.0).abs() < f64::EPSILON);

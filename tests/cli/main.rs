@@ -16,6 +16,7 @@ mod inspect;
 mod interrupt;
 mod loadtest;
 mod look;
+mod orders;
 mod plan;
 mod private_files;
 mod readme;

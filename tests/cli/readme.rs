@@ -8,8 +8,8 @@
 //!
 //! Only commands that the pages use are supported: `upline`, a few forms of `curl` (the test has its own
 //! client, so that curl need not be installed), `head` and `echo $?`. Hidden comments in the pages start,
-//! stop and kill the server (`<!-- server: start -->`), and name blocks that are files (`<!-- file: team.csv
-//! -->`).
+//! stop and kill the server (`<!-- server: start -->`, `<!-- server: start with plan.toml -->`), and name
+//! blocks that are files (`<!-- file: team.csv -->`).
 
 #[path = "references.rs"]
 mod references;
@@ -33,11 +33,12 @@ const PAGE_PLACE: &str = "/home/anna/upline";
 
 /// Minimum steps (commands, files, starts and ends of the server) per page, so that none is lost when a page
 /// is rewritten.
-const STEPS_MIN: [(&str, usize); 5] = [
+const STEPS_MIN: [(&str, usize); 6] = [
     ("README.md", 8),
     ("docs/api.md", 19),
     ("docs/authorization.md", 1),
     ("docs/cli.md", 74),
+    ("docs/orders.md", 19),
     ("docs/tour.md", 37),
 ];
 
@@ -113,11 +114,19 @@ fn says_what_happens(name: &str) {
 
 #[derive(PartialEq, Eq, Debug)]
 enum Step {
-    Start,
+    /// With a plan file, if one is named.
+    Start(Option<String>),
     Stop,
     Kill,
-    File { name: String, content: String },
-    Command { line: usize, text: String, expected: String },
+    File {
+        name: String,
+        content: String,
+    },
+    Command {
+        line: usize,
+        text: String,
+        expected: String,
+    },
 }
 
 /// Returns the steps of a page, in order.
@@ -128,9 +137,12 @@ fn steps(text: &str) -> Vec<Step> {
     while let Some((line, _)) = lines.next() {
         let comment = line.trim().strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"));
         match comment.and_then(|comment| comment.split_once(": ")) {
-            Some(("server", "start")) => steps.push(Step::Start),
+            Some(("server", "start")) => steps.push(Step::Start(None)),
             Some(("server", "stop")) => steps.push(Step::Stop),
             Some(("server", "kill")) => steps.push(Step::Kill),
+            Some(("server", other)) if other.starts_with("start with ") => {
+                steps.push(Step::Start(other.strip_prefix("start with ").map(str::to_owned)));
+            }
             Some(("file", name)) => file = Some(name.to_owned()),
             Some(other) => panic!("a comment that means nothing: {other:?}"),
             None => {}
@@ -206,9 +218,13 @@ impl Session<'_> {
     /// Runs a step; `Err` describes the difference.
     fn take(&mut self, step: &Step, next: Option<&Step>) -> Result<(), String> {
         match step {
-            Step::Start => {
+            Step::Start(plan) => {
                 assert!(self.server.is_none(), "the server runs already");
-                self.server = Some(Server::start(&self.place.join("snapshots/live"), &[]));
+                self.matcher.lsns_vary = plan.is_some();
+                let plan = plan.as_ref().map(|name| self.place.join(name));
+                let plan = plan.as_ref().map(|path| ["--plan", path.to_str().expect("UTF-8")]);
+                let data_dir = self.place.join("snapshots/live");
+                self.server = Some(Server::start(&data_dir, plan.as_ref().map_or(&[], |plan| plan)));
             }
             Step::Stop => {
                 let server = self.server.take().expect("the server runs");
@@ -354,6 +370,10 @@ enum Kind {
     Key,
     Checksums,
     Seconds,
+    /// The label of a month, at the end of a text in JSON.
+    Month,
+    /// An LSN in JSON, with its name.
+    Lsn,
 }
 
 #[derive(PartialEq, Eq, Debug)]
@@ -367,12 +387,14 @@ struct Matcher {
     started: SystemTime,
     /// From the page's value to that of the run. A value that the page itself gave maps to itself.
     values: HashMap<String, String>,
+    /// A server that has calendars logs a command for each month that has passed.
+    lsns_vary: bool,
 }
 
 impl Matcher {
     fn starting_now() -> Self {
         // File systems and clocks need not agree to the last microsecond.
-        Self { started: SystemTime::now() - Duration::from_secs(1), values: HashMap::new() }
+        Self { started: SystemTime::now() - Duration::from_secs(1), values: HashMap::new(), lsns_vary: false }
     }
 
     /// Returns a command with the values of this run. Values that first appear in a command were not
@@ -419,6 +441,8 @@ impl Matcher {
             // Version 5 is derived from a name; only random ones vary.
             Kind::Uuid => [wanted, found].iter().all(|uuid| uuid.as_bytes()[14] == b'4'),
             Kind::Time => self.is_now(found),
+            Kind::Month => is_now_or_before(found),
+            Kind::Lsn => self.lsns_vary,
             Kind::Digest | Kind::Code | Kind::Key | Kind::Checksums | Kind::Seconds => true,
         };
         if wanted != found && !may_differ {
@@ -436,6 +460,13 @@ impl Matcher {
         let Ok(time) = format!("{time}Z").parse::<jiff::Timestamp>() else { return false };
         (self.started..=SystemTime::now()).contains(&SystemTime::from(time))
     }
+}
+
+/// Whether the label of a month, with a quote behind it, is that of this month or of the one before, in UTC.
+fn is_now_or_before(label: &str) -> bool {
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let before = today.first_of_month().yesterday().expect("there was one");
+    [today, before].iter().any(|date| date.strftime("%Y-%m\"").to_string() == label)
 }
 
 /// Splits a text into values of known kinds and the text between them.
@@ -478,6 +509,7 @@ fn value(text: &str) -> Option<(Kind, usize)> {
         (Kind::Uuid, "hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh"),
         (Kind::Time, "9999-99-99T99:99:99.999999"),
         (Kind::Time, "9999-99-99T99:99:99"),
+        (Kind::Month, "9999-99\""),
         (Kind::Key, "ulk_hhhhhhhhhhhhhhhh"),
         (Kind::Key, "uls_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"),
         (Kind::Checksums, "crc hhhhhhhh/hhhhhhhh"),
@@ -496,6 +528,12 @@ fn value(text: &str) -> Option<(Kind, usize)> {
     };
     let found =
         patterns.into_iter().find(|(_, pattern)| fits(pattern)).map(|(kind, pattern)| (kind, pattern.len()));
+    let found = found.or_else(|| {
+        let name =
+            ["lsn\":", "up_to_lsn\":", "opened_lsn\":"].into_iter().find(|name| text.starts_with(name))?;
+        let digits = text[name.len()..].bytes().take_while(u8::is_ascii_digit).count();
+        (0 < digits).then_some((Kind::Lsn, name.len() + digits))
+    });
     found.or_else(|| {
         let length = text.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
         (text[..length].contains('.') && text[length..].starts_with(" s")).then_some((Kind::Seconds, length))
@@ -558,7 +596,7 @@ fn a_changed_answer_is_found() {
 
 #[test]
 fn commands_are_read_as_a_shell_would() {
-    let text = "# x\n```sh\nnot run\n```\n<!-- server: start -->\n```console\n\
+    let text = "# x\n```sh\nnot run\n```\n<!-- server: start with b.toml -->\n```console\n\
                 $ curl -d '{\"a\": 1}' \\\n    x\n{}\n$ echo $?\n0\n```\n<!-- file: a.csv -->\n\
                 ```csv\none\n```\n";
     let command = |line, text: &str, expected: &str| Step::Command {
@@ -567,7 +605,7 @@ fn commands_are_read_as_a_shell_would() {
         expected: expected.into(),
     };
     let expected = [
-        Step::Start,
+        Step::Start(Some("b.toml".into())),
         command(7, "curl -d '{\"a\": 1}'     x", "{}\n"),
         command(10, "echo $?", "0\n"),
         Step::File { name: "a.csv".into(), content: "one\n".into() },

@@ -2,7 +2,9 @@
 //! recounted whenever it is needed, nothing clever. Slow, and obviously right; where it and the core differ,
 //! one of them misread the rules.
 
+mod attributes;
 mod bonuses;
+mod orders;
 mod ranks;
 mod signup;
 
@@ -55,6 +57,9 @@ pub struct Naive {
     in_pairs: bool,
     /// Imported row ids.
     row_ids: HashSet<[u8; 16]>,
+    /// Orders, refunds and periods.
+    commerce: orders::Commerce,
+    attributes: attributes::Attributes,
 }
 
 struct Person {
@@ -173,6 +178,10 @@ impl Network for Naive {
             members: (0..self.members.len()).map(|member| self.member_picture(member, &tables)).collect(),
             entries: self.entries.clone(),
             paid_once: self.once.iter().map(|(member, name)| (index(*member), name.clone())).collect(),
+            customers: self.customers(),
+            periods: self.period_pictures(),
+            orders: self.order_pictures(),
+            live: self.live_pictures(),
         }
     }
 }
@@ -198,6 +207,8 @@ impl Naive {
             kinds_max: KINDS_MAX,
             in_pairs: true,
             row_ids: HashSet::new(),
+            commerce: orders::Commerce::default(),
+            attributes: attributes::Attributes::default(),
         }
     }
 
@@ -273,6 +284,13 @@ impl Naive {
             Command::PayMatching(filter) => self.pay_matching(filter),
             Command::ChangeEntry(change) => self.change_entry(change),
             Command::KeepOnce { source, trigger } => self.keep_once(source, trigger),
+            Command::PlaceOrder(order) => self.place_order(order),
+            Command::RefundOrder(refund) => self.refund_order(refund),
+            Command::OpenPeriod(period) => self.open_period(period),
+            Command::ClosePeriod(period) => self.close_period(*period),
+            Command::StepPeriod(step) => self.step_period(step),
+            Command::RecordRun(run) => self.record_run(run),
+            Command::SetAttributes(change) => self.set_attributes(change),
         }
     }
 }
@@ -309,7 +327,7 @@ impl Naive {
         if has_members && plan.placement != self.plan.placement {
             return Err(Rejection::PlanPlacementFixed);
         }
-        let has_amounts = !self.entries.is_empty() || has_members && self.plan.commerce.takes_orders();
+        let has_amounts = !self.entries.is_empty() || self.has_orders() && self.plan.commerce.takes_orders();
         if has_amounts && plan.currency != self.plan.currency {
             return Err(Rejection::PlanCurrencyFixed);
         }
@@ -321,7 +339,7 @@ impl Naive {
         if has_members && (!same_kind || plan.ranks.steps().len() < self.plan.ranks.steps().len()) {
             return Err(Rejection::PlanRanksRemoved);
         }
-        if has_members && plan.commerce.continues(&self.plan.commerce).is_err() {
+        if self.has_orders() && plan.commerce.continues(&self.plan.commerce).is_err() {
             return Err(Rejection::PlanNamesRemoved);
         }
         let kinds = self.kinds.union(&trigger_names(plan)).cloned().collect::<HashSet<String>>();
@@ -395,6 +413,7 @@ impl Naive {
             paid_as: person.paid_as,
             lifetime: person.lifetime,
             next: self.next_rank(member, rank_table),
+            attributes: self.attribute_pictures(member),
             balance: [EntryStatus::Pending, EntryStatus::Held, EntryStatus::Paid].map(|status| {
                 let entries = self.entries.iter().filter(|entry| entry.receiver == index(member));
                 entries.filter(|entry| entry.status == status).map(|entry| i128::from(entry.amount.0)).sum()

@@ -4,14 +4,21 @@ use std::collections::BTreeMap;
 
 use petgraph::algo::{dominators, toposort};
 use upline::core::{
-    Breakage, BreakageReason, Entry, EntryKind, Restore, RowKind, ShareFate, Sum, Unchanged, Walk, audit,
-    command::{Applied, Command, Origin, Outcome, Rejection, Stamped},
-    plan::{PlacementRule, Plan},
+    Breakage, BreakageReason, Entry, EntryKind, LineView, LiveSums, MemberAttributes, MemberTag, OrderView,
+    PeriodTotals, RefundState, RefundView, Restore, RowKind, ShareFate, Sum, Unchanged, Walk, audit,
+    command::{Applied, Command, OrderId, Origin, Outcome, PeriodRef, Rejection, Stamped},
+    plan::{
+        PlacementRule, Plan,
+        commerce::{CALENDARS_MAX, VOLUMES_MAX},
+    },
     state::{Directory, State},
-    types::{EntryStatus, MemberId, MemberIx, Money, Tree, alike},
+    types::{EntryStatus, MemberId, MemberIx, Money, Timestamp, Tree, alike},
 };
 
-use super::picture::{EntryPicture, MemberPicture, Network, Picture, TREES};
+use super::picture::{
+    AttributesPicture, EntryPicture, LivePicture, MemberPicture, Network, OrderPicture, PeriodPicture,
+    Picture, RefundPicture, TREES, Volumes,
+};
 
 /// The key for generated referral codes in tests.
 pub const CODE_KEY: u64 = 0x5EED_00F0_C0DE;
@@ -262,7 +269,102 @@ pub fn picture_of(state: &State) -> Picture {
         members: (0..state.len()).map(|index| member_picture(state, MemberIx(index))).collect(),
         entries: (0..state.entries()).map(|index| entry_picture(state, index)).collect(),
         paid_once: state.all_paid_once().map(|(member, name)| (member, name.to_owned())).collect(),
+        customers: customers(state),
+        periods: periods(state).map(|period| period_picture(state, period)).collect(),
+        orders: (0..state.orders_len()).map(|number| order_picture(state, number)).collect(),
+        live: live_pictures(state),
     }
+}
+
+fn customers(state: &State) -> BTreeMap<String, MemberIx> {
+    let orders = (0..state.orders_len()).map(|number| state.order(number));
+    let names = orders.filter_map(|order| order.customer);
+    let owner = |name: &str| {
+        let id = OrderId::parse(name).expect("an id");
+        state.customer(&id).expect("a customer of an order").1
+    };
+    names.map(|name| (name.to_string(), owner(&name))).collect()
+}
+
+/// All periods, by calendar.
+fn periods(state: &State) -> impl Iterator<Item = PeriodRef> + '_ {
+    let of_calendar =
+        |calendar| (0..state.periods_len(calendar)).map(move |period| PeriodRef { calendar, period });
+    (0..CALENDARS_MAX as u8).flat_map(of_calendar)
+}
+
+fn period_picture(state: &State, of: PeriodRef) -> PeriodPicture {
+    let row = state.period(of).expect("it is counted");
+    assert_eq!(state.period_labeled(of.calendar, &row.label), Some(of));
+    let PeriodTotals { orders, refunds, sums } = state.period_totals(of);
+    let values = 1 + state.plan().commerce.volumes.len();
+    assert!(sums[values..].iter().all(|sum| *sum == 0));
+    PeriodPicture {
+        calendar: of.calendar,
+        label: row.label.to_string(),
+        start: row.start,
+        end: row.end,
+        grace_until: row.grace_until,
+        state: format!("{:?}", row.state()),
+        orders,
+        refunds,
+        sums: sums[..values].to_vec(),
+        runs: state.period_runs(of).count() as u32,
+    }
+}
+
+fn order_picture(state: &State, number: u32) -> OrderPicture {
+    let order = state.order(number);
+    assert_eq!(state.order_number(&OrderId::parse(&order.id).expect("an id")), Some(number));
+    let OrderView { id, lsn, time, credits, customer, kind, market, tags, group, lines, .. } = order;
+    let text = |id: Option<Box<str>>| id.map(String::from);
+    OrderPicture {
+        id: id.into(),
+        lsn,
+        time,
+        credits,
+        customer: text(customer),
+        kind,
+        market,
+        tags,
+        group: text(group),
+        lines: lines.into_iter().map(|LineView { values, refunded }| (values, refunded)).collect(),
+        periods: order.periods.iter().map(|period| (period.calendar, period.period)).collect(),
+        refunds: order.refunds.into_iter().map(refund_picture).collect(),
+    }
+}
+
+fn refund_picture(refund: RefundView) -> RefundPicture {
+    let act = |(period, state): (PeriodRef, RefundState)| match state {
+        RefundState::Lowered => ("lowers", period.period),
+        RefundState::Waiting => ("waits", period.period),
+        RefundState::Correction | RefundState::LowersLater => ("corrects", period.period),
+    };
+    let RefundView { id, lsn, time, lines, states } = refund;
+    RefundPicture { id: id.into(), lsn, time, lines, acts: states.into_iter().map(act).collect() }
+}
+
+/// Those of the newest two periods of each calendar; all others have none.
+fn live_pictures(state: &State) -> Vec<LivePicture> {
+    let mut pictures = Vec::new();
+    for period in periods(state) {
+        for value in 0..=VOLUMES_MAX as u8 {
+            let of = |member| state.live_sums(period, value, member);
+            let volumes = |LiveSums { own, along }| Volumes {
+                own,
+                groups: along.map(|along| along.map(|along| along.group)),
+                levels: along.map(|along| along.map(|along| along.levels)),
+            };
+            let members: Option<Vec<Volumes>> =
+                (0..state.len()).map(|member| of(MemberIx(member)).map(volumes)).collect();
+            // Without members there is nobody to ask for.
+            if let Some(members) = members.filter(|members| !members.is_empty()) {
+                let PeriodRef { calendar, period } = period;
+                pictures.push(LivePicture { calendar, period, value, members });
+            }
+        }
+    }
+    pictures
 }
 
 fn member_picture(state: &State, index: MemberIx) -> MemberPicture {
@@ -290,7 +392,27 @@ fn member_picture(state: &State, index: MemberIx) -> MemberPicture {
             let balance = state.balance(index);
             [balance.pending, balance.held, balance.paid]
         },
+        attributes: attribute_pictures(state, index),
     }
+}
+
+/// Those of a member at the log time, and where the newest two periods of each calendar end.
+fn attribute_pictures(state: &State, member: MemberIx) -> Vec<(Timestamp, AttributesPicture)> {
+    if !state.has_attributes() {
+        return Vec::new();
+    }
+    let newest = (0..CALENDARS_MAX as u8).flat_map(|calendar| {
+        let periods = (0..state.periods_len(calendar)).rev().take(2);
+        periods.map(move |period| PeriodRef { calendar, period })
+    });
+    let ends = newest.map(|period| state.period(period).expect("it is counted").end);
+    let picture = |at: Option<Timestamp>| {
+        let MemberAttributes { market, owner, tags } = state.attributes(member, at);
+        assert!(tags.is_sorted_by(|one, next| one.tag < next.tag));
+        let tags = tags.into_iter().map(|MemberTag { tag, from, until }| (tag, (from, until))).collect();
+        (at.unwrap_or(state.time()), AttributesPicture { market, owner, tags })
+    };
+    std::iter::once(None).chain(ends.map(Some)).map(picture).collect()
 }
 
 fn entry_picture(state: &State, index: u64) -> EntryPicture {

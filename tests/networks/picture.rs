@@ -45,6 +45,13 @@ pub struct Picture {
     pub entries: Vec<EntryPicture>,
     /// Triggers paid once, or marked so.
     pub paid_once: BTreeSet<(MemberIx, String)>,
+    /// Customers and the members to whom they belong.
+    pub customers: BTreeMap<String, MemberIx>,
+    /// By calendar, oldest first.
+    pub periods: Vec<PeriodPicture>,
+    pub orders: Vec<OrderPicture>,
+    /// Volumes of the newest two periods of each calendar, by live value.
+    pub live: Vec<LivePicture>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -68,6 +75,17 @@ pub struct MemberPicture {
     pub next: Option<NextRank>,
     /// Sums of the entries received that are pending, held, and paid.
     pub balance: [i128; 3],
+    /// At the log time, and where the newest two periods of each calendar end. Empty where none was ever set
+    /// in the network.
+    pub attributes: Vec<(Timestamp, AttributesPicture)>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct AttributesPicture {
+    pub market: Option<u16>,
+    pub owner: MemberIx,
+    /// From when each tag holds, and when it ends.
+    pub tags: BTreeMap<u16, (Option<Timestamp>, Option<Timestamp>)>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -88,6 +106,68 @@ pub struct EntryPicture {
     pub released: Option<u64>,
 }
 
+#[derive(Clone, PartialEq, Debug)]
+pub struct PeriodPicture {
+    pub calendar: u8,
+    pub label: String,
+    pub start: Timestamp,
+    pub end: Timestamp,
+    pub grace_until: Timestamp,
+    pub state: String,
+    pub orders: u64,
+    pub refunds: u64,
+    /// By value.
+    pub sums: Vec<i64>,
+    pub runs: u32,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct OrderPicture {
+    pub id: String,
+    pub lsn: u64,
+    pub time: Timestamp,
+    pub credits: Vec<(MemberIx, u32)>,
+    pub customer: Option<String>,
+    pub kind: Option<u16>,
+    pub market: Option<u16>,
+    pub tags: u64,
+    pub group: Option<String>,
+    /// Values as placed, and the part that was refunded.
+    pub lines: Vec<(Vec<i64>, u32)>,
+    /// Calendars and their periods.
+    pub periods: Vec<(u8, u32)>,
+    /// Oldest first.
+    pub refunds: Vec<RefundPicture>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct RefundPicture {
+    pub id: String,
+    pub lsn: u64,
+    pub time: Timestamp,
+    /// Lines, and the part refunded before and with it.
+    pub lines: Vec<(u8, u32, u32)>,
+    /// By calendar: `lowers`, `waits` or `corrects`, and in which period.
+    pub acts: Vec<(&'static str, u32)>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct LivePicture {
+    pub calendar: u8,
+    pub period: u32,
+    pub value: u8,
+    pub members: Vec<Volumes>,
+}
+
+/// What a member has of a value in a period. Raw sums.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Volumes {
+    pub own: i64,
+    /// Per tree, as in [`TREES`].
+    pub groups: [Option<i64>; 2],
+    pub levels: [Option<[i64; LEVELS_MAX]>; 2],
+}
+
 impl Picture {
     /// Returns a member's sponsor or parent.
     pub fn above(&self, tree: Tree, member: MemberIx) -> Option<MemberIx> {
@@ -97,20 +177,54 @@ impl Picture {
         }
     }
 
+    /// The picture without what copies of frozen views do not have: sums that follow from the orders.
+    pub fn of_a_copy(mut self) -> Picture {
+        self.live.clear();
+        for period in &mut self.periods {
+            (period.orders, period.refunds) = (0, 0);
+            period.sums.fill(0);
+        }
+        self
+    }
+
     /// Describes the first difference between two pictures; `None` when they are equal.
     pub fn difference(&self, other: &Picture) -> Option<String> {
         // Usually they are equal, and then nothing need be copied.
         if self == other {
             return None;
         }
-        let scalars =
-            |picture: &Picture| Picture { members: Vec::new(), entries: Vec::new(), ..picture.clone() };
+        let scalars = |picture: &Picture| Picture {
+            members: Vec::new(),
+            entries: Vec::new(),
+            periods: Vec::new(),
+            orders: Vec::new(),
+            live: Vec::new(),
+            ..picture.clone()
+        };
         if scalars(self) != scalars(other) {
             return Some(format!("{:#?}\n  is not\n{:#?}", scalars(self), scalars(other)));
         }
         difference_of("member", &self.members, &other.members)
             .or_else(|| difference_of("entry", &self.entries, &other.entries))
+            .or_else(|| difference_of("period", &self.periods, &other.periods))
+            .or_else(|| difference_of("order", &self.orders, &other.orders))
+            .or_else(|| difference_of_live(&self.live, &other.live))
     }
+}
+
+/// The first member whose volumes differ, or another difference of live volumes.
+fn difference_of_live(left: &[LivePicture], right: &[LivePicture]) -> Option<String> {
+    for (left, right) in left.iter().zip(right) {
+        let of = |live: &LivePicture| (live.calendar, live.period, live.value);
+        if of(left) != of(right) {
+            return Some(format!("live {:?} is not {:?}", of(left), of(right)));
+        }
+        let found = difference_of("member", &left.members, &right.members);
+        if let Some(difference) = found {
+            return Some(format!("live {:?} of {difference}", of(left)));
+        }
+    }
+    (left.len() != right.len()).then(|| format!("{} live values are not {}", left.len(), right.len()))
 }
 
 fn difference_of<T: PartialEq + std::fmt::Debug>(what: &str, left: &[T], right: &[T]) -> Option<String> {

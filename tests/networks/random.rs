@@ -1,19 +1,22 @@
 //! Random plans and random steps. The same seed always gives the same ones; numbers are small, so that limits
 //! and collisions are hit.
 
-use super::{naive::Naive, picture::Network, script::add_calendar};
-use upline::core::plan::commerce::{CALENDARS_MAX, Commerce};
+mod attributes;
+mod commerce;
+mod drawn;
+
+use super::{naive::Naive, picture::Network};
 use upline::core::{
     Actor,
     command::{
-        Carried, ChangeEntry, Command, CommandKind, EntryChange, ImportEntry, Origin, Outcome, PayFilter,
-        PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus, commands,
+        Carried, Command, CommandKind, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register,
+        RequestKey, SponsorRef, Stamped, TriggerBonus,
     },
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
-    types::{
-        BasisPoints, Code, EntryStatus, MemberId, Money, Reason, Reference, Role, Status, Timestamp, Tree,
-    },
+    types::{BasisPoints, Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp, Tree},
 };
+
+const HOUR: i64 = 3_600_000_000;
 
 /// Splitmix64: random enough for a test, and independent of package versions.
 pub struct Chance(u64);
@@ -64,7 +67,7 @@ pub fn plan(chance: &mut Chance) -> Plan {
         count_sponsor_tree: true,
         level_cap,
         bonuses: bonuses(chance, level_cap),
-        commerce: Commerce::default(),
+        commerce: commerce::commerce(chance),
         ranks: if level_fill { level_fill_ranks(chance, level_cap, 0) } else { threshold_ranks(chance, 0) },
     };
     without_needless_counts(chance, plan)
@@ -72,9 +75,11 @@ pub fn plan(chance: &mut Chance) -> Plan {
 
 /// Disables counting of the sponsor tree half the time, where the ranks allow it.
 fn without_needless_counts(chance: &mut Chance, mut plan: Plan) -> Plan {
+    let keeps_volumes = plan.commerce.amount_live || plan.commerce.volumes.iter().any(|volume| volume.live);
     if chance.percent(50) {
         plan.count_sponsor_tree = false;
-        plan.count_sponsor_tree = plan.validate().is_err();
+        let is_needed = keeps_volumes && !plan.placement.trees_coincide();
+        plan.count_sponsor_tree = is_needed || plan.validate().is_err();
     }
     plan.validate().expect("random plans are valid");
     plan
@@ -167,7 +172,8 @@ fn changed_plan(chance: &mut Chance, before: &Plan) -> Plan {
         return before.clone();
     }
     if chance.percent(15) {
-        return plan(chance);
+        let other = Plan { commerce: before.commerce.clone(), count_sponsor_tree: true, ..plan(chance) };
+        return without_needless_counts(chance, other);
     }
     let steps_min = if chance.percent(10) { 0 } else { before.ranks.steps().len() };
     let (level_cap, ranks) = match before.ranks {
@@ -180,23 +186,12 @@ fn changed_plan(chance: &mut Chance, before: &Plan) -> Plan {
         }
     };
     let bonuses = bonuses(chance, level_cap);
-    let mut plan = Plan { level_cap, bonuses, ranks, count_sponsor_tree: true, ..before.clone() };
+    let commerce = commerce::continued(chance, &before.commerce);
+    let mut plan = Plan { level_cap, bonuses, ranks, commerce, count_sponsor_tree: true, ..before.clone() };
     if chance.percent(10) {
         plan.currency.code = *b"USD";
     }
-    change_calendars(chance, &mut plan.commerce);
     without_needless_counts(chance, plan)
-}
-
-/// Adds a calendar now and then, and takes the last one away more rarely.
-fn change_calendars(chance: &mut Chance, commerce: &mut Commerce) {
-    let calendars = commerce.calendars.len();
-    match chance.below(20) {
-        0 | 1 if calendars < CALENDARS_MAX => add_calendar(commerce, &format!("calendar-{calendars}")),
-        2 if 1 < calendars => _ = commerce.calendars.pop(),
-        2 => *commerce = Commerce::default(),
-        _ => {}
-    }
 }
 
 // --- steps
@@ -271,24 +266,45 @@ pub struct StepMaker {
     keys: u64,
     /// The plan in force.
     plan: Plan,
+    plan_version: u32,
+    /// Log time, and the newest LSN, by the steps so far.
+    pub time: i64,
+    pub lsn: u64,
+    known: commerce::Known,
     /// Whether many signups are imports.
     imports: bool,
     /// Whether the newest member is often the next sponsor, so that the trees get deep.
     chains: bool,
+    /// Whether periods are posted soon after they end.
+    brisk: bool,
 }
 
 impl StepMaker {
     /// For a network that starts with `plan`.
     pub fn new(mut chance: Chance, plan: Plan) -> Self {
-        let (imports, chains) = (chance.percent(20), chance.percent(30));
+        let (imports, chains, brisk) = (chance.percent(20), chance.percent(30), chance.percent(60));
         let (ids, halves) = (Vec::new(), Vec::new());
-        Self { chance, ids, entries: 0, halves, keys: 0, plan, imports, chains }
+        let known = commerce::Known::default();
+        let (plan_version, time, lsn) = (1, 0, 0);
+        Self {
+            chance,
+            ids,
+            entries: 0,
+            halves,
+            keys: 0,
+            plan,
+            plan_version,
+            time,
+            lsn,
+            known,
+            imports,
+            chains,
+            brisk,
+        }
     }
 
     pub fn step(&mut self) -> Step {
-        let command = self.command();
-        let key = self.key();
-        let pause = self.chance.of_slice(&[
+        let mut pause = self.chance.of_slice(&[
             0,
             0,
             1,
@@ -298,6 +314,14 @@ impl StepMaker {
             36 * 3_600_000_000,
             9_000 * 3_600_000_000,
         ]);
+        // Orders and refunds need periods that last.
+        if self.plan.commerce.takes_orders() && self.chance.percent(80) {
+            pause = pause.min(HOUR);
+        }
+        self.time += pause;
+        let command = self.command();
+        let key = self.key();
+        self.lsn += 1;
         let by_code = matches!(&command, Command::Register(Register { sponsor: SponsorRef::Member(_), .. }))
             && self.chance.percent(15);
         let by_code_of = if by_code { Some(self.somebody()) } else { None };
@@ -308,7 +332,21 @@ impl StepMaker {
     pub fn learn(&mut self, command: &Command, outcome: Outcome) {
         match (outcome, command) {
             (Outcome::Registered { .. }, Command::Register(register)) => self.ids.push(register.member),
-            (Outcome::PlanActivated { .. }, Command::PutPlan(plan)) => self.plan = Plan::clone(plan),
+            (Outcome::PlanActivated { version }, Command::PutPlan(plan)) => {
+                (self.plan, self.plan_version) = (Plan::clone(plan), version);
+            }
+            (Outcome::OrderPlaced { changed: true, .. }, Command::PlaceOrder(order)) => {
+                self.known.placed(order);
+            }
+            (Outcome::OrderRefunded { changed: true, .. }, Command::RefundOrder(refund)) => {
+                self.known.refunded(refund);
+            }
+            (Outcome::PeriodOpened { .. }, Command::OpenPeriod(period)) => {
+                self.known.opened(period, self.plan_version);
+            }
+            (Outcome::PeriodClosing { .. }, Command::ClosePeriod(period)) => self.known.closed(*period),
+            (Outcome::RunRecorded { .. }, Command::RecordRun(run)) => self.known.ran(run.period),
+            (Outcome::PeriodStepped { .. }, Command::StepPeriod(step)) => self.known.stepped(step),
             (Outcome::Reversed { entry, reversal, .. }, _) => self.halves.extend([entry, reversal]),
             (Outcome::EntryChanged { entry, changed: true }, _) => self.halves.push(entry),
             _ => {}
@@ -329,6 +367,11 @@ impl StepMaker {
     }
 
     fn command(&mut self) -> Command {
+        let takes_orders = self.plan.commerce.takes_orders();
+        if takes_orders && let Some(due) = self.due() {
+            return due;
+        }
+        let weight = |kind| drawn::weight(kind, takes_orders);
         let mut place = self.chance.below(CommandKind::ALL.into_iter().map(weight).sum());
         let kind = CommandKind::ALL.into_iter().find(|kind| match place.checked_sub(weight(*kind)) {
             None => true,
@@ -337,7 +380,9 @@ impl StepMaker {
                 false
             }
         });
-        self.drawn(kind.expect("the place is below the sum of the weights"))
+        let kind = kind.expect("the place is below the sum of the weights");
+        let is_early = kind == CommandKind::RefundOrder && self.known.has_no_orders();
+        self.drawn(if is_early { CommandKind::PlaceOrder } else { kind })
     }
 
     /// Returns any entry, or often one half of a reversal or one that changed before.
@@ -544,83 +589,3 @@ impl StepMaker {
         }
     }
 }
-
-/// How often a kind of command occurs, in relation to the others.
-fn weight(kind: CommandKind) -> u64 {
-    match kind {
-        CommandKind::Register => 52,
-        CommandKind::TriggerBonus => 19,
-        CommandKind::PayEntry | CommandKind::SetRole | CommandKind::ReverseEntry => 5,
-        CommandKind::SetStatus | CommandKind::PutPlan | CommandKind::ImportEntry => 4,
-        CommandKind::ChangeEntry => 6,
-        CommandKind::PayAll => 1,
-        _ => 2,
-    }
-}
-
-/// A field of a command, as it may be in the network so far.
-trait Drawn {
-    fn drawn(maker: &mut StepMaker) -> Self;
-}
-
-macro_rules! drawn {
-    ($($type:ty: |$maker:ident| $value:expr;)+) => {
-        $(
-            impl Drawn for $type {
-                fn drawn($maker: &mut StepMaker) -> Self {
-                    $value
-                }
-            }
-        )+
-    };
-}
-drawn! {
-    bool: |maker| maker.chance.percent(50);
-    // The position of a ledger entry.
-    u64: |maker| maker.entry();
-    MemberId: |maker| maker.somebody();
-    Status: |maker| maker.chance.of_slice(&[
-        Status::Active,
-        Status::Active,
-        Status::Active,
-        Status::Inactive,
-        Status::Inactive,
-        Status::Terminated,
-    ]);
-    Role: |maker| maker.chance.of_slice(&Role::ALL);
-    EntryChange: |maker| maker.chance.of_slice(&EntryChange::ALL);
-    Box<str>: |maker| maker.trigger_name();
-    Reason: |_maker| Reason::parse("as it fell").expect("a reason");
-    Box<Plan>: |maker| Box::new(changed_plan(&mut maker.chance, &maker.plan));
-    Register: |maker| maker.register();
-    TriggerBonus: |maker| maker.trigger();
-    ImportEntry: |maker| maker.import_entry();
-    PayFilter: |maker| maker.pay_filter();
-    ChangeEntry: |maker| ChangeEntry {
-        entry: Drawn::drawn(maker),
-        change: Drawn::drawn(maker),
-        reason: Drawn::drawn(maker),
-    };
-}
-
-macro_rules! drawn_commands {
-    ($(
-        $(#[$about:meta])*
-        $number:literal $kind:ident $(($content:ident: $type:ty))? $({ $($field:ident: $field_type:ty),+ })?
-        of $domain:ident, $name:literal as $printed:literal since $since:literal
-        $($(#[$given:meta])* gives $outcome:ident { $($part:ident: $part_type:ty),+ } $(if $sign:ident)?)?;
-    )+) => {
-        impl StepMaker {
-            fn drawn(&mut self, kind: CommandKind) -> Command {
-                match kind {
-                    $(CommandKind::$kind => {
-                        $(let $content: $type = Drawn::drawn(self);)?
-                        $($(let $field: $field_type = Drawn::drawn(self);)+)?
-                        Command::$kind $(($content))? $({ $($field),+ })?
-                    })+
-                }
-            }
-        }
-    };
-}
-commands!(drawn_commands);

@@ -1,10 +1,9 @@
 //! The line language of the scenarios: words in, commands and plans out. The language is explained in
 //! `tests/scenarios/README.md`.
 
-use upline::core::plan::{
-    calendar::{Calendar, Every, Grace, Late},
-    commerce::{Commerce, LIVE_LEVELS},
-};
+mod orders;
+
+use upline::core::plan::commerce::Commerce;
 use upline::core::{
     command::{
         Carried, ChangeEntry, Command, EntryChange, ImportEntry, Origin, PayFilter, PlacementRequest,
@@ -53,6 +52,9 @@ impl<'a> Words<'a> {
         self.words.next().map_or(Ok(()), |word| Err(format!("`{word}` is one word too many")))
     }
 }
+
+#[allow(unused_imports, reason = "not every test program asks for periods")]
+pub use orders::period;
 
 /// Returns the id of a member with this name: the name's own bytes.
 pub fn id_of(name: &str) -> MemberId {
@@ -174,7 +176,10 @@ pub fn command(verb: &str, words: &mut Words) -> Result<Option<Command>, Wrong> 
             Command::SetRole { member, role: word.parse().map_err(|_| format!("`{word}` is no role"))? }
         }
         "import-entry" => Command::ImportEntry(import_entry(words)?),
-        _ => return Ok(None),
+        _ => match orders::command(verb, words)? {
+            Some(command) => command,
+            None => return Ok(None),
+        },
     };
     words.end()?;
     Ok(Some(command))
@@ -261,21 +266,6 @@ pub fn request_key(key: &str, content: &str) -> RequestKey {
 
 // --- plans
 
-/// Adds a calendar of months to what a plan says about orders. Nothing is kept live.
-pub fn add_calendar(commerce: &mut Commerce, name: &str) {
-    commerce.calendars.push(Calendar {
-        name: name.into(),
-        every: Every::Month,
-        timezone: "UTC".into(),
-        grace: Grace::default(),
-        late: Late::Book,
-        first: None,
-        four_eyes: false,
-    });
-    commerce.live_levels = LIVE_LEVELS;
-    commerce.refund_lowers_volume = Some(false);
-}
-
 /// Parses the lines under `plan`. Defaults: width 3, breadth first, 15 levels, no bonuses, no ranks.
 pub fn plan(lines: &[&str]) -> Result<Plan, Wrong> {
     let mut plan = Plan {
@@ -307,7 +297,7 @@ pub fn plan(lines: &[&str]) -> Result<Plan, Wrong> {
             "level-cap" => plan.level_cap = words.number("level cap")?,
             "bonus" => plan.bonuses.push(bonus(words)?),
             "ranks" => plan.ranks = ranks(words)?,
-            "calendar" => add_calendar(&mut plan.commerce, words.next("calendar")?),
+            word if orders::part_of_plan(word, words, &mut plan.commerce)? => {}
             other => return Err(format!("`{other}` is nothing that a plan has")),
         }
         words.end()?;

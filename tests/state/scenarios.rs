@@ -18,7 +18,10 @@ use upline::core::{
 use crate::networks::{
     naive::Naive,
     network::Real,
-    picture::{EntryPicture, Make, MemberPicture, Network, Picture, TREES},
+    picture::{
+        AttributesPicture, EntryPicture, LivePicture, Make, MemberPicture, Network, PeriodPicture, Picture,
+        TREES, Volumes,
+    },
     script::{self, HOUR, Words, Wrong, name_of, print_money},
 };
 
@@ -33,8 +36,14 @@ fn the_naive_model_does_what_the_scenarios_say() {
 }
 
 /// Limits of billions of rows, and of thousands of names (`model::directed` has those).
-const NOT_IN_SCENARIOS: [Rejection; 3] =
-    [Rejection::NetworkFull, Rejection::LedgerFull, Rejection::PlanKindsFull];
+const NOT_IN_SCENARIOS: [Rejection; 6] = [
+    Rejection::NetworkFull,
+    Rejection::LedgerFull,
+    Rejection::PlanKindsFull,
+    Rejection::OrdersFull,
+    Rejection::VolumesFull,
+    Rejection::AttributesFull,
+];
 
 #[test]
 fn each_rejection_has_a_scenario() {
@@ -201,14 +210,15 @@ impl Case {
         self.lsn += 1;
         // Codes follow the rules of format 3; the scenarios of keys wait longer than one of its steps counts.
         let actor = (key.is_none() && matches!(command, Command::Register(_))).then(Actor::unknown);
-        let applied = self.network.apply(&Stamped {
+        let stamped = Stamped {
             lsn: self.lsn,
             time: Timestamp(self.time),
             key,
             actor,
             format: Stamped::FORMAT,
             command,
-        });
+        };
+        let applied = self.network.apply(&stamped);
         if applied.lsn != self.lsn {
             return "repeat".into();
         }
@@ -225,6 +235,11 @@ impl Case {
             }
             Outcome::PlanActivated { version } => vec![format!("version {version}")],
             Outcome::EntryImported { entry } => return format!("entry {entry}"),
+            Outcome::OrderPlaced { order, changed: true } => return booked(&picture, order),
+            Outcome::OrderRefunded { changed: true, .. } => {
+                let Command::RefundOrder(refund) = &stamped.command else { panic!("it gave a refund") };
+                return acts(&picture, refund.id.as_str());
+            }
             other => return if other.is_no_op() { "unchanged" } else { "changed" }.into(),
         };
         parts.extend(picture.entries[entries_before..].iter().map(|entry| new_entry(&picture, entry)));
@@ -244,6 +259,14 @@ impl Case {
         let answer = match verb {
             "members" => picture.members.len().to_string(),
             "depth" => picture.depth.to_string(),
+            "volume" => volume(&picture, member(words.next("member")?)?, words)?,
+            "period" => period(&picture, words)?,
+            "acts" => acts(&picture, words.next("refund")?),
+            "attributes" => attributes(&picture, member(words.next("member")?)?, words)?,
+            "customer" => {
+                let customer = words.next("customer")?;
+                name(&picture, picture.customers.get(customer).copied())
+            }
             "breakage" => format!("{} levels, {}", picture.breakage.0, print_money(picture.breakage.1)),
             "breakage-by-reason" => breakage_by_reason(&picture),
             "total" => print_money(Money(picture.entries.iter().map(|entry| entry.amount.0).sum())),
@@ -290,6 +313,70 @@ impl Case {
         words.end()?;
         Ok(answer)
     }
+}
+
+/// The periods into which an order was booked.
+fn booked(picture: &Picture, order: u32) -> String {
+    let periods = picture.orders[order as usize].periods.iter();
+    periods.map(|(calendar, period)| format!("{calendar}:{period}")).collect::<Vec<_>>().join(" ")
+}
+
+/// What a refund does in each calendar.
+fn acts(picture: &Picture, refund: &str) -> String {
+    let mut refunds = picture.orders.iter().flat_map(|order| &order.refunds);
+    let Some(found) = refunds.find(|other| other.id == refund) else { return "nothing".into() };
+    let acts = found.acts.iter().enumerate();
+    acts.map(|(calendar, (act, period))| format!("{act} {calendar}:{period}")).collect::<Vec<_>>().join(", ")
+}
+
+/// `MEMBER [at HOUR]`: the attributes now, or where one of the newest periods ends.
+fn attributes(picture: &Picture, member: usize, words: &mut Words) -> Result<String, Wrong> {
+    let at = if words.take("at") { Timestamp(words.number::<i64>("hour")? * HOUR) } else { picture.time };
+    let known = &picture.members[member].attributes;
+    if known.is_empty() {
+        return Ok("none".into());
+    }
+    let found = known.iter().find(|(instant, _)| *instant == at).ok_or("no period ends there")?;
+    let AttributesPicture { market, owner, tags } = &found.1;
+    let hour = |time: &Option<Timestamp>| time.map_or(String::new(), |time| (time.0 / HOUR).to_string());
+    let mut parts = vec![market.map_or("no market".into(), |market| format!("market {market}"))];
+    parts.extend((owner.at() != member).then(|| format!("owner {}", name(picture, Some(*owner)))));
+    parts.extend(tags.iter().map(|(tag, (from, until))| match (from, until) {
+        (None, None) => format!("tag {tag}"),
+        (from, until) => format!("tag {tag} {}..{}", hour(from), hour(until)),
+    }));
+    Ok(parts.join(", "))
+}
+
+/// `MEMBER PERIOD VALUE`: what a member has of a live value.
+fn volume(picture: &Picture, member: usize, words: &mut Words) -> Result<String, Wrong> {
+    let period = script::period(words.next("period")?)?;
+    let value: u8 = words.number("value")?;
+    let of = |live: &&LivePicture| {
+        (live.calendar, live.period, live.value) == (period.calendar, period.period, value)
+    };
+    let Some(live) = picture.live.iter().find(of) else { return Ok("not kept".into()) };
+    let Volumes { own, groups, levels } = &live.members[member];
+    let money = |sum: &i64| print_money(Money(*sum));
+    let mut parts = vec![format!("own {}", money(own))];
+    for (at, tree) in ["sponsor", "placement"].into_iter().enumerate() {
+        let (Some(group), Some(levels)) = (&groups[at], &levels[at]) else { continue };
+        let filled = levels.iter().rposition(|sum| *sum != 0).map_or(0, |last| last + 1);
+        let levels: Vec<String> = levels[..filled].iter().map(money).collect();
+        parts.push(format!("{tree} {} [{}]", money(group), levels.join(" ")));
+    }
+    Ok(parts.join(", "))
+}
+
+/// `PERIOD`: where it stands, and what the company has in it.
+fn period(picture: &Picture, words: &mut Words) -> Result<String, Wrong> {
+    let period = script::period(words.next("period")?)?;
+    let of = |other: &&PeriodPicture| other.calendar == period.calendar;
+    let found = picture.periods.iter().filter(of).nth(period.period as usize).ok_or("no such period")?;
+    let PeriodPicture { state, orders, refunds, sums, .. } = found;
+    let sums: Vec<String> = sums.iter().map(|sum| print_money(Money(*sum))).collect();
+    let state = state.to_lowercase();
+    Ok(format!("{state}, {orders} orders, {refunds} refunds, {}", sums.join(" ")))
 }
 
 /// `M0..M20`: the names with these numbers.

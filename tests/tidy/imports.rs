@@ -7,8 +7,8 @@ use petgraph::{algo::tarjan_scc, graph::DiGraph};
 use crate::layers::{Source, paths, source, sources};
 
 /// The floors of the core, bottom up: each may use those before it (`src/core/mod.rs`).
-const FLOORS: [&str; 9] =
-    ["words", "plan", "store", "tree", "requests", "ledger", "network", "state", "read"];
+const FLOORS: [&str; 10] =
+    ["words", "plan", "store", "tree", "requests", "orders", "ledger", "network", "state", "read"];
 
 /// Keywords that declare an item of a module.
 const DECLARATIONS: [&str; 8] = ["struct", "enum", "trait", "fn", "const", "static", "type", "macro_rules!"];

@@ -31,6 +31,7 @@ const LAYERS: [Layer; 4] = [
         paths: &[
             "crate::access",
             "crate::amount",
+            "crate::calendars",
             "crate::cli",
             "crate::config",
             "crate::durability",
@@ -99,6 +100,7 @@ const LAYERS: [Layer; 4] = [
         paths: &[
             "crate::access",
             "crate::amount",
+            "crate::calendars",
             "crate::cli",
             "crate::config",
             "crate::core::audit",
@@ -136,6 +138,7 @@ const LAYERS: [Layer; 4] = [
         paths: &[
             "crate::access",
             "crate::amount",
+            "crate::calendars",
             "crate::cli",
             "crate::config",
             "crate::http",

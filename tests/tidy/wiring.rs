@@ -266,7 +266,7 @@ fn numbers_and_names_never_change() {
         (shown(&EntryChange::ALL, |of| (of as u16, of.name())), "1 hold, 2 release, 3 void"),
         (
             shown(&ActorKind::ALL, |of| (of as u16, of.name())),
-            "0 unknown, 1 member, 2 service, 3 auditor, 4 admin, 5 cli, 6 anonymous",
+            "0 unknown, 1 member, 2 service, 3 auditor, 4 admin, 5 cli, 6 anonymous, 7 system",
         ),
         (
             shown(&BreakageReason::ALL, |of| (of as u16, of.name())),
@@ -288,7 +288,14 @@ fn numbers_and_names_never_change() {
              24 plan_currency_fixed, 25 plan_ranks_removed, 26 plan_kinds_full, 27 plan_unchanged, \
              28 root_with_placement, 29 row_id_taken, 30 rank_unknown, 31 turn_unknown, 35 code_ambiguous, \
              36 code_reads_as_id, 32 reversed_before, 33 entry_is_reversal, 34 reversal_unmatched, \
-             37 entry_change_not_allowed, 40 plan_names_removed",
+             37 entry_change_not_allowed, 40 plan_names_removed, \
+             41 orders_not_taken, 42 order_id_taken, 43 order_malformed, 44 order_kind_unknown, 45 \
+             order_tag_unknown, 46 market_unknown, 47 customer_of_another, 48 before_opening, 49 \
+             order_late, 50 period_not_open, 51 volumes_full, 52 orders_full, 53 order_unknown, 54 \
+             order_line_unknown, 55 refund_too_large, 56 calendar_unknown, 57 period_unknown, 58 \
+             period_mismatched, 59 period_not_over, 60 period_out_of_order, 61 \
+             period_step_not_allowed, 62 approver_is_runner, 63 run_mismatched, 64 attribute_unknown, \
+             65 attribute_malformed, 66 owner_unknown, 67 attribute_period_locked, 68 attributes_full",
         ),
         (
             shown(access::Role::VARIANTS, |of| (of as u16, of.name())),
@@ -298,7 +305,7 @@ fn numbers_and_names_never_change() {
             shown(access::Scope::VARIANTS, |of| (of as u16, of.name())),
             "0 members:read, 1 members:register, 2 members:manage, 3 bonuses:read, 4 bonuses:trigger, \
              5 bonuses:pay, 6 network:read, 7 plan:read, 8 plan:change, 9 events:read, 10 operations:read, \
-             11 operate, 12 metrics",
+             11 operate, 12 metrics, 13 orders:write, 14 finance",
         ),
     ];
     for (found, expected) in table {

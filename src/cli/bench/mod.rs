@@ -23,6 +23,7 @@ mod http;
 mod import;
 mod mem;
 mod on_disk;
+mod orders;
 mod place;
 mod plain_arena;
 mod processes;
@@ -82,6 +83,8 @@ enum Name {
     Export,
     /// Bonus triggers in the core, one thread (P11)
     Bonus,
+    /// Orders in the core with live volumes of two calendars, one thread; and reading volumes (R5)
+    Orders,
     /// All ranks and counts from scratch, one thread and two (P6)
     Ranks,
     /// Questions about one member through the engine, without HTTP (P5)
@@ -156,6 +159,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Name::Recover => recover::run(args, &interrupt)?,
         Name::Export => export::run(args, &interrupt)?,
         Name::Bonus => bonus::run(args, &interrupt)?,
+        Name::Orders => orders::run(args, &interrupt)?,
         Name::Ranks => ranks::run(args, &interrupt)?,
         Name::Reads => reads::run(args, &interrupt)?,
         Name::Mem => mem::run(args, &interrupt)?,

@@ -5,7 +5,7 @@ pub(super) type Column = (&'static str, bool);
 
 /// Columns of a member file, and whether they are required. `level`, `direct`, `downline` and `rank`, which
 /// `export` also writes, follow from the rest and are not read.
-pub(super) const MEMBER_COLUMNS: [Column; 16] = [
+pub(super) const MEMBER_COLUMNS: [Column; 19] = [
     ("member", true),
     ("sponsor", true),
     ("joined_at", true),
@@ -18,6 +18,9 @@ pub(super) const MEMBER_COLUMNS: [Column; 16] = [
     ("lifetime_rank", false),
     ("turn", false),
     ("paid_once", false),
+    ("market", false),
+    ("owner", false),
+    ("tags", false),
     ("level", false),
     ("direct", false),
     ("downline", false),

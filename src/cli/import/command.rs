@@ -214,7 +214,7 @@ pub(super) fn declare(lines: &mut Lines, intake: &mut Intake<'_>) -> Result<(), 
 
 /// Reads a file to its end: its rows are split on one thread, parsed in batches on others, and handed on in
 /// order on this one, unless `take` has had enough.
-fn each_batch<T: Send>(
+pub(super) fn each_batch<T: Send>(
     lines: &mut Lines,
     parse: impl Fn(&mut dyn Iterator<Item = NextRow<'_>>) -> T + Sync,
     mut take: impl FnMut(T) -> ControlFlow<()>,
@@ -417,7 +417,7 @@ fn post(
     Ok(if is_held { BonusStep::There } else { BonusStep::Taken })
 }
 
-fn file_failure(fault: FileFault) -> Failure {
+pub(super) fn file_failure(fault: FileFault) -> Failure {
     Failure::new(Exit::Failed, fault)
 }
 

@@ -330,12 +330,15 @@ impl<'n> Intake<'n> {
             [own, sponsor, parent].into_iter().flatten().filter(|found| found.respelled).count() as u64;
         let (sponsor, parent) = (sponsor.map(|found| found.member), parent.map(|found| found.member));
         row.paid_once.judge(&self.network.state)?;
+        let is_known = |name: &Name| self.rows.contains_key(&name.key) || self.member_of(name).is_some();
+        row.attributes.judge(&self.network.state, is_known)?;
         let settled = match there {
             Some(Found { member, .. }) => self.compare(member, sponsor, parent, row)?,
             None => self.register(sponsor, parent, row)?,
         };
         if let Step::Settled(member, _) = settled {
             self.kept_once += row.paid_once.keep(self.network, member)?;
+            self.updates.set_attributes(self.network, member, row)?;
         }
         self.respelled += respelled;
         Ok(settled)
@@ -562,6 +565,7 @@ impl<'n> Intake<'n> {
             self.network.names.refused.entry(row.member.key).or_insert(line);
             self.push_refused(line, Some(&row.member), reason);
         }
+        self.updates.set_owners(self.network, &mut self.refused, &mut self.differing);
         self.refused.sort_by_key(|refused| refused.line);
         Taken {
             refused: self.refused,

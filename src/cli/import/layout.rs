@@ -12,7 +12,7 @@ const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// The caller's options for finding the columns.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
-    columns: &'static [Column],
+    columns: Vec<Column>,
     /// Our names, lower case, and those of the header.
     names: BTreeMap<&'static str, String>,
     delimiter: Option<u8>,
@@ -58,6 +58,14 @@ pub(super) struct Found {
 impl Layout {
     /// Finds columns by our own names.
     pub fn new(columns: &'static [Column]) -> Self {
+        Self::with_more(columns, [])
+    }
+
+    /// As [`Layout::new`], with more columns that a file need not have: a few, of one plan. Their names are
+    /// kept for as long as the process runs.
+    pub fn with_more(columns: &'static [Column], more: impl IntoIterator<Item = String>) -> Self {
+        let more = more.into_iter().map(|name| (&*name.leak(), false));
+        let columns = columns.iter().copied().chain(more).collect();
         Self { columns, names: BTreeMap::new(), delimiter: None, flag: "--columns" }
     }
 

@@ -99,11 +99,7 @@ impl Lines {
         layout: &Layout,
         wrap: impl FnOnce(Box<dyn Read + Send>) -> Box<dyn Read + Send>,
     ) -> Result<Self, FileFault> {
-        let name = path.display().to_string();
-        let io = |source| FileFault::Io { path: name.clone(), source };
-        let file: Box<dyn Read + Send> =
-            if name == "-" { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(io)?) };
-        Self::read(name, wrap(file), layout)
+        Self::read(path.display().to_string(), wrap(opened(path)?), layout)
     }
 
     /// As [`Lines::open`], from an opened source. `name` is for messages.
@@ -113,6 +109,15 @@ impl Lines {
     pub fn read(name: String, file: Box<dyn Read + Send>, layout: &Layout) -> Result<Self, FileFault> {
         let io = |source| FileFault::Io { path: name.clone(), source };
         let source = Source::open(file).map_err(io)?;
+        Self::from_source(name, source, layout)
+    }
+
+    /// As [`Lines::read`], of a text.
+    ///
+    /// # Errors
+    /// See [`FileFault`].
+    pub fn from_source(name: String, source: Source, layout: &Layout) -> Result<Self, FileFault> {
+        let io = |source| FileFault::Io { path: name.clone(), source };
         if source.head.trim_ascii().is_empty() {
             return Err(FileFault::Empty { path: name });
         }
@@ -219,6 +224,19 @@ impl Columns {
             Err(fault) => Err((line, fault.clone())),
         })
     }
+}
+
+/// Opens a file. `-` is standard input.
+///
+/// # Errors
+/// `Io`.
+pub(super) fn opened(path: &Path) -> Result<Box<dyn Read + Send>, FileFault> {
+    let name = path.display().to_string();
+    if name == "-" {
+        return Ok(Box::new(io::stdin()));
+    }
+    let file = File::open(path).map_err(|source| FileFault::Io { path: name, source })?;
+    Ok(Box::new(file))
 }
 
 /// Explains a file without a header at its beginning.

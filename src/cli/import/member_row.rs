@@ -2,7 +2,10 @@
 
 use uuid::Uuid;
 
-use super::{columns::MEMBER_COLUMNS, lines::Row, once::Names, reading::Reading, refusal::Refusal};
+use super::{
+    attributes::Attributes, columns::MEMBER_COLUMNS, lines::Row, once::Names, reading::Reading,
+    refusal::Refusal,
+};
 use crate::{
     cli::names::{Name, NoName},
     core::{
@@ -30,17 +33,32 @@ pub(super) struct MemberRow {
     pub carried: Carried,
     /// Triggers that were paid once.
     pub paid_once: Names,
+    pub attributes: Attributes,
 }
 
 impl MemberRow {
     /// Parses a row.
     pub fn parse(row: &Row<'_>, reading: &Reading) -> Result<Self, Refusal> {
         let member = row.cell(0);
-        let [sponsor, joined_at, parent, slot, code, status, role, id, lifetime_rank, turn, paid_once] =
-            std::array::from_fn(|column| match MEMBER_COLUMNS[column + 1].0 {
-                "slot" | "lifetime_rank" | "turn" => reading.unmarked_number(row.cell(column + 1)),
-                _ => reading.unmarked(row.cell(column + 1)),
-            });
+        let [
+            sponsor,
+            joined_at,
+            parent,
+            slot,
+            code,
+            status,
+            role,
+            id,
+            lifetime_rank,
+            turn,
+            paid_once,
+            market,
+            owner,
+            tags,
+        ] = std::array::from_fn(|column| match MEMBER_COLUMNS[column + 1].0 {
+            "slot" | "lifetime_rank" | "turn" => reading.unmarked_number(row.cell(column + 1)),
+            _ => reading.unmarked(row.cell(column + 1)),
+        });
         if member.is_empty() {
             return Err(Refusal::NoMember);
         }
@@ -86,6 +104,7 @@ impl MemberRow {
                 ..Carried::default()
             },
             paid_once: Names::parse(paid_once)?,
+            attributes: Attributes::parse(market, optional_name(owner, "owner")?, tags, reading)?,
         };
         if row.sponsor.is_none() {
             row.sponsor = reading.sponsor_of_none(&row.member);

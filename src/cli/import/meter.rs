@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 use super::{
     super::screen,
     layout::Layout,
-    lines::{FileFault, Lines},
+    lines::{FileFault, Lines, opened},
 };
 
 /// Observes a file being read: a progress bar over its bytes, and their hash for the report.
@@ -31,6 +31,17 @@ impl<'a> Meter<'a> {
     pub fn open(&self, layout: &Layout) -> Result<Lines, FileFault> {
         let (bar, hash) = (self.bar.clone(), Arc::clone(&self.hash));
         Lines::open(self.path, layout, |source| Box::new(Metered { source, bar, hash }))
+    }
+
+    /// Opens a file whose rows are not those of a table.
+    pub fn open_bytes(&self) -> Result<Box<dyn Read + Send>, FileFault> {
+        let (bar, hash) = (self.bar.clone(), Arc::clone(&self.hash));
+        Ok(Box::new(Metered { source: opened(self.path)?, bar, hash }))
+    }
+
+    /// The name of the file, for messages.
+    pub fn name(&self) -> String {
+        self.path.display().to_string()
     }
 
     /// Returns the hash of the bytes read.

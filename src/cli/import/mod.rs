@@ -9,7 +9,8 @@
 //! Members: at least the columns `member,sponsor,joined_at`, in any order; also
 //! `parent,slot,code,status,role`, and state from the previous system: `id` (of the member's row, a UUID),
 //! `lifetime_rank` (the number of the highest rank ever), `turn` (round robin) and `paid_once` (names of
-//! triggers, separated by blanks, that were paid once and must not be again). `level`, `direct`,
+//! triggers, separated by blanks, that were paid once and must not be again); and attributes that the plan
+//! declares: `market`, `owner` and `tags` ([`attributes`]). `level`, `direct`,
 //! `downline` and `rank`, which `export` writes too, follow from the rest and are not read; unknown columns
 //! are reported and not read. Other names for the columns, and other cell formats, can be given
 //! ([`options`]).
@@ -47,6 +48,7 @@
 //! network since get no new recruits. Bonuses have no names by which they could be recognized, so they are
 //! only accepted where the ledger is empty or holds just what the file begins with.
 
+mod attributes;
 mod bonus_row;
 mod cells;
 mod columns;
@@ -62,6 +64,8 @@ mod member_row;
 mod meter;
 mod once;
 mod options;
+mod order_lines;
+pub(super) mod orders;
 mod reading;
 mod records;
 mod refusal;

@@ -40,6 +40,8 @@ pub(super) enum Refusal {
     DuplicateNumber(u64),
     /// A word of `paid_once` that no trigger can be named.
     BadTrigger(String),
+    /// A word of `tags` that is no tag.
+    BadTag(String),
     /// Why the entry that a negative amount reverses was not found.
     ReversalUnmatched(&'static str),
     /// The column.
@@ -61,7 +63,7 @@ pub(super) enum Refusal {
         line: u64,
     },
     Cycle,
-    /// Receiver or source of a bonus.
+    /// Receiver or source of a bonus, or an owner.
     UnknownMember(String),
     /// Receiver or source of a bonus, whose row in the member file was refused.
     MemberRefused {
@@ -101,6 +103,7 @@ impl Refusal {
             Refusal::BadReversed(_) => "bad_reverses",
             Refusal::DuplicateNumber(_) => "duplicate_number",
             Refusal::BadTrigger(_) => "bad_paid_once",
+            Refusal::BadTag(_) => "bad_tags",
             Refusal::ReversalUnmatched(_) => Rejection::ReversalUnmatched.name(),
             Refusal::BadNumber(_) => "bad_number",
             Refusal::DuplicateLine(_) | Refusal::DuplicateMember => "duplicate",
@@ -166,6 +169,11 @@ impl fmt::Display for Refusal {
             Refusal::BadTrigger(word) => write!(
                 out,
                 "`{}` in paid_once is no name of a trigger (1 to {NAME_BYTES_MAX} of a-z, 0-9, `_`, `-`)",
+                visible(word)
+            ),
+            Refusal::BadTag(word) => write!(
+                out,
+                "`{}` in tags is neither a tag nor `tag@from/until`, or is there twice",
                 visible(word)
             ),
             Refusal::ReversalUnmatched(reason) => write!(out, "the amount {reason}"),

@@ -7,10 +7,10 @@ use super::{super::columns::BONUS_COLUMNS, *};
 use crate::{
     cli::export,
     core::{
-        RowKind,
+        MemberAttributes, MemberTag, RowKind,
         command::{
-            Carried, ChangeEntry, EntryChange, ImportEntry, Origin, Outcome, PlacementRequest, Register,
-            Rejection, SponsorRef, TriggerBonus,
+            AttributeChange, Carried, ChangeEntry, EntryChange, ImportEntry, Origin, Outcome,
+            PlacementRequest, Register, Rejection, SetAttributes, SponsorRef, TriggerBonus,
         },
         plan::{Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
         types::{
@@ -463,4 +463,105 @@ fn two_rows_of_one_number_are_refused() {
     // The same again changes nothing, and says the same.
     let again = bonuses_from(file.path(), &mut network).ok().unwrap();
     assert_eq!((again.refused, again.already_there, again.entries), (taken.refused, 3, 0));
+}
+
+/// The attributes of a member, with the owner by id.
+fn attributes_of(state: &State, number: u32) -> (Option<u16>, MemberId, Vec<MemberTag>) {
+    let id = shapes::member_id(0, number);
+    let member = (0..state.len()).map(MemberIx).find(|member| state.id(*member) == id).unwrap();
+    let MemberAttributes { market, owner, tags } = state.attributes(member, None);
+    (market, state.id(owner), tags)
+}
+
+#[test]
+fn attributes_are_carried_over() {
+    let commerce = Commerce {
+        markets: vec!["us".into(), "ca".into()],
+        has_owners: true,
+        member_tags: vec!["founder".into(), "-fee".into()],
+        ..Commerce::default()
+    };
+    let plan = || Plan { commerce: commerce.clone(), ..round_robin([2, 4]) };
+    let mut network = network_of(plan());
+    (0..4).for_each(|number| join(&mut network, number, Origin::Import(Carried::default())));
+    assert!(!header_of(&export::files_of(&network.state).0).contains("market"));
+    let set = |network: &mut Network, number: u32, changes: Vec<AttributeChange>| {
+        let member = shapes::member_id(0, number);
+        let set = SetAttributes { member, changes, effective: None };
+        network.apply(Command::SetAttributes(Box::new(set))).unwrap();
+    };
+    let tag = |tag: u16, from: Option<i64>, until: Option<i64>| AttributeChange::Tag {
+        tag,
+        from: from.map(Timestamp),
+        until: until.map(Timestamp),
+        set: true,
+    };
+    // The owner of the root joined after it.
+    set(&mut network, 0, vec![AttributeChange::Owner(Some(shapes::member_id(0, 3))), tag(0, None, None)]);
+    set(&mut network, 1, vec![AttributeChange::Market(Some(1)), tag(1, Some(1), Some(7_000_001))]);
+    set(&mut network, 2, vec![tag(0, None, Some(9)), tag(1, Some(5), None)]);
+    let files = export::files_of(&network.state);
+    assert!(header_of(&files.0).ends_with(",market,owner,tags"), "{}", header_of(&files.0));
+    let mut copy = imported(plan(), &files);
+    assert_eq!(export::files_of(&copy.state), files, "to the byte");
+    assert_eq!(network_digest(&copy.state), network_digest(&network.state));
+    for number in 0..4 {
+        assert_eq!(attributes_of(&copy.state, number), attributes_of(&network.state, number), "{number}");
+    }
+    // Once more changes nothing; a network without them gets them.
+    for update in [false, true] {
+        let lsn = copy.state.lsn();
+        let reading = Reading { update, is_binary: true, ..Reading::default() };
+        let taken = read_members(&mut copy, &files.0, &reading);
+        assert_eq!((taken.refused, taken.differing, copy.state.lsn()), (vec![], vec![], lsn));
+    }
+    let mut bare = network_of(plan());
+    (0..4).for_each(|number| join(&mut bare, number, Origin::Import(Carried::default())));
+    assert_eq!(members_from(&mut bare, &files.0, false).refused, []);
+    assert_eq!(attributes_of(&bare.state, 0), attributes_of(&network.state, 0));
+    // Other values are replaced with `update` alone.
+    set(&mut copy, 1, vec![AttributeChange::Market(Some(0)), tag(1, None, None)]);
+    set(&mut copy, 0, vec![AttributeChange::Owner(Some(shapes::member_id(0, 2)))]);
+    let taken = members_from(&mut copy, &files.0, false);
+    assert_eq!((taken.refused, taken.differing.len()), (vec![], 2));
+    assert_eq!(attributes_of(&copy.state, 1).0, Some(0));
+    let reading = Reading { update: true, is_binary: true, ..Reading::default() };
+    assert_eq!(read_members(&mut copy, &files.0, &reading).refused, []);
+    for number in 0..4 {
+        assert_eq!(attributes_of(&copy.state, number), attributes_of(&network.state, number), "{number}");
+    }
+}
+
+#[test]
+fn attributes_that_are_none_are_refused_with_their_line() {
+    let commerce = Commerce {
+        markets: vec!["us".into()],
+        has_owners: true,
+        member_tags: vec!["founder".into()],
+        ..Commerce::default()
+    };
+    let mut network = network_of(Plan { commerce, ..round_robin([2, 4]) });
+    let file = "member,sponsor,joined_at,market,owner,tags\n\
+        a,,2020-01-01,us,a,founder@/2026-12-31\n\
+        b,a,2020-01-01,mars,,\n\
+        c,a,2020-01-01,,nobody,\n\
+        d,a,2020-01-01,,,stranger\n\
+        e,a,2020-01-01,,,founder@2026\n\
+        f,a,2020-01-01,,,founder;founder\n\
+        g,a,2020-01-01,,,founder@2026-01-01/2026-01-01\n\
+        h,a,2020-01-01,,,founder@soon/\n\
+        i,a,2020-01-01,,a,founder\n";
+    let taken = members_from(&mut network, file.as_bytes(), false);
+    let refused: Vec<(u64, &str)> =
+        taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
+    let expected = [
+        (3, "market_unknown"),
+        (4, "unknown_member"),
+        (5, "attribute_unknown"),
+        (6, "bad_tags"),
+        (7, "bad_tags"),
+        (8, "attribute_malformed"),
+        (9, "bad_time"),
+    ];
+    assert_eq!((refused, taken.members), (expected.to_vec(), 2));
 }

@@ -1,12 +1,20 @@
-//! Status and role of existing members: how a file differs and, with `--update`, how it is applied.
+//! Status, role and attributes of existing members: how a file differs and, with `--update`, how it is
+//! applied.
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use super::{member_row::MemberRow, refusal::Refusal};
-use crate::core::{
-    command::Command,
-    state::State,
-    types::{MemberIx, Role, Status},
+use super::{
+    attributes::set_owner,
+    member_row::MemberRow,
+    refusal::{Refusal, Refused},
+};
+use crate::{
+    cli::network::Network,
+    core::{
+        command::Command,
+        state::State,
+        types::{MemberIx, Role, Status},
+    },
 };
 
 /// What rows say about existing members.
@@ -15,6 +23,8 @@ pub(super) struct Updates {
     sets: bool,
     /// By member: the first line that gave a value, and the values given since.
     said: HashMap<MemberIx, (u64, Option<Status>, Option<Role>)>,
+    /// Rows whose owners are set at the end of the file, which may name them anywhere.
+    owned: Vec<(MemberIx, MemberRow)>,
 }
 
 impl Updates {
@@ -24,9 +34,9 @@ impl Updates {
     }
 
     /// Returns the differences that remain, phrased for a sentence.
-    pub fn difference(&self, state: &State, there: MemberIx, row: &MemberRow) -> [Option<String>; 2] {
+    pub fn difference(&self, state: &State, there: MemberIx, row: &MemberRow) -> [Option<String>; 3] {
         if self.sets {
-            return [None, None];
+            return [None, None, None];
         }
         let held = state.member(there);
         let status = row.status.filter(|named| *named != held.status);
@@ -34,7 +44,41 @@ impl Updates {
         [
             status.map(|named| format!("its status is {}, not {}", held.status.name(), named.name())),
             role.map(|named| format!("its role is {}, not {}", held.role.name(), named.name())),
+            row.attributes.difference(state, there),
         ]
+    }
+
+    /// Sets the market and the tags of a row's member, and keeps its owner for [`Updates::set_owners`].
+    ///
+    /// # Errors
+    /// A rule refuses it.
+    pub fn set_attributes(
+        &mut self,
+        network: &mut Network,
+        member: MemberIx,
+        row: &MemberRow,
+    ) -> Result<(), Refusal> {
+        if row.attributes.owner().is_some() {
+            self.owned.push((member, row.clone()));
+        }
+        row.attributes.set(network, member, self.sets)
+    }
+
+    /// Sets the owners that rows named. Adds rows whose owner is not known, and those that differ.
+    pub fn set_owners(
+        self,
+        network: &mut Network,
+        refused: &mut Vec<Refused>,
+        differing: &mut Vec<(u64, String, String)>,
+    ) {
+        for (member, row) in self.owned {
+            let owner = row.attributes.owner().expect("only such rows are kept");
+            match set_owner(network, member, owner, self.sets) {
+                Ok(false) => {}
+                Ok(true) => differing.push((row.line, row.member.shown(), "its owner is another".into())),
+                Err(reason) => refused.push(Refused { line: row.line, member: row.member.shown(), reason }),
+            }
+        }
     }
 
     /// Returns the changes of a row.

@@ -5,7 +5,8 @@ use crate::core::store::{rows::lists, sections::sections};
 macro_rules! lists_of_this_part {
     ($(
         $number:literal $section:ident $name:literal since $since:literal: $row:ident
-        $(in ledger.$list:ident: $List:ident)? $(in requests.$other:ident: $Other:ident)? { $($columns:tt)* }
+        $(in ledger.$list:ident: $List:ident)? $(in requests.$other:ident: $Other:ident)?
+        $(in orders.$third:ident: $Third:ident)? { $($columns:tt)* }
         $(before $version:literal: $older:ident { $($older_columns:tt)* })*
     )+) => {
         lists!(ledger::Ledger { $($($list: $List,)?)+ });

@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn rows_of_an_image_are_checked() {
-        let so_far = SoFar { lsn: 9, members: 1, triggers: 1, entries: 2, kinds: 1 };
+        let so_far = SoFar { lsn: 9, members: 1, triggers: 1, entries: 2, kinds: 1, ..SoFar::default() };
         let mut released = Released::new();
         for (entry, lsn, is_good) in
             [(0, 9, true), (0, 3, false), (2, 3, false), (1, 0, false), (1, 10, false), (1, 1, true)]

@@ -10,12 +10,13 @@ use crate::core::{
         members::Members,
         rank,
     },
+    orders::live::Trees,
     plan::Plan,
     store::{
         column::Scalar, freeing::Freeing, held::Held, parallel::both, sums::FreshSum,
         view_parts::freeze_parts,
     },
-    tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder},
+    tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder, tour::Split},
     words::types::{ADMIN_LEVELS_MAX, MemberIx, Role, Status, Tree},
 };
 
@@ -186,6 +187,20 @@ impl Network {
     pub fn counted_trees(&self) -> impl Iterator<Item = Tree> + use<> {
         let sponsors = self.kept_tree(Tree::Sponsor) == Tree::Sponsor && self.sponsors.is_counted();
         [Tree::Placement].into_iter().chain(sponsors.then_some(Tree::Sponsor))
+    }
+
+    /// The trees along which volumes are added up.
+    pub fn volume_trees(&self) -> Trees<'_> {
+        let sponsor = (self.kept_tree(Tree::Sponsor) == Tree::Sponsor).then_some(&self.sponsors);
+        Trees { sponsor, placement: &self.placement }
+    }
+
+    /// What of a tree's tour the newest member divided.
+    pub fn take_split(&mut self, tree: Tree) -> Option<Split> {
+        match tree {
+            Tree::Sponsor => self.sponsors.take_split(),
+            Tree::Placement => self.placement.take_split(),
+        }
     }
 
     pub fn set_status(&mut self, member: MemberIx, status: Status) {

@@ -124,11 +124,13 @@ macro_rules! fed {
     };
 }
 fed! {
+    u8: |value, fields| fields.number(*value);
     u16: |value, fields| fields.number(*value);
     u32: |value, fields| fields.number(*value);
     u64: |value, fields| fields.number(*value);
     i64: |value, fields| fields.signed(*value);
     [u8; 16]: |value, fields| fields.bytes(value);
+    [u8; 32]: |value, fields| fields.bytes(value);
     Box<str>: |value, fields| fields.text(value);
     Timestamp: |value, fields| fields.signed(value.0);
     EntryStatus: |value, fields| fields.number(*value as u8);

@@ -13,8 +13,8 @@ use crate::{
 };
 
 fn total(memory: &MemoryUse) -> usize {
-    let MemoryUse { members, links, counts, slots, codes, ledger, requests, others } = *memory;
-    members + links + counts + slots + codes + ledger + requests + others
+    let MemoryUse { members, links, counts, slots, codes, ledger, requests, orders, others } = *memory;
+    members + links + counts + slots + codes + ledger + requests + orders + others
 }
 
 fn apply(state: &mut State, directory: &MemberDirectory, key: Option<u8>, command: Command) {

@@ -71,6 +71,8 @@ pub struct MemoryUse {
     pub ledger: usize,
     /// Idempotency keys, and commands that changed nothing.
     pub requests: usize,
+    /// Orders, refunds, customers, and volumes that are kept live.
+    pub orders: usize,
     /// Plans, deep counts of admins, and what exists once per network.
     pub others: usize,
 }
@@ -489,6 +491,7 @@ impl State {
             codes: bytes.of(Part::Codes) + row_ids,
             ledger: bytes.of(Part::Ledger) - row_ids,
             requests: bytes.of(Part::Requests),
+            orders: bytes.of(Part::Orders),
             others: bytes.of(Part::Admins) + bytes.always,
         }
     }

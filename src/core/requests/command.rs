@@ -16,8 +16,14 @@ use crate::core::{
 };
 
 pub use crate::core::requests::{
+    attributes::{ATTRIBUTE_CHANGES_MAX, Attribute, AttributeChange, SetAttributes},
     bonuses::{ChangeEntry, EntryChange, EntryRules, ImportEntry, PayFilter, TriggerBonus, WideMoney},
     members::{Carried, CodeRules, Origin, PlacementRequest, Register, SponsorRef},
+    orders::{
+        Credit, LinePart, ORDER_CREDITS_MAX, ORDER_ID_CHARS_MAX, ORDER_LINES_MAX, OpenPeriod, OrderId,
+        OrderLine, PeriodRef, PeriodStep, PlaceOrder, RecordRun, RefundOrder, RefundScope, StepPeriod,
+        VALUE_MAX, WHOLE,
+    },
 };
 
 /// A command as admitted: everything that the state does not determine has been decided by now.
@@ -150,6 +156,28 @@ macro_rules! __commands {
             /// Marks a member's trigger of this name as paid once, without paying: for imports. Idempotent.
             13 KeepOnce { source: MemberId, trigger: Box<str> } of Bonuses, "keep_once" as "keep_once" since 5
                 gives OnceKept { member: MemberIx, changed: bool } if changed;
+            /// Places an order and books it in all calendars. The same order again changes nothing.
+            14 PlaceOrder(order: Box<PlaceOrder>) of Orders, "place_order" as "place_order" since 6
+                gives OrderPlaced { order: u32, changed: bool } if changed;
+            /// Refunds an order, or a part of it. The same refund again changes nothing.
+            15 RefundOrder(refund: Box<RefundOrder>) of Orders, "refund_order" as "refund_order" since 6
+                gives OrderRefunded { refund: u32, changed: bool } if changed;
+            /// Opens the next period of a calendar. Sent by the server when it is time.
+            16 OpenPeriod(period: OpenPeriod) of Periods, "open_period" as "open_period" since 6
+                gives PeriodOpened { calendar: u32, period: u32 };
+            /// Begins to close a period whose end has passed. Sent by the server when it is time.
+            17 ClosePeriod(period: PeriodRef) of Periods, "close_period" as "close_period" since 6
+                gives PeriodClosing { period: u32, changed: bool } if changed;
+            /// Locks, unlocks, approves or posts a period. Idempotent.
+            18 StepPeriod(step: Box<StepPeriod>) of Periods, "step_period" as "step_period" since 6
+                gives PeriodStepped { period: u32, changed: bool } if changed;
+            /// Records the result of a run of a locked period.
+            19 RecordRun(run: Box<RecordRun>) of Periods, "record_run" as "record_run" since 6
+                gives RunRecorded { run: u32 };
+            /// Sets attributes of a member. Idempotent.
+            20 SetAttributes(change: Box<SetAttributes>) of Members,
+                "set_attributes" as "set_attributes" since 6
+                gives AttributesSet { member: MemberIx, changed: bool } if changed;
         }
     };
 }
@@ -304,12 +332,16 @@ joined! {
 /// The rules that judge a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Domain {
-    /// Members: their places, codes, statuses, roles.
+    /// Members: their places, codes, statuses, roles, attributes.
     Members,
     /// The ledger.
     Bonuses,
     /// The plan.
     Plans,
+    /// Orders and refunds.
+    Orders,
+    /// Periods of calendars, and runs.
+    Periods,
 }
 
 impl CommandKind {
@@ -402,6 +434,56 @@ pub enum Rejection {
     EntryChangeNotAllowed = 37,
     /// Orders, periods or attributes refer to names by their place in the plan.
     PlanNamesRemoved = 40,
+    /// The plan has no calendars, so the network takes no orders.
+    OrdersNotTaken = 41,
+    /// The id belongs to another order, or to a refund.
+    OrderIdTaken = 42,
+    /// Parts that do not add up, no line, an amount or volume out of range.
+    OrderMalformed = 43,
+    /// Not one of the plan's kinds of orders; or none, though the plan has some.
+    OrderKindUnknown = 44,
+    OrderTagUnknown = 45,
+    MarketUnknown = 46,
+    /// The customer belongs to another member.
+    CustomerOfAnother = 47,
+    /// The order is of a time before the first period of a calendar.
+    BeforeOpening = 48,
+    /// The order's period takes no more orders, and its calendar refuses late ones.
+    OrderLate = 49,
+    /// The order is of a time whose period is not open yet.
+    PeriodNotOpen = 50,
+    /// The sum of a volume over all orders would exceed what 64 bits hold.
+    VolumesFull = 51,
+    OrdersFull = 52,
+    OrderUnknown = 53,
+    /// The order has no such line.
+    OrderLineUnknown = 54,
+    /// More than is left of the order or of a line.
+    RefundTooLarge = 55,
+    CalendarUnknown = 56,
+    PeriodUnknown = 57,
+    /// The next period of a calendar begins where the one before ends, and has a label of its own.
+    PeriodMismatched = 58,
+    /// The end of the period has not passed.
+    PeriodNotOver = 59,
+    /// A period is locked after all earlier ones, unlocked before a later one is locked, run and posted after
+    /// its predecessor was posted.
+    PeriodOutOfOrder = 60,
+    /// A period in this state cannot take the step.
+    PeriodStepNotAllowed = 61,
+    /// The run must be approved by somebody else than who made it.
+    ApproverIsRunner = 62,
+    /// The run does not fit the state: another plan, or commands that were not applied.
+    RunMismatched = 63,
+    /// The plan declares no such attribute, or no such tag.
+    AttributeUnknown = 64,
+    /// Too many attributes, one twice, or a tag that ends before it begins.
+    AttributeMalformed = 65,
+    OwnerUnknown = 66,
+    /// The time of a correction is in no period, or only in locked ones.
+    AttributePeriodLocked = 67,
+    /// The member, or the network, had too many values of attributes.
+    AttributesFull = 68,
 }
 
 impl Rejection {

@@ -6,7 +6,8 @@ use crate::core::store::{rows::lists, sections::sections};
 macro_rules! lists_of_this_part {
     ($(
         $number:literal $section:ident $name:literal since $since:literal: $row:ident
-        $(in ledger.$other:ident: $Other:ident)? $(in requests.$list:ident: $List:ident)? { $($columns:tt)* }
+        $(in ledger.$other:ident: $Other:ident)? $(in requests.$list:ident: $List:ident)?
+        $(in orders.$third:ident: $Third:ident)? { $($columns:tt)* }
         $(before $version:literal: $older:ident { $($older_columns:tt)* })*
     )+) => {
         lists!(requests::Requests { $($($list: $List,)?)+ });

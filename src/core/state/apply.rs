@@ -123,12 +123,13 @@ impl State {
 
     /// What `apply` would return now, without side effects: a rejection, the result of an earlier command
     /// with the same key, or admission. A command may still be rejected when it is applied, if another came
-    /// between.
+    /// between, or where that is a question of time: it is applied at a later time than the newest command.
     pub fn check<D: Directory>(&self, directory: &D, key: Option<RequestKey>, command: &Command) -> Verdict {
         match self.check_key(key) {
-            Verdict::Admit => {
-                self.judge(directory, command).map_or_else(Verdict::Reject, |()| Verdict::Admit)
-            }
+            Verdict::Admit => match self.judge(directory, command) {
+                Err(reason) if !is_passing(command, reason) => Verdict::Reject(reason),
+                _ => Verdict::Admit,
+            },
             decided => decided,
         }
     }
@@ -164,6 +165,17 @@ impl State {
             self.requests.remember(key, stamped.time, applied);
         }
         applied
+    }
+}
+
+/// Whether a reason may have passed by the time at which the command is applied.
+fn is_passing(command: &Command, reason: Rejection) -> bool {
+    match (command, reason) {
+        (Command::PlaceOrder(order), Rejection::BeforeOpening) => order.time.is_none(),
+        // The second: of commands that are not applied yet.
+        (Command::ClosePeriod(_), Rejection::PeriodNotOver)
+        | (Command::RecordRun(_), Rejection::RunMismatched) => true,
+        _ => false,
     }
 }
 

@@ -164,7 +164,7 @@ impl State {
     pub(in crate::core) fn judge_plan(&self, plan: &Plan, kinds_max: usize) -> Result<PlanChange, Rejection> {
         let has_members = !self.is_empty();
         // Only where there are members can there be orders, periods and attributes.
-        let has_commerce = has_members;
+        let has_commerce = self.has_orders();
         self.plans.judge(plan, has_members, has_commerce, &self.ledger, kinds_max)
     }
 
@@ -187,7 +187,9 @@ impl State {
         let watched_before = self.network.watch_for(&plan);
         let at = (self.scalars.lsn, self.scalars.time);
         let before = self.plans.activate(Arc::clone(&plan), change, &mut self.ledger, at);
-        if !is_prepared {
+        if is_prepared {
+            self.add_up_volumes();
+        } else {
             self.network.recount_watched(&watched_before);
             self.count_sponsor_tree_as_planned(&mut aside.replaced);
             if !rates_alike(&before.ranks, &plan.ranks) {
@@ -218,6 +220,7 @@ impl State {
         }
         self.lose_views(Parts::of(&[Part::Counts]), replaced);
         self.network.set_sponsors_counted(planned, replaced);
+        self.add_up_volumes();
     }
 
     /// Re-rates every member under the plan in force, from the counts that are kept.

@@ -3,13 +3,16 @@
 pub(in crate::core) mod ahead;
 pub(in crate::core) mod all_ranks;
 pub(in crate::core) mod apply;
+pub(in crate::core) mod attributes;
 pub(in crate::core) mod bonus;
 pub(in crate::core) mod change;
 pub(in crate::core) mod in_bulk;
 pub(in crate::core) mod kept_sums;
 pub(in crate::core) mod once;
+pub(in crate::core) mod order;
 pub(in crate::core) mod parts;
 pub(in crate::core) mod payout;
+pub(in crate::core) mod period;
 pub(in crate::core) mod plans;
 pub(in crate::core) mod prefetch;
 pub(in crate::core) mod prepare;
@@ -21,6 +24,7 @@ pub(in crate::core) mod rules;
 pub mod sections;
 pub(in crate::core) mod signup;
 pub(in crate::core) mod view;
+pub(in crate::core) mod volumes;
 
 pub use self::{
     apply::Verdict,

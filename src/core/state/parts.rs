@@ -3,6 +3,7 @@
 use crate::core::{
     ledger::{kinds::Kinds, part::Ledger},
     network::{codes::CodeKey, part::Network},
+    orders::part::Orders,
     plan::Plan,
     requests::part::Requests,
     state::plans::Plans,
@@ -22,6 +23,7 @@ pub struct State {
     pub(in crate::core) network: Network,
     pub(in crate::core) ledger: Ledger,
     pub(in crate::core) requests: Requests,
+    pub(in crate::core) orders: Orders,
     pub(in crate::core) views: Views,
 }
 
@@ -81,6 +83,7 @@ impl State {
             plans: Plans::new(plan),
             ledger: Ledger::new(),
             requests: Requests::new(),
+            orders: Orders::new(),
             views: Views::default(),
         }
     }

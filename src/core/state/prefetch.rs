@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use crate::core::{
     network::prefetch::{PREFETCH_FROM_MEMBERS, TOGETHER},
-    requests::command::{Command, Stamped},
+    requests::command::{Command, PeriodRef, Stamped},
     state::parts::State,
     words::{
         directory::Directory,
@@ -23,6 +23,7 @@ impl State {
         for together in commands.chunks(TOGETHER) {
             self.network.prefetch(directory, together, &mut members);
             black_box(self.prefetch_payments(directory, together, &mut members));
+            black_box(self.prefetch_orders(directory, together, &mut members));
         }
     }
 
@@ -88,6 +89,34 @@ impl State {
             seen ^= accounts.fold(0, |seen, account| seen ^ self.ledger.accounts().prefetch(account));
         }
         seen
+    }
+
+    /// Reads what the orders of a group touch: the table of their ids, the members that they are credited to,
+    /// and the volumes of these and of their uplines in the newest periods. `members` is memory to work in.
+    /// The result is meaningless.
+    fn prefetch_orders<D: Directory>(
+        &self,
+        directory: &D,
+        group: &[Stamped],
+        members: &mut Vec<MemberIx>,
+    ) -> u32 {
+        let orders = || {
+            group.iter().filter_map(|stamped| match &stamped.command {
+                Command::PlaceOrder(order) => Some(order),
+                _ => None,
+            })
+        };
+        let seen = orders().fold(0, |seen, order| seen ^ self.orders.prefetch(&order.id));
+        members.clear();
+        directory.candidates(orders().flat_map(|order| &order.credits).map(|credit| &credit.member), members);
+        members.retain(|member| member.at() < self.network.members().len());
+        if members.is_empty() {
+            return seen;
+        }
+        let periods: Vec<PeriodRef> = self.orders.periods().newest_of_all().collect();
+        self.orders.live().prefetch(&self.network.volume_trees(), &periods, members);
+        let rows = self.network.members();
+        members.iter().fold(seen, |seen, member| seen ^ rows.prefetch(*member))
     }
 
     /// The source of a trigger that pays along `tree`, and the number of levels that it pays.

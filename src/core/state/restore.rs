@@ -325,6 +325,8 @@ impl Restore {
             triggers: u32::try_from(self.state.ledger.entries().triggers()).expect("no more than entries"),
             entries: self.state.entries(),
             kinds: self.header.kinds.len(),
+            orders: u32::try_from(self.state.orders.len()).expect("limited by ORDERS_MAX"),
+            periods: self.state.orders.periods().counts(),
         }
     }
 
@@ -344,6 +346,7 @@ impl Restore {
         require(triggers.is_empty(), || "a trigger without entries".into())?;
         state.ledger.order();
         state.check_reversals()?;
+        state.complete_orders()?;
         state.scalars.lsn = header.lsn;
         state.scalars.time = header.time;
         state.requests.set_lag(header.key_lag);

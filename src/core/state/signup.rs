@@ -213,6 +213,8 @@ impl State {
         self.network.enter_code(directory, code, member);
         let plan = self.plans.plan();
         let mut reached = self.network.attach(plan, member, admission.sponsor, spot);
+        self.follow_tours();
+        let plan = self.plans.plan();
         if let (Some(sponsor), Seat::ByRule(PlacementRule::RoundRobin), Some((parent, _))) =
             (admission.sponsor, &admission.seat, spot)
         {

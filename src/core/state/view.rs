@@ -23,7 +23,7 @@ const RELEASE_STEPS: usize = 16 * 1_024;
 
 freeze_parts!(State {
     always { scalars, plans }
-    parts { Ledger: ledger, Requests: requests }
+    parts { Ledger: ledger, Requests: requests, Orders: orders }
     within { network }
     never { views }
 });
@@ -162,6 +162,7 @@ impl FrozenCopy {
         let (mut state, parts) = self.0.expect("a complete copy");
         state.ledger.index_copy();
         state.requests.index_copy();
+        state.orders.index_copy();
         state.network.complete_copy(parts.has(Part::Slots), parts.has(Part::Counts));
         if parts.contains(Parts::of(&[Part::Members, Part::Ledger])) {
             let State { ledger, network, .. } = &mut state;

@@ -1,6 +1,6 @@
 //! Parts of a state that are lists of rows.
 
-use crate::core::store::column::Freeze;
+use crate::core::{plan::commerce::CALENDARS_MAX, store::column::Freeze};
 
 /// A part of a state that an image holds, row by row, as one section of its own.
 ///
@@ -70,6 +70,7 @@ macro_rules! lists {
 pub(crate) use lists;
 
 /// What is known of an image while a section is read: its header, and the sections before.
+#[derive(Default)]
 pub(in crate::core) struct SoFar {
     pub lsn: u64,
     pub members: u32,
@@ -77,6 +78,9 @@ pub(in crate::core) struct SoFar {
     pub entries: u64,
     /// Trigger names.
     pub kinds: usize,
+    pub orders: u32,
+    /// Periods of each calendar.
+    pub periods: [u32; CALENDARS_MAX],
 }
 
 /// Checks something about a row of an image.

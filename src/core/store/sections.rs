@@ -77,6 +77,97 @@ macro_rules! __sections {
             }
             11 Once "once" since 4: OnceRow in ledger.once: Once { member: u32, kind: u16 }
             12 Released "released" since 5: ReleasedRow in ledger.released: Released { entry: u32, lsn: u64 }
+            13 Customers "customers" since 6: CustomerRow in orders.customers: Customers {
+                member: u32,
+                id: Text<u8>,
+            }
+            14 OrderGroups "order_groups" since 6: GroupRow in orders.groups: Groups { id: Text<u8> }
+            15 Periods "periods" since 6: PeriodRow in orders.periods: Periods {
+                opened: u64,
+                start: i64,
+                end: i64,
+                grace_until: i64,
+                calendar: u16,
+                live: u16,
+                live_levels: u8,
+                state: u8,
+                was_locked: u8,
+                label: Text<u8>,
+            }
+            16 Orders "orders" since 6: OrderRow in orders.placed: Placed {
+                lsn: u64,
+                time: i64,
+                fingerprint: u64,
+                tags: u64,
+                customer: u32,
+                group: u32,
+                kind: u16,
+                market: u16,
+                lines: u8,
+                credits: u8,
+                calendars: u8,
+                values: u8,
+                id: Text<u8>,
+            }
+            17 Credits "credits" since 6: CreditRow in orders.credits: Credits {
+                order: u32,
+                member: u32,
+                part: u32,
+            }
+            18 Values "values" since 6: ValueRow in orders.values: Values { value: i64 }
+            19 Bookings "bookings" since 6: BookingRow in orders.bookings: Bookings {
+                order: u32,
+                period: u32,
+                calendar: u16,
+            }
+            20 Refunds "refunds" since 6: RefundRow in orders.refunds: Refunds {
+                lsn: u64,
+                time: i64,
+                fingerprint: u64,
+                order: u32,
+                lines: u8,
+                calendars: u8,
+                id: Text<u8>,
+            }
+            21 RefundLines "refund_lines" since 6: RefundLineRow in orders.refund_lines: RefundLines {
+                from: u32,
+                to: u32,
+                line: u8,
+            }
+            22 RefundBookings "refund_bookings" since 6:
+                RefundBookingRow in orders.refund_bookings: RefundBookings { period: u32, state: u8 }
+            23 PeriodSteps "period_steps" since 6: StepRow in orders.steps: Steps {
+                lsn: u64,
+                time: i64,
+                period: u32,
+                calendar: u16,
+                step: u8,
+                by_kind: u8,
+                by: Text<u8>,
+                reason: Text<u16>,
+            }
+            24 Runs "runs" since 6: RunRow in orders.runs: Runs {
+                lsn: u64,
+                time: i64,
+                up_to_lsn: u64,
+                pay_lines: u64,
+                period: u32,
+                plan_version: u32,
+                calendar: u16,
+                by_kind: u8,
+                digest: [u8; 32],
+                by: Text<u8>,
+            }
+            25 Attributes "attributes" since 6: AttributeRow in orders.attributes: Attributes {
+                member: u32,
+                kind: u8,
+                number: u16,
+                value: u32,
+                from: i64,
+                until: i64,
+                effective: i64,
+                lsn: u64,
+            }
         }
     };
 }

@@ -16,6 +16,8 @@ pub enum Part {
     Ledger,
     /// Idempotency keys, and the commands that changed nothing.
     Requests,
+    /// Orders, refunds, customers, periods, runs.
+    Orders,
     /// The deep counts of admins.
     Admins,
     /// What the trees count: tours and level counts. Without it a tree is copied as an uncounted one.
@@ -23,7 +25,7 @@ pub enum Part {
 }
 
 impl Part {
-    pub(in crate::core) const ALL: [Part; 9] = [
+    pub(in crate::core) const ALL: [Part; 10] = [
         Part::Members,
         Part::Placement,
         Part::Sponsors,
@@ -31,6 +33,7 @@ impl Part {
         Part::Codes,
         Part::Ledger,
         Part::Requests,
+        Part::Orders,
         Part::Admins,
         Part::Counts,
     ];

@@ -19,7 +19,7 @@ use crate::core::{
         families::Siblings,
         link::{Link, NO_LINK},
         order::Order,
-        tour::{Spans, Tour},
+        tour::{Spans, Split, Tour},
     },
     words::types::{LEVELS_MAX, MemberIx, NONE},
 };
@@ -131,6 +131,16 @@ impl Genealogy {
 
     pub fn is_counted(&self) -> bool {
         self.counts.is_some()
+    }
+
+    /// The counts, where the tree is counted.
+    pub fn counts(&self) -> Option<&Counts> {
+        self.counts.as_ref()
+    }
+
+    /// What of the tour the newest member divided: see [`Tour::take_split`].
+    pub fn take_split(&mut self) -> Option<Split> {
+        self.counts.as_mut()?.tour.take_split()
     }
 
     /// Whether each parent joined before its children. Then members that joined after another one are never

@@ -15,3 +15,4 @@ mod settle;
 pub(in crate::core) mod spines;
 mod splice;
 pub(in crate::core) mod tour;
+pub(in crate::core) mod weights;

@@ -27,8 +27,10 @@ type Halves = [Option<u32>; 2];
 
 impl Tour {
     /// Takes out `top` and its downline. O(log n), whatever the downline: up to six nodes of each level are
-    /// rewritten, and their tokens told where they are.
+    /// rewritten, and their tokens told where they are. Weights of the tour no longer hold, see
+    /// `Weights::rebuild`.
     pub fn cut(&mut self, top: MemberIx) -> Piece {
+        self.split = None;
         let [before, _] = self.split(Token::Enter(top), 0);
         let [piece, after] = self.split(Token::Exit(top), 1);
         let rest = self.join(before, after);
@@ -53,10 +55,6 @@ impl Tour {
         let upper = self.join(before, Some(root));
         let whole = self.join(upper, after);
         self.settle(whole);
-    }
-
-    fn leaf_with(&self, token: Token) -> u32 {
-        *self.leaf_of.get(token.to_word() as usize)
     }
 
     /// The root of the tree that a leaf is in.

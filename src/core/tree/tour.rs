@@ -16,7 +16,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::core::{
     store::{
         column::{Column, Scalar, freeze_fields},
-        held::holds_nothing,
+        held::{Held, holds_nothing},
         pace::Pace,
         region::Region,
         steps,
@@ -75,6 +75,11 @@ impl Token {
             Token::Exit(member) => member.0 << 1 | 1,
         }
     }
+
+    /// The member whose enter token this word is.
+    pub(super) fn entered(word: u32) -> Option<MemberIx> {
+        (word & 1 == 0).then_some(MemberIx(word >> 1))
+    }
 }
 
 /// The tour of a forest.
@@ -87,11 +92,29 @@ pub(crate) struct Tour {
     pub(super) last_leaf: Scalar<u32>,
     /// Nodes that a cut or a splice emptied, for reuse.
     pub(super) unused: Scalar<Unused>,
+    /// The newest split, until it is taken: see [`Tour::take_split`].
+    pub(super) split: Option<Split>,
 }
 
 holds_nothing!(Unused);
 
-freeze_fields!(Tour { leaves, inners, leaf_of, last_leaf, unused });
+freeze_fields!(Tour { leaves, inners, leaf_of, last_leaf, unused } cached { split });
+
+/// The nodes that one push divided. Nodes are named left first; the right one is new.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Split {
+    pub(super) leaves: [u32; 2],
+    /// The lowest first.
+    pub(super) inners: Vec<[u32; 2]>,
+    /// The new root, if the old one was divided.
+    pub(super) root: Option<u32>,
+}
+
+impl Held for Split {
+    fn bytes(&self) -> usize {
+        self.inners.capacity() * size_of::<[u32; 2]>()
+    }
+}
 
 /// The first unused leaf and inner node; each names the next one as its parent.
 #[derive(Clone, Copy)]
@@ -247,6 +270,7 @@ impl Tour {
             leaf_of: Column::new(),
             last_leaf: Scalar::new(0),
             unused: Scalar::new(NOTHING_UNUSED),
+            split: None,
         }
     }
 
@@ -272,6 +296,11 @@ impl Tour {
         self.leaf_of.push(leaf);
         self.leaf_of.push(leaf);
         self.add_to_counts(leaf, 2);
+    }
+
+    /// What the newest push divided, once. Who keeps weights of this tour takes it after each push.
+    pub fn take_split(&mut self) -> Option<Split> {
+        self.split.take()
     }
 
     /// Prefetches the location of a member's exit token. The result is meaningless, see `network::prefetch`.
@@ -340,6 +369,10 @@ impl Tour {
         position
     }
 
+    pub(super) fn leaf_with(&self, token: Token) -> u32 {
+        *self.leaf_of.get(token.to_word() as usize)
+    }
+
     pub(super) fn position_in_leaf(&self, leaf: u32, word: u32) -> usize {
         let row = self.leaves.get(leaf as usize);
         let tokens = &row.tokens[..row.len as usize];
@@ -392,6 +425,7 @@ impl Tour {
     /// upward as far as needed.
     fn add_sibling(&mut self, child: u32, parent: u32, new_child: u32, tokens: u32) {
         let (mut child, mut parent, mut new_child, mut tokens) = (child, parent, new_child, tokens);
+        let mut split = Split { leaves: [child, new_child], inners: Vec::new(), root: None };
         while parent != NONE {
             let mut left = *self.inners.get(parent as usize);
             let place = place_in(&left, child);
@@ -400,14 +434,17 @@ impl Tour {
                 insert_at(&mut left, place + 1, new_child, tokens);
                 *self.inners.get_mut(parent as usize) = left;
                 self.set_parent(left.height, new_child, parent);
+                self.split = Some(split);
                 return;
             }
             let right = self.split_inner(&mut left, parent, place, new_child, tokens);
             *self.inners.get_mut(parent as usize) = left;
             tokens = self.inners.get(right as usize).tokens();
+            split.inners.push([parent, right]);
             (child, parent, new_child) = (parent, left.parent, right);
         }
-        self.push_root(child, new_child, tokens);
+        split.root = Some(self.push_root(child, new_child, tokens));
+        self.split = Some(split);
     }
 
     /// Moves the end of the full node `left` (number `node`) to a new node, and inserts `new_child` after

@@ -28,6 +28,8 @@ pub enum ActorKind {
     Cli = 5,
     /// No authentication was required; the id is the peer's address.
     Anonymous = 6,
+    /// The server itself: it opens and closes periods when it is time.
+    System = 7,
 }
 
 impl ActorKind {

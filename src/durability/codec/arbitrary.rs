@@ -6,9 +6,10 @@ use super::record::format_of;
 use crate::core::{
     Actor, ActorKind,
     command::{
-        Carried, ChangeEntry, Command, EntryChange, ImportEntry, Origin, Outcome, PayFilter,
-        PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus, WideMoney,
-        commands,
+        AttributeChange, Carried, ChangeEntry, Command, Credit, EntryChange, ImportEntry, LinePart,
+        OpenPeriod, OrderId, OrderLine, Origin, Outcome, PayFilter, PeriodRef, PeriodStep, PlaceOrder,
+        PlacementRequest, RecordRun, RefundOrder, RefundScope, Register, Rejection, RequestKey,
+        SetAttributes, SponsorRef, Stamped, StepPeriod, TriggerBonus, WideMoney, commands,
     },
     plan::{
         BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RANKS_MAX, RATE_MAX, RankBasis,
@@ -112,6 +113,22 @@ random! {
         .prop_map(|(entry, change, reason)| ChangeEntry { entry, change, reason });
     WideMoney: any::<(i32, u64)>().prop_map(|(high, low)| WideMoney::of_parts(high, low));
     Rejection: select(&Rejection::ALL[..]);
+    Box<PlaceOrder>: order().prop_map(Box::new);
+    Box<RefundOrder>: refund().prop_map(Box::new);
+    OpenPeriod: (any::<u8>(), order_id(), time(), time(), time()).prop_map(
+        |(calendar, label, start, end, grace_until)| OpenPeriod { calendar, label, start, end, grace_until },
+    );
+    PeriodRef: period();
+    Box<StepPeriod>: (period(), select(&PeriodStep::ALL[..]), option::of(reason()), actor())
+        .prop_map(|(period, step, reason, by)| Box::new(StepPeriod { period, step, reason, by }));
+    Box<SetAttributes>: (member(), vec(attribute(), 0..65), option::of(time())).prop_map(
+        |(member, changes, effective)| Box::new(SetAttributes { member, changes, effective }),
+    );
+    Box<RecordRun>: (period(), any::<(u32, u64, u64, [u8; 32])>(), actor()).prop_map(
+        |(period, (plan_version, up_to_lsn, lines, digest), by)| {
+            Box::new(RecordRun { period, plan_version, up_to_lsn, lines, digest, by })
+        },
+    );
 }
 
 macro_rules! random_commands {
@@ -155,6 +172,49 @@ fn trigger() -> impl Strategy<Value = TriggerBonus> {
             reference,
         },
     )
+}
+
+fn order_id() -> impl Strategy<Value = OrderId> {
+    "[A-Za-z0-9._:-]{1,64}".prop_map(|text| OrderId::parse(&text).expect("the pattern is that of ids"))
+}
+
+fn period() -> impl Strategy<Value = PeriodRef> {
+    any::<(u8, u32)>().prop_map(|(calendar, period)| PeriodRef { calendar, period })
+}
+
+fn attribute() -> impl Strategy<Value = AttributeChange> {
+    let tag = (any::<u16>(), option::of(time()), option::of(time()), any::<bool>());
+    prop_oneof![
+        option::of(any::<u16>()).prop_map(AttributeChange::Market),
+        option::of(member()).prop_map(AttributeChange::Owner),
+        tag.prop_map(|(tag, from, until, set)| AttributeChange::Tag { tag, from, until, set }),
+    ]
+}
+
+fn order() -> impl Strategy<Value = PlaceOrder> {
+    let credit = (member(), any::<u32>()).prop_map(|(member, part)| Credit { member, part });
+    let line = (any::<i64>(), vec(any::<i64>(), 0..9))
+        .prop_map(|(amount, volumes)| OrderLine { amount: Money(amount), volumes });
+    let names = (option::of(any::<u16>()), any::<u64>(), option::of(order_id()), option::of(any::<u16>()));
+    let parts = (vec(credit, 0..17), option::of(order_id()), option::of(time()), names, vec(line, 0..65));
+    (order_id(), parts).prop_map(|(id, (credits, customer, time, (kind, tags, group, market), lines))| {
+        PlaceOrder { id, credits, customer, time, kind, tags, group, market, lines }
+    })
+}
+
+fn refund() -> impl Strategy<Value = RefundOrder> {
+    let line = (any::<u8>(), option::of(any::<u32>())).prop_map(|(line, part)| LinePart { line, part });
+    let scope = prop_oneof![
+        Just(RefundScope::Rest),
+        any::<u32>().prop_map(RefundScope::Part),
+        vec(line, 0..65).prop_map(RefundScope::Lines),
+    ];
+    (order_id(), order_id(), option::of(time()), scope).prop_map(|(id, order, time, scope)| RefundOrder {
+        id,
+        order,
+        time,
+        scope,
+    })
 }
 
 fn reference() -> impl Strategy<Value = Reference> {

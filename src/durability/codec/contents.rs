@@ -49,6 +49,8 @@ macro_rules! in_order {
         }
     };
 }
+pub(super) use {in_order, of_all};
+
 in_order!(Register { member, sponsor, placement, code, role, joined_at, origin });
 in_order!(PayFilter { up_to_lsn, kind, receiver, from, until });
 in_order!(ChangeEntry { entry, change, reason });

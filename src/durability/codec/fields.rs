@@ -95,10 +95,13 @@ macro_rules! plain {
 }
 plain! {
     bool: |value, out| out.push(u8::from(*value)), |body| body.flag();
+    u8: |value, out| out.push(*value), |body| body.u8();
     u16: |value, out| out.extend_from_slice(&value.to_le_bytes()), |body| body.u16();
     u32: |value, out| out.extend_from_slice(&value.to_le_bytes()), |body| body.u32();
     u64: |value, out| out.extend_from_slice(&value.to_le_bytes()), |body| body.u64();
+    i64: |value, out| out.extend_from_slice(&value.to_le_bytes()), |body| body.i64();
     [u8; 16]: |value, out| out.extend_from_slice(value), |body| body.array();
+    [u8; 32]: |value, out| out.extend_from_slice(value), |body| body.array();
     MemberId: |value, out| out.extend_from_slice(&value.0), |body| Ok(MemberId(body.array()?));
     Money: |value, out| out.extend_from_slice(&value.0.to_le_bytes()), |body| Ok(Money(body.i64()?));
     Timestamp: |value, out| out.extend_from_slice(&value.0.to_le_bytes()), |body| Ok(Timestamp(body.i64()?));

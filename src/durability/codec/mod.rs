@@ -14,6 +14,7 @@ mod commerce;
 mod contents;
 mod error;
 mod fields;
+mod orders;
 mod outcome;
 mod plan;
 mod record;

@@ -5,9 +5,9 @@ use super::{
     bytes::{Reader, put_text},
     error::{DecodeError, EncodeError},
     fields::{Bound, Field, RECORD_V1, RECORD_V2, RECORD_V3, RECORD_V4, RECORD_V5, RECORD_V6},
+    orders::take_actor,
 };
 use crate::core::{
-    ACTOR_ID_BYTES_MAX, Actor, ActorKind,
     command::{Carried, Command, CommandKind, Origin, RequestKey, Stamped, commands},
     types::Timestamp,
 };
@@ -199,7 +199,7 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
     let time = Timestamp(body.i64()?);
     let key =
         if body.flag()? { Some(RequestKey { key: body.array()?, fingerprint: body.u64()? }) } else { None };
-    let actor = if RECORD_V3 <= version { Some(decode_actor(&mut body)?) } else { None };
+    let actor = if RECORD_V3 <= version { Some(take_actor(&mut body)?) } else { None };
     let command = take_content(kind, &mut body, version)?;
     body.finish()?;
     let format = match version {
@@ -207,13 +207,6 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
         version => u32::from(version),
     };
     Ok(Stamped { lsn, time, key, actor, format, command })
-}
-
-fn decode_actor(body: &mut Reader<'_>) -> Result<Actor, DecodeError> {
-    let kind = body.code(ActorKind::from_repr, "an unknown kind of actor")?;
-    let error = body.error("the id of an actor that is too long");
-    let id = body.text()?;
-    if ACTOR_ID_BYTES_MAX < id.len() { Err(error) } else { Ok(Actor::new(kind, id)) }
 }
 
 /// Returns an upper bound on a command's record, without its actor. O(1), where encoding it would copy it.

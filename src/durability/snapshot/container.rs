@@ -66,6 +66,45 @@ impl Content {
     }
 }
 
+/// Where a snapshot says how many rows a section has: wherever there was room when it was added.
+#[derive(Clone, Copy)]
+enum Place {
+    Header(usize),
+    Manifest(usize),
+}
+
+impl Place {
+    /// Sections with a place in the manifest.
+    const IN_MANIFEST: usize = 7 + (MANIFEST_BYTES - 4 - 188) / 4;
+
+    fn of(section: Section) -> Self {
+        const { assert!(SECTIONS <= Self::IN_MANIFEST + 20 / 4, "no room is left") };
+        match section.position() {
+            position @ 0..5 => Self::Manifest(60 + 4 * position),
+            position @ 5..7 => Self::Manifest(168 + 4 * (position - 5)),
+            position @ 7..Self::IN_MANIFEST => Self::Manifest(188 + 4 * (position - 7)),
+            position => Self::Header(40 + 4 * (position - Self::IN_MANIFEST)),
+        }
+    }
+
+    fn in_header(self) -> Option<usize> {
+        if let Self::Header(at) = self { Some(at) } else { None }
+    }
+
+    fn in_manifest(self) -> Option<usize> {
+        if let Self::Manifest(at) = self { Some(at) } else { None }
+    }
+
+    /// Writes the counts that have a place of one kind.
+    fn put(rows: &RowCounts, kind: fn(Self) -> Option<usize>, out: &mut [u8]) {
+        for section in Section::IN_ORDER {
+            if let Some(at) = kind(Self::of(section)) {
+                out[at..at + 4].copy_from_slice(&rows[section].to_le_bytes());
+            }
+        }
+    }
+}
+
 /// The first 64 bytes.
 ///
 /// | at | size | what |
@@ -75,13 +114,15 @@ impl Content {
 /// | 12 | 4 | network id |
 /// | 16 | 16 | instance id |
 /// | 32 | 8 | LSN |
-/// | 40 | 20 | 0 |
+/// | 40 | 20 | rows of sections for which the manifest has no room, in order, 4 bytes each; 0 after them |
 /// | 60 | 4 | CRC-32C of bytes 0..60 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct FileHeader {
     pub network: u32,
     pub instance: [u8; 16],
     pub lsn: u64,
+    /// Only of sections for which the manifest has no room.
+    pub rows: RowCounts,
 }
 
 /// The result of parsing fixed bytes.
@@ -101,6 +142,7 @@ impl FileHeader {
         out[12..16].copy_from_slice(&self.network.to_le_bytes());
         out[16..32].copy_from_slice(&self.instance);
         out[32..40].copy_from_slice(&self.lsn.to_le_bytes());
+        Place::put(&self.rows, Place::in_header, &mut out);
         let crc = seal(&mut out);
         (out, crc)
     }
@@ -108,7 +150,14 @@ impl FileHeader {
     pub(super) fn parse(bytes: &[u8; FILE_HEADER_BYTES]) -> Parsed<(Self, u32)> {
         match check(bytes, FILE_MAGIC) {
             Parsed::Good(crc) => Parsed::Good((
-                Self { network: u32_at(bytes, 12), instance: id_at(bytes), lsn: u64_at(bytes, 32) },
+                Self {
+                    network: u32_at(bytes, 12),
+                    instance: id_at(bytes),
+                    lsn: u64_at(bytes, 32),
+                    rows: RowCounts::of(|section| {
+                        Place::of(section).in_header().map_or(0, |at| u32_at(bytes, at))
+                    }),
+                },
                 crc,
             )),
             Parsed::Newer(version) => Parsed::Newer(version),
@@ -219,7 +268,7 @@ impl ChunkHeader {
 /// | 176 | 8 | since version 3: the chain after the LSN (`log/chain.rs`); 0 before |
 /// | 184 | 4 | since version 3: 1 if there is one, 0 if the log at the LSN is older; 0 before |
 /// | 188 | 8 | since version 3: references, reversals, 4 bytes each; 0 before |
-/// | 196 | 56 | 4 bytes for each later section, in order; 0 before it |
+/// | 196 | 56 | 4 bytes for each later section, in order, while there was room; 0 before it |
 /// | 252 | 4 | CRC-32C of bytes 0..252 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Manifest {
@@ -246,16 +295,6 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Where the number of rows of a section stands: wherever there was room when it was added.
-    fn rows_at(section: Section) -> usize {
-        const { assert!(SECTIONS <= 7 + (MANIFEST_BYTES - 4 - 188) / 4, "the manifest has no room left") };
-        match section.position() {
-            position @ 0..5 => 60 + 4 * position,
-            position @ 5..7 => 168 + 4 * (position - 5),
-            position => 188 + 4 * (position - 7),
-        }
-    }
-
     pub(super) fn encode(&self) -> [u8; MANIFEST_BYTES] {
         let mut out = [0; MANIFEST_BYTES];
         out[0..8].copy_from_slice(&MANIFEST_MAGIC);
@@ -266,10 +305,7 @@ impl Manifest {
         out[40..48].copy_from_slice(&self.durable_lsn.to_le_bytes());
         out[48..56].copy_from_slice(&self.offset.to_le_bytes());
         out[56..60].copy_from_slice(&self.chunks.to_le_bytes());
-        for section in Section::IN_ORDER {
-            let at = Self::rows_at(section);
-            out[at..at + 4].copy_from_slice(&self.rows[section].to_le_bytes());
-        }
+        Place::put(&self.rows, Place::in_manifest, &mut out);
         out[80..112].copy_from_slice(&self.state_digest);
         out[112..144].copy_from_slice(&self.network_digest);
         out[144..152].copy_from_slice(&self.checksums.to_le_bytes());
@@ -281,7 +317,8 @@ impl Manifest {
         out
     }
 
-    pub(super) fn parse(bytes: &[u8; MANIFEST_BYTES]) -> Parsed<Self> {
+    /// `header` has the rows of sections for which there is no room here.
+    pub(super) fn parse(bytes: &[u8; MANIFEST_BYTES], header: &RowCounts) -> Parsed<Self> {
         match check(bytes, MANIFEST_MAGIC) {
             Parsed::Good(_) => {}
             Parsed::Newer(version) => return Parsed::Newer(version),
@@ -295,7 +332,9 @@ impl Manifest {
             durable_lsn: u64_at(bytes, 40),
             offset: u64_at(bytes, 48),
             chunks: u32_at(bytes, 56),
-            rows: RowCounts::of(|section| u32_at(bytes, Self::rows_at(section))),
+            rows: RowCounts::of(|section| {
+                Place::of(section).in_manifest().map_or(header[section], |at| u32_at(bytes, at))
+            }),
             state_digest: bytes[80..112].try_into().expect("32 bytes"),
             network_digest: bytes[112..144].try_into().expect("32 bytes"),
             checksums: u64_at(bytes, 144),

@@ -7,10 +7,13 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::container::{
     CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, MANIFEST_BYTES, Manifest, Parsed, chain,
 };
-use crate::durability::{
-    error::{Error, Result},
-    paths::open_listed,
-    storage::{Access, Storage, StorageFile},
+use crate::{
+    core::sections::RowCounts,
+    durability::{
+        error::{Error, Result},
+        paths::open_listed,
+        storage::{Access, Storage, StorageFile},
+    },
 };
 
 /// The findings about a snapshot file.
@@ -55,8 +58,10 @@ pub fn inspect_snapshot(storage: &dyn Storage, path: &Path) -> Result<SnapshotSe
     }
     let mut header = [0; FILE_HEADER_BYTES];
     file.read_exact_at(&mut header, 0).map_err(Error::reading(path))?;
+    let mut rows = RowCounts::default();
     let file_crc = match FileHeader::parse(&header) {
         Parsed::Good((header, crc)) => {
+            rows = header.rows;
             seen.header = Some((header.network, header.instance, header.lsn));
             Some(crc)
         }
@@ -76,7 +81,7 @@ pub fn inspect_snapshot(storage: &dyn Storage, path: &Path) -> Result<SnapshotSe
     }
     let mut manifest = [0; MANIFEST_BYTES];
     file.read_exact_at(&mut manifest, end).map_err(Error::reading(path))?;
-    match Manifest::parse(&manifest) {
+    match Manifest::parse(&manifest, &rows) {
         Parsed::Good(manifest) => {
             compare(&manifest, end, &mut seen);
             seen.manifest = Some(manifest);

@@ -273,7 +273,7 @@ impl Chunks {
         let mut bytes = [0; MANIFEST_BYTES];
         self.offset = length - MANIFEST_BYTES as u64;
         self.file.read_exact_at(&mut bytes, self.offset).map_err(Error::reading(path))?;
-        let manifest = match Manifest::parse(&bytes) {
+        let manifest = match Manifest::parse(&bytes, &header.rows) {
             Parsed::Good(manifest) => manifest,
             Parsed::Newer(found) => return Err(self.source.newer(found)),
             Parsed::Bad => {

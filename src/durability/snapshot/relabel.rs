@@ -4,9 +4,12 @@
 use std::path::Path;
 
 use super::container::{MANIFEST_BYTES, Manifest, Parsed};
-use crate::durability::{
-    error::{Error, Result},
-    storage::StorageFile,
+use crate::{
+    core::sections::RowCounts,
+    durability::{
+        error::{Error, Result},
+        storage::StorageFile,
+    },
 };
 
 /// Rewrites the manifest of a copy of a snapshot, not yet in use, to say that the log was durable up to this
@@ -20,7 +23,10 @@ pub(crate) fn relabel(file: &dyn StorageFile, path: &Path, durable_lsn: u64) -> 
     let at = length.checked_sub(MANIFEST_BYTES as u64).ok_or_else(damaged)?;
     let mut bytes = [0; MANIFEST_BYTES];
     file.read_exact_at(&mut bytes, at).map_err(Error::io("read", path))?;
-    let Parsed::Good(manifest) = Manifest::parse(&bytes) else { return Err(damaged()) };
+    // The file's header keeps the counts that it has.
+    let Parsed::Good(manifest) = Manifest::parse(&bytes, &RowCounts::default()) else {
+        return Err(damaged());
+    };
     let manifest = Manifest { durable_lsn, ..manifest };
     file.write_all_at(&manifest.encode(), at).map_err(Error::io("write", path))?;
     file.sync_all().map_err(Error::io("sync", path))

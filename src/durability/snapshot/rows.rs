@@ -152,7 +152,7 @@ macro_rules! columns_of {
         )+
     };
 }
-columns_of!(u8, u16, u32, u64, i64, [u8; 16], [u8; OUTCOME_BYTES]);
+columns_of!(u8, u16, u32, u64, i64, [u8; 16], [u8; 32], [u8; OUTCOME_BYTES]);
 
 /// How values are stored: as what, and the ways there and back.
 macro_rules! values_of {
@@ -173,12 +173,14 @@ macro_rules! values_of {
     };
 }
 values_of! {
+    u8 as u8: |value| *value, |stored| Ok(*stored);
     u16 as u16: |value| *value, |stored| Ok(stored.to_native());
     u32 as u32: |value| *value, |stored| Ok(stored.to_native());
     u64 as u64: |value| *value, |stored| Ok(stored.to_native());
     i64 as i64: |value| *value, |stored| Ok(stored.to_native());
     Timestamp as i64: |value| value.0, |stored| Ok(Timestamp(stored.to_native()));
     [u8; 16] as [u8; 16]: |value| *value, |stored| Ok(*stored);
+    [u8; 32] as [u8; 32]: |value| *value, |stored| Ok(*stored);
     EntryStatus as u8: |value| *value as u8,
         |stored| EntryStatus::from_repr(*stored).ok_or_else(|| "an unknown entry status".into());
     RowKind as u8: |value| *value as u8,

@@ -66,8 +66,8 @@ impl SnapshotWriter {
     pub(super) fn begin(store: SnapshotStore, header: &ImageHeader) -> Result<Self> {
         let path = Paths::temporary(&store.paths.snapshot(header.lsn));
         let file = create_fresh(&*store.storage, &path)?;
-        let (bytes, file_crc) =
-            FileHeader { network: store.network, instance: store.instance, lsn: header.lsn }.encode();
+        let SnapshotStore { network, instance, .. } = store;
+        let (bytes, file_crc) = FileHeader { network, instance, lsn: header.lsn, rows: header.rows }.encode();
         file.write_all_at(&bytes, 0).map_err(Error::io("write", &path))?;
         let mut writer = Self {
             store,

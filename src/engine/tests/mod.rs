@@ -4,6 +4,8 @@
 mod logs;
 #[cfg(feature = "shuttle")]
 mod models;
+#[cfg(not(feature = "shuttle"))]
+mod periods;
 mod replica;
 pub(super) mod rig;
 #[cfg(not(feature = "shuttle"))]

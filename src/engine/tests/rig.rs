@@ -287,6 +287,11 @@ pub(super) struct Rig {
 
 /// An engine without files. Snapshots only on demand, unless `change` says otherwise.
 pub(super) fn rig(change: impl FnOnce(&mut EngineOptions, &Script, &ScriptedSink)) -> Rig {
+    rig_on(State::new(plan(), 5), change)
+}
+
+/// The same on a state without members.
+pub(super) fn rig_on(state: State, change: impl FnOnce(&mut EngineOptions, &Script, &ScriptedSink)) -> Rig {
     let script = Arc::new(Script::default());
     let sink = ScriptedSink::default();
     let mut options = fresh_options(PathBuf::from("unused"));
@@ -294,7 +299,7 @@ pub(super) fn rig(change: impl FnOnce(&mut EngineOptions, &Script, &ScriptedSink
     let parts = Parts {
         history: empty_history(),
         store: None,
-        state: State::new(plan(), 5),
+        state,
         directory: MemberDirectory::with_capacity(0, 0),
         journal: Box::new(ScriptedJournal(Arc::clone(&script))),
         sink: Box::new(sink.clone()),

@@ -239,7 +239,7 @@ pub enum Action {
     /// Data about all members at once: lists of the whole network, search, rank distribution.
     ReadNetwork,
     RegisterMember,
-    /// Status and role of a member.
+    /// Status, role and attributes of a member.
     ManageMember,
     TriggerBonus,
     /// Mark bonuses paid.
@@ -255,6 +255,13 @@ pub enum Action {
     ReadMetrics,
     /// Who sent which command.
     ReadAudit,
+    /// Place and refund orders.
+    WriteOrders,
+    /// Calendars, periods, their totals and runs.
+    ReadPeriods,
+    RunPeriod,
+    /// Lock, unlock, approve and post a period.
+    StepPeriod,
 }
 
 /// One row of the table.
@@ -287,6 +294,10 @@ impl Action {
             Action::ReadEvents => rule(false, Scope::EventsRead, true),
             Action::ReadMetrics => rule(false, Scope::Metrics, true),
             Action::ReadAudit => Rule { member: false, scope: None, auditor: true },
+            Action::WriteOrders => rule(false, Scope::OrdersWrite, false),
+            Action::ReadPeriods => rule(false, Scope::Finance, true),
+            Action::RunPeriod => rule(false, Scope::Finance, false),
+            Action::StepPeriod => Rule { member: false, scope: None, auditor: false },
         }
     }
 }
@@ -299,6 +310,8 @@ pub enum Target {
     Member(MemberIx),
     /// A bonus entry: it belongs to its receiver.
     Entry(u64),
+    /// An order, by number: it belongs to each member that it is credited to.
+    Order(u32),
     /// The named target does not exist. It is checked all the same: to a member it looks like a hidden
     /// target. The check asks about a stand-in member (none in an empty network), so that the answer takes as
     /// long.
@@ -336,11 +349,17 @@ impl Target {
         }
     }
 
+    /// An order that does not exist, with this id.
+    pub fn order_unknown(state: &State, id: &str) -> Self {
+        let number = u128::from(xxhash_rust::xxh3::xxh3_64(id.as_bytes()));
+        Target::Unknown { stand_in: state.stand_in(number) }
+    }
+
     /// The member that was found.
     pub fn found_member(self) -> Option<MemberIx> {
         match self {
             Target::Member(member) => Some(member),
-            Target::Network | Target::Entry(_) | Target::Unknown { .. } => None,
+            Target::Network | Target::Entry(_) | Target::Order(_) | Target::Unknown { .. } => None,
         }
     }
 }
@@ -420,14 +439,19 @@ fn sees<D: Directory>(
     state: &State,
     directory: &D,
 ) -> Result<(), Denied> {
+    let sight = principal.sight(state, directory);
     let (member, is_there) = match target {
+        Target::Order(order) => {
+            let mut credited = state.credited(order);
+            let is_seen = credited.any(|member| sight.sees(state, member));
+            return if is_seen { Ok(()) } else { Err(Denied::Unseen) };
+        }
         Target::Member(member) => (Some(member), true),
         Target::Entry(entry) => ((entry < state.entries()).then(|| state.entry(entry).receiver), true),
         Target::Unknown { stand_in } => (stand_in, false),
         // No rule for members covers more than one member.
         Target::Network => return Err(Denied::Forbidden),
     };
-    let sight = principal.sight(state, directory);
     // Asked before checking whether the target exists at all: a stand-in costs what a member costs.
     let is_seen = member.is_some_and(|member| sight.sees(state, member));
     if is_seen & is_there { Ok(()) } else { Err(Denied::Unseen) }

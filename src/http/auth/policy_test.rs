@@ -111,6 +111,10 @@ fn the_table_is_this() {
         (Action::ReadMetrics, false, "metrics", true),
         // No scope grants this to a service.
         (Action::ReadAudit, false, "", true),
+        (Action::WriteOrders, false, "orders:write", false),
+        (Action::ReadPeriods, false, "finance", true),
+        (Action::RunPeriod, false, "finance", false),
+        (Action::StepPeriod, false, "", false),
     ];
     assert_eq!(table.map(|row| row.0), Action::VARIANTS);
     let mut network = Network::new(default_plan());

@@ -85,6 +85,35 @@ pub(super) fn status_and_detail(operation: Operation, rejection: Rejection) -> (
         | Rejection::PlanNamesRemoved
         | Rejection::PlanKindsFull
         | Rejection::PlanUnchanged => (StatusCode::CONFLICT, "The plan cannot be changed in this way"),
+        // No route here places an order or sets an attribute.
+        Rejection::OrdersNotTaken
+        | Rejection::OrderIdTaken
+        | Rejection::OrderMalformed
+        | Rejection::OrderKindUnknown
+        | Rejection::OrderTagUnknown
+        | Rejection::MarketUnknown
+        | Rejection::CustomerOfAnother
+        | Rejection::BeforeOpening
+        | Rejection::OrderLate
+        | Rejection::PeriodNotOpen
+        | Rejection::VolumesFull
+        | Rejection::OrdersFull
+        | Rejection::OrderUnknown
+        | Rejection::OrderLineUnknown
+        | Rejection::RefundTooLarge
+        | Rejection::CalendarUnknown
+        | Rejection::PeriodUnknown
+        | Rejection::PeriodMismatched
+        | Rejection::PeriodNotOver
+        | Rejection::PeriodOutOfOrder
+        | Rejection::PeriodStepNotAllowed
+        | Rejection::ApproverIsRunner
+        | Rejection::RunMismatched
+        | Rejection::AttributeUnknown
+        | Rejection::AttributeMalformed
+        | Rejection::OwnerUnknown
+        | Rejection::AttributePeriodLocked
+        | Rejection::AttributesFull => (StatusCode::CONFLICT, "The plan does not allow it"),
         Rejection::NetworkFull => (StatusCode::INSUFFICIENT_STORAGE, "The network is full"),
         Rejection::LedgerFull => (StatusCode::INSUFFICIENT_STORAGE, "The ledger is full"),
     }

@@ -32,9 +32,9 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct AuditQuery {
-    /// Kind of the actor: `member`, `service`, `auditor`, `admin`, `cli`, `anonymous`, or `unknown` for what
-    /// was logged before format 3.
-    #[param(pattern = "^(unknown|member|service|auditor|admin|cli|anonymous)$", example = "service")]
+    /// Kind of the actor: `member`, `service`, `auditor`, `admin`, `cli`, `anonymous`, `system`, or `unknown`
+    /// for what was logged before format 3.
+    #[param(pattern = "^(unknown|member|service|auditor|admin|cli|anonymous|system)$", example = "service")]
     actor_kind: Option<String>,
     /// Id of the actor: of the key (`ulk_` and digits), the subject of the token, the peer's address, or the
     /// operating system's user. A subject that could be taken for another's id has `token:` before it; of one

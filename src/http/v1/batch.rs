@@ -1,4 +1,5 @@
-//! `POST /v1/members/batch`: registrations, one per line, answered line by line as they come in.
+//! Batches: a command for each line, answered line by line as they come in. What the lines ask for is their
+//! [`Subject`]: registrations (`registrations.rs`) or orders (`orders.rs`).
 //!
 //! One task per batch reads lines, queues them in order, and writes their answers in the same order. The
 //! number of lines in flight is bounded ([`BATCH_WINDOW`]), and so is the output waiting for a client that
@@ -19,7 +20,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::{Request, State as Extract},
+    extract::Request,
     http::{HeaderValue, Response, StatusCode, header},
 };
 use http_body::Frame;
@@ -27,8 +28,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
-use uuid::Uuid;
+use utoipa_axum::router::OpenApiRouter;
 
 use self::{
     lines::{Line, Lines},
@@ -37,17 +37,11 @@ use self::{
 use super::{
     X_LSN,
     caller::Caller,
-    extract, media,
+    media,
     problem::{self, Code, Problem, problems},
-    register::{Registration, settle},
-    strict_json,
-    types::user_id,
 };
 use crate::{
-    engine::{
-        Answer, Command, Engine, MemberDirectory, Outcome, PendingWrite, PlacementRequest, Register,
-        Rejection, SponsorRef, State, SubmitError,
-    },
+    engine::{Answer, Command, Engine, MemberDirectory, PendingWrite, Rejection, State, SubmitError},
     http::{
         auth::{Action, Sight},
         context::Shared,
@@ -60,45 +54,65 @@ use crate::{
 };
 
 mod lines;
+mod orders;
+mod registrations;
 pub mod seats;
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
-    OpenApiRouter::new().routes(routes!(batch))
+    registrations::routes().merge(orders::routes())
 }
 
-/// The answer to one line: one that was accepted has a place, one that was rejected a problem.
-#[derive(Serialize, ToSchema)]
+/// What the lines of a batch ask for.
+trait Subject: Send + Sync + 'static {
+    /// The route.
+    const PATH: &'static str;
+    /// What its sender must be allowed to do.
+    const ACTION: Action;
+    /// Bytes of a line; a longer one is answered with its own problem and skipped.
+    const LINE_BYTES_MAX: usize;
+
+    /// What is kept of a line until it is answered.
+    type Kept: Send;
+    /// The answer to a line that was accepted.
+    type Accepted: Serialize + Send;
+
+    /// At the beginning of a batch.
+    fn begin(state: &State) -> Self;
+
+    /// The command that a line asks for.
+    ///
+    /// # Errors
+    /// What is wrong with the line.
+    fn read(&self, engine: &Engine, text: &[u8]) -> Result<(Self::Kept, Command), Problem>;
+
+    /// Whether a rejection may be due to a line in flight. `waiting` are those, the newest first.
+    fn may_be_on_its_way<'k>(
+        &self,
+        waiting: impl Iterator<Item = &'k Self::Kept>,
+        kept: &Self::Kept,
+        rejection: Rejection,
+    ) -> bool;
+
+    /// The answer to a line whose command was judged or applied.
+    ///
+    /// # Errors
+    /// The rejection.
+    fn settle(
+        line: u64,
+        kept: &Self::Kept,
+        answer: Answer,
+        sight: Sight,
+        state: &State,
+        directory: &MemberDirectory,
+    ) -> Result<Self::Accepted, Problem>;
+}
+
+/// The answer to one line: one that was accepted has what it came to, one that was rejected a problem.
+#[derive(Serialize)]
 #[serde(untagged)]
-enum LineAnswer {
-    Accepted(AcceptedLine),
+enum LineAnswer<A> {
+    Accepted(A),
     Rejected(RejectedLine),
-}
-
-/// A line whose member is registered, and what was decided then.
-#[derive(Serialize, ToSchema)]
-#[schema(example = json!({
-    "line": 2, "status": 201, "lsn": 1801, "user_id": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c",
-    "code": "BERT_1",
-    "sponsor": "0c7f6a52-6a5e-4a7e-8d5f-1f2e3d4c5b6a", "parent": "0c7f6a52-6a5e-4a7e-8d5f-1f2e3d4c5b6a",
-    "slot": 1,
-}))]
-struct AcceptedLine {
-    /// Number of the line, from 1; empty lines are counted and not answered.
-    #[schema(minimum = 1)]
-    line: u64,
-    /// As a single registration would be answered: 201, or 200 for a repeat.
-    #[schema(minimum = 200, maximum = 201)]
-    status: u16,
-    /// LSN of the registration; for a repeat, of the state it was found in.
-    lsn: u64,
-    user_id: Uuid,
-    #[schema(max_length = 64)]
-    code: String,
-    /// Null for a root.
-    sponsor: Option<Uuid>,
-    /// Null for a root.
-    parent: Option<Uuid>,
-    slot: u32,
 }
 
 /// A line that was refused or not understood.
@@ -118,32 +132,6 @@ struct RejectedLine {
     problem: Value,
 }
 
-impl AcceptedLine {
-    fn new(
-        line: u64,
-        status: StatusCode,
-        lsn: u64,
-        state: &State,
-        sight: Sight,
-        member: crate::engine::MemberIx,
-    ) -> Self {
-        let row = state.member(member);
-        let seen = |other: Option<_>| {
-            other.filter(|other| sight.sees(state, *other)).map(|other| user_id(state, other))
-        };
-        Self {
-            line,
-            status: status.as_u16(),
-            lsn,
-            user_id: Uuid::from_bytes(row.id.0),
-            code: state.code(member).into_string(),
-            sponsor: seen(row.sponsor),
-            parent: seen(row.parent),
-            slot: row.slot,
-        }
-    }
-}
-
 problems!(
     Problems: [
         Code::MediaTypeUnsupported,
@@ -153,52 +141,21 @@ problems!(
     ]
 );
 
-/// Register many members
-///
-/// One registration a line (at most 4,096 bytes), as for `POST /v1/members`; one answer a line, in the same
-/// order, while lines still come in. Any number of lines, in bounded memory. Lines are applied in their
-/// order, so a child may follow its sponsor. A line that is refused or not understood is answered with its
-/// problem, and the rest goes on. What was answered is durable. To resume after a cut connection send the
-/// whole again: what was registered before is 200.
-///
-/// Read while you send. A client that does not read is not read from either once some 4 MiB of answers wait,
-/// and its connection ends after 30 seconds without progress. A line must be complete 10 seconds after the
-/// one before, or after the server has taken that; empty lines do not count. Four batches run at once, two of
-/// one principal; one that has waited 2 seconds for its next line makes way for another that finds no place,
-/// and so does one that had fewer than 10 lines for each second of waiting for its client to send or to read,
-/// once that is 10 seconds. When no line can be taken any more (the body broke off or was too slow; another
-/// batch took the place; the credentials were revoked or expired; the server stops; the log failed) the last
-/// answer is the problem with status 400, 401, 408, 500 or 503, and nothing after that line was looked at.
-#[utoipa::path(
-    post,
-    path = "/v1/members/batch",
-    tag = "members",
-    request_body(
-        content = Registration, content_type = "application/x-ndjson", description = "One JSON object a line"
-    ),
-    responses(
-        (
-            status = 200, body = LineAnswer, content_type = "application/x-ndjson",
-            description = "One JSON object a line",
-            headers(("x-lsn" = u64, description = "LSN at the beginning"))
-        ),
-        Problems,
-    ),
-)]
-async fn batch(
-    Extract(shared): Extract<Arc<Shared>>,
-    caller: Caller,
-    request: Request,
-) -> Result<Reply, Problem> {
-    let begun = begin(&shared, &caller, request).await;
+/// Answers a batch.
+async fn answer<S: Subject>(shared: &Arc<Shared>, caller: &Caller, request: Request) -> Reply {
+    let begun = begin::<S>(shared, caller, request).await;
     // The rest of the body is not read.
-    begun.or_else(|problem| {
-        Ok(reply::with_header(problem.into(), header::CONNECTION, HeaderValue::from_static("close")))
+    begun.unwrap_or_else(|problem| {
+        reply::with_header(problem.into(), header::CONNECTION, HeaderValue::from_static("close"))
     })
 }
 
-async fn begin(shared: &Arc<Shared>, caller: &Caller, request: Request) -> Result<Reply, Problem> {
-    caller.may(Action::RegisterMember)?;
+async fn begin<S: Subject>(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    request: Request,
+) -> Result<Reply, Problem> {
+    caller.may(S::ACTION)?;
     let engine = shared.v1_engine()?.clone();
     let (parts, body) = request.into_parts();
     media::check_body(&parts.headers, is_lines, "application/x-ndjson")?;
@@ -207,23 +164,21 @@ async fn begin(shared: &Arc<Shared>, caller: &Caller, request: Request) -> Resul
     let seat = shared.desk.batches.take(&caller.0.name, share);
     let seat = seat
         .ok_or_else(|| Problem::new(Code::Overloaded).detail("as many batches are running as may at once"))?;
-    let mut lines = Lines::new(body, shared.options.limits.body_timeout);
+    let mut lines = Lines::new(body, S::LINE_BYTES_MAX, shared.options.limits.body_timeout);
     // Only reading the body makes the server say "continue"; other clients may wait for the answer's head
     // before they send.
     if parts.headers.contains_key(header::EXPECT) {
         lines.fill().await;
     }
-    let (lsn, sight, is_unlimited) = engine.read(|state, directory| {
-        let is_unlimited = state.plan().placement.width.is_none();
-        (state.lsn(), caller.0.sight(state, directory), is_unlimited)
-    });
+    let (lsn, sight, subject) =
+        engine.read(|state, directory| (state.lsn(), caller.0.sight(state, directory), S::begin(state)));
     let (pieces, queue) = mpsc::channel(BATCH_PIECES_MAX);
     let work = Batch {
         shared: Arc::clone(shared),
         engine,
         lines,
         sight,
-        is_unlimited,
+        subject,
         caller: caller.clone(),
         in_flight: VecDeque::new(),
         is_over: false,
@@ -243,19 +198,19 @@ fn is_lines(essence: &str) -> bool {
 }
 
 /// A line that was accepted but not answered yet.
-struct Taken {
+struct Taken<K> {
     line: u64,
-    asked: Asked,
+    asked: Asked<K>,
 }
 
-enum Asked {
+enum Asked<K> {
     /// It produced no command, or the command has no outcome.
     Refused(Problem),
-    Answered(Register, Answer),
-    Waiting(Register, PendingWrite),
+    Answered(K, Answer),
+    Waiting(K, PendingWrite),
 }
 
-impl Taken {
+impl<K> Taken<K> {
     fn is_answered(&mut self) -> bool {
         if let Asked::Waiting(_, pending) = &mut self.asked
             && let Some(result) = pending.try_answer()
@@ -268,7 +223,7 @@ impl Taken {
     fn answered(&mut self, result: Result<Answer, SubmitError>) {
         let asked = std::mem::replace(&mut self.asked, Asked::Refused(Code::Internal.into()));
         self.asked = match (asked, result) {
-            (Asked::Waiting(register, _), Ok(answer)) => Asked::Answered(register, answer),
+            (Asked::Waiting(kept, _), Ok(answer)) => Asked::Answered(kept, answer),
             (Asked::Waiting(..), Err(error)) => Asked::Refused(error.into()),
             (other, _) => other,
         };
@@ -283,16 +238,15 @@ impl Taken {
     }
 }
 
-struct Batch {
+struct Batch<S: Subject> {
     shared: Arc<Shared>,
     engine: Engine,
     lines: Lines,
     sight: Sight,
-    /// Slots are unnumbered, so only the next one is free.
-    is_unlimited: bool,
+    subject: S,
     /// The sender.
     caller: Caller,
-    in_flight: VecDeque<Taken>,
+    in_flight: VecDeque<Taken<S::Kept>>,
     /// No further lines are accepted.
     is_over: bool,
     /// Answers not handed over yet.
@@ -304,7 +258,7 @@ struct Batch {
 /// The client is gone.
 struct Gone;
 
-impl Batch {
+impl<S: Subject> Batch<S> {
     async fn run(mut self) {
         loop {
             while !self.is_over && self.in_flight.len() < BATCH_WINDOW && self.take().await {}
@@ -383,8 +337,8 @@ impl Batch {
             }
         };
         self.seat.line();
-        match read_line(&text) {
-            Ok(register) => self.submit(line, register).await,
+        match self.subject.read(&self.engine, &text) {
+            Ok((kept, command)) => self.submit(line, kept, command).await,
             Err(problem) => self.refuse(line, problem),
         }
         true
@@ -401,20 +355,21 @@ impl Batch {
         self.is_over = true;
     }
 
-    async fn submit(&mut self, line: u64, register: Register) {
-        let command = Command::Register(register.clone());
-        let (in_flight, is_unlimited) = (&self.in_flight, self.is_unlimited);
-        let judged = self.engine.judge(&command, None, |rejection| {
-            (rejection != Rejection::SlotOutOfRange || is_unlimited)
-                && may_be_on_its_way(in_flight, &register, rejection)
+    async fn submit(&mut self, line: u64, kept: S::Kept, command: Command) {
+        let waiting = self.in_flight.iter().rev().filter_map(|taken| match &taken.asked {
+            Asked::Waiting(kept, _) => Some(kept),
+            Asked::Refused(_) | Asked::Answered(..) => None,
         });
+        let judged = self
+            .engine
+            .judge(&command, None, |rejection| self.subject.may_be_on_its_way(waiting, &kept, rejection));
         let asked = match judged {
-            Ok(Some(answer)) => Ok(Asked::Answered(register, answer)),
+            Ok(Some(answer)) => Ok(Asked::Answered(kept, answer)),
             Ok(None) => self
                 .engine
                 .queue(command, self.caller.sends(None))
                 .await
-                .map(|pending| Asked::Waiting(register, pending)),
+                .map(|pending| Asked::Waiting(kept, pending)),
             Err(error) => Err(error),
         };
         let asked = asked.unwrap_or_else(|error| {
@@ -442,12 +397,14 @@ impl Batch {
             let mut answers = Vec::with_capacity(ready);
             engine.read(|state, directory| {
                 answers.extend(
-                    in_flight.drain(..ready).map(|taken| answer_of(taken, *sight, state, directory, is_over)),
+                    in_flight
+                        .drain(..ready)
+                        .map(|taken| answer_of::<S>(taken, *sight, state, directory, is_over)),
                 );
             });
             for answer in &answers {
                 if let LineAnswer::Rejected(line) = answer {
-                    caller.tell_refused_line(shared, line.status);
+                    caller.tell_refused_line(shared, S::PATH, line.status);
                 }
                 serde_json::to_writer(&mut *out, answer).expect("answers are plain data");
                 out.push(b'\n');
@@ -483,75 +440,28 @@ async fn send(pieces: &mpsc::Sender<Piece>, seat: &Seat, piece: Piece) -> Result
     }
 }
 
-async fn wait_for(taken: Option<&mut Taken>) {
+async fn wait_for<K>(taken: Option<&mut Taken<K>>) {
     match taken {
         Some(taken) => taken.wait().await,
         None => std::future::pending().await,
     }
 }
 
-fn read_line(text: &[u8]) -> Result<Register, Problem> {
-    // The fast path reports no field paths; only invalid lines are parsed again.
-    let registration =
-        strict_json::from_slice::<Registration>(text).or_else(|_| extract::parse::<Registration>(text))?;
-    registration.register()
-}
-
-/// Whether a rejection may be due to a line in flight: a sponsor or parent that comes first, or the slots
-/// before this one.
-fn may_be_on_its_way(in_flight: &VecDeque<Taken>, register: &Register, rejection: Rejection) -> bool {
-    let mut waiting = in_flight.iter().rev().filter_map(|taken| match &taken.asked {
-        Asked::Waiting(register, _) => Some(register),
-        Asked::Refused(_) | Asked::Answered(..) => None,
-    });
-    let sponsor_is = |other: &Register| match &register.sponsor {
-        SponsorRef::None => false,
-        SponsorRef::Member(id) => *id == other.member,
-        SponsorRef::Code(code) => other.code.as_ref().is_some_and(|theirs| theirs.alike() == code.alike()),
-    };
-    let parent = match register.placement {
-        PlacementRequest::Slot { parent, .. } => Some(parent),
-        PlacementRequest::PlanDefault | PlacementRequest::Rule(_) => None,
-    };
-    match rejection {
-        Rejection::SponsorUnknown => waiting.any(sponsor_is),
-        Rejection::ParentUnknown => waiting.any(|other| Some(other.member) == parent),
-        // Without a width only the next slot is free; any line under the same sponsor or parent may take the
-        // one before.
-        Rejection::SlotOutOfRange => waiting.any(|other| match other.placement {
-            PlacementRequest::Slot { parent: theirs, .. } => Some(theirs) == parent,
-            PlacementRequest::PlanDefault | PlacementRequest::Rule(_) => other.sponsor == register.sponsor,
-        }),
-        _ => false,
-    }
-}
-
-fn answer_of(
-    taken: Taken,
+fn answer_of<S: Subject>(
+    taken: Taken<S::Kept>,
     sight: Sight,
     state: &State,
     directory: &MemberDirectory,
     is_over: &mut bool,
-) -> LineAnswer {
+) -> LineAnswer<S::Accepted> {
     let Taken { line, asked } = taken;
     let settled = match asked {
-        Asked::Answered(register, answer) => {
-            let settled = settle(&register, answer.applied, answer.by, state, directory);
-            let lsn = if matches!(answer.applied.outcome, Outcome::Registered { .. }) {
-                answer.applied.lsn
-            } else {
-                state.lsn()
-            };
-            settled.map(|(member, done)| (member, done, lsn))
-        }
+        Asked::Answered(kept, answer) => S::settle(line, &kept, answer, sight, state, directory),
         Asked::Refused(problem) => Err(problem),
         Asked::Waiting(..) => Err(Code::Internal.into()),
     };
-    match settled {
-        Ok((member, done, lsn)) => {
-            LineAnswer::Accepted(AcceptedLine::new(line, done.status(), lsn, state, sight, member))
-        }
-        Err(problem) => {
+    settled.map_or_else(
+        |problem| {
             let status = problem.code().status();
             *is_over |= ends_a_batch(problem.code());
             let json = problem.to_json();
@@ -561,8 +471,9 @@ fn answer_of(
                 lsn: json["lsn"].as_u64(),
                 problem: json,
             })
-        }
-    }
+        },
+        LineAnswer::Accepted,
+    )
 }
 
 /// Failures after which no later line can succeed.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     caller::Caller,
     extract::{Path, Query},
-    lists::{NetworkListProblems, Problems, cursor_invalid, opened},
+    lists::{COMMON, Problems, cursor_invalid, opened},
     page::{self, Cursors, Listing, Page, Reader, list_query},
     pay::KIND_BYTES_MAX,
     problem::{Code, Problem, problems},
@@ -126,7 +126,9 @@ fn no_reference(field: &'static str) -> Problem {
     Problem::new(Code::ParameterInvalid).with("field", field).detail(detail)
 }
 
-problems!(FilterProblems: [Code::Rejected(Rejection::MemberUnknown)]);
+problems!(
+    NetworkListProblems: COMMON, [Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown)]
+);
 
 /// A bonus as a caller sees it.
 fn seen(reader: &Reader<'_>, sight: Sight, index: u64) -> Bonus {
@@ -231,7 +233,7 @@ async fn bonuses_of(
             content((Page<Bonus> = "application/json"), (Bonus = "application/x-ndjson")),
             headers(("x-lsn" = u64, description = "LSN of the state that was read"))
         ),
-        NetworkListProblems, FilterProblems
+        NetworkListProblems
     )
 )]
 async fn bonuses(

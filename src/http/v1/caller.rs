@@ -35,15 +35,10 @@ impl Caller {
     }
 
     /// Logs a refused line of a batch, as for a request.
-    pub fn tell_refused_line(&self, shared: &Shared, status: u16) {
+    pub fn tell_refused_line(&self, shared: &Shared, path: &str, status: u16) {
         if is_told(status, true) {
-            let refusal = Refusal {
-                status,
-                method: "POST",
-                path: "/v1/members/batch",
-                address: self.0.address(),
-                principal: &self.0.name,
-            };
+            let refusal =
+                Refusal { status, method: "POST", path, address: self.0.address(), principal: &self.0.name };
             shared.gate.refusals().tell(&refusal);
         }
     }
@@ -74,8 +69,24 @@ impl Caller {
         directory: &D,
     ) -> Result<MemberIx, Problem> {
         let unknown = || Problem::from(Rejection::MemberUnknown).at(state.lsn());
-        authorize(&self.0, action, target, state, directory).map_err(|denied| of_denied(denied, unknown))?;
+        self.allowed(action, target, state, directory, unknown)?;
         target.found_member().ok_or_else(unknown)
+    }
+
+    /// Checks an action on a target. `unknown` is the answer where it is hidden.
+    ///
+    /// # Errors
+    /// `unknown`, `forbidden`.
+    pub fn allowed<D: Directory>(
+        &self,
+        action: Action,
+        target: Target,
+        state: &State,
+        directory: &D,
+        unknown: impl Fn() -> Problem,
+    ) -> Result<(), Problem> {
+        let decision = authorize(&self.0, action, target, state, directory);
+        decision.map_err(|denied| of_denied(denied, unknown))
     }
 
     /// Returns a ledger entry that may be acted on or read, by the id of its bonus.

@@ -9,8 +9,9 @@ use utoipa::openapi::{
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    audit, batch, bonus_lists, clock, events, explain, hold, levels, lists, manage, members, operate, pay,
-    plan, rank, register, roster, search, stats, totals, tree,
+    attributes, audit, batch, bonus_lists, calendars, clock, events, explain, hold, levels, lists, manage,
+    members, operate, order_lists, orders, pay, periods, plan, rank, register, roster, search, stats, top,
+    totals, tree, volumes,
 };
 use crate::http::context::Shared;
 
@@ -30,6 +31,10 @@ fn reads() -> OpenApiRouter<Arc<Shared>> {
         explain::routes,
         events::routes,
         audit::routes,
+        order_lists::routes,
+        volumes::routes,
+        top::routes,
+        calendars::routes,
     ];
     all.into_iter().fold(OpenApiRouter::default(), |router, routes| router.merge(routes()))
 }
@@ -40,11 +45,14 @@ fn writes() -> OpenApiRouter<Arc<Shared>> {
         register::routes,
         batch::routes,
         manage::routes,
+        attributes::routes,
         pay::routes,
         hold::routes,
         plan::routes,
         operate::routes,
         clock::routes,
+        orders::routes,
+        periods::routes,
     ];
     all.into_iter().fold(OpenApiRouter::default(), |router, routes| router.merge(routes()))
 }

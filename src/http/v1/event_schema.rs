@@ -180,6 +180,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, CommandKind::printed_names().len() + 3);
+        // The three placements, and the three attributes.
+        assert_eq!(count, CommandKind::printed_names().len() + 6);
     }
 }

@@ -11,9 +11,11 @@
 
 mod answer;
 pub mod as_of;
+mod attributes;
 mod audit;
 mod batch;
 mod bonus_lists;
+mod calendars;
 mod clock;
 mod declared;
 pub mod desk;
@@ -26,8 +28,12 @@ mod levels;
 mod lists;
 mod manage;
 mod members;
+pub mod offline;
 mod operate;
+mod order_lists;
+mod orders;
 mod pay;
+mod periods;
 mod plan;
 mod rank;
 mod register;
@@ -35,9 +41,11 @@ mod roster;
 mod router;
 mod search;
 mod stats;
+mod top;
 mod totals;
 mod tree;
 mod unfinished;
+mod volumes;
 
 pub mod examples;
 pub mod page;
@@ -45,11 +53,14 @@ mod plan_body;
 pub mod problem;
 
 mod caller;
+mod decimal;
 mod extract;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod known;
 mod media;
+mod order_body;
+mod order_view;
 mod strict_json;
 mod types;
 
@@ -61,6 +72,9 @@ pub use self::{
 
 #[cfg(test)]
 pub use self::known::operations_of;
+#[cfg(test)]
+#[path = "tests/orders/mod.rs"]
+mod orders_tests;
 #[cfg(test)]
 #[path = "tests/reads/mod.rs"]
 mod reads_tests;

@@ -65,13 +65,14 @@ pub enum Code {
     HostUnknown,
     HostInvalid,
     BodyEncoded,
+    TimeInFuture,
     /// A rule rejected it. The code is the rejection's own name.
     Rejected(Rejection),
 }
 
 impl Code {
     /// All codes other than rejections.
-    pub const OURS: [Code; 32] = [
+    pub const OURS: [Code; 33] = [
         Code::BodyMalformed,
         Code::CursorInvalid,
         Code::AsOfInvalid,
@@ -104,6 +105,7 @@ impl Code {
         Code::HostUnknown,
         Code::HostInvalid,
         Code::BodyEncoded,
+        Code::TimeInFuture,
     ];
 
     /// All codes, in the order of the documentation.
@@ -173,6 +175,9 @@ impl Code {
             }
             Code::BodyEncoded => {
                 ("body_encoded", 415, "The body is compressed or encoded otherwise; only plain ones are read")
+            }
+            Code::TimeInFuture => {
+                ("time_in_future", 422, "The time is more than 5 minutes ahead of the server's clock")
             }
             Code::Rejected(rejection) => {
                 let (status, title) = rejection_row(rejection);
@@ -252,6 +257,38 @@ fn rejection_row(rejection: Rejection) -> (u16, &'static str) {
         Rejection::EntryIsReversal => (409, "A reversal cannot be reversed"),
         Rejection::EntryChangeNotAllowed => (409, "The state of this bonus does not allow it"),
         Rejection::ReversalUnmatched => (409, "The amount is negative and takes no bonus back"),
+        Rejection::OrdersNotTaken => (409, "The plan has no calendars, so there are no orders"),
+        Rejection::OrderIdTaken => (409, "Another order or refund has this id"),
+        Rejection::OrderMalformed => {
+            (422, "Parts that do not add up to 1, no line, or an amount or volume out of range")
+        }
+        Rejection::OrderKindUnknown => (422, "The plan has no such kind of orders, or the order names none"),
+        Rejection::OrderTagUnknown => (422, "The plan has no such tag of orders"),
+        Rejection::MarketUnknown => (422, "The plan has no such market"),
+        Rejection::CustomerOfAnother => (409, "The customer belongs to another member"),
+        Rejection::BeforeOpening => (409, "The order is from before the first period"),
+        Rejection::OrderLate => (409, "The period of the order takes no more orders"),
+        Rejection::PeriodNotOpen => (409, "The period of the order is not open yet"),
+        Rejection::VolumesFull => (507, "The sum of a volume over all orders is too large"),
+        Rejection::OrdersFull => (507, "There are as many orders as a network can have"),
+        Rejection::OrderUnknown => (404, "There is no such order"),
+        Rejection::OrderLineUnknown => (422, "The order has no such line"),
+        Rejection::RefundTooLarge => (409, "More than is left of the order"),
+        Rejection::CalendarUnknown => (404, "The plan has no such calendar"),
+        Rejection::PeriodUnknown => (404, "There is no such period"),
+        Rejection::PeriodMismatched => (409, "A period begins where the one before ends"),
+        Rejection::PeriodNotOver => (409, "The period is not over"),
+        Rejection::PeriodOutOfOrder => (409, "Periods are locked, run and posted one after the other"),
+        Rejection::PeriodStepNotAllowed => (409, "The state of this period does not allow it"),
+        Rejection::ApproverIsRunner => (409, "Somebody else than who made the run must approve it"),
+        Rejection::RunMismatched => (409, "The run is of another plan or state"),
+        Rejection::AttributeUnknown => (422, "The plan declares no such attribute"),
+        Rejection::AttributeMalformed => {
+            (422, "Too many attributes, one twice, or a tag that ends before it begins")
+        }
+        Rejection::OwnerUnknown => (422, "There is no such member to be the owner"),
+        Rejection::AttributePeriodLocked => (409, "The time is in no period, or only in locked ones"),
+        Rejection::AttributesFull => (507, "There are as many values of attributes as can be kept"),
     }
 }
 

@@ -130,6 +130,8 @@ struct MemoryFigures {
     ledger: usize,
     /// Idempotency keys, and commands that changed nothing.
     requests: usize,
+    /// Orders, refunds, customers, and volumes that are kept live.
+    orders: usize,
     /// Plans, deep counts of admins, and what exists once per network.
     others: usize,
     /// Index of the search; 0 until somebody searches.
@@ -191,6 +193,7 @@ fn stats_of(engine: &Engine, status: &EngineStatus, state: &State, search: usize
             codes: memory.codes,
             ledger: memory.ledger,
             requests: memory.requests,
+            orders: memory.orders,
             others: memory.others,
             search,
         },

@@ -99,6 +99,13 @@ pub struct Amount {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CurrencyCode([u8; 3]);
 
+impl CurrencyCode {
+    /// That of a plan.
+    pub fn of(plan: &Plan) -> Self {
+        Self(plan.currency.code)
+    }
+}
+
 impl Serialize for CurrencyCode {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer
@@ -109,7 +116,7 @@ impl Serialize for CurrencyCode {
 impl Amount {
     /// The amount in the currency of a plan.
     pub fn new(money: Money, plan: &Plan) -> Self {
-        Self { minor: money.0, currency: CurrencyCode(plan.currency.code), exponent: plan.currency.exponent }
+        Self { minor: money.0, currency: CurrencyCode::of(plan), exponent: plan.currency.exponent }
     }
 }
 

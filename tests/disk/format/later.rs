@@ -2,25 +2,58 @@
 //! table of commands, with contents by type.
 
 use upline::core::{
+    Actor, ActorKind,
     command::{
-        ChangeEntry, Command, CommandKind, EntryChange, ImportEntry, PayFilter, Register, TriggerBonus,
-        commands,
+        AttributeChange, ChangeEntry, Command, CommandKind, Credit, EntryChange, ImportEntry, LinePart,
+        OpenPeriod, OrderId, OrderLine, PayFilter, PeriodRef, PeriodStep, PlaceOrder, RecordRun, RefundOrder,
+        RefundScope, Register, SetAttributes, StepPeriod, TriggerBonus, WHOLE, commands,
     },
     plan::Plan,
-    types::{MemberId, Reason, Role, Status},
+    types::{MemberId, Money, Reason, Role, Status, Timestamp},
 };
 
-use super::member;
+use super::{CREATED, member};
 
-/// The last kind of command that has LSNs of its own in [`super::command`].
-const PLACED: CommandKind = CommandKind::KeepOnce;
+/// The last kind of command that has LSNs of its own in [`super::command`] or in [`in_turn`].
+const PLACED: CommandKind = CommandKind::SetAttributes;
 
 /// The kinds after [`PLACED`] take turns, each from its version on.
 pub fn command(version: u32, lsn: u64) -> Option<Command> {
+    if let Some(kind) = in_turn(version, lsn) {
+        return Some(golden_command(kind, lsn));
+    }
     let kinds = CommandKind::ALL.into_iter().filter(|kind| PLACED < *kind && kind.since() <= version);
     let kinds: Vec<CommandKind> = kinds.collect();
     let turn = usize::try_from(lsn / 20).unwrap() % kinds.len().max(1);
     kinds.get(turn).map(|kind| golden_command(*kind, lsn))
+}
+
+/// Kinds that need one another, in this order, under the plan that has calendars.
+fn in_turn(version: u32, lsn: u64) -> Option<CommandKind> {
+    let kind = match lsn {
+        181..=188 | 280 => CommandKind::OpenPeriod,
+        // The first is refused: the plan has no calendars yet.
+        100 | 220 | 360 => CommandKind::PlaceOrder,
+        240 => CommandKind::RefundOrder,
+        300 => CommandKind::ClosePeriod,
+        320 => CommandKind::StepPeriod,
+        340 => CommandKind::RecordRun,
+        // The second is a correction.
+        190 | 191 => CommandKind::SetAttributes,
+        _ => return None,
+    };
+    (kind.since() <= version).then_some(kind)
+}
+
+/// The calendar whose first period is closed and locked.
+const MONTH: u8 = 3;
+
+fn order_id(kind: &str, lsn: u64) -> OrderId {
+    OrderId::parse(&format!("{kind}-{lsn}")).unwrap()
+}
+
+fn hours(hours: i64) -> Timestamp {
+    Timestamp(CREATED + hours * 3_600_000_000)
 }
 
 /// A field of a command, which follows from the LSN.
@@ -50,6 +83,83 @@ golden! {
     Role: |_lsn| Role::Member;
     EntryChange: |lsn| EntryChange::ALL[usize::try_from(lsn / 20).unwrap() % 3];
     Reason: |lsn| Reason::parse(&format!("golden {lsn}")).unwrap();
+}
+impl Golden for Box<PlaceOrder> {
+    fn golden(lsn: u64) -> Self {
+        let credit = |number: u64, part: u32| Credit { member: member(number), part };
+        Box::new(PlaceOrder {
+            id: order_id("order", lsn),
+            credits: vec![credit(2, WHOLE / 4), credit(1, WHOLE / 4 * 3)],
+            customer: Some(order_id("customer", 7)),
+            time: None,
+            kind: Some(1),
+            tags: 1,
+            group: Some(order_id("party", 3)),
+            market: Some(1),
+            lines: vec![
+                OrderLine { amount: Money(12_345), volumes: vec![10_001] },
+                OrderLine { amount: Money(5), volumes: Vec::new() },
+            ],
+        })
+    }
+}
+impl Golden for Box<RefundOrder> {
+    fn golden(lsn: u64) -> Self {
+        let line = LinePart { line: 0, part: Some(WHOLE / 3) };
+        Box::new(RefundOrder {
+            id: order_id("refund", lsn),
+            order: order_id("order", lsn - 20),
+            time: Some(hours(230)),
+            scope: RefundScope::Lines(vec![line]),
+        })
+    }
+}
+impl Golden for OpenPeriod {
+    /// One of each calendar, and then a second one of [`MONTH`].
+    fn golden(lsn: u64) -> Self {
+        let (calendar, start, end) = match lsn {
+            ..200 if lsn - 181 == u64::from(MONTH) => (MONTH, 0, 305),
+            ..200 => (u8::try_from(lsn - 181).unwrap(), 0, 9_000),
+            _ => (MONTH, 305, 9_000),
+        };
+        let label = order_id("period", lsn);
+        OpenPeriod { calendar, label, start: hours(start), end: hours(end), grace_until: hours(end) }
+    }
+}
+impl Golden for PeriodRef {
+    fn golden(_lsn: u64) -> Self {
+        PeriodRef { calendar: MONTH, period: 0 }
+    }
+}
+impl Golden for Box<StepPeriod> {
+    fn golden(lsn: u64) -> Self {
+        Box::new(StepPeriod {
+            period: Golden::golden(lsn),
+            step: PeriodStep::Lock,
+            reason: Some(Golden::golden(lsn)),
+            by: Actor::new(ActorKind::Admin, "golden"),
+        })
+    }
+}
+impl Golden for Box<RecordRun> {
+    fn golden(lsn: u64) -> Self {
+        Box::new(RecordRun {
+            period: Golden::golden(lsn),
+            plan_version: 2,
+            up_to_lsn: lsn - 10,
+            lines: 0,
+            digest: [7; 32],
+            by: Actor::new(ActorKind::Admin, "golden"),
+        })
+    }
+}
+impl Golden for Box<SetAttributes> {
+    fn golden(lsn: u64) -> Self {
+        let tag = AttributeChange::Tag { tag: 0, from: Some(hours(1)), until: None, set: true };
+        let correction = vec![AttributeChange::Market(Some(1)), AttributeChange::Owner(Some(member(1)))];
+        let (changes, effective) = if lsn == 190 { (vec![tag], None) } else { (correction, Some(hours(2))) };
+        Box::new(SetAttributes { member: member(2), changes, effective })
+    }
 }
 impl Golden for Box<Plan> {}
 impl Golden for Register {}

@@ -217,6 +217,7 @@ impl World {
         }
         self.tally.rejected_in_the_log += u64::from(matches!(applied.outcome, Outcome::Rejected(_)));
         self.maker.entries = self.naive.entries();
+        (self.maker.lsn, self.maker.time) = (stamped.lsn, time.0);
         if applied.lsn == stamped.lsn {
             self.acknowledged.push((stamped.command, key, applied));
         }

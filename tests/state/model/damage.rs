@@ -178,6 +178,7 @@ macro_rules! fields {
     };
 }
 fields! {
+    u8: |field, _chance, value| *field = value as u8;
     u16: |field, _chance, value| *field = value as u16;
     u32: |field, _chance, value| *field = value as u32;
     u64: |field, _chance, value| *field = value;
@@ -186,6 +187,7 @@ fields! {
         0 => field[0] ^= 1,
         _ => *field = [value as u8; 16],
     };
+    [u8; 32]: |field, _chance, value| *field = [value as u8; 32];
     Timestamp: |field, _chance, value| field.0 = value as i64;
     Box<str>: |field, chance, _value| *field = chance.of_slice(
         &["", " ", "a@b", "CODE-1", "code-1", "a\u{200b}"]

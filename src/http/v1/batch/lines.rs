@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
-use crate::http::{limits::BATCH_LINE_BYTES_MAX, v1::problem::Code};
+use crate::http::v1::problem::Code;
 
 /// The next line.
 #[derive(PartialEq, Eq, Debug)]
@@ -33,6 +33,7 @@ pub struct Lines {
     is_too_long: bool,
     number: u64,
     end: Option<Line>,
+    line_bytes_max: usize,
     line_timeout: Duration,
     /// Since when the current line could have come.
     waits_since: Option<Instant>,
@@ -40,7 +41,7 @@ pub struct Lines {
 
 impl Lines {
     /// A line that is not complete within `line_timeout` fails the body.
-    pub fn new(body: Body, line_timeout: Duration) -> Self {
+    pub fn new(body: Body, line_bytes_max: usize, line_timeout: Duration) -> Self {
         Self {
             body,
             piece: Bytes::new(),
@@ -48,6 +49,7 @@ impl Lines {
             is_too_long: false,
             number: 0,
             end: None,
+            line_bytes_max,
             line_timeout,
             waits_since: None,
         }
@@ -91,7 +93,7 @@ impl Lines {
     /// Keeps the beginning of a line until its end comes.
     fn keep_beginning(&mut self) {
         let piece = std::mem::take(&mut self.piece);
-        if BATCH_LINE_BYTES_MAX < self.begun.len() + piece.len() {
+        if self.line_bytes_max < self.begun.len() + piece.len() {
             self.is_too_long = true;
             self.begun = Vec::new();
         }
@@ -104,7 +106,7 @@ impl Lines {
     fn finish(&mut self, rest: Bytes) -> Line {
         self.number += 1;
         let begun = std::mem::take(&mut self.begun);
-        if std::mem::take(&mut self.is_too_long) || BATCH_LINE_BYTES_MAX < begun.len() + rest.len() {
+        if std::mem::take(&mut self.is_too_long) || self.line_bytes_max < begun.len() + rest.len() {
             self.waits_since = None;
             return Line::TooLong(self.number);
         }
@@ -147,6 +149,7 @@ mod tests {
     use http_body::Frame;
 
     use super::*;
+    use crate::http::limits::BATCH_LINE_BYTES_MAX;
 
     struct Pieces {
         pieces: VecDeque<Bytes>,
@@ -172,7 +175,8 @@ mod tests {
 
     async fn lines_of(text: &[u8], size: usize, end: &'static str) -> Vec<Line> {
         let pieces = text.chunks(size).map(Bytes::copy_from_slice).collect();
-        let mut lines = Lines::new(Body::new(Pieces { pieces, end }), Duration::from_millis(30));
+        let body = Body::new(Pieces { pieces, end });
+        let mut lines = Lines::new(body, BATCH_LINE_BYTES_MAX, Duration::from_millis(30));
         let mut found = Vec::new();
         loop {
             match lines.next() {
@@ -233,6 +237,7 @@ mod tests {
         let begin = Instant::now();
         let mut lines = Lines::new(
             Body::new(Trickle(Box::pin(tokio::time::sleep(Duration::ZERO)))),
+            BATCH_LINE_BYTES_MAX,
             Duration::from_secs(12),
         );
         let ended = loop {

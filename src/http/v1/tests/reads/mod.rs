@@ -5,7 +5,7 @@ mod bounded;
 mod explain;
 mod feed;
 mod lists;
-mod network;
+pub mod network;
 mod roster;
 mod sight;
 mod values;

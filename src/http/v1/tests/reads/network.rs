@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use axum::{
-    body::Body,
-    http::{HeaderMap, Request},
+    body::{Body, Bytes},
+    http::{HeaderMap, Method, Request},
 };
 use futures_util::future::join_all;
 use http_body_util::BodyExt;
@@ -27,8 +27,10 @@ use crate::{
     http::{
         Options,
         auth::{Gate, Principal},
+        content::Content,
         context::Shared,
         reply::Reply,
+        route_table::Work,
         routing,
     },
     metrics::Metrics,
@@ -65,6 +67,14 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer with its body.
+    async fn of(reply: Reply) -> Self {
+        let (parts, body) = reply.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        Self { status: parts.status.as_u16(), headers: parts.headers, text }
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
@@ -88,8 +98,15 @@ impl Network {
     /// A forest of `members` in which sponsors, slots, codes, roles and bonuses are random.
     pub async fn new(seed: u64, members: u32) -> Self {
         println!("seed {seed}");
+        let mut network = Self::empty(seed, plan());
+        network.grow(members).await;
+        network
+    }
+
+    /// A network of a plan, without members.
+    pub fn empty(seed: u64, plan: Plan) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let choice = PlanChoice { plan: plan(), plan_is_explicit: false, width_is_explicit: false };
+        let choice = PlanChoice { plan, plan_is_explicit: false, width_is_explicit: false };
         let mut options = EngineOptions::new(dir.path().join("data"), choice, Metrics::new(&[]));
         options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
         options.log.segment_bytes = 1 << 20;
@@ -100,9 +117,7 @@ impl Network {
             Shared::new(Options::new("127.0.0.1:0".parse().unwrap(), &HttpConfig::default()), metrics, gate);
         assert!(shared.engine.set(engine.clone()).is_ok());
         let random = Pcg64Mcg::seed_from_u64(seed);
-        let mut network = Self { engine, random, routes: Routes::new(shared), _dir: dir };
-        network.grow(members).await;
-        network
+        Self { engine, random, routes: Routes::new(shared), _dir: dir }
     }
 
     pub fn below(&mut self, bound: u32) -> u32 {
@@ -207,13 +222,30 @@ impl Network {
 
     /// Asks as a principal.
     pub async fn ask(&self, principal: Principal, path: &str, accept: &str) -> Answer {
-        let (parts, body) = self.begin(principal, path, accept).await.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            text: String::from_utf8(bytes.to_vec()).unwrap(),
+        Answer::of(self.begin(principal, path, accept).await).await
+    }
+
+    /// Sends a body as a principal.
+    pub async fn send(
+        &self,
+        principal: Principal,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Answer {
+        let mut request = Request::builder().method("POST").uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
+        let found = routing::find(&Method::POST, path);
+        let is_stream = found.is_some_and(|found| found.route.work == Work::StreamedBody);
+        let (stream, whole) =
+            if is_stream { (body.into(), Bytes::new()) } else { (Body::empty(), body.into()) };
+        let mut request = request.body(stream).unwrap();
+        request.extensions_mut().insert(Content(whole));
+        let asked = found.and_then(|found| found.route.access.asked());
+        request.extensions_mut().insert(principal.asked_for(asked));
+        Answer::of(self.routes.answer(request, found).await).await
     }
 
     /// Asks as a principal that may do everything.

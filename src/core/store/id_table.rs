@@ -11,7 +11,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::core::{region::Region, types::MemberIx};
+use crate::core::{
+    store::{held::Held, region::Region},
+    words::types::MemberIx,
+};
 
 /// Members of a line.
 const SLOTS: usize = 8;
@@ -116,7 +119,7 @@ impl Lines {
 }
 
 /// The table.
-pub(super) struct IdTable {
+pub struct IdTable {
     lines: Lines,
     len: usize,
     /// What is not moved into `lines` yet.
@@ -207,6 +210,12 @@ impl IdTable {
             self.lines.add(hash, member);
         }
         self.before = None;
+    }
+}
+
+impl Held for IdTable {
+    fn bytes(&self) -> usize {
+        self.bytes()
     }
 }
 

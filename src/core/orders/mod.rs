@@ -1,0 +1,25 @@
+//! Orders: what was placed and refunded, who is credited, the periods of calendars, and the volumes of
+//! members in them. Together they are one part of the state, [`part::Orders`].
+
+pub(in crate::core) mod admission;
+pub(in crate::core) mod attributes;
+pub(in crate::core) mod bookings;
+pub(in crate::core) mod credits;
+pub(in crate::core) mod customers;
+pub(in crate::core) mod groups;
+pub(in crate::core) mod kept_log;
+pub(in crate::core) mod lists;
+pub(in crate::core) mod live;
+pub(in crate::core) mod part;
+pub(in crate::core) mod periods;
+pub(in crate::core) mod placed;
+pub(in crate::core) mod refund_bookings;
+pub(in crate::core) mod refund_lines;
+pub(in crate::core) mod refunding;
+pub(in crate::core) mod refunds;
+pub(in crate::core) mod restore;
+pub(in crate::core) mod runs;
+pub(in crate::core) mod shares;
+pub(in crate::core) mod steps;
+pub(in crate::core) mod totals;
+pub(in crate::core) mod values;

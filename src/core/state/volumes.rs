@@ -1,0 +1,64 @@
+//! Volumes that are kept live: which periods have them, and how they follow the trees.
+
+use crate::core::{
+    requests::command::PeriodRef, state::parts::State, store::freeing::Freeing, words::types::Tree,
+};
+
+impl State {
+    /// What the plan keeps live: a bit for each value, and the levels.
+    pub(in crate::core) fn live_values(&self) -> (u16, u8) {
+        let commerce = &self.plans.plan().commerce;
+        let of_volumes = (1..).zip(&commerce.volumes).filter(|(_, volume)| volume.live);
+        let live = of_volumes.fold(u16::from(commerce.amount_live), |live, (value, _)| live | 1 << value);
+        (live, commerce.live_levels)
+    }
+
+    /// Keeps the live volumes of a period that was opened. What is no longer kept goes to `replaced`.
+    pub(in crate::core) fn open_live(&mut self, period: PeriodRef, replaced: &mut Freeing) {
+        let row = self.orders.periods().get(period).expect("it was opened");
+        let (live, levels) = (row.live, row.live_levels);
+        if let Some(no_longer) = self.orders.live_mut().open(period, live, levels) {
+            replaced.push(Box::new(no_longer));
+        }
+    }
+
+    /// Completes the orders of an image, and books them.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(in crate::core) fn complete_orders(&mut self) -> Result<(), String> {
+        self.orders.complete()?;
+        self.rebook(&mut Freeing::new());
+        Ok(())
+    }
+
+    /// Books all orders of a state that has none of their volumes yet. O(orders).
+    pub(in crate::core) fn rebook(&mut self, replaced: &mut Freeing) {
+        let periods = self.orders.periods().counts();
+        for (calendar, periods) in (0..).zip(periods) {
+            (0..periods).for_each(|period| self.open_live(PeriodRef { calendar, period }, replaced));
+        }
+        self.orders.book_all();
+        self.add_up_volumes();
+    }
+
+    /// Adds up the volumes of uplines from the members' own: after a tree was counted from scratch.
+    /// O(members).
+    pub(in crate::core) fn add_up_volumes(&mut self) {
+        let Self { network, orders, .. } = self;
+        if !orders.live().is_empty() {
+            orders.live_mut().rebuild(&network.volume_trees());
+        }
+    }
+
+    /// Lets volumes follow the tours after a member joined.
+    pub(in crate::core) fn follow_tours(&mut self) {
+        let Self { network, orders, .. } = self;
+        for tree in [Tree::Sponsor, Tree::Placement] {
+            let split = network.take_split(tree);
+            if let Some(split) = split.filter(|_| !orders.live().is_empty()) {
+                orders.live_mut().follow(&network.volume_trees(), tree, &split);
+            }
+        }
+    }
+}

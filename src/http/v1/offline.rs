@@ -1,0 +1,78 @@
+//! Orders and periods of a data directory in the words of `/v1`: for commands that work without a server.
+
+use serde::Serialize;
+use serde_json::Value;
+
+pub use super::{calendars::find as find_period, order_lists::OrderFilter};
+use super::{
+    calendars::{Period, PeriodInFull},
+    order_body::{OrderGiven, RefundGiven},
+    order_view::Order,
+    problem::{Code, Problem},
+    strict_json,
+};
+use crate::{
+    engine::{Directory, OrderId, PeriodRef, PlaceOrder, RefundOrder, State, Timestamp},
+    http::auth::Sight,
+};
+
+/// Returns an order as `GET /v1/orders/{id}` has it.
+pub fn order(state: &State, number: u32) -> Value {
+    object(&Order::new(state, Sight::All, &state.order(number)))
+}
+
+/// Returns the newest orders that a filter leaves, at most `most`, as `GET /v1/orders` has them.
+pub fn orders(state: &State, filter: &OrderFilter, most: usize) -> Vec<Value> {
+    let mut found = Vec::new();
+    let Some(list) = filter.list(state) else { return found };
+    let mut place = state.first_order(list);
+    while found.len() < most
+        && let Some((number, next)) = place.and_then(|place| state.order_at(list, place))
+    {
+        place = next;
+        let view = state.order(number);
+        if filter.shows(&view) {
+            found.push(object(&Order::new(state, Sight::All, &view)));
+        }
+    }
+    found
+}
+
+/// Returns a period as lists have it.
+pub fn period_row(state: &State, period: PeriodRef) -> Option<Value> {
+    state.period(period).map(|row| object(&Period::new(state, period, row)))
+}
+
+/// Returns a period as `GET /v1/calendars/{name}/periods/{label}` has it.
+pub fn period(state: &State, period: PeriodRef) -> Option<Value> {
+    PeriodInFull::new(state, period).map(|period| object(&period))
+}
+
+/// Reads an order as `POST /v1/orders` takes it.
+///
+/// # Errors
+/// What a server would answer.
+pub fn place_order(
+    body: &[u8],
+    state: &State,
+    directory: &impl Directory,
+    now: Timestamp,
+) -> Result<PlaceOrder, Problem> {
+    given::<OrderGiven>(body)?.order(state, directory, now)
+}
+
+/// Reads a refund as `POST /v1/orders/{id}/refund` takes it.
+///
+/// # Errors
+/// What a server would answer.
+pub fn refund_order(body: &[u8], order: OrderId, now: Timestamp) -> Result<RefundOrder, Problem> {
+    given::<RefundGiven>(body)?.refund(order, now)
+}
+
+fn given<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    strict_json::from_slice(body).map_err(|error| Problem::new(Code::BodyMalformed).detail(error.to_string()))
+}
+
+fn object(shown: &impl Serialize) -> Value {
+    serde_json::to_value(shown).unwrap_or_default()
+}

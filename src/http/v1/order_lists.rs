@@ -1,0 +1,271 @@
+//! Lists of orders: `GET /v1/orders`.
+
+use std::sync::Arc;
+
+use axum::{extract::State as Extract, http::HeaderMap};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    calendars,
+    caller::Caller,
+    extract::Query,
+    lists::{COMMON, cursor_invalid, opened},
+    order_view::Order,
+    page::{self, Cursors, Listing, Page, Reader, list_query},
+    problem::{Code, Problem, problems},
+    types::{Time, member_id},
+};
+use crate::{
+    engine::{
+        Code as ReferralCode, MemberDirectory, MemberIx, OrderId, OrderList, OrderView, PeriodRef, Rejection,
+        State, Timestamp,
+    },
+    http::{
+        auth::{Action, Sight, Target},
+        context::Shared,
+        limits::SLICE_STEPS,
+        reply::Reply,
+    },
+};
+
+/// What looking at an order that a filter leaves out takes, in steps.
+const ORDER_STEPS: usize = 16;
+
+pub fn routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new().routes(routes!(orders))
+}
+
+list_query! {
+    struct OrdersQuery {
+        /// Only those that are credited to this member, by user_id or by referral code. Others than members
+        /// ask for all orders without it.
+        #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$", example = "ANNA-7")]
+        member: Option<String>,
+        /// Only those that this customer bought.
+        #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._:-]{1,64}$", example = "C-88")]
+        customer: Option<String>,
+        /// Only those of this group.
+        #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._:-]{1,64}$", example = "party-12")]
+        group: Option<String>,
+        /// With `period`: only those that this calendar booked in that period.
+        #[param(min_length = 1, max_length = 64, example = "month")]
+        calendar: Option<String>,
+        /// The label of a period of `calendar`.
+        #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._:-]{1,64}$", example = "2026-11")]
+        period: Option<String>,
+        /// Only those of this time or later.
+        from: Option<Time>,
+        /// Only those of before this time.
+        to: Option<Time>,
+    }
+}
+
+impl OrdersQuery {
+    /// Everything that identifies the list.
+    fn name(&self) -> String {
+        let Self { member, customer, group, calendar, period, from, to, limit: _, cursor: _ } = self;
+        let time = |time: &Option<Time>| time.map(|time| time.0.0);
+        format!("orders/{:?}", (member, customer, group, calendar, period, time(from), time(to)))
+    }
+
+    /// What the list shows in a network, after its sender was asked whether it may.
+    fn filter(
+        &self,
+        caller: &Caller,
+        state: &State,
+        directory: &MemberDirectory,
+    ) -> Result<OrderFilter, Problem> {
+        let member = match &self.member {
+            None => {
+                caller.network(Action::ReadNetwork, state, directory)?;
+                None
+            }
+            Some(name) => Some(member_named(caller, name, state, directory)?),
+        };
+        let id = |text: &Option<String>, field| text.as_ref().map(|text| id(text, field)).transpose();
+        let customer = id(&self.customer, "customer")?;
+        let group = id(&self.group, "group")?;
+        let period = match (&self.calendar, &self.period) {
+            (Some(calendar), Some(label)) => Some(calendars::find(state, calendar, label)?),
+            (None, None) => None,
+            _ => {
+                let detail = "calendar and period go together";
+                return Err(Problem::new(Code::ParameterInvalid).with("field", "period").detail(detail));
+            }
+        };
+        Ok(OrderFilter {
+            member,
+            customer,
+            group,
+            period,
+            from: self.from.map_or(Timestamp(i64::MIN), |from| from.0),
+            until: self.to.map_or(Timestamp(i64::MAX), |to| to.0),
+        })
+    }
+}
+
+/// A member that is named by id or by code, if the caller may see it.
+fn member_named(
+    caller: &Caller,
+    name: &str,
+    state: &State,
+    directory: &MemberDirectory,
+) -> Result<MemberIx, Problem> {
+    let about = |problem: Problem| problem.with("field", "member");
+    if let Ok(id) = Uuid::parse_str(name) {
+        let target = Target::member(state, directory, &member_id(id));
+        return caller.found(Action::ReadMember, target, state, directory).map_err(about);
+    }
+    let code = ReferralCode::parse(name)
+        .ok_or_else(|| about(Code::ParameterInvalid.into()).detail("neither a UUID nor a referral code"))?;
+    // A code that several are like is to be told to those alone who see all members.
+    let owner = state.look_up_code(directory, &code).or_else(|rejection| {
+        let may_know = caller.network(Action::ReadNetwork, state, directory);
+        may_know.map_or(Ok(None), |()| Err(about(rejection.into()).at(state.lsn())))
+    })?;
+    let target = Target::by_code(state, owner, &code);
+    caller.found(Action::ReadMember, target, state, directory).map_err(about)
+}
+
+fn id(text: &str, field: &'static str) -> Result<OrderId, Problem> {
+    OrderId::parse(text).ok_or_else(|| {
+        let detail = "ids are 1 to 64 of A-Z, a-z, 0-9, ., _, : and -";
+        Problem::new(Code::ParameterInvalid).with("field", field).detail(detail)
+    })
+}
+
+/// Which orders a list shows.
+pub struct OrderFilter {
+    pub member: Option<MemberIx>,
+    pub customer: Option<OrderId>,
+    pub group: Option<OrderId>,
+    pub period: Option<PeriodRef>,
+    /// Those from this time on.
+    pub from: Timestamp,
+    /// Those before this time.
+    pub until: Timestamp,
+}
+
+impl OrderFilter {
+    /// The shortest of the lists that have all of these orders; `None` if there are none.
+    pub fn list(&self, state: &State) -> Option<OrderList> {
+        if let Some(customer) = &self.customer {
+            return state.customer(customer).map(|(customer, _)| OrderList::OfCustomer(customer));
+        }
+        if let Some(group) = &self.group {
+            return state.order_group(group).map(OrderList::OfGroup);
+        }
+        Some(match (self.member, self.period) {
+            (Some(member), _) => OrderList::OfMember(member),
+            (None, Some(period)) => OrderList::InPeriod(period),
+            (None, None) => OrderList::All,
+        })
+    }
+
+    /// Whether an order of that list is shown.
+    pub fn shows(&self, order: &OrderView) -> bool {
+        let Self { member, customer, group, period, from, until } = self;
+        let is = |id: &OrderId, other: &Option<Box<str>>| other.as_deref() == Some(id.as_str());
+        (*from..*until).contains(&order.time)
+            && member.is_none_or(|member| order.credits.iter().any(|(credited, _)| *credited == member))
+            && period.is_none_or(|period| order.periods.contains(&period))
+            && customer.as_ref().is_none_or(|id| is(id, &order.customer))
+            && group.as_ref().is_none_or(|id| is(id, &order.group))
+    }
+}
+
+/// A list of orders.
+struct Orders {
+    sight: Sight,
+    filter: OrderFilter,
+    list: OrderList,
+    /// Where it goes on; `None` at its end.
+    place: Option<u32>,
+}
+
+impl Listing for Orders {
+    type Item = Order;
+    const WALKS: bool = true;
+
+    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Order>) -> bool {
+        let (state, most) = (reader.state, out.len() + rows);
+        let mut steps = 0;
+        while out.len() < most
+            && steps < SLICE_STEPS
+            && let Some((number, next)) = self.place.and_then(|place| state.order_at(self.list, place))
+        {
+            self.place = next;
+            let order = state.order(number);
+            // A line or a refund is as much work as an order without any.
+            steps += ORDER_STEPS * (1 + order.lines.len() + order.refunds.len());
+            if self.filter.shows(&order) {
+                out.push(Order::new(state, self.sight, &order));
+            }
+        }
+        reader.note(steps);
+        self.place.is_some()
+    }
+
+    fn position(&self) -> Vec<u64> {
+        self.place.map(u64::from).into_iter().collect()
+    }
+}
+
+problems!(
+    ListProblems: COMMON,
+    [
+        Code::CursorInvalid,
+        Code::Rejected(Rejection::MemberUnknown),
+        Code::Rejected(Rejection::CodeAmbiguous),
+        Code::Rejected(Rejection::CalendarUnknown),
+        Code::Rejected(Rejection::PeriodUnknown),
+    ]
+);
+
+/// Orders
+///
+/// Newest first, in the order in which they were placed; those that are placed after the first page was read
+/// are in no later page of the same list. Of customer, group, member and period there is an index, and the
+/// first of these that is named is used; other filters look through all that it leaves, so that a page may be
+/// short, or empty with a cursor. A member asks with `member`: for itself, or for a member of its downline.
+#[utoipa::path(
+    get, path = "/v1/orders", tag = "orders",
+    params(OrdersQuery),
+    responses(
+        (
+            status = 200, description = "A page, or all as NDJSON",
+            content((Page<Order> = "application/json"), (Order = "application/x-ndjson")),
+            headers(("x-lsn" = u64, description = "LSN of the state that was read"))
+        ),
+        ListProblems
+    )
+)]
+async fn orders(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Query(query): Query<OrdersQuery>,
+    headers: HeaderMap,
+) -> Result<Reply, Problem> {
+    let engine = shared.v1_engine()?;
+    let cursors = Cursors::new(engine, &query.name());
+    let after = opened(&cursors, query.cursor.as_deref())?;
+    let begin = |state: &State, directory: &MemberDirectory| {
+        let filter = query.filter(&caller, state, directory)?;
+        let sight = caller.0.sight(state, directory);
+        let Some(list) = filter.list(state) else {
+            return Ok(Orders { sight, filter, list: OrderList::All, place: None });
+        };
+        let place = match after.as_deref() {
+            None => state.first_order(list),
+            Some([place]) => {
+                let place = u32::try_from(*place).map_err(|_| cursor_invalid())?;
+                state.order_at(list, place).ok_or_else(cursor_invalid)?;
+                Some(place)
+            }
+            Some(_) => return Err(cursor_invalid()),
+        };
+        Ok(Orders { sight, filter, list, place })
+    };
+    page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await
+}

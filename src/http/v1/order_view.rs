@@ -1,0 +1,256 @@
+//! Orders, refunds and values as answers show them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    decimal::{print, print_part},
+    types::{CurrencyCode, Time, user_id},
+};
+use crate::{
+    engine::{LineView, OrderView, PeriodRef, Plan, RefundView, State},
+    http::auth::Sight,
+};
+
+/// An order as it stands.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "order_id": "A-4711", "number": 0, "lsn": 12, "time": "2026-11-20T01:02:03.000000Z",
+    "credits": [{ "user_id": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c", "part": "1" }],
+    "customer": null, "kind": null, "tags": [], "group": null, "market": null, "currency": "USD",
+    "lines": [{ "amount": "12.50", "volumes": { "pv": "10.00" }, "refunded": "0" }],
+    "placed": { "amount": "12.50", "volumes": { "pv": "10.00" } },
+    "left": { "amount": "12.50", "volumes": { "pv": "10.00" } },
+    "booking": { "month": "2026-11" }, "refunds": [],
+}))]
+#[expect(clippy::struct_field_names, reason = "names on the wire")]
+pub struct Order {
+    #[schema(max_length = 64)]
+    pub order_id: String,
+    /// Counted from 0 in the order in which orders were placed.
+    pub number: u32,
+    /// LSN of the command that placed it.
+    pub lsn: u64,
+    pub time: Time,
+    /// The members that it is credited to.
+    #[schema(min_items = 1, max_items = 16)]
+    pub credits: Vec<Credited>,
+    /// The customer who bought it; null if the first credited member did, and where the caller may not see
+    /// that member.
+    #[schema(max_length = 64)]
+    pub customer: Option<String>,
+    #[schema(max_length = 64)]
+    pub kind: Option<String>,
+    #[schema(max_items = 64)]
+    pub tags: Vec<String>,
+    #[schema(max_length = 64)]
+    pub group: Option<String>,
+    #[schema(max_length = 64)]
+    pub market: Option<String>,
+    /// Of the amounts: ISO 4217, or XXX for none.
+    #[schema(value_type = String, min_length = 3, max_length = 3)]
+    pub currency: CurrencyCode,
+    #[schema(min_items = 1, max_items = 64)]
+    pub lines: Vec<Line>,
+    /// The sums of its lines as it was placed.
+    pub placed: Values,
+    /// What is left of them after all refunds, also of those that wait or act in a later period.
+    pub left: Values,
+    /// The period in which each calendar booked it.
+    #[schema(example = json!({ "month": "2026-11" }))]
+    pub booking: BTreeMap<String, String>,
+    /// Oldest first.
+    pub refunds: Vec<Refunded>,
+}
+
+/// A member to whom an order is credited, and how much of it.
+#[derive(Serialize, ToSchema)]
+pub struct Credited {
+    /// Null where the caller may not see the member.
+    pub user_id: Option<Uuid>,
+    /// The parts of an order add up to 1.
+    #[schema(example = "0.5")]
+    pub part: String,
+}
+
+/// An amount and volumes, as text with all decimals.
+#[derive(Serialize, ToSchema)]
+pub struct Values {
+    #[schema(example = "12.50")]
+    pub amount: String,
+    /// By the name of the volume.
+    #[schema(example = json!({ "pv": "10.00" }))]
+    pub volumes: BTreeMap<String, String>,
+}
+
+/// A line of an order.
+#[derive(Serialize, ToSchema)]
+pub struct Line {
+    /// As it was placed.
+    #[schema(example = "12.50")]
+    pub amount: String,
+    /// By the name of the volume, as they were placed; also those that are a percentage.
+    #[schema(example = json!({ "pv": "10.00" }))]
+    pub volumes: BTreeMap<String, String>,
+    /// The part of it that was refunded: 0 to 1.
+    #[schema(example = "0.5")]
+    pub refunded: String,
+}
+
+/// A refund of an order.
+#[derive(Serialize, ToSchema)]
+pub struct Refunded {
+    #[schema(max_length = 64)]
+    pub refund_id: String,
+    /// LSN of the command that gave it.
+    pub lsn: u64,
+    pub time: Time,
+    #[schema(min_items = 1, max_items = 64)]
+    pub lines: Vec<RefundedLine>,
+    /// How it acts, by calendar.
+    pub acts: BTreeMap<String, Act>,
+}
+
+/// A line that was refunded, or a part of it.
+#[derive(Serialize, ToSchema)]
+pub struct RefundedLine {
+    /// Position of the line in the order, from 0.
+    #[schema(maximum = 63)]
+    pub line: u8,
+    /// The part of the line as it was placed.
+    #[schema(example = "0.5")]
+    pub part: String,
+}
+
+/// How a refund acts in a calendar.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({ "period": "2026-11", "state": "lowered" }))]
+pub struct Act {
+    /// The order's period; that of the correction, for one.
+    #[schema(max_length = 64)]
+    pub period: String,
+    /// `lowered`: it lowers the order in the order's period. `waiting`: that period is locked, and it waits
+    /// until it is unlocked or posted. `correction`: the order's period was posted, and the refund is an
+    /// entry of a later one. `lowers_later`: as that, and it lowers the volumes of that period.
+    #[schema(value_type = String, pattern = "^(lowered|waiting|correction|lowers_later)$")]
+    pub state: &'static str,
+}
+
+impl Order {
+    /// An order as a principal sees it.
+    pub fn new(state: &State, sight: Sight, order: &OrderView) -> Self {
+        let plan = state.plan();
+        let commerce = &plan.commerce;
+        let name = |at: Option<u16>, names: &[Box<str>]| Some(names[usize::from(at?)].to_string());
+        let tags = commerce.order_tags.iter().enumerate();
+        let tags = tags.filter(|(bit, _)| order.tags >> bit & 1 != 0).map(|(_, tag)| tag.to_string());
+        let booked = order.periods.iter().map(|period| (calendar(plan, *period), label(state, *period)));
+        let first_is_seen = order.credits.first().is_some_and(|(first, _)| sight.sees(state, *first));
+        Self {
+            order_id: order.id.to_string(),
+            number: order.number,
+            lsn: order.lsn,
+            time: Time(order.time),
+            credits: order
+                .credits
+                .iter()
+                .map(|(member, part)| Credited {
+                    user_id: sight.sees(state, *member).then(|| user_id(state, *member)),
+                    part: print_part(*part),
+                })
+                .collect(),
+            customer: order.customer.as_ref().filter(|_| first_is_seen).map(ToString::to_string),
+            kind: name(order.kind, &commerce.order_kinds),
+            tags: tags.collect(),
+            group: order.group.as_ref().map(ToString::to_string),
+            market: name(order.market, &commerce.markets),
+            currency: CurrencyCode::of(plan),
+            lines: order.lines.iter().map(|line| Line::new(plan, line)).collect(),
+            placed: Values::new(plan, &order.totals()),
+            left: Values::new(plan, &order.left()),
+            booking: booked.collect(),
+            refunds: order.refunds.iter().map(|refund| Refunded::new(state, refund)).collect(),
+        }
+    }
+}
+
+impl Values {
+    /// Values in the order of their numbers: the amount, then the volumes, of which later plans have more.
+    pub fn new(plan: &Plan, values: &[i64]) -> Self {
+        let (amount, volumes) = values.split_first().map_or((0, values), |(first, rest)| (*first, rest));
+        let named = plan.commerce.volumes.iter().zip(volumes);
+        Self {
+            amount: print(amount, plan.currency.exponent),
+            volumes: named
+                .map(|(volume, units)| (volume.name.to_string(), print(*units, volume.exponent)))
+                .collect(),
+        }
+    }
+}
+
+impl Line {
+    fn new(plan: &Plan, line: &LineView) -> Self {
+        let Values { amount, volumes } = Values::new(plan, &line.values);
+        Self { amount, volumes, refunded: print_part(line.refunded) }
+    }
+}
+
+impl Refunded {
+    fn new(state: &State, refund: &RefundView) -> Self {
+        let line = |(line, before, with): &(u8, u32, u32)| RefundedLine {
+            line: *line,
+            part: print_part(with - before),
+        };
+        let acts = refund.states.iter().map(|(period, acts)| {
+            let act = Act { period: label(state, *period), state: acts.name() };
+            (calendar(state.plan(), *period), act)
+        });
+        Self {
+            refund_id: refund.id.to_string(),
+            lsn: refund.lsn,
+            time: Time(refund.time),
+            lines: refund.lines.iter().map(line).collect(),
+            acts: acts.collect(),
+        }
+    }
+}
+
+/// The name of a period's calendar.
+pub fn calendar(plan: &Plan, period: PeriodRef) -> String {
+    plan.commerce.calendars[usize::from(period.calendar)].name.to_string()
+}
+
+/// The label of a period that is there.
+pub fn label(state: &State, period: PeriodRef) -> String {
+    state.period(period).map_or_else(String::new, |row| row.label.to_string())
+}
+
+/// The name of a value, by its number: `amount`, or that of a volume.
+pub fn value_name(plan: &Plan, value: u8) -> String {
+    match value.checked_sub(1) {
+        None => AMOUNT.to_owned(),
+        Some(volume) => plan.commerce.volumes[usize::from(volume)].name.to_string(),
+    }
+}
+
+/// The decimal digits of a value, by its number.
+pub fn value_exponent(plan: &Plan, value: u8) -> u8 {
+    match value.checked_sub(1) {
+        None => plan.currency.exponent,
+        Some(volume) => plan.commerce.volumes[usize::from(volume)].exponent,
+    }
+}
+
+/// The number of the value with a name.
+pub fn value_named(plan: &Plan, name: &str) -> Option<u8> {
+    if name == AMOUNT {
+        return Some(0);
+    }
+    plan.commerce.volume(name).and_then(|volume| u8::try_from(volume + 1).ok())
+}
+
+/// The name of the amount among the values, which no volume has.
+const AMOUNT: &str = "amount";

@@ -1,0 +1,9 @@
+//! Orders, volumes and periods in this process, without sockets. Every answer is compared with its
+//! description.
+
+mod batch;
+mod lists;
+mod orders;
+mod periods;
+mod shop;
+mod volumes;
