@@ -58,7 +58,7 @@ struct CalendarView {
     #[schema(max_length = 64, example = "America/New_York")]
     timezone: String,
     /// What becomes of an order whose period takes no more orders: `book` or `refuse`.
-    #[schema(value_type = String, pattern = "^(book|refuse)$")]
+    #[schema(value_type = String, pattern = "^(book|refuse)$", example = "book")]
     late: &'static str,
     /// Whether who approves a run must be somebody else than who made it.
     four_eyes: bool,
@@ -129,7 +129,7 @@ pub struct PeriodTotals {
 #[derive(Serialize, ToSchema)]
 struct StepTaken {
     /// `lock`, `unlock`, `approve` or `post`.
-    #[schema(value_type = String, pattern = "^(lock|unlock|approve|post)$")]
+    #[schema(value_type = String, pattern = "^(lock|unlock|approve|post)$", example = "lock")]
     step: &'static str,
     /// LSN of the command that took it.
     lsn: u64,
