@@ -172,9 +172,7 @@ impl State {
 fn is_passing(command: &Command, reason: Rejection) -> bool {
     match (command, reason) {
         (Command::PlaceOrder(order), Rejection::BeforeOpening) => order.time.is_none(),
-        // The second: of commands that are not applied yet.
-        (Command::ClosePeriod(_), Rejection::PeriodNotOver)
-        | (Command::RecordRun(_), Rejection::RunMismatched) => true,
+        (Command::ClosePeriod(_), Rejection::PeriodNotOver) => true,
         _ => false,
     }
 }
