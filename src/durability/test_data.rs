@@ -1,7 +1,6 @@
 //! Commands, plans and images that the tests of this layer share. They need not make sense together: this
 //! layer knows no rules.
 
-use crate::core::plan::commerce::Commerce;
 use std::sync::Arc;
 
 use crate::core::{
@@ -9,7 +8,10 @@ use crate::core::{
     command::{
         Command, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
     },
-    plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
+    plan::{
+        BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep,
+        commerce::Commerce,
+    },
     sections::{self, ImageHeader, ImageRows, RowCounts, Section, sections},
     types::{EntryStatus, MemberId, MemberIx, Money, Role, Timestamp, Tree},
 };

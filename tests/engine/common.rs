@@ -4,9 +4,9 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use upline::core::plan::commerce::Commerce;
 
 use upline::{
+    core::plan::commerce::Commerce,
     engine::{
         Answer, BasisPoints, BonusRule, Code, Command, Currency, Digest, Engine, EngineOptions, LevelPay,
         LogOptions, MemberId, MemberIx, Money, Origin, Outcome, Placement, PlacementRequest, PlacementRule,

@@ -3,13 +3,15 @@
 
 mod orders;
 
-use upline::core::plan::commerce::Commerce;
 use upline::core::{
     command::{
         Carried, ChangeEntry, Command, EntryChange, ImportEntry, Origin, PayFilter, PlacementRequest,
         Register, RequestKey, SponsorRef, TriggerBonus,
     },
-    plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
+    plan::{
+        BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep,
+        commerce::Commerce,
+    },
     types::{
         BasisPoints, Code, EntryStatus, MemberId, Money, Reason, Reference, Role, Status, Timestamp, Tree,
     },

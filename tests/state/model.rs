@@ -145,12 +145,14 @@ fn name_of(outcome: Outcome) -> String {
 }
 
 /// Reasons that a small network does not meet.
-const FAR_AWAY: [Rejection; 8] = [
+const FAR_AWAY: [Rejection; 10] = [
     Rejection::NetworkFull,
     Rejection::LedgerFull,
     Rejection::PlanKindsFull,
     Rejection::AdminsFull,
     Rejection::OrdersFull,
+    Rejection::RefundsFull,
+    Rejection::PeriodsFull,
     Rejection::VolumesFull,
     Rejection::AttributesFull,
     // Names of random plans are only added to.

@@ -1,13 +1,12 @@
 //! The recount from scratch matches the incremental result, for any number of threads, also on a frozen view
 //! during signups.
 
-use upline::core::plan::commerce::Commerce;
 use upline::{
     core::{
         audit,
         command::{Command, Origin, Outcome, PlacementRequest, Register, SponsorRef, Stamped},
         network_digest,
-        plan::{Currency, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
+        plan::{Currency, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep, commerce::Commerce},
         recomputed_ranks,
         state::{CopyProgress, FrozenCopy, Parts, State},
         state_digest,

@@ -36,11 +36,13 @@ fn the_naive_model_does_what_the_scenarios_say() {
 }
 
 /// Limits of billions of rows, and of thousands of names (`model::directed` has those).
-const NOT_IN_SCENARIOS: [Rejection; 6] = [
+const NOT_IN_SCENARIOS: [Rejection; 8] = [
     Rejection::NetworkFull,
     Rejection::LedgerFull,
     Rejection::PlanKindsFull,
     Rejection::OrdersFull,
+    Rejection::RefundsFull,
+    Rejection::PeriodsFull,
     Rejection::VolumesFull,
     Rejection::AttributesFull,
 ];

@@ -295,7 +295,8 @@ fn numbers_and_names_never_change() {
              order_line_unknown, 55 refund_too_large, 56 calendar_unknown, 57 period_unknown, 58 \
              period_mismatched, 59 period_not_over, 60 period_out_of_order, 61 \
              period_step_not_allowed, 62 approver_is_runner, 63 run_mismatched, 64 attribute_unknown, \
-             65 attribute_malformed, 66 owner_unknown, 67 attribute_period_locked, 68 attributes_full",
+             65 attribute_malformed, 66 owner_unknown, 67 attribute_period_locked, 68 attributes_full, \
+             69 refunds_full, 70 periods_full",
         ),
         (
             shown(access::Role::VARIANTS, |of| (of as u16, of.name())),

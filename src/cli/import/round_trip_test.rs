@@ -1,6 +1,5 @@
 //! Export, then import, reproduces any network.
 
-use crate::core::plan::commerce::Commerce;
 use rand_pcg::{Pcg64, rand_core::RngCore};
 
 use super::{super::columns::BONUS_COLUMNS, *};
@@ -12,7 +11,7 @@ use crate::{
             AttributeChange, Carried, ChangeEntry, EntryChange, ImportEntry, Origin, Outcome,
             PlacementRequest, Register, Rejection, SetAttributes, SponsorRef, TriggerBonus,
         },
-        plan::{Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
+        plan::{Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep, commerce::Commerce},
         types::{
             Code, EntryStatus, KINDS_MAX, MemberId, MemberIx, Money, Reason, Reference, Role, Status,
             Timestamp, Tree,

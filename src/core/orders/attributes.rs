@@ -5,10 +5,11 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::core::{
-    plan::commerce::{MARKETS_MAX, MEMBER_TAGS_MAX},
+    plan::commerce::{Commerce, MARKETS_MAX, MEMBER_TAGS_MAX},
     requests::attributes::Attribute,
     store::{
         column::freeze_fields,
+        pace::Pace,
         rows::{Rows, SoFar, require},
         settled::Settled,
         sparse::Sparse,
@@ -204,6 +205,24 @@ impl Attributes {
     /// Whether none was ever set.
     pub fn is_empty(&self) -> bool {
         self.rows.len() == 0
+    }
+
+    /// Checks that all values are of what the plan declares, which a plan change never takes away.
+    ///
+    /// # Errors
+    /// The member that has another one.
+    pub fn check_names(&self, commerce: &Commerce) -> Result<(), String> {
+        let is_known = |value| match value {
+            AttributeValue::Market(market) => {
+                market.is_none_or(|market| usize::from(market) < commerce.markets.len())
+            }
+            AttributeValue::Owner(_) => commerce.has_owners,
+            AttributeValue::Tag(tag, _) => usize::from(tag) < commerce.member_tags.len(),
+        };
+        self.rows.iter().map(Kept::row).paced().try_for_each(|row| {
+            let is_good = row.value().is_some_and(is_known);
+            require(is_good, || format!("attribute of member {}: not declared by the plan", row.member))
+        })
     }
 
     /// Whether so many more values of a member fit.

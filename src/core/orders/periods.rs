@@ -1,5 +1,7 @@
 //! The periods of calendars, and where each stands in its life.
 
+use std::collections::HashMap;
+
 use strum::{FromRepr, IntoStaticStr, VariantArray};
 
 use crate::core::{
@@ -98,9 +100,11 @@ pub(crate) struct Periods {
     rows: KeptLog<PeriodRow>,
     /// The rows of each calendar.
     of_calendar: Vec<Vec<u32>>,
+    /// The numbers of each calendar's periods.
+    by_label: Vec<HashMap<Box<str>, u32>>,
 }
 
-freeze_fields!(Periods { rows } derived { of_calendar });
+freeze_fields!(Periods { rows } derived { of_calendar, by_label });
 
 impl Rows for Periods {
     type Row = PeriodRow;
@@ -133,29 +137,30 @@ impl Rows for Periods {
 
 impl Periods {
     pub fn new() -> Self {
-        Self { rows: KeptLog::new(), of_calendar: Vec::new() }
+        Self { rows: KeptLog::new(), of_calendar: Vec::new(), by_label: Vec::new() }
     }
 
     fn index_derived(&mut self) {
-        self.of_calendar = Vec::new();
-        for at in 0..self.count() {
-            let calendar = self.rows.list()[at].calendar;
-            self.index(calendar, at);
-        }
+        (self.of_calendar, self.by_label) = (Vec::new(), Vec::new());
+        (0..self.count()).for_each(|at| self.index(at));
     }
 
-    fn index(&mut self, calendar: u16, at: usize) {
-        let calendar = usize::from(calendar);
+    fn index(&mut self, at: usize) {
+        let PeriodRow { calendar, label, .. } = &self.rows.list()[at];
+        let calendar = usize::from(*calendar);
         if self.of_calendar.len() <= calendar {
             self.of_calendar.resize(calendar + 1, Vec::new());
+            self.by_label.resize(calendar + 1, HashMap::new());
         }
-        self.of_calendar[calendar].push(u32::try_from(at).expect("limited by PERIODS_MAX"));
+        let narrow = |at: usize| u32::try_from(at).expect("limited by PERIODS_MAX");
+        let periods = &mut self.of_calendar[calendar];
+        self.by_label[calendar].insert(label.clone(), narrow(periods.len()));
+        periods.push(narrow(at));
     }
 
     fn add(&mut self, row: PeriodRow) {
-        let calendar = row.calendar;
         self.rows.push(row);
-        self.index(calendar, self.count() - 1);
+        self.index(self.count() - 1);
     }
 
     /// The number of periods of a calendar.
@@ -187,10 +192,10 @@ impl Periods {
         counts.filter_map(|(calendar, count)| Some(PeriodRef { calendar, period: count.checked_sub(1)? }))
     }
 
-    /// The period with a label. O(periods of the calendar).
+    /// The period with a label. O(1).
     pub fn find(&self, calendar: u8, label: &str) -> Option<PeriodRef> {
-        let periods = (0..self.of_calendar(calendar)).rev().map(|period| PeriodRef { calendar, period });
-        periods.into_iter().find(|period| self.get(*period).is_some_and(|row| &*row.label == label))
+        let period = *self.by_label.get(usize::from(calendar))?.get(label)?;
+        Some(PeriodRef { calendar, period })
     }
 
     /// Whether a period may be the next one of its calendar.
@@ -201,11 +206,10 @@ impl Periods {
         // Periods cease to take orders in their order, whatever the plan says later.
         let follows = newest.is_none_or(|newest| newest.end == *start && newest.grace_until <= *grace_until);
         let is_ordered = start < end && end <= grace_until;
-        if follows && is_new && is_ordered && self.count() < PERIODS_MAX {
-            Ok(())
-        } else {
-            Err(Rejection::PeriodMismatched)
+        if !(follows && is_new && is_ordered) {
+            return Err(Rejection::PeriodMismatched);
         }
+        if self.count() < PERIODS_MAX { Ok(()) } else { Err(Rejection::PeriodsFull) }
     }
 
     /// Opens a period that was judged, by the command `lsn`. `live`: see [`PeriodRow::live`].

@@ -58,7 +58,6 @@ pub(crate) struct Order {
     pub tags: u64,
     /// The place of its first value; those of a line follow one another.
     pub first_value: u64,
-    pub first_line: u32,
     pub first_credit: u32,
     pub first_booking: u32,
     pub customer: u32,
@@ -69,10 +68,10 @@ pub(crate) struct Order {
     pub credits: u8,
     pub calendars: u8,
     pub values: u8,
-    pub _unused: u32,
 }
 
-const _: () = assert!(size_of::<Order>() == 72);
+// One line of memory.
+const _: () = assert!(size_of::<Order>() == 64);
 
 /// The orders before an order in the lists of its customer and of its group.
 #[derive(Clone, Copy, Pod, Zeroable, PartialEq, Eq, Debug)]
@@ -131,6 +130,10 @@ impl Rows for Placed {
             && within(row.calendars, CALENDARS_MAX)
             && within(row.values, VOLUMES_MAX + 1);
         require(fits, || wrong("an impossible number of lines, credits, calendars or values"))?;
+        let [credit, booking] = self.next_places();
+        let has_room = credit.checked_add(row.credits.into()).is_some()
+            && booking.checked_add(row.calendars.into()).is_some();
+        require(has_room, || wrong("one credit or booking too many"))?;
         self.push(&row, &id);
         Ok(())
     }
@@ -168,12 +171,17 @@ impl Placed {
         self.before.push(before);
     }
 
+    /// The places of the next order's credits and bookings: after those of the newest.
+    fn next_places(&self) -> [u32; 2] {
+        let Some(newest) = self.rows.len().checked_sub(1) else { return [0; 2] };
+        let newest = self.rows.get(newest);
+        [newest.first_credit + u32::from(newest.credits), newest.first_booking + u32::from(newest.calendars)]
+    }
+
     /// Adds an order, whose lines, credits, values and bookings are added after those of the orders before.
     pub fn push(&mut self, row: &OrderRow, id: &OrderId) -> u32 {
-        let last = self.rows.len().checked_sub(1).map(|last| *self.rows.get(last));
-        let next = |first: fn(&Order) -> u32, count: fn(&Order) -> u8| {
-            last.as_ref().map_or(0, |last| first(last) + u32::from(count(last)))
-        };
+        let [first_credit, first_booking] = self.next_places();
+        let last = self.rows.len().checked_sub(1).map(|last| self.rows.get(last));
         let first_value =
             last.map_or(0, |last| last.first_value + u64::from(last.lines) * u64::from(last.values));
         let OrderRow { lsn, time, fingerprint, tags, customer, group, kind, market, .. } = *row;
@@ -184,9 +192,8 @@ impl Placed {
             fingerprint,
             tags,
             first_value,
-            first_line: next(|last| last.first_line, |last| last.lines),
-            first_credit: next(|last| last.first_credit, |last| last.credits),
-            first_booking: next(|last| last.first_booking, |last| last.calendars),
+            first_credit,
+            first_booking,
             customer,
             group,
             kind,
@@ -195,7 +202,6 @@ impl Placed {
             credits,
             calendars,
             values,
-            _unused: 0,
         });
         self.ids.push(id.as_str())
     }

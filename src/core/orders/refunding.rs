@@ -9,7 +9,7 @@ use crate::core::{
         part::Orders,
         refund_bookings::{RefundBookingRow, RefundState},
         refund_lines::RefundLineRow,
-        refunds::RefundRow,
+        refunds::{ORDER_REFUNDS_MAX, RefundRow},
     },
     plan::calendar::Late,
     requests::command::{LinePart, PeriodRef, RefundOrder, RefundScope, Rejection, WHOLE},
@@ -60,6 +60,9 @@ impl Orders {
         let lines = lists.refund_lines.len() + usize::from(self.order(order).lines);
         if u32::MAX as usize <= lines || u32::MAX as usize / 8 <= lists.refunds.len() {
             return Err(Rejection::OrdersFull);
+        }
+        if ORDER_REFUNDS_MAX <= self.refunds_of(order).count() {
+            return Err(Rejection::RefundsFull);
         }
         let lines = lines_of(&refund.scope, &self.refunded(order, |_| true))?;
         let time = refund.time.unwrap_or(now);

@@ -17,6 +17,9 @@ use crate::core::{
     words::types::Timestamp,
 };
 
+/// Refunds of an order: judging and showing it looks at each of them.
+pub const ORDER_REFUNDS_MAX: usize = 1_000;
+
 /// A refund, in the order in which they were given.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RefundRow {
@@ -80,6 +83,11 @@ impl Rows for Refunds {
         require(usize::from(row.lines) <= ORDER_LINES_MAX, || wrong("too many lines"))?;
         require(usize::from(row.calendars) <= CALENDARS_MAX, || wrong("too many calendars"))?;
         require(self.find(&id).is_none(), || wrong("there twice"))?;
+        require(self.of_order(row.order).count() < ORDER_REFUNDS_MAX, || wrong("one too many"))?;
+        let [line, booking] = self.next_places();
+        let has_room = line.checked_add(row.lines.into()).is_some()
+            && booking.checked_add(row.calendars.into()).is_some();
+        require(has_room, || wrong("one line or booking too many"))?;
         self.push(&row, &id);
         Ok(())
     }
@@ -119,22 +127,26 @@ impl Refunds {
         })
     }
 
+    /// The places of the next refund's lines and bookings: after those of the newest.
+    fn next_places(&self) -> [u32; 2] {
+        let Some(newest) = self.rows.len().checked_sub(1) else { return [0; 2] };
+        let newest = self.rows.get(newest);
+        [newest.first_line + u32::from(newest.lines), newest.first_booking + u32::from(newest.calendars)]
+    }
+
     /// Adds a refund, whose lines and bookings are added after those of the refunds before.
     pub fn push(&mut self, row: &RefundRow, id: &OrderId) -> u32 {
         let RefundRow { lsn, time, fingerprint, order, lines, calendars, id: _ } = *row;
         let refund = self.ids.push(id.as_str());
-        let last = self.rows.len().checked_sub(1).map(|last| *self.rows.get(last));
-        let next = |first: fn(&Refund) -> u32, count: fn(&Refund) -> u16| {
-            last.as_ref().map_or(0, |last| first(last) + u32::from(count(last)))
-        };
+        let [first_line, first_booking] = self.next_places();
         let before = self.newest.insert(order, refund).unwrap_or(NO_ORDER);
         self.rows.push(Refund {
             lsn,
             time,
             fingerprint,
             order,
-            first_line: next(|last| last.first_line, |last| last.lines),
-            first_booking: next(|last| last.first_booking, |last| last.calendars),
+            first_line,
+            first_booking,
             before,
             lines: lines.into(),
             calendars: calendars.into(),

@@ -2,7 +2,8 @@
 //! follows from them.
 
 use crate::core::{
-    orders::{part::Orders, refund_bookings::RefundState, shares::shares_of},
+    orders::{part::Orders, placed::NO_NAME, refund_bookings::RefundState, shares::shares_of},
+    plan::commerce::Commerce,
     requests::command::{PeriodRef, WHOLE},
     store::{
         pace::Pace,
@@ -17,10 +18,15 @@ impl Orders {
     ///
     /// # Errors
     /// What does not fit together.
-    pub fn complete(&mut self) -> Result<(), String> {
+    pub fn complete(&mut self, commerce: &Commerce) -> Result<(), String> {
         self.check_counts()?;
+        self.lists.attributes.check_names(commerce)?;
+        let calendars = self.periods().counts().iter().rposition(|periods| *periods != 0);
+        let is_known = calendars.is_none_or(|last| last < commerce.calendars.len());
+        require(is_known, || "periods of a calendar that the plan does not have".into())?;
         for order in (0..self.count()).paced() {
             self.check_order(order)?;
+            self.check_names(order, commerce)?;
             self.link(order);
             let values = self.values_left(order, &vec![0; self.order(order).lines.into()]);
             self.totals.judge(&values).map_err(|_| "orders: volumes beyond 64 bits".to_owned())?;
@@ -87,6 +93,18 @@ impl Orders {
         let is_customer = row.customer == NONE || (row.customer as usize) < self.lists.customers.count();
         let is_group = row.group == NONE || (row.group as usize) < self.lists.groups.count();
         require(is_customer && is_group, || wrong("no such customer or group"))
+    }
+
+    /// Its names are those of the plan, which a plan change never takes away.
+    fn check_names(&self, order: u32, commerce: &Commerce) -> Result<(), String> {
+        let row = self.order(order);
+        let is_name = |name: u16, names: &[Box<str>]| name == NO_NAME || usize::from(name) < names.len();
+        let tags = u32::try_from(commerce.order_tags.len()).expect("few");
+        let fits = is_name(row.kind, &commerce.order_kinds)
+            && is_name(row.market, &commerce.markets)
+            && row.tags.checked_shr(tags).is_none_or(|beyond| beyond == 0)
+            && usize::from(row.values) <= commerce.volumes.len() + 1;
+        require(fits, || format!("order {order}: a name that the plan does not have"))
     }
 
     fn check_refund(&self, refund: u32) -> Result<(), String> {

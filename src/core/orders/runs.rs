@@ -49,6 +49,9 @@ impl Held for RunRow {
     }
 }
 
+/// Runs of all periods that are kept: looking for those of one looks at all.
+pub const RUNS_MAX: usize = 100_000;
+
 pub(crate) struct Runs {
     rows: KeptLog<RunRow>,
 }
@@ -74,6 +77,7 @@ impl Rows for Runs {
             wrong("no such command so far")
         })?;
         require(ActorKind::from_repr(row.by_kind).is_some(), || wrong("an unknown actor"))?;
+        require(self.has_room(), || wrong("one too many"))?;
         self.rows.push(row);
         Ok(())
     }
@@ -86,6 +90,11 @@ impl Runs {
 
     pub fn list(&self) -> &[RunRow] {
         self.rows.list()
+    }
+
+    /// Whether another one fits.
+    pub fn has_room(&self) -> bool {
+        self.list().len() < RUNS_MAX
     }
 
     pub fn push(&mut self, row: RunRow) {

@@ -56,6 +56,9 @@ pub(super) fn actor(kind: u8, id: &str) -> Actor {
     Actor::new(ActorKind::from_repr(kind).expect("it was one"), id)
 }
 
+/// Steps of all periods that are kept: looking for those of one looks at all.
+pub const STEPS_MAX: usize = 100_000;
+
 pub(crate) struct Steps {
     rows: KeptLog<StepRow>,
 }
@@ -82,6 +85,7 @@ impl Rows for Steps {
             PeriodStep::from_repr(row.step).is_some() && ActorKind::from_repr(row.by_kind).is_some();
         require(is_known, || wrong("an unknown step or actor"))?;
         require(row.reason.is_empty() || Reason::parse(&row.reason).is_some(), || wrong("no reason"))?;
+        require(self.has_room(), || wrong("one too many"))?;
         self.rows.push(row);
         Ok(())
     }
@@ -94,6 +98,11 @@ impl Steps {
 
     pub fn list(&self) -> &[StepRow] {
         self.rows.list()
+    }
+
+    /// Whether another one fits.
+    pub fn has_room(&self) -> bool {
+        self.list().len() < STEPS_MAX
     }
 
     pub fn push(&mut self, row: StepRow) {

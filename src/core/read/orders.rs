@@ -305,7 +305,7 @@ impl State {
         self.plan_versions().list().iter().rev().find(holds).map(|known| known.version)
     }
 
-    /// The period of a calendar with a label. O(periods).
+    /// The period of a calendar with a label. O(1).
     pub fn period_labeled(&self, calendar: u8, label: &str) -> Option<PeriodRef> {
         self.orders.periods().find(calendar, label)
     }

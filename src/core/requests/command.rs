@@ -484,6 +484,10 @@ pub enum Rejection {
     AttributePeriodLocked = 67,
     /// The member, or the network, had too many values of attributes.
     AttributesFull = 68,
+    /// The order has as many refunds as are kept of one.
+    RefundsFull = 69,
+    /// There are as many periods, or as many steps or runs of them, as are kept.
+    PeriodsFull = 70,
 }
 
 impl Rejection {

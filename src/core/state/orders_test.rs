@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     core::{
         OrderList, PeriodState, PeriodTotals, RefundState,
+        orders::refunds::ORDER_REFUNDS_MAX,
         plan::{
             Plan,
             calendar::{Calendar, Every, Grace, Late},
@@ -11,8 +12,8 @@ use crate::{
         },
         requests::command::{
             Command, Credit, LinePart, OpenPeriod, OrderId, OrderLine, Origin, Outcome, PeriodRef,
-            PeriodStep, PlaceOrder, PlacementRequest, RefundOrder, RefundScope, Register, Rejection,
-            SponsorRef, Stamped, StepPeriod, WHOLE,
+            PeriodStep, PlaceOrder, PlacementRequest, RecordRun, RefundOrder, RefundScope, Register,
+            Rejection, SponsorRef, Stamped, StepPeriod, WHOLE,
         },
         words::{
             actor::Actor,
@@ -166,7 +167,7 @@ impl Shop {
     /// Locks a period and makes everything of it final.
     fn posts(&mut self, period: PeriodRef) {
         assert!(matches!(self.steps(period, PeriodStep::Lock), Outcome::PeriodStepped { .. }));
-        self.does(Command::RecordRun(Box::new(crate::core::requests::command::RecordRun {
+        self.does(Command::RecordRun(Box::new(RecordRun {
             period,
             plan_version: 1,
             up_to_lsn: self.state.lsn(),
@@ -293,6 +294,46 @@ fn what_waits_becomes_a_correction_when_the_period_is_posted() {
 }
 
 #[test]
+fn a_run_that_names_its_own_command_survives_an_image() {
+    let mut shop = Shop::open(plan(Late::Book, false), 0);
+    shop.time = 12;
+    shop.closes(at(0, 0));
+    shop.steps(at(0, 0), PeriodStep::Lock);
+    let up_to_lsn = shop.state.lsn() + 1;
+    shop.does(Command::RecordRun(Box::new(RecordRun {
+        period: at(0, 0),
+        plan_version: 1,
+        up_to_lsn,
+        lines: 0,
+        digest: [0; 32],
+        by: Actor::unknown(),
+    })));
+    assert_eq!(crate::core::state_digest(&restored(&shop.state)), crate::core::state_digest(&shop.state));
+}
+
+#[test]
+fn an_order_has_so_many_refunds_and_no_more() {
+    let mut shop = Shop::open(plan(Late::Book, false), 0);
+    shop.places(order("a", 3, 3, vec![line(1, 1)]));
+    for number in 0..ORDER_REFUNDS_MAX {
+        let given = shop.refunds(&format!("r{number}"), "a", RefundScope::Part(1));
+        assert!(matches!(given, Outcome::OrderRefunded { changed: true, .. }), "{number}: {given:?}");
+    }
+    assert_eq!(shop.refunds("more", "a", RefundScope::Rest), Outcome::Rejected(Rejection::RefundsFull));
+    assert_eq!(restored(&shop.state).order(0), shop.state.order(0));
+}
+
+/// The state of an image.
+fn restored(state: &State) -> State {
+    let mut restore = crate::core::Restore::new(state.image_header()).unwrap();
+    let mut directory = UnsharedDirectory::from(MemberDirectory::with_capacity(0, 0));
+    for rows in state.image_rows(7) {
+        restore.push(&mut directory, rows).unwrap();
+    }
+    restore.finish().unwrap()
+}
+
+#[test]
 fn a_customer_stays_with_a_member_and_credits_divide() {
     let mut shop = Shop::open(plan(Late::Book, false), 0);
     let customer =
@@ -332,12 +373,7 @@ fn an_image_gives_the_same_orders_and_volumes() {
     shop.refunds("waits", "o3", RefundScope::Part(WHOLE / 7));
     shop.posts(at(0, 0));
     shop.refunds("later", "o3", RefundScope::Rest);
-    let mut restore = crate::core::Restore::new(shop.state.image_header()).unwrap();
-    let mut unshared = UnsharedDirectory::from(MemberDirectory::with_capacity(0, 0));
-    for rows in shop.state.image_rows(7) {
-        restore.push(&mut unshared, rows).unwrap();
-    }
-    let restored = restore.finish().unwrap();
+    let restored = restored(&shop.state);
     assert_eq!(crate::core::state_digest(&restored), crate::core::state_digest(&shop.state));
     let directory = MemberDirectory::with_capacity(0, 0);
     let restored = Shop { state: restored, directory, time: shop.time };

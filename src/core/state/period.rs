@@ -145,6 +145,9 @@ impl State {
         if leads_to == Some(PeriodState::Posted) && has_nowhere_to_correct() {
             return Err(Rejection::PeriodNotOpen);
         }
+        if leads_to.is_some() && !self.orders.steps().has_room() {
+            return Err(Rejection::PeriodsFull);
+        }
         Ok(leads_to)
     }
 
@@ -196,7 +199,7 @@ impl State {
         if Some(*plan_version) != self.plan_version_of_period(*period) || self.scalars.lsn < *up_to_lsn {
             return Err(Rejection::RunMismatched);
         }
-        Ok(())
+        if self.orders.runs().has_room() { Ok(()) } else { Err(Rejection::PeriodsFull) }
     }
 
     fn record_run(&mut self, run: &RecordRun) -> Outcome {

@@ -27,7 +27,8 @@ impl State {
     /// # Errors
     /// What is wrong with them.
     pub(in crate::core) fn complete_orders(&mut self) -> Result<(), String> {
-        self.orders.complete()?;
+        let Self { plans, orders, .. } = self;
+        orders.complete(&plans.plan().commerce)?;
         self.rebook(&mut Freeing::new());
         Ok(())
     }

@@ -1,6 +1,5 @@
 //! The test rig of the engine's threads: a scripted journal and snapshot sink, and an engine on the two.
 
-use crate::core::plan::commerce::Commerce;
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -17,6 +16,7 @@ use super::super::{
     snapshotter::{SnapshotSink, Written},
     *,
 };
+use crate::core::plan::commerce::Commerce;
 use crate::durability::{
     DataDir, Error, Figures, Genesis, HardState, InstanceId, Journal, LogHealth, LogReader, Purged,
     SEGMENT_BYTES_MIN, memory::Memory,

@@ -98,6 +98,8 @@ pub(super) fn status_and_detail(operation: Operation, rejection: Rejection) -> (
         | Rejection::PeriodNotOpen
         | Rejection::VolumesFull
         | Rejection::OrdersFull
+        | Rejection::RefundsFull
+        | Rejection::PeriodsFull
         | Rejection::OrderUnknown
         | Rejection::OrderLineUnknown
         | Rejection::RefundTooLarge

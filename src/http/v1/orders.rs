@@ -137,6 +137,7 @@ problems!(
         Code::Rejected(Rejection::PeriodNotOpen),
         Code::Rejected(Rejection::PeriodUnknown),
         Code::Rejected(Rejection::OrdersFull),
+        Code::Rejected(Rejection::RefundsFull),
     ], BODY, pay::COMMON, NOT_WRITTEN
 );
 problems!(ReadProblems: lists::COMMON, [Code::Rejected(Rejection::OrderUnknown)]);

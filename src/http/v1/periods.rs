@@ -52,6 +52,8 @@ problems!(
         Code::Rejected(Rejection::PeriodOutOfOrder),
         Code::Rejected(Rejection::PeriodStepNotAllowed),
         Code::Rejected(Rejection::ApproverIsRunner),
+        Code::Rejected(Rejection::PeriodNotOpen),
+        Code::Rejected(Rejection::PeriodsFull),
         Code::BodyTooLarge,
         Code::MediaTypeUnsupported,
         Code::BodyEncoded,
@@ -65,6 +67,7 @@ problems!(
         Code::Rejected(Rejection::PeriodOutOfOrder),
         Code::Rejected(Rejection::PeriodStepNotAllowed),
         Code::Rejected(Rejection::RunMismatched),
+        Code::Rejected(Rejection::PeriodsFull),
     ], pay::COMMON, NOT_WRITTEN
 );
 

@@ -270,9 +270,10 @@ fn from_time(known: &PlanVersion) -> Option<Time> {
 /// Change the plan
 ///
 /// The whole plan is sent. Width, placement rules, and the kind and number of ranks are fixed once a member
-/// exists (409), the currency once a bonus exists (409). Once the network has members, calendars, volumes and
-/// lists of names may grow at their ends, and keep what they have (409). With `If-Match` the change is made
-/// only if that version is in force (412). The plan that is in force already is 200 and no change.
+/// exists (409), the currency once a bonus exists (409). Once there are orders, periods or attributes,
+/// calendars, volumes and lists of names may grow at their ends, and keep what they have (409). With
+/// `If-Match` the change is made only if that version is in force (412). The plan that is in force already is
+/// 200 and no change.
 #[utoipa::path(
     put,
     path = "/v1/plan",

@@ -288,6 +288,8 @@ fn rejection_row(rejection: Rejection) -> (u16, &'static str) {
         }
         Rejection::OwnerUnknown => (422, "There is no such member to be the owner"),
         Rejection::AttributePeriodLocked => (409, "The time is in no period, or only in locked ones"),
+        Rejection::RefundsFull => (507, "The order has as many refunds as an order can have"),
+        Rejection::PeriodsFull => (507, "There are as many periods, steps or runs as can be kept"),
         Rejection::AttributesFull => (507, "There are as many values of attributes as can be kept"),
     }
 }
