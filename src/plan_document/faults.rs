@@ -1,8 +1,11 @@
 //! What is wrong with a plan document.
 
-/// Maximum faults of one document: more than a person mends at once, and so few that an answer with them
-/// stays below 4 KiB, whatever was sent.
+/// Maximum faults of one document: more than a person mends at once.
 const FAULTS_MAX: usize = 25;
+
+/// Maximum bytes of the faults of one document, as JSON has them: an answer with them stays below 4 KiB,
+/// whatever was sent. The first fault is kept whatever its length; answers cut it.
+const BYTES_MAX: usize = 3_300;
 
 /// One fault.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,7 +19,13 @@ pub struct Fault {
 
 /// The faults found so far, in the order of the document.
 #[derive(Default, Debug)]
-pub(super) struct Faults(Vec<Fault>);
+pub(super) struct Faults {
+    found: Vec<Fault>,
+    /// Bytes that `found` takes in an answer.
+    bytes: usize,
+    /// Whether a fault did not fit. No later one is kept then: those kept are the first ones.
+    is_full: bool,
+}
 
 impl Faults {
     pub(super) fn add(&mut self, field: &str, reason: impl Into<String>) {
@@ -35,19 +44,36 @@ impl Faults {
     }
 
     fn push(&mut self, fault: Fault) {
-        if self.0.len() < FAULTS_MAX {
-            self.0.push(fault);
+        let bytes = FRAME_BYTES + json_bytes(&fault.field) + json_bytes(&fault.reason);
+        let has_room = self.found.len() < FAULTS_MAX && self.bytes + bytes <= BYTES_MAX;
+        self.is_full |= !has_room && !self.found.is_empty();
+        if !self.is_full {
+            self.bytes += bytes;
+            self.found.push(fault);
         }
     }
 
     /// Returns whether `field` was found wrong: itself, a part of it, or what it is a part of.
     pub(super) fn touch(&self, field: &str) -> bool {
-        self.0.iter().any(|fault| contains(&fault.field, field) || contains(field, &fault.field))
+        self.found.iter().any(|fault| contains(&fault.field, field) || contains(field, &fault.field))
     }
 
     pub(super) fn into_vec(self) -> Vec<Fault> {
-        self.0
+        self.found
     }
+}
+
+/// Bytes that one fault takes in an answer without its texts.
+const FRAME_BYTES: usize = 40;
+
+/// Upper bound of the bytes that `text` takes in JSON.
+fn json_bytes(text: &str) -> usize {
+    let bytes = |c: char| match c {
+        '"' | '\\' => 2,
+        c if c.is_control() => 6,
+        c => c.len_utf8(),
+    };
+    text.chars().map(bytes).sum()
 }
 
 /// Returns whether `part` is `whole` or a field inside it.
@@ -83,5 +109,15 @@ mod tests {
         let mut faults = Faults::default();
         (0..1_000).for_each(|_| faults.add("x", "is wrong"));
         assert_eq!(faults.into_vec().len(), FAULTS_MAX);
+    }
+
+    #[test]
+    fn long_faults_are_bounded_in_bytes_and_the_first_is_kept() {
+        for (reason, kept) in [("r".repeat(1_000), 3), ("\u{1}".repeat(500), 1), ("r".repeat(50_000), 1)] {
+            let mut faults = Faults::default();
+            (0..100).for_each(|_| faults.add("x", reason.as_str()));
+            faults.add("x", "a short one, that comes after one that did not fit");
+            assert_eq!(faults.into_vec().len(), kept);
+        }
     }
 }

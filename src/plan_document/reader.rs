@@ -203,6 +203,7 @@ impl<'de> Deserializer<'de> for Place<'_> {
             known: fields,
             needs_all: ALL_NEEDED.contains(&name),
             seen: Vec::new(),
+            is_known_said: false,
             next: None,
         })
     }
@@ -266,6 +267,8 @@ struct Fields<'p, 'a> {
     /// Whether [`OPTIONAL`] does not hold here.
     needs_all: bool,
     seen: Vec<&'static str>,
+    /// Whether a fault of this table has listed `known`: once is enough, however many keys are wrong.
+    is_known_said: bool,
     next: Option<Place<'a>>,
 }
 
@@ -277,7 +280,11 @@ impl<'a> Fields<'_, 'a> {
             let Some(known) = self.known.iter().find(|field| *field == key) else {
                 let reason = match former::hint(key) {
                     Some(hint) => hint.to_owned(),
-                    None => format!("is not known here (known: {})", self.known.join(", ")),
+                    None if self.is_known_said => "is not known here".to_owned(),
+                    None => {
+                        self.is_known_said = true;
+                        format!("is not known here (known: {})", self.known.join(", "))
+                    }
                 };
                 faults.borrow_mut().add_unknown(&path, reason);
                 continue;
