@@ -278,6 +278,7 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
                 ("matrix", plan_file::DEFAULT_PLAN),
                 ("binary", include_str!("../plans/binary.toml")),
                 ("levels", include_str!("../plans/levels.toml")),
+                ("demo", include_str!("../plans/demo.toml")),
             ];
             let printed = plans.map(|(name, text)| {
                 (format!("{name}-printed"), plan_file::to_text(&plan_file::parse(text).unwrap()).into_bytes())

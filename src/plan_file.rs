@@ -20,9 +20,16 @@ use crate::{
 /// The default plan of a network: `plans/matrix.toml`.
 pub const DEFAULT_PLAN: &str = include_str!("../plans/matrix.toml");
 
+const DEMO_PLAN: &str = include_str!("../plans/demo.toml");
+
 /// The default plan.
 pub fn default_plan() -> Plan {
     parse(DEFAULT_PLAN).expect("the embedded plan is checked by a test")
+}
+
+/// The plan of `upline demo`: the default plan, and what a company needs that takes orders.
+pub fn demo_plan() -> Plan {
+    parse(DEMO_PLAN).expect("the embedded plan is checked by a test")
 }
 
 /// Reads and validates a plan.

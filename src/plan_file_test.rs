@@ -12,11 +12,12 @@ use crate::core::{
 const LEVELS: u8 = 15;
 const _: () = assert!(LEVELS as usize == LEVELS_MAX);
 
-const SHIPPED: [(&str, &str); 4] = [
+const SHIPPED: [(&str, &str); 5] = [
     ("matrix", DEFAULT_PLAN),
     ("levels", include_str!("../plans/levels.toml")),
     ("binary", include_str!("../plans/binary.toml")),
     ("monthly-volume", include_str!("../plans/monthly-volume.toml")),
+    ("demo", DEMO_PLAN),
 ];
 
 fn messages(text: &str) -> Vec<String> {

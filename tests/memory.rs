@@ -94,7 +94,17 @@ fn heavy_work_is_bounded_and_gives_its_memory_back() {
     let place = tempfile::tempdir().expect("a temporary directory");
     let data = place.path().join("data");
     let made = Command::new(binary())
-        .args(["demo", "--no-serve", "--members", &members().to_string(), "--seed", "3", "--data-dir"])
+        .args([
+            "demo",
+            "--no-serve",
+            "--orders",
+            "0",
+            "--members",
+            &members().to_string(),
+            "--seed",
+            "3",
+            "--data-dir",
+        ])
         .arg(&data)
         .env_clear()
         .output()

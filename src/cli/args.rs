@@ -85,9 +85,17 @@ impl DataDirArgs {
 /// # Errors
 /// The plan file is invalid.
 pub(super) fn plan_choice(config: &Config) -> Result<PlanChoice, Failure> {
+    plan_choice_or(config, plan_file::default_plan)
+}
+
+/// As [`plan_choice`], with another default.
+///
+/// # Errors
+/// As [`plan_choice`].
+pub(super) fn plan_choice_or(config: &Config, default: fn() -> Plan) -> Result<PlanChoice, Failure> {
     let mut plan = match &config.plan {
         Some(path) => read_plan(path)?,
-        None => plan_file::default_plan(),
+        None => default(),
     };
     if let Some(width) = config.max_children {
         plan.placement.width = Some(width);

@@ -67,7 +67,7 @@ pub(super) enum Command {
     Plan(plan::Args),
     /// Create, list and revoke the keys of services
     Keys(keys::Args),
-    /// Make a network up, with a referral bonus per member, and serve it
+    /// Make a network up, with referral bonuses and with orders of some months, and serve it
     Demo(demo::Args),
     /// Measure how fast this program is on this machine, and what bounds it
     Bench(bench::Args),

@@ -1,23 +1,28 @@
 //! `upline demo`: generates a realistic network, with a referral bonus per member like the original's seeder,
-//! and serves it.
+//! and with orders of four periods that have ended and of the current one, and serves it.
 
 use std::time::Instant;
 
 use serde_json::json;
 
+use self::history::{History, Made};
 use super::{
     announce,
     exit::{Exit, Failure},
     interrupt::Interrupt,
-    log_options, plan_choice,
+    log_options, plan_choice_or,
     scratch::Scratch,
     screen, serve,
     target::Target,
 };
 use crate::{
-    core::network_digest,
+    core::{PeriodState, command::PeriodRef, network_digest, plan::Plan, state::State},
+    engine::system_clock,
+    plan_file,
     shapes::{self, Shape},
 };
+
+mod history;
 
 /// The trigger that the original's seeder fires for each member, where the plan has it.
 const TRIGGER: &str = "referral";
@@ -29,9 +34,19 @@ const NO_NETWORK: &str = "no network was made";
 /// only be noticed when memory runs out.
 const MEMBERS_MAX: u32 = 100_000_000;
 
+/// Maximum orders of a demo, for the same reason.
+const ORDERS_MAX: u32 = 100_000_000;
+
+/// Orders for each member, and of a whole demo, unless it is told how many: a demo starts within seconds.
+const ORDERS_EACH: u32 = 4;
+const ORDERS_UNASKED_MAX: u32 = 20_000;
+
 /// Memory per demo member including its share of the ledger, used to refuse at once a demo that cannot fit:
 /// measured with a million `real` members (some 600 bytes), rounded up.
 const MEMBER_BYTES: u64 = 800;
+
+/// Memory per demo order including its customer and its share of the volumes, likewise.
+const ORDER_BYTES: u64 = 500;
 
 #[derive(clap::Args, Debug)]
 #[command(mut_arg(
@@ -53,6 +68,13 @@ pub(super) struct Args {
     /// The same seed gives the same network
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Orders to make up, at most 100 million; with 0 and without --plan the network has the default plan,
+    /// which takes none [default: 4 for each member, at most 20,000]
+    #[arg(
+        long, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(0..=i64::from(ORDERS_MAX))
+    )]
+    orders: Option<u32>,
     /// Make the network in --data-dir and stop
     #[arg(long)]
     no_serve: bool,
@@ -70,7 +92,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
                        would be thrown away at once";
         return Err(Failure::new(Exit::Usage, message));
     }
-    check_memory(args.members, available_memory())?;
     let interrupt = Interrupt::listen()?;
     let mut serve_args = args.serve.clone();
     // Without an explicit directory a demo leaves nothing behind, and never touches the default one.
@@ -81,9 +102,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     // Checked before anything is created that would be left behind.
     let (mut config, plan) = interrupt.interruptible(NO_NETWORK, || {
         let config = serve_args.config()?;
-        let plan = plan_choice(&config)?.plan;
+        let default = if args.orders == Some(0) { plan_file::default_plan } else { plan_file::demo_plan };
+        let plan = plan_choice_or(&config, default)?.plan;
         Ok((config, plan))
     })?;
+    let orders = args.orders_of(&plan)?;
+    check_memory(args.members, orders, available_memory())?;
     let scratch = is_temporary.then(|| Scratch::new(None, "upline-demo-", "--data-dir")).transpose()?;
     if let Some(scratch) = &scratch {
         config.data_dir = scratch.data_dir();
@@ -93,7 +117,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         serve::preflight(&config, &interrupt)?;
     }
     let mut target = Target::create(config.data_dir.clone(), log_options(&config), plan)?;
-    fill(args, &mut target, &interrupt)?;
+    let made = fill(args, orders, &mut target, &interrupt)?;
     let written = target.commit(false)?;
     if scratch.is_none() {
         announce::network(target.path());
@@ -103,6 +127,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         "command": "demo",
         "members": state.len(),
         "bonuses": state.entries(),
+        "orders": made.orders,
+        "refunds": made.refunds,
         "depth": state.depth(),
         "shape": args.shape.name(),
         "seed": args.seed,
@@ -110,8 +136,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         "seconds": started.elapsed().as_secs_f64(),
     });
     screen::say_result(args.json, &object, || {
+        let sold = if made.orders == 0 {
+            String::new()
+        } else {
+            let (orders, refunds) = (made.orders.into(), made.refunds.into());
+            format!("{}, {}, ", screen::counted(orders, "order"), screen::counted(refunds, "refund"))
+        };
         format!(
-            "made {} ({}, seed {}), {}, depth {} in {:.1} s",
+            "made {} ({}, seed {}), {}, {sold}depth {} in {:.1} s",
             screen::counted(state.len().into(), "member"),
             args.shape.name(),
             args.seed,
@@ -123,25 +155,59 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.no_serve {
         return Ok(());
     }
+    let to_lock = to_lock(state);
     drop(target);
     // The directory has the requested plan: nothing is left to compare.
     (config.plan, config.max_children) = (None, None);
     if config.addr.port() != 0 {
         let first = shapes::member_id(args.seed, 0);
         screen::tell(&format!("try: curl -s http://{}/user/downline/{first}/count", config.addr));
+        if made.orders != 0 {
+            screen::tell(&format!("try: curl -s http://{}/v1/orders/demo-0", config.addr));
+        }
+        if let Some((calendar, label)) = to_lock {
+            let path = format!("v1/calendars/{calendar}/periods/{label}");
+            screen::tell(&format!("try: curl -s -X POST http://{}/{path}/lock", config.addr));
+        }
     }
     serve::serve(&config, interrupt)
 }
 
+impl Args {
+    /// The number of orders for a plan.
+    fn orders_of(&self, plan: &Plan) -> Result<u32, Failure> {
+        if plan.commerce.takes_orders() && self.members != 0 {
+            let unasked = self.members.saturating_mul(ORDERS_EACH).min(ORDERS_UNASKED_MAX);
+            return Ok(self.orders.unwrap_or(unasked));
+        }
+        let why = if self.members == 0 { "there are no members" } else { "the plan takes no orders" };
+        match self.orders {
+            None | Some(0) => Ok(0),
+            Some(_) => Err(Failure::new(Exit::Usage, format!("--orders: {why}"))),
+        }
+    }
+}
+
+/// The first calendar, and its newest period that has ended: the one that a person would lock next.
+fn to_lock(state: &State) -> Option<(Box<str>, Box<str>)> {
+    let calendar = state.plan().commerce.calendars.first()?;
+    let mut periods = (0..state.periods_len(0)).rev();
+    let closing = periods.find_map(|period| {
+        state.period(PeriodRef { calendar: 0, period }).filter(|row| row.state() == PeriodState::Closing)
+    })?;
+    Some((calendar.name.clone(), closing.label.clone()))
+}
+
 /// Refuses a network that does not fit into memory, where its size is known.
-fn check_memory(members: u32, available: Option<u64>) -> Result<(), Failure> {
-    let needed = u64::from(members) * MEMBER_BYTES;
+fn check_memory(members: u32, orders: u32, available: Option<u64>) -> Result<(), Failure> {
+    let needed = u64::from(members) * MEMBER_BYTES + u64::from(orders) * ORDER_BYTES;
     match available {
         Some(available) if available < needed => {
             let mib = |bytes: u64| screen::grouped(bytes >> 20);
             let message = format!(
-                "{} take some {} MiB of memory, and {} MiB are available",
+                "{} and {} take some {} MiB of memory, and {} MiB are available",
                 screen::counted(members.into(), "member"),
+                screen::counted(orders.into(), "order"),
                 mib(needed),
                 mib(available)
             );
@@ -158,19 +224,31 @@ fn available_memory() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
 }
 
-fn fill(args: &Args, target: &mut Target, interrupt: &Interrupt) -> Result<(), Failure> {
+fn fill(args: &Args, orders: u32, target: &mut Target, interrupt: &Interrupt) -> Result<Made, Failure> {
     let network = &mut target.network;
     let pays = network.state.plan().bonus(TRIGGER).is_some_and(|rule| {
         // Pay that depends on an amount needs a purchase.
         matches!(rule.pay, crate::core::plan::LevelPay::Fixed(_))
     });
+    let stop = || if interrupt.asked() { Err(Failure::interrupted(NO_NETWORK)) } else { Ok(()) };
+    let now = system_clock()();
+    let history = if orders == 0 { None } else { History::of(network.state.plan(), now)? };
+    let joining = history.as_ref().map_or(now..now, History::joining);
     let bar = screen::progress("members", Some(args.members.into()), false);
-    network.grow(args.shape, args.members, args.seed, pays.then_some(TRIGGER), &mut |number| {
+    let trigger = pays.then_some(TRIGGER);
+    network.grow(args.shape, args.members, args.seed, trigger, &joining, &mut |number| {
         bar.set_position(number.into());
-        if interrupt.asked() { Err(Failure::interrupted(NO_NETWORK)) } else { Ok(()) }
+        stop()
     })?;
     bar.finish_and_clear();
-    Ok(())
+    let Some(history) = history else { return Ok(Made::default()) };
+    let bar = screen::progress("orders", Some(orders.into()), false);
+    let made = history::make(network, &history, [args.members, orders], args.seed, &mut |number| {
+        bar.set_position(number.into());
+        stop()
+    })?;
+    bar.finish_and_clear();
+    Ok(made)
 }
 
 #[cfg(test)]
@@ -179,9 +257,10 @@ mod tests {
 
     #[test]
     fn a_network_that_cannot_fit_is_refused() {
-        let refused = |members, available| check_memory(members, available).is_err();
+        let refused = |members, available| check_memory(members, 0, available).is_err();
         assert!(!refused(1_000, Some(1 << 30)));
         assert!(refused(MEMBERS_MAX, Some(1 << 30)));
+        assert!(check_memory(0, ORDERS_MAX, Some(1 << 30)).is_err());
         assert!(!refused(MEMBERS_MAX, None), "where nothing is known nothing is refused");
     }
 }

@@ -50,7 +50,7 @@ mod target;
 mod tree;
 mod verify;
 
-use self::args::{DataDirArgs, PlanArgs, TreeName, log_options, plan_choice};
+use self::args::{DataDirArgs, PlanArgs, TreeName, log_options, plan_choice, plan_choice_or};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::import::fuzzing::import_rows;
 pub use self::{command_line::run, exit::Exit, names::NAME_NAMESPACE};

@@ -1,6 +1,8 @@
 //! A single-threaded network in memory without a log: what commands build or change by themselves before
 //! anything is written.
 
+use std::ops::Range;
+
 use super::{
     exit::{Exit, Failure},
     names::FileNames,
@@ -101,6 +103,11 @@ impl Network {
         self.time
     }
 
+    /// Gives later commands this timestamp, or that of the state where it is later.
+    pub fn go_on_to(&mut self, time: Timestamp) {
+        self.time = time.max(self.state.time());
+    }
+
     /// Applies a command, unless a rule refuses it: then nothing changes, not even the LSN.
     ///
     /// # Errors
@@ -143,8 +150,8 @@ impl Network {
         self.row_ids.as_ref().map_or(Ok(()), |row_ids| judge_carried_id(row_ids, id))
     }
 
-    /// Signs up the members of a generated network, and fires `trigger` once for each. `look` is called with
-    /// the number of members now and then, and may stop it.
+    /// Signs up the members of a generated network, evenly spread over `joining`, and fires `trigger` once for
+    /// each. `look` is called with the number of members now and then, and may stop it.
     ///
     /// # Errors
     /// When the plan rejects the network, and errors of `look`.
@@ -154,6 +161,7 @@ impl Network {
         members: u32,
         seed: u64,
         trigger: Option<&str>,
+        joining: &Range<Timestamp>,
         look: &mut dyn FnMut(u32) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let refused = |rejection: Rejection| {
@@ -181,6 +189,7 @@ impl Network {
                 together.iter().filter_map(|(_, _, sponsor)| sponsor.as_ref()),
             );
             for (number, member, sponsor) in together.drain(..) {
+                self.go_on_to(part_of(joining, number, members));
                 self.apply(workload::register(member, sponsor)).map_err(refused)?;
                 if let Some(trigger) = trigger {
                     let trigger = TriggerBonus {
@@ -200,4 +209,11 @@ impl Network {
         self.state.end_bulk();
         Ok(())
     }
+}
+
+/// The time after `part` of `parts` of a span.
+pub(super) fn part_of(span: &Range<Timestamp>, part: u32, parts: u32) -> Timestamp {
+    let whole = i128::from(span.end.0 - span.start.0);
+    let passed = whole * i128::from(part) / i128::from(parts.max(1));
+    Timestamp(span.start.0 + i64::try_from(passed).expect("a part of an i64"))
 }

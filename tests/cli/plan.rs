@@ -6,7 +6,7 @@ use crate::support::{Place, Server, command, run};
 
 #[test]
 fn shipped_plans_are_valid() {
-    for name in ["matrix", "levels", "binary"] {
+    for name in ["matrix", "levels", "binary", "monthly-volume", "demo"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("plans/{name}.toml"));
         let ran = run(["plan", "check", path.to_str().unwrap(), "--json"]).ends_with(0);
         assert_eq!(ran.json()["valid"], true);

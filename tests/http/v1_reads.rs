@@ -268,7 +268,7 @@ fn failures_are_problems_that_name_what_is_wrong() {
 fn only_so_many_bulk_streams_are_under_way() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("data");
-    upline(&["demo", "--no-serve", "--members", "60000", "--shape", "star"], &data);
+    upline(&["demo", "--no-serve", "--orders", "0", "--members", "60000", "--shape", "star"], &data);
     let server = Server::start(&data, &[]);
     let root = root(&server);
     let paths = [
@@ -368,7 +368,10 @@ fn members() -> u64 {
 fn a_downline_of_a_million_streams_in_bounded_memory() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("data");
-    upline(&["demo", "--no-serve", "--members", &members().to_string(), "--shape", "real"], &data);
+    upline(
+        &["demo", "--no-serve", "--orders", "0", "--members", &members().to_string(), "--shape", "real"],
+        &data,
+    );
     let server = Server::start(&data, &[]);
     let root = root(&server);
     let expected = server.get(&format!("/v1/members/{root}")).json();

@@ -18,7 +18,7 @@ fn upline(arguments: &[&str], data_dir: &Path) -> Output {
 
 /// Generates a network and returns the id of its first member.
 fn make(arguments: &[&str], data_dir: &Path) -> String {
-    upline(&[&["demo", "--no-serve"], arguments].concat(), data_dir);
+    upline(&[&["demo", "--no-serve", "--orders", "0"], arguments].concat(), data_dir);
     let members = upline(&["export"], data_dir).stdout;
     let end = members
         .iter()

@@ -44,7 +44,7 @@ fn scratch() -> tempfile::TempDir {
 fn engine(directory: &Path) -> Engine {
     let started = Instant::now();
     let made = std::process::Command::new(env!("CARGO_BIN_EXE_upline"))
-        .args(["demo", "--no-serve", "--shape", "real", "--json"])
+        .args(["demo", "--no-serve", "--orders", "0", "--shape", "real", "--json"])
         .args(["--members", &MEMBERS.to_string(), "--seed", &SEED.to_string(), "--data-dir"])
         .arg(directory)
         .output()

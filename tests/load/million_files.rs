@@ -42,7 +42,18 @@ fn a_million_members_are_imported_served_killed_recovered_and_verified() {
     let file_text = file.to_str().expect("temporary paths are text");
 
     upline(
-        &["demo", "--no-serve", "--members", &MEMBERS.to_string(), "--shape", "real", "--seed", "3"],
+        &[
+            "demo",
+            "--no-serve",
+            "--orders",
+            "0",
+            "--members",
+            &MEMBERS.to_string(),
+            "--shape",
+            "real",
+            "--seed",
+            "3",
+        ],
         &made,
     );
     upline(&["export", "--output", file_text], &made);

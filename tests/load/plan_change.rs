@@ -65,6 +65,8 @@ fn network(directory: &Path, plan: &str) -> Engine {
     let made = std::process::Command::new(env!("CARGO_BIN_EXE_upline"))
         .args([
             "demo",
+            "--orders",
+            "0",
             "--no-serve",
             "--shape",
             "real",

@@ -566,6 +566,8 @@ fn make_network(
     let mut demo = vec![
         "demo",
         "--no-serve",
+        "--orders",
+        "0",
         "--json",
         "--members",
         &count,
