@@ -158,6 +158,22 @@ impl Remote {
         self.answer(request.send(body.to_string()))
     }
 
+    /// Sends lines of JSON to a route that answers each of them; returns the answers. There may be fewer: a
+    /// server that ends a batch says why in the last one.
+    ///
+    /// # Errors
+    /// As [`Remote::get`], where the whole is refused.
+    pub fn post_lines(&self, path: &str, lines: &[u8]) -> Result<Vec<Value>, Failure> {
+        let request = self.posting(path).header("content-type", "application/x-ndjson");
+        let response = request.send(lines);
+        let (status, _, text) = self.text_of(response)?;
+        if !(200..=299).contains(&status) {
+            return Err(self.refusal(status, serde_json::from_str::<Value>(&text).ok().as_ref()));
+        }
+        // The last line may have been cut off.
+        Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
+    }
+
     fn posting(&self, path: &str) -> RequestBuilder<WithBody> {
         let mut request =
             self.agent.post(format!("{}{path}", self.base)).header("accept", "application/json");
@@ -173,7 +189,11 @@ impl Remote {
         })
     }
 
-    fn answer(&self, result: Result<Response<Body>, ureq::Error>) -> Result<Answer, Failure> {
+    /// Reads a response: its status, its LSN, and its text.
+    fn text_of(
+        &self,
+        result: Result<Response<Body>, ureq::Error>,
+    ) -> Result<(u16, Option<u64>, String), Failure> {
         let unreachable = |error: ureq::Error| {
             Failure::new(Exit::Unreachable, format!("cannot reach {}: {}", self.base, reason(&error)))
         };
@@ -186,6 +206,11 @@ impl Remote {
             .limit(ANSWER_BYTES_MAX)
             .read_to_string()
             .map_err(unreachable)?;
+        Ok((status, lsn, text))
+    }
+
+    fn answer(&self, result: Result<Response<Body>, ureq::Error>) -> Result<Answer, Failure> {
+        let (status, lsn, text) = self.text_of(result)?;
         let body = serde_json::from_str::<Value>(&text);
         match (status, body) {
             (200..=299, Ok(body)) => Ok(Answer { body, created: status == 201, lsn }),

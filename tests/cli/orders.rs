@@ -1,6 +1,11 @@
 //! `upline orders`, `upline period` and `upline run`: in a directory and by a server.
 
-use std::{ffi::OsStr, process::Command};
+use std::{
+    ffi::OsStr,
+    io::{Read, Write},
+    net::TcpListener,
+    process::Command,
+};
 
 use serde_json::{Value, json};
 
@@ -90,6 +95,104 @@ fn orders_are_imported_shown_listed_and_refunded() {
     said(run(["orders", "refund", "A-1", "--id", "R-3", "--part", "0.1", "--data-dir", &data]), 13, "(409 ");
     said(run(["orders", "refund", "A-1", "--id", "A-2", "--data-dir", &data]), 13, "(409 order_id_taken)");
     support::verified(&data);
+}
+
+#[test]
+fn a_file_goes_to_a_running_server_in_batches() {
+    let place = Place::new();
+    let data = network(&place);
+    let key = |name: &str, scopes: &[&str]| {
+        let made = ["keys", "create", "--name", name, "--data-dir", &data];
+        let scopes = scopes.iter().flat_map(|scope| ["--scope", scope]);
+        place.file(name, run(made.into_iter().chain(scopes)).ends_with(0).out)
+    };
+    let shop = key("shop", &["orders:write", "plan:read", "members:read", "network:read"]);
+    let writer = key("writer", &["orders:write"]);
+    let mut serve = command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]);
+    let server = Server::start(&mut serve);
+    let url = format!("http://{}", server.address);
+    let import = |file: &str, key: &str, more: &[&str]| {
+        let at = ["orders", "import", file, "--url", &url, "--key-file", key, "--json"];
+        run(at.iter().chain(more))
+    };
+    // One more batch than one, and three orders of which one is refused.
+    let many: String = (0..4_100).map(|number| format!("M-{number},bert,1.50,1,\n")).collect();
+    let csv = place.file("more.csv", format!("{ORDERS}{many}A-4,Bert,2,x,\n"));
+    let ran = import(&csv, &shop, &[]).ends_with(16);
+    let ran = ran.says("more.csv: line 5: A-3: member nobody is not known");
+    let ran = ran.says("more.csv: line 4106: A-4: lines[0].volumes.pv: ");
+    let taken = ran.says("2 orders were refused; all others are in the network").json();
+    let counts = |taken: &Value| -> Vec<u64> {
+        let fields = ["orders", "orders_already_there", "orders_refused"];
+        fields.map(|field| taken[field].as_u64().unwrap()).to_vec()
+    };
+    assert_eq!(counts(&taken), [4_100, 2, 2]);
+    assert_eq!(taken["refused_by_reason"], json!({"field_invalid": 1, "unknown_member": 1}));
+    assert_eq!((&taken["imported"], &taken["network_orders"]), (&json!(true), &Value::Null));
+    // Again, as after a cut: nothing is placed twice.
+    assert_eq!(counts(&import(&csv, &shop, &[]).ends_with(16).json()), [0, 4_102, 2]);
+    let shown = json_of(&["orders", "show", "M-4099", "--key-file", &shop], ["--url", &url]);
+    assert_eq!(shown["order"]["placed"], json!({"amount": "1.50", "volumes": {"pv": "1.00"}}));
+
+    // Objects need no scope but that of orders.
+    let bert = &shown["order"]["credits"][0]["user_id"];
+    let lines = |amount: u32| json!([{"amount": amount, "volumes": {"pv": 1}}]);
+    let object =
+        |id: &str, amount: u32| json!({"order_id": id, "user_id": bert, "lines": lines(amount)}).to_string();
+    let text = format!("{}\n\nnonsense\n{}\n", object("N-1", 5), object("A-2", 6));
+    let ndjson = place.file("more.ndjson", text);
+    let ran = import(&ndjson, &writer, &[]).ends_with(16);
+    let ran = ran.says("line 3: ").says("(400 body_malformed)").says("line 4: A-2: ");
+    assert_eq!(counts(&ran.json()), [1, 0, 2]);
+    said(import(&csv, &writer, &[]), 13, "(403 forbidden)");
+    let only_bad = place.file("bad.ndjson", "{}\n");
+    said(import(&only_bad, &writer, &[]), 10, "1 order was refused, and there is no other");
+    for flag in ["--dry-run", "--strict", "--accept-clock"] {
+        said(import(&csv, &shop, &[flag]), 2, "cannot be used with");
+    }
+    server.signal("TERM");
+    server.end().ends_with(0);
+    support::verified(&data);
+}
+
+/// A server may end a batch: it drains, or another batch needs the place.
+#[test]
+fn an_import_says_how_far_it_came_when_the_server_ends_a_batch() {
+    let place = Place::new();
+    let ended = json!({
+        "line": 2, "status": 503,
+        "problem": {"code": "overloaded", "title": "The server is busy", "status": 503},
+    });
+    let answers = format!("{}\n{ended}\n", json!({"line": 1, "status": 201}));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("it has an address"));
+    let serving = std::thread::spawn(move || {
+        for path in ["GET /v1/plan ", "POST /v1/orders/batch "] {
+            let (mut stream, _) = listener.accept().expect("it comes");
+            let mut request = vec![0; 1 << 16];
+            let mut length = 0;
+            let end = if path.starts_with("GET") { "\r\n\r\n" } else { "}\n" };
+            // Three orders, each an object on a line.
+            let has_all = |text: &[u8]| {
+                let orders = text.windows(2).filter(|pair| pair == b"}\n").count();
+                text.ends_with(end.as_bytes()) && (path.starts_with("GET") || orders == 3)
+            };
+            while !has_all(&request[..length]) {
+                length += stream.read(&mut request[length..]).expect("it reads");
+            }
+            assert!(request.starts_with(path.as_bytes()), "{}", String::from_utf8_lossy(&request));
+            let body = if path.starts_with("GET") { "{}" } else { &*answers };
+            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length:";
+            write!(stream, "{head} {}\r\n\r\n{body}", body.len()).expect("it writes");
+        }
+    });
+    let id = "00000000-0000-4000-8000-000000000001";
+    let rows: String = (1..4).map(|number| format!("A-{number},{id},1\n")).collect();
+    let file = place.file("orders.csv", format!("order_id,user_id,amount\n{rows}"));
+    let ran = run(["orders", "import", &file, "--url", &url]).ends_with(13);
+    ran.says("the server ended a batch before line 3 of the file: The server is busy (503 overloaded)")
+        .says("what was answered is in the network (1 order): import the file again");
+    serving.join().expect("it served");
 }
 
 #[test]

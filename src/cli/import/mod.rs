@@ -65,6 +65,7 @@ mod meter;
 mod once;
 mod options;
 mod order_lines;
+mod order_sinks;
 pub(super) mod orders;
 mod reading;
 mod records;

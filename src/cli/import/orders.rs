@@ -9,6 +9,9 @@
 //! An order is taken whole or refused whole, with the line on which it begins. A row that cannot be read may
 //! belong to the order before it and to the one behind it: both are refused. Orders that are there already
 //! with the same content are not errors, so the same file may be imported again.
+//!
+//! Orders go into a data directory, which gets them at the end of the file, or to a running server, which gets
+//! them in batches that are durable one by one (`order_sinks.rs`).
 
 use std::{
     collections::BTreeMap,
@@ -26,26 +29,22 @@ use super::{
     lines::{LineFault, NextRow},
     meter::Meter,
     order_lines::OrderLines,
+    order_sinks::{IntoNetwork, Sink, ToServer, Trouble},
     visible::visible,
 };
 use crate::{
     cli::{
-        DataDirArgs,
         clock::ClockRule,
         exit::{Exit, Failure},
         interrupt::Interrupt,
-        log_options,
-        names::{Ambiguous, Name},
-        network::Network,
-        open_periods, problem, screen,
+        log_options, open_periods, problem,
+        remote::Remote,
+        screen,
+        source::{self, suggest_server},
         target::Target,
     },
-    core::{
-        command::{Command, PlaceOrder, Rejection},
-        plan::Plan,
-        state::Verdict,
-    },
-    http::{Problem, offline},
+    core::command::Rejection,
+    http::Problem,
     time_text::{self, TimeForm},
 };
 
@@ -70,22 +69,23 @@ const CUSTOMER: usize = 3;
 const TIME: usize = 4;
 const TAGS: usize = 6;
 
-/// Takes orders from a CSV or NDJSON file into a data directory.
+/// Takes orders from a CSV or NDJSON file into a data directory or to a running server.
 #[derive(clap::Args, Debug)]
 pub(in crate::cli) struct Args {
     /// File of orders, CSV or NDJSON, plain or gzip; `-` is standard input
     file: PathBuf,
     #[command(flatten)]
-    data_dir: DataDirArgs,
-    /// Try everything and write nothing
-    #[arg(long)]
+    source: source::Args,
+    /// Try everything and write nothing; not with --url
+    #[arg(long, conflicts_with = "url")]
     dry_run: bool,
-    /// All or nothing: import nothing if any order is refused, and leave nothing if it is cut short
-    #[arg(long)]
+    /// All or nothing: import nothing if any order is refused, and leave nothing if it is cut short; not with
+    /// --url, where each batch is durable by itself
+    #[arg(long, conflicts_with = "url")]
     strict: bool,
     /// Import although the clock is behind the log's last time by more than clock_jump_max: what is written
     /// gets that time
-    #[arg(long)]
+    #[arg(long, conflicts_with = "url")]
     accept_clock: bool,
     /// What separates cells: comma, semicolon, tab, pipe, or an ASCII punctuation character other than
     /// "'-+._:@ [default: the one of , ; tab | with which the header has its columns]
@@ -103,22 +103,26 @@ pub(in crate::cli) struct Args {
 }
 
 /// Why an order was refused: a stable name, and words.
-struct Reason {
-    name: String,
-    words: String,
+pub(super) struct Reason {
+    pub name: String,
+    pub words: String,
 }
 
 impl Reason {
-    fn new(name: &str, words: impl Into<String>) -> Self {
+    pub fn new(name: &str, words: impl Into<String>) -> Self {
         Self { name: name.into(), words: words.into() }
     }
 
-    fn of(problem: impl Into<Problem>) -> Self {
+    pub fn of(problem: impl Into<Problem>) -> Self {
         let problem: Problem = problem.into();
-        let (name, status) = (problem.code().name().to_owned(), problem.code().status().as_u16());
-        let object = problem.to_json();
-        let field = object["field"].as_str().map(|field| format!("{field}: ")).unwrap_or_default();
-        Self { name, words: format!("{field}{}", problem::in_words(status, Some(&object))) }
+        Self::of_json(problem.code().status().as_u16(), &problem.to_json())
+    }
+
+    /// As a server says it.
+    pub fn of_json(status: u16, problem: &Value) -> Self {
+        let name = problem["code"].as_str().unwrap_or("refused");
+        let field = problem["field"].as_str().map(|field| format!("{field}: ")).unwrap_or_default();
+        Self::new(name, format!("{field}{}", problem::in_words(status, Some(problem))))
     }
 
     fn of_line(fault: &LineFault) -> Self {
@@ -133,17 +137,35 @@ struct Refused {
     reason: Reason,
 }
 
+/// What came of a file.
 #[derive(Default)]
-struct Taken {
-    orders: u64,
-    already_there: u64,
+pub(super) struct Taken {
+    pub orders: u64,
+    pub already_there: u64,
     refused: Vec<Refused>,
     hash: String,
+}
+
+impl Taken {
+    pub fn refuse(&mut self, line: u64, order: String, reason: Reason) {
+        self.refused.push(Refused { line, order, reason });
+    }
+
+    /// Says which orders were refused, and why.
+    fn tell_refused(&self, path: &Path) {
+        for Refused { line, order, reason } in &self.refused {
+            let order = if order.is_empty() { String::new() } else { format!("{}: ", visible(order)) };
+            screen::tell(&format!("{}: line {line}: {order}{}", path.display(), reason.words));
+        }
+    }
 }
 
 pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
     let interrupt = Interrupt::listen()?;
+    if let Some(remote) = args.source.server()? {
+        return to_server(args, remote, &interrupt, started);
+    }
     let (mut target, taken) = interrupt.interruptible("nothing was imported", || try_everything(args))?;
     let refused = taken.refused.len() as u64;
     let spoilt = refused != 0 && (args.strict || taken.orders + taken.already_there == 0);
@@ -151,14 +173,14 @@ pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
     if writes {
         target.commit(args.strict)?;
     }
-    screen::say_result(args.json, &summary(args, &taken, &target.network, writes, started), || {
+    let orders = Some(target.network.state.orders_len());
+    screen::say_result(args.json, &summary(args, &taken, orders, writes, started), || {
         in_words(args, &taken, writes, started)
     })?;
     if refused == 0 {
         return Ok(());
     }
-    let orders = screen::counted(refused, "order");
-    let verb = if refused == 1 { "was" } else { "were" };
+    let (orders, verb) = refused_in_words(refused);
     Err(if spoilt {
         let why = if args.strict { " (--strict)" } else { ": not one can be taken" };
         Failure::new(Exit::RowsRefused, format!("{orders} {verb} refused, so nothing was imported{why}"))
@@ -168,69 +190,117 @@ pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
     })
 }
 
+fn refused_in_words(refused: u64) -> (String, &'static str) {
+    (screen::counted(refused, "order"), if refused == 1 { "was" } else { "were" })
+}
+
 /// Reads the file into the network in memory, reports what is refused, and writes nothing.
 fn try_everything(args: &Args) -> Result<(Target, Taken), Failure> {
-    let config = args.data_dir.resolve([].into())?;
+    let config = args.source.config()?;
     let clock = ClockRule::of(&config, args.accept_clock);
-    let mut target = Target::existing(config.data_dir.clone(), log_options(&config), clock)?;
+    let mut target =
+        Target::existing(config.data_dir.clone(), log_options(&config), clock).map_err(suggest_server)?;
     let network = &mut target.network;
     if !network.state.plan().commerce.takes_orders() {
         return Err(problem::refused(Rejection::OrdersNotTaken));
     }
     open_periods::keep(network)?;
-    let layout = layout_of(args, network.state.plan())?;
-    let taken = take_file(&args.file, &layout, args.time_format.as_ref(), network)?;
-    for Refused { line, order, reason } in &taken.refused {
-        let order = if order.is_empty() { String::new() } else { format!("{}: ", visible(order)) };
-        screen::tell(&format!("{}: line {line}: {order}{}", args.file.display(), reason.words));
-    }
+    let mut taken = Taken::default();
+    take_file(args, IntoNetwork::new(network), &mut taken)?;
+    taken.tell_refused(&args.file);
     Ok((target, taken))
 }
 
-fn take_file(
+/// Sends the file to a server. What was answered before a failure stays there, and is told.
+fn to_server(args: &Args, remote: Remote, interrupt: &Interrupt, started: Instant) -> Result<(), Failure> {
+    let mut taken = Taken::default();
+    let result = take_file(args, ToServer::new(remote, interrupt), &mut taken);
+    taken.refused.sort_by_key(|refused| refused.line);
+    taken.tell_refused(&args.file);
+    let arrived = taken.orders + taken.already_there;
+    if let Err(failure) = result {
+        let message = match arrived {
+            0 => failure.message,
+            _ => format!(
+                "{}; what was answered is in the network ({}): import the file again, and the rest comes in",
+                failure.message,
+                screen::counted(arrived, "order")
+            ),
+        };
+        return Err(Failure { message, ..failure });
+    }
+    let writes = arrived != 0 || taken.refused.is_empty();
+    screen::say_result(args.json, &summary(args, &taken, None, writes, started), || {
+        in_words(args, &taken, writes, started)
+    })?;
+    let refused = taken.refused.len() as u64;
+    let (orders, verb) = refused_in_words(refused);
+    match (refused, arrived) {
+        (0, _) => Ok(()),
+        (_, 0) => {
+            Err(Failure::new(Exit::RowsRefused, format!("{orders} {verb} refused, and there is no other")))
+        }
+        _ => Err(Failure::new(
+            Exit::RowsLeftOut,
+            format!("{orders} {verb} refused; all others are in the network"),
+        )),
+    }
+}
+
+/// Reads a file, and gives its orders to a sink.
+///
+/// # Errors
+/// When the file cannot be read, and what the sink cannot do. `taken` has what came before.
+fn take_file(args: &Args, sink: impl Sink, taken: &mut Taken) -> Result<(), Failure> {
+    let layout = |volumes: &[String]| {
+        columns_of(volumes)
+            .given(args.delimiter, "--columns", &args.columns)
+            .map_err(|reason| Failure::new(Exit::Usage, reason))
+    };
+    let intake = Intake::new(sink, args.time_format.as_ref(), taken);
+    take_lines(&args.file, layout, intake)
+}
+
+fn take_lines<S: Sink>(
     path: &Path,
-    layout: &Layout,
-    time_form: Option<&TimeForm>,
-    network: &mut Network,
-) -> Result<Taken, Failure> {
+    layout: impl FnOnce(&[String]) -> Result<Layout, Failure>,
+    mut intake: Intake<'_, S>,
+) -> Result<(), Failure> {
     let meter = Meter::new(path, "orders");
-    let mut intake = Intake::new(network, time_form);
-    match OrderLines::open(&meter, layout).map_err(file_failure)? {
+    // Objects name their volumes; who sends them need not be allowed to read the plan.
+    let volumes = intake.sink.volumes();
+    let layout = layout(volumes.as_deref().unwrap_or_default())?;
+    match OrderLines::open(&meter, &layout).map_err(file_failure)? {
         OrderLines::Json(mut lines) => {
             while let Some((line, text)) = lines.next().map_err(file_failure)? {
-                intake.take_json(line, text);
+                intake.take_json(line, text)?;
             }
         }
         OrderLines::Rows(mut lines) => {
+            intake.volumes = volumes?;
             if !lines.ignored.is_empty() {
                 let ignored = lines.ignored.join(", ");
                 screen::tell(&format!("{}: columns not read: {}", path.display(), visible(&ignored)));
             }
             let cells = layout.wanted().count();
+            let mut result = Ok(());
             each_batch(
                 &mut lines,
                 |rows| rows.map(|row| OrderRow::of(row, cells)).collect::<Vec<_>>(),
                 |rows| {
-                    rows.into_iter().for_each(|row| intake.take_row(row));
-                    ControlFlow::Continue(())
+                    result = rows.into_iter().try_for_each(|row| intake.take_row(row));
+                    if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 },
             )?;
+            result?;
         }
     }
-    let mut taken = intake.finish();
-    taken.hash = meter.finish();
-    Ok(taken)
+    intake.finish()?.hash = meter.finish();
+    Ok(())
 }
 
-/// The layout of a CSV file: the columns of every file, and one for each volume that lines name.
-fn layout_of(args: &Args, plan: &Plan) -> Result<Layout, Failure> {
-    columns_of(plan)
-        .given(args.delimiter, "--columns", &args.columns)
-        .map_err(|reason| Failure::new(Exit::Usage, reason))
-}
-
-fn columns_of(plan: &Plan) -> Layout {
-    Layout::with_more(&COLUMNS, plan.commerce.volumes.iter().map(|volume| volume.name.to_string()))
+fn columns_of(volumes: &[String]) -> Layout {
+    Layout::with_more(&COLUMNS, volumes.iter().cloned())
 }
 
 /// A row of a CSV file: its cells, or why it cannot be read.
@@ -258,40 +328,34 @@ struct Group {
     fault: Option<Reason>,
 }
 
-struct Intake<'n> {
-    network: &'n mut Network,
-    time_form: Option<&'n TimeForm>,
-    /// Orders that were there before.
-    base: u32,
+struct Intake<'t, S> {
+    sink: S,
+    /// The volumes that have a column of their own.
+    volumes: Vec<String>,
+    time_form: Option<&'t TimeForm>,
     /// The order whose rows are being read.
     open: Option<Group>,
     /// The line of an unreadable row that may belong to the next order.
     unreadable: Option<u64>,
-    taken: Taken,
+    taken: &'t mut Taken,
 }
 
-impl<'n> Intake<'n> {
-    fn new(network: &'n mut Network, time_form: Option<&'n TimeForm>) -> Self {
-        let base = network.state.orders_len();
-        Self { network, time_form, base, open: None, unreadable: None, taken: Taken::default() }
+impl<'t, S: Sink> Intake<'t, S> {
+    fn new(sink: S, time_form: Option<&'t TimeForm>, taken: &'t mut Taken) -> Self {
+        Self { sink, volumes: Vec::new(), time_form, open: None, unreadable: None, taken }
     }
 
-    fn take_json(&mut self, line: u64, text: Result<&[u8], LineFault>) {
-        let text = match text {
-            Ok(text) => text,
-            Err(fault) => return self.refuse(line, String::new(), Reason::of_line(&fault)),
-        };
-        let id = || {
-            let object = serde_json::from_slice::<Value>(text).unwrap_or_default();
-            object["order_id"].as_str().unwrap_or_default().to_owned()
-        };
-        if let Err(reason) = self.place(text) {
-            let id = id();
-            self.refuse(line, id, reason);
+    fn take_json(&mut self, line: u64, text: Result<&[u8], LineFault>) -> Result<(), Failure> {
+        match text {
+            Ok(text) => self.sink.place(line, text, self.taken),
+            Err(fault) => {
+                self.taken.refuse(line, String::new(), Reason::of_line(&fault));
+                Ok(())
+            }
         }
     }
 
-    fn take_row(&mut self, OrderRow { line, cells }: OrderRow) {
+    fn take_row(&mut self, OrderRow { line, cells }: OrderRow) -> Result<(), Failure> {
         let cells = match cells {
             Ok(cells) => cells,
             Err(fault) => {
@@ -299,46 +363,49 @@ impl<'n> Intake<'n> {
                     open.fault.get_or_insert_with(|| near_unreadable(line));
                 }
                 self.unreadable = Some(line);
-                return self.refuse(line, String::new(), Reason::of_line(&fault));
+                self.taken.refuse(line, String::new(), Reason::of_line(&fault));
+                return Ok(());
             }
         };
         let unreadable = self.unreadable.take();
         if let Some(open) = self.open.as_mut().filter(|open| open.rows[0][ORDER_ID] == cells[ORDER_ID]) {
             open.rows.push(cells);
-            return;
+            return Ok(());
         }
-        self.close();
+        self.close()?;
         self.open = Some(Group { line, rows: vec![cells], fault: unreadable.map(near_unreadable) });
+        Ok(())
     }
 
     /// Takes or refuses the order whose rows were read.
-    fn close(&mut self) {
-        let Some(Group { line, rows, fault }) = self.open.take() else { return };
-        let result = match fault {
-            Some(fault) => Err(fault),
-            None => self.object_of(&rows).and_then(|object| self.place(object.to_string().as_bytes())),
+    fn close(&mut self) -> Result<(), Failure> {
+        let Some(Group { line, rows, fault }) = self.open.take() else { return Ok(()) };
+        let object = match fault {
+            Some(fault) => Err(Trouble::Refused(fault)),
+            None => self.object_of(&rows),
         };
-        if let Err(reason) = result {
-            self.refuse(line, rows[0][ORDER_ID].clone(), reason);
+        match object {
+            Ok(object) => self.sink.place(line, object.to_string().as_bytes(), self.taken),
+            Err(Trouble::Refused(reason)) => {
+                self.taken.refuse(line, rows[0][ORDER_ID].clone(), reason);
+                Ok(())
+            }
+            Err(Trouble::Failed(failure)) => Err(failure),
         }
     }
 
-    fn refuse(&mut self, line: u64, order: String, reason: Reason) {
-        self.taken.refused.push(Refused { line, order, reason });
-    }
-
     /// The object that rows stand for.
-    fn object_of(&self, rows: &[Vec<String>]) -> Result<Value, Reason> {
+    fn object_of(&mut self, rows: &[Vec<String>]) -> Result<Value, Trouble> {
         let (first, others) = (&rows[0], &rows[1..]);
         for (at, (name, _)) in COLUMNS.iter().enumerate().filter(|(at, _)| *at != AMOUNT) {
             if others.iter().any(|row| !row[at].is_empty() && row[at] != first[at]) {
                 let words = format!("its rows differ in {name}, which is of the whole order");
-                return Err(Reason::new("rows_differ", words));
+                return Err(Reason::new("rows_differ", words).into());
             }
         }
         let mut object = Map::new();
         object.insert("order_id".into(), first[ORDER_ID].as_str().into());
-        object.insert("user_id".into(), self.member(&first[USER_ID])?.into());
+        object.insert("user_id".into(), self.sink.member(&first[USER_ID])?.into());
         for (at, (name, _)) in COLUMNS.iter().enumerate().skip(CUSTOMER) {
             let cell = first[at].as_str();
             if cell.is_empty() {
@@ -351,30 +418,14 @@ impl<'n> Intake<'n> {
             };
             object.insert((*name).into(), value);
         }
-        let volumes = &self.network.state.plan().commerce.volumes;
         let line = |row: &Vec<String>| {
-            let named = volumes.iter().zip(&row[COLUMNS.len()..]).filter(|(_, cell)| !cell.is_empty());
+            let named = self.volumes.iter().zip(&row[COLUMNS.len()..]).filter(|(_, cell)| !cell.is_empty());
             let named: Map<String, Value> =
-                named.map(|(volume, cell)| (volume.name.to_string(), cell.as_str().into())).collect();
+                named.map(|(volume, cell)| (volume.clone(), cell.as_str().into())).collect();
             json!({"amount": row[AMOUNT], "volumes": named})
         };
         object.insert("lines".into(), rows.iter().map(line).collect());
         Ok(object.into())
-    }
-
-    /// The id of the member that a cell names.
-    fn member(&self, cell: &str) -> Result<String, Reason> {
-        let Network { state, directory, .. } = &*self.network;
-        let unknown = || Reason::new("unknown_member", format!("member {} is not known", visible(cell)));
-        let name = Name::parse(cell).map_err(|_| unknown())?;
-        let found = match name.named(state, directory) {
-            Some(member) => Some(member),
-            None => name.by_code(state, directory).map_err(|Ambiguous| {
-                let words = format!("{} is not known, and several referral codes are like it", visible(cell));
-                Reason::new("code_ambiguous", words)
-            })?,
-        };
-        found.map(|member| state.id(member).to_string()).ok_or_else(unknown)
     }
 
     fn time(&self, cell: &str) -> Result<String, Reason> {
@@ -383,35 +434,11 @@ impl<'n> Intake<'n> {
         read.map(time_text::print).map_err(bad)
     }
 
-    /// Places an order, unless it is there.
-    fn place(&mut self, body: &[u8]) -> Result<(), Reason> {
-        let network = &mut *self.network;
-        let order = offline::place_order(body, &network.state, &network.directory, network.time());
-        let order: PlaceOrder = order.map_err(Reason::of)?;
-        let there = network.state.order_number(&order.id);
-        let command = Command::PlaceOrder(Box::new(order));
-        let Some(there) = there else {
-            network.apply(command).map_err(Reason::of)?;
-            self.taken.orders += 1;
-            return Ok(());
-        };
-        match network.state.check(&network.directory, None, &command) {
-            Verdict::Reject(rejection) if self.base <= there => {
-                let words = "an order of this id is in the file before: rows of an order stand together";
-                Err(Reason::new(rejection.name(), words))
-            }
-            Verdict::Reject(rejection) => Err(Reason::of(rejection)),
-            Verdict::Admit | Verdict::Repeat(_) => {
-                self.taken.already_there += 1;
-                Ok(())
-            }
-        }
-    }
-
-    fn finish(mut self) -> Taken {
-        self.close();
+    fn finish(mut self) -> Result<&'t mut Taken, Failure> {
+        self.close()?;
+        self.sink.finish(self.taken)?;
         self.taken.refused.sort_by_key(|refused| refused.line);
-        self.taken
+        Ok(self.taken)
     }
 }
 
@@ -419,7 +446,8 @@ fn near_unreadable(line: u64) -> Reason {
     Reason::new("near_bad_row", format!("the row on line {line} may belong to it, and cannot be read"))
 }
 
-fn summary(args: &Args, taken: &Taken, network: &Network, writes: bool, started: Instant) -> Value {
+/// `orders`: those of the network afterwards, where that is known.
+fn summary(args: &Args, taken: &Taken, orders: Option<u32>, writes: bool, started: Instant) -> Value {
     let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
     for refused in &taken.refused {
         *reasons.entry(&refused.reason.name).or_default() += 1;
@@ -432,7 +460,7 @@ fn summary(args: &Args, taken: &Taken, network: &Network, writes: bool, started:
         "orders_already_there": taken.already_there,
         "orders_refused": taken.refused.len(),
         "refused_by_reason": reasons,
-        "network_orders": network.state.orders_len(),
+        "network_orders": orders,
         "source_blake3": taken.hash,
         "seconds": started.elapsed().as_secs_f64(),
     })

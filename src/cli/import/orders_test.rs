@@ -1,7 +1,9 @@
 use super::*;
 use crate::{
+    cli::network::Network,
     core::{
         plan::{
+            Plan,
             calendar::{Calendar, Every, Grace, Late},
             commerce::{Commerce, Volume, VolumeForm, VolumeOf},
         },
@@ -9,6 +11,7 @@ use crate::{
         types::{BasisPoints, MemberIx, Timestamp},
     },
     engine::{MemberDirectory, PeriodRef},
+    http::offline,
     plan_file,
 };
 
@@ -58,8 +61,10 @@ fn take(network: &mut Network, text: &str) -> Taken {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("orders");
     std::fs::write(&path, text).unwrap();
-    let layout = columns_of(network.state.plan());
-    take_file(&path, &layout, None, network).unwrap()
+    let mut taken = Taken::default();
+    let intake = Intake::new(IntoNetwork::new(network), None, &mut taken);
+    take_lines(&path, |volumes| Ok(columns_of(volumes)), intake).unwrap();
+    taken
 }
 
 /// Line, order and name of the reason of each refused order.
