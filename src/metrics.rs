@@ -14,17 +14,19 @@ use strum::VariantNames;
 
 use crate::{
     core::{
-        Breakage, BreakageReason, PeriodState,
+        Breakage, BreakageReason,
         command::{Command, CommandKind, Rejection},
-        plan::{RANKS_MAX, commerce::CALENDARS_MAX},
+        plan::RANKS_MAX,
     },
     huge_pages,
 };
 
 mod access;
+mod orders;
 mod table;
 
 pub use access::{AccessMetrics, AuthOutcome, LimitedBy, Loaded};
+pub use orders::{OrderAnswer, OrderMetrics};
 pub use table::{Definition, Kind, TABLE};
 
 /// HTTP statuses with their own series; all others count as `other`.
@@ -43,6 +45,7 @@ pub struct Metrics {
     pub snapshots: SnapshotMetrics,
     pub recovery: RecoveryMetrics,
     pub network: NetworkMetrics,
+    pub orders: OrderMetrics,
     pub log: LogMetrics,
     pub http: HttpMetrics,
     pub access: AccessMetrics,
@@ -78,6 +81,7 @@ impl Metrics {
             snapshots: SnapshotMetrics::new(&recorder),
             recovery: RecoveryMetrics::new(&recorder),
             network: NetworkMetrics::new(&recorder),
+            orders: OrderMetrics::new(&recorder),
             log: LogMetrics::new(&recorder),
             http: HttpMetrics::new(&recorder, routes),
             access: AccessMetrics::new(&recorder),
@@ -243,10 +247,6 @@ pub struct NetworkMetrics {
     /// Levels and minor units, by reason.
     breakage: Vec<[Gauge; 2]>,
     pub plan_version: Gauge,
-    pub orders: Gauge,
-    /// By calendar, by state.
-    periods: Vec<[Gauge; PeriodState::ALL.len()]>,
-    pub period_unlocked_age_seconds: Gauge,
 }
 
 impl NetworkMetrics {
@@ -273,18 +273,6 @@ impl NetworkMetrics {
                 })
                 .into(),
             plan_version: gauge_of(recorder, &table::PLAN_VERSION, &[]),
-            orders: gauge_of(recorder, &table::ORDERS, &[]),
-            periods: (0..CALENDARS_MAX).map(|calendar| periods_of(recorder, calendar)).collect(),
-            period_unlocked_age_seconds: gauge_of(recorder, &table::PERIOD_UNLOCKED_AGE, &[]),
-        }
-    }
-
-    /// Periods of each calendar, by state.
-    pub fn set_periods(&self, by_state: &[[u64; PeriodState::ALL.len()]]) {
-        for (gauges, counts) in self.periods.iter().zip(by_state) {
-            for (gauge, count) in gauges.iter().zip(counts) {
-                gauge.set(*count as f64);
-            }
         }
     }
 
@@ -490,14 +478,6 @@ fn counter_of(recorder: &PrometheusRecorder, definition: &Definition, labels: &[
 /// A counter for each value of an enum, in their order; the value's name is the label.
 fn counters_by<E: VariantNames>(recorder: &PrometheusRecorder, definition: &Definition) -> Vec<Counter> {
     E::VARIANTS.iter().map(|name| counter_of(recorder, definition, &[*name])).collect()
-}
-
-/// The gauges of a calendar's periods, by state.
-fn periods_of(recorder: &PrometheusRecorder, calendar: usize) -> [Gauge; PeriodState::ALL.len()] {
-    PeriodState::ALL.map(|state| {
-        let labels = vec![Label::new("calendar", calendar.to_string()), Label::new("state", state.name())];
-        recorder.register_gauge(&Key::from_parts(table::PERIODS.name, labels), &METADATA)
-    })
 }
 
 fn gauge_of(recorder: &PrometheusRecorder, definition: &Definition, labels: &[&'static str]) -> Gauge {

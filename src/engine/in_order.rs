@@ -23,7 +23,7 @@ use crate::{
         judge_carried_id,
         state::Verdict,
     },
-    metrics::{Metrics, RejectionStage},
+    metrics::{Metrics, OrderAnswer, RejectionStage},
 };
 
 /// A queued write: its outcome will come, whether or not the caller waits for it.
@@ -99,6 +99,7 @@ impl Engine {
         match verdict {
             Verdict::Reject(reason) if !may_pass(reason) => {
                 shared.metrics.writes.rejection(reason, RejectionStage::Admission);
+                shared.metrics.orders.answered(command, OrderAnswer::Refused);
                 let applied = Applied { outcome: Outcome::Rejected(reason), lsn };
                 return Ok(Some(Answer { applied, by: AnsweredBy::Admission }));
             }
@@ -106,6 +107,7 @@ impl Engine {
             Verdict::Repeat(applied) => {
                 // Applied implies durable: the sync comes before.
                 shared.metrics.writes.repeats.increment(1);
+                shared.metrics.orders.answered(command, OrderAnswer::Repeated);
                 return Ok(Some(Answer { applied, by: AnsweredBy::Repeat }));
             }
         }

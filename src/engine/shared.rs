@@ -152,11 +152,14 @@ impl Shared {
             network.ledger_void.set(state.entries_in(EntryStatus::Void).entries as f64);
             network.set_breakage(state.breakage_by_reason());
             network.plan_version.set(f64::from(state.plan_version()));
-            network.orders.set(f64::from(state.orders_len()));
+            let orders = &self.metrics.orders;
+            orders.orders.set(f64::from(state.orders_len()));
+            orders.refunds.set(f64::from(state.refunds_len()));
+            orders.set_booked(state.order_sums());
             let periods = PeriodFigures::of(&state);
-            network.set_periods(&periods.by_state);
+            orders.set_periods(&periods.by_state);
             let unlocked = periods.unlocked_since.map_or(0, |end| self.clock.wall().0.saturating_sub(end.0));
-            network.period_unlocked_age_seconds.set(unlocked.max(0) as f64 / 1e6);
+            orders.period_unlocked_age_seconds.set(unlocked.max(0) as f64 / 1e6);
             let age = self.clock.wall().0.saturating_sub(state.time().0).max(0);
             self.metrics.log.age_seconds.set(if state.lsn() == 0 { 0.0 } else { age as f64 / 1e6 });
             state.rank_distribution().to_vec()

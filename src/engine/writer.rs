@@ -22,7 +22,7 @@ use crate::{
     durability::{
         Error as DurabilityError, Journal, RECORD_BYTES_MAX, TEXT_BYTES_MAX, longest_text, record_bytes_bound,
     },
-    metrics::{Refusal, RejectionStage},
+    metrics::{OrderAnswer, Refusal, RejectionStage},
 };
 
 /// A job in the writer's queue.
@@ -281,16 +281,25 @@ impl Writer {
     }
 
     fn count_outcomes(&self) {
-        let metrics = &self.shared.metrics.writes;
+        let (metrics, orders) = (&self.shared.metrics.writes, &self.shared.metrics.orders);
         for (stamped, applied) in self.group.iter().zip(&self.applied) {
-            metrics.command(&stamped.command);
+            let command = &stamped.command;
+            metrics.command(command);
             if applied.lsn != stamped.lsn {
                 metrics.repeats.increment(1);
+                orders.answered(command, OrderAnswer::Repeated);
                 continue;
             }
             match applied.outcome {
                 Outcome::Registered { .. } => metrics.signups.increment(1),
-                Outcome::Rejected(reason) => metrics.rejection(reason, RejectionStage::Log),
+                Outcome::Rejected(reason) => {
+                    metrics.rejection(reason, RejectionStage::Log);
+                    orders.answered(command, OrderAnswer::Refused);
+                }
+                Outcome::OrderPlaced { changed, .. } | Outcome::OrderRefunded { changed, .. } => {
+                    let answer = if changed { OrderAnswer::Done } else { OrderAnswer::Repeated };
+                    orders.answered(command, answer);
+                }
                 _ => {}
             }
         }

@@ -171,6 +171,23 @@ pub const PLAN_VERSION: Definition =
     gauge("upline_plan_version", Unit::Count, "How often a plan was activated.");
 
 pub const ORDERS: Definition = gauge("upline_orders", Unit::Count, "Orders of the network.");
+pub const REFUNDS: Definition = gauge("upline_refunds", Unit::Count, "Refunds of the network.");
+pub const ORDERS_ANSWERED: Definition = counter(
+    "upline_orders_answered_total",
+    &["kind", "answer"],
+    "Orders by kind (its position in the plan, from 0) and by what came of them: done, repeated (it was there \
+     already), or refused by a rule.",
+);
+pub const REFUNDS_ANSWERED: Definition =
+    counter("upline_refunds_answered_total", &["answer"], "Refunds by what came of them, as orders.");
+pub const ORDER_UNITS: Definition = Definition {
+    name: "upline_order_units",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["value"],
+    help: "Sum over all orders, before refunds, of the amount and of each volume (by its position in the plan, \
+           from 0), in the smallest units.",
+};
 pub const PERIODS: Definition = Definition {
     name: "upline_periods",
     kind: Kind::Gauge,
@@ -312,7 +329,7 @@ pub const CREDENTIALS_FAILURES: Definition = counter(
 );
 
 /// All of them; the `process_*` metrics follow the Prometheus convention and come from `metrics-process`.
-pub const TABLE: [Definition; 71] = [
+pub const TABLE: [Definition; 75] = [
     HUGE_PAGES,
     SIGNUPS,
     COMMANDS,
@@ -349,6 +366,10 @@ pub const TABLE: [Definition; 71] = [
     BREAKAGE_AMOUNT,
     PLAN_VERSION,
     ORDERS,
+    REFUNDS,
+    ORDERS_ANSWERED,
+    REFUNDS_ANSWERED,
+    ORDER_UNITS,
     PERIODS,
     PERIOD_UNLOCKED_AGE,
     LOG_BYTES,

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::core::command::{OrderId, PlaceOrder, RefundOrder, RefundScope};
 
 /// One scraped series: name, labels, value.
 struct Series {
@@ -79,7 +80,18 @@ fn everything_scraped_is_in_the_table_with_its_type() {
     metrics.writes.sync_seconds.record(0.000_3);
     metrics.writes.group_commands.record(17.0);
     metrics.network.set_ranks(&[5, 4, 0, 2]);
-    metrics.network.set_periods(&[[1, 0, 0, 0, 7], [0, 2, 0, 0, 0]]);
+    metrics.orders.set_periods(&[[1, 0, 0, 0, 7], [0, 2, 0, 0, 0]]);
+    metrics.orders.set_booked(&[1_250, 0, 3, 0, 0, 0, 0, 0, 0]);
+    for (kind, answer) in [
+        (None, OrderAnswer::Refused),
+        (Some(3), OrderAnswer::Done),
+        (Some(3), OrderAnswer::Done),
+        (Some(u16::MAX), OrderAnswer::Refused),
+    ] {
+        metrics.orders.answered(&order(kind), answer);
+    }
+    metrics.orders.answered(&refund(), OrderAnswer::Repeated);
+    metrics.orders.answered(&Command::PayAll, OrderAnswer::Done);
     metrics.http.request(1, 201, 0.000_2);
     metrics.http.request(1, 418, 0.1);
     metrics.upkeep();
@@ -127,10 +139,44 @@ fn everything_scraped_is_in_the_table_with_its_type() {
         let found = value_of(&series, "upline_periods", &[("calendar", calendar), ("state", state)]);
         assert!((found - count).abs() < f64::EPSILON, "{calendar} {state}");
     }
+    for (kind, answer, count) in [("none", "refused", 2.0), ("3", "done", 2.0), ("none", "done", 0.0)] {
+        let labels = [("kind", kind), ("answer", answer)];
+        let found = value_of(&series, "upline_orders_answered_total", &labels);
+        assert!((found - count).abs() < f64::EPSILON, "{kind} {answer}");
+    }
+    let kinds = series.iter().filter(|series| series.name == "upline_orders_answered_total").count();
+    assert_eq!(kinds, 4, "series of kinds appear with their first order");
+    let refunds = value_of(&series, "upline_refunds_answered_total", &[("answer", "repeated")]);
+    assert!((refunds - 1.0).abs() < f64::EPSILON);
+    for (value, units) in [("amount", 1_250.0), ("1", 3.0), ("7", 0.0)] {
+        let found = value_of(&series, "upline_order_units", &[("value", value)]);
+        assert!((found - units).abs() < f64::EPSILON, "{value}");
+    }
     for (status, path) in [("201", "/user/register"), ("other", "/user/register")] {
         let labels = [("method", "POST"), ("route", path), ("status", status)];
         assert!((value_of(&series, "upline_http_requests_total", &labels) - 1.0).abs() < f64::EPSILON);
     }
+}
+
+fn order(kind: Option<u16>) -> Command {
+    let order = PlaceOrder {
+        id: OrderId::parse("A-1").expect("an id"),
+        credits: Vec::new(),
+        customer: None,
+        time: None,
+        kind,
+        tags: 0,
+        group: None,
+        market: None,
+        lines: Vec::new(),
+    };
+    Command::PlaceOrder(Box::new(order))
+}
+
+fn refund() -> Command {
+    let id = |text| OrderId::parse(text).expect("an id");
+    let refund = RefundOrder { id: id("R-1"), order: id("A-1"), time: None, scope: RefundScope::Rest };
+    Command::RefundOrder(Box::new(refund))
 }
 
 #[test]
@@ -157,7 +203,7 @@ fn ranks_beyond_the_ladder_share_a_series() {
 /// Dashboards and alerts use them. A variant that is renamed keeps its label by `#[strum(serialize = ...)]`.
 #[test]
 fn labels_never_change() {
-    let table: [(&[&str], &str); 7] = [
+    let table: [(&[&str], &str); 8] = [
         (
             AuthOutcome::VARIANTS,
             "key token anonymous missing malformed key_unknown key_secret key_expired key_revoked \
@@ -171,6 +217,7 @@ fn labels_never_change() {
         (ConnectionRefused::VARIANTS, "busy address"),
         (ConnectionCut::VARIANTS, "idle slow_reader"),
         (Lane::VARIANTS, "present past search"),
+        (OrderAnswer::VARIANTS, "done repeated refused"),
     ];
     for (labels, expected) in table {
         assert_eq!(labels.join(" "), expected);

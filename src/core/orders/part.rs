@@ -18,7 +18,7 @@ use crate::core::{
         runs::Runs,
         shares::left,
         steps::Steps,
-        totals::{PeriodTotals, Totals},
+        totals::{PeriodTotals, Totals, VALUES_MAX},
     },
     requests::command::{OrderId, PeriodRef},
     store::{column::freeze_fields, rows::Rows},
@@ -54,6 +54,11 @@ impl Orders {
     /// The number of orders.
     pub fn len(&self) -> usize {
         self.lists.placed.len()
+    }
+
+    /// The number of refunds.
+    pub fn refunds_len(&self) -> usize {
+        self.lists.refunds.len()
     }
 
     pub fn attributes(&self) -> &Attributes {
@@ -94,6 +99,11 @@ impl Orders {
 
     pub fn live_mut(&mut self) -> &mut LiveVolumes {
         &mut self.live
+    }
+
+    /// By value, the sums over all orders, before refunds.
+    pub fn sums(&self) -> &[i64; VALUES_MAX] {
+        self.totals.orders()
     }
 
     /// What the company has in a period.

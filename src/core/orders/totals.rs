@@ -40,6 +40,11 @@ impl Held for Totals {
 }
 
 impl Totals {
+    /// The sums of each value over all orders, before refunds.
+    pub fn orders(&self) -> &[i64; VALUES_MAX] {
+        &self.orders
+    }
+
     /// The totals of a period. Zeros where nothing was booked.
     pub fn get(&self, period: PeriodRef) -> PeriodTotals {
         let of_calendar = self.periods.get(usize::from(period.calendar));

@@ -131,6 +131,16 @@ impl State {
         u32::try_from(self.orders.len()).expect("limited by ORDERS_MAX")
     }
 
+    /// The number of refunds.
+    pub fn refunds_len(&self) -> u32 {
+        u32::try_from(self.orders.refunds_len()).expect("refunds have numbers of 32 bits")
+    }
+
+    /// By value, the sums over all orders, before refunds.
+    pub fn order_sums(&self) -> &[i64; VALUES_MAX] {
+        self.orders.sums()
+    }
+
     /// The number of an order. O(1).
     pub fn order_number(&self, id: &OrderId) -> Option<u32> {
         self.orders.find(id)
