@@ -5,7 +5,9 @@
 //   URL       the server, http://127.0.0.1:8000
 //   RATE      iterations a second; DURATION how long, e.g. 30s; each script has its own defaults
 //   KEY_ID, KEY_SECRET    a service key, where the server asks for one
-//   MEMBERS   members that `setup` signs up for the others to be asked about and sponsored by, 1000
+//   MEMBERS   members that `setup` signs up for the others to be asked about, sponsored and credited, 1000
+//   KIND, VOLUME    a kind of orders of the server's plan, and a volume, `retail` and `pv`, as of `upline
+//             demo`; `-` where the plan has none
 
 import { check, fail } from "k6";
 import exec from "k6/execution";
@@ -13,6 +15,7 @@ import http from "k6/http";
 
 const url = __ENV.URL || "http://127.0.0.1:8000";
 const members = Number(__ENV.MEMBERS || 1000);
+const [kind, volume] = [__ENV.KIND || "retail", __ENV.VOLUME || "pv"];
 /** Lines of one batch that `setup` sends. */
 const BATCH = 500;
 
@@ -93,6 +96,27 @@ export function signUp(network, group) {
     "signed up": (answer) => answer.status === 200,
     "it is the member that was asked for": (answer) =>
       answer.status === 200 && answer.json("user_id") === member,
+  });
+}
+
+/**
+ * Places an order that is credited to somebody; one in four was bought by a customer of theirs.
+ * @param {Network} network
+ */
+export function placeOrder(network) {
+  const order = `${network.run}-${exec.scenario.iterationInTest}`;
+  const member = anybody(network);
+  const body = JSON.stringify({
+    order_id: order,
+    user_id: member,
+    customer: exec.scenario.iterationInTest % 4 === 0 ? `customer-${member}` : undefined,
+    kind: kind === "-" ? undefined : kind,
+    lines: [{ amount: "49.95", volumes: volume === "-" ? {} : { [volume]: "40" } }],
+  });
+  const answer = http.post(`${url}/v1/orders`, body, { headers, tags: { name: "POST /v1/orders" } });
+  check(answer, {
+    "the order was placed": (answer) => answer.status === 201,
+    "it is the order that was sent": (answer) => answer.status === 201 && answer.json("order_id") === order,
   });
 }
 

@@ -43,9 +43,11 @@ fn each_script_of_k6_runs_once() {
         .iter()
         .filter_map(|path| Some(path.file_stem()?.to_str().expect("names are UTF-8").to_owned()))
         .collect();
-    assert_eq!(names, ["mixed", "reads", "signup", "soak"]);
+    assert_eq!(names, ["mixed", "orders", "reads", "signup", "soak"]);
     let dir = tempfile::tempdir().expect("a directory");
-    let server = Server::start(&dir.path().join("data"), &[]);
+    let plan = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans/demo.toml");
+    let plan = ["--plan", plan.to_str().expect("UTF-8")];
+    let server = Server::start(&dir.path().join("data"), &plan);
     let mut members = 0;
     for script in scripts() {
         let output = Command::new("node")
@@ -68,6 +70,11 @@ fn each_script_of_k6_runs_once() {
         assert!(members + 10 <= now, "{}", script.display());
         if script.ends_with("signup.js") {
             assert_eq!(now, members + 11);
+        }
+        if script.ends_with("orders.js") {
+            let listed = server.get("/v1/orders").json();
+            // Its default function has placed one, and that of its scenario another.
+            assert_eq!(listed["items"].as_array().expect("a list").len(), 2, "{listed}");
         }
         members = now;
     }
@@ -135,5 +142,5 @@ fn the_scripts_of_oha_are_whole() {
         assert!(checked.success(), "{}", path.display());
         seen += 1;
     }
-    assert_eq!(seen, 2);
+    assert_eq!(seen, 3);
 }
