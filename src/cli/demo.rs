@@ -16,7 +16,7 @@ use super::{
     target::Target,
 };
 use crate::{
-    core::{PeriodState, command::PeriodRef, network_digest, plan::Plan, state::State},
+    core::{network_digest, plan::Plan},
     engine::system_clock,
     plan_file,
     shapes::{self, Shape},
@@ -155,19 +155,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.no_serve {
         return Ok(());
     }
-    let to_lock = to_lock(state);
+    let calendar = state.plan().commerce.calendars.first().map(|calendar| calendar.name.clone());
     drop(target);
     // The directory has the requested plan: nothing is left to compare.
     (config.plan, config.max_children) = (None, None);
     if config.addr.port() != 0 {
         let first = shapes::member_id(args.seed, 0);
         screen::tell(&format!("try: curl -s http://{}/user/downline/{first}/count", config.addr));
-        if made.orders != 0 {
-            screen::tell(&format!("try: curl -s http://{}/v1/orders/demo-0", config.addr));
-        }
-        if let Some((calendar, label)) = to_lock {
-            let path = format!("v1/calendars/{calendar}/periods/{label}");
-            screen::tell(&format!("try: curl -s -X POST http://{}/{path}/lock", config.addr));
+        if let Some(calendar) = calendar.filter(|_| made.orders != 0) {
+            for path in ["orders/demo-0".to_owned(), format!("calendars/{calendar}/periods")] {
+                screen::tell(&format!("try: curl -s http://{}/v1/{path}", config.addr));
+            }
         }
     }
     serve::serve(&config, interrupt)
@@ -186,16 +184,6 @@ impl Args {
             Some(_) => Err(Failure::new(Exit::Usage, format!("--orders: {why}"))),
         }
     }
-}
-
-/// The first calendar, and its newest period that has ended: the one that a person would lock next.
-fn to_lock(state: &State) -> Option<(Box<str>, Box<str>)> {
-    let calendar = state.plan().commerce.calendars.first()?;
-    let mut periods = (0..state.periods_len(0)).rev();
-    let closing = periods.find_map(|period| {
-        state.period(PeriodRef { calendar: 0, period }).filter(|row| row.state() == PeriodState::Closing)
-    })?;
-    Some((calendar.name.clone(), closing.label.clone()))
 }
 
 /// Refuses a network that does not fit into memory, where its size is known.
