@@ -101,6 +101,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         "depth": state.depth(),
         "bonuses": state.entries(),
         "bonuses_pending": state.pending(),
+        "orders": state.orders_len(),
         "breakage_levels": breakage_levels,
         "breakage_minor_units": breakage_amount.0,
         "ranks": ranks,

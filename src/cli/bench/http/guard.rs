@@ -8,7 +8,8 @@ use rand_pcg::{Pcg64, rand_core::RngCore};
 use uuid::Uuid;
 
 use super::{
-    Bench, Pace, READ_CONNECTIONS, Side, WARM_UP, Who, ask, failed, metric,
+    Bench, Pace, READ_CONNECTIONS, Side, WARM_UP, Who, ask, failed,
+    groups::metric,
     requests::{Facts, Heavy, Kind},
 };
 use crate::cli::{

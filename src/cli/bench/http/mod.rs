@@ -1,5 +1,5 @@
 //! `bench http`: the server over HTTP with durable writes, compared with a stub on the same stack and the
-//! bare disk (P3, P4, P5).
+//! bare disk (P3, P4, P5); orders, compared with signups (R5).
 //!
 //! One run creates a network, starts the real server on it and the stub next to it (both are this program, in
 //! separate processes), and loads them alternately with its own generator:
@@ -11,11 +11,12 @@
 //!   rate for both.
 //! - **P4**, open loop at half of the peak, on a server that logs each sync; latencies are compared with an
 //!   ideal group commit of those very syncs.
+//! - **R5**, closed loop: orders, and signups and orders together, alternate with signups under the same plan.
 //!
 //! Signups use the route that the replaced service's clients use, `POST /user/register`; so do counts. The
 //! other queries use `/v1`. Authorization is off, and everything else is as in `upline serve`. Servers are
 //! killed, not stopped; then `upline verify` must find in the directory what the network had and every
-//! acknowledged signup, no more and no less.
+//! acknowledged signup and order, no more and no less.
 
 use std::{
     io::Write,
@@ -29,6 +30,7 @@ use rand_pcg::Pcg64;
 use self::{
     child::{Cores, Serving, cpu_seconds},
     disk::Prepared,
+    groups::GroupFigures,
     load::{Generator, Outcome, Pace, Stream, at},
     requests::{Kind, Members, Question},
     stub::Answers,
@@ -48,9 +50,11 @@ use crate::{
 
 mod child;
 mod disk;
+mod groups;
 pub(super) mod guard;
 mod ideal;
 mod load;
+mod orders;
 mod requests;
 pub(super) mod stub;
 mod wire;
@@ -88,7 +92,8 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     let (p3, peak) = bench.peak()?;
     let p5 = bench.reads(peak)?;
     let p4 = bench.latency(peak)?;
-    let mut reports = vec![p3, p4, p5];
+    let r5 = bench.orders()?;
+    let mut reports = vec![p3, p4, p5, r5];
     let (members, verified) = bench.verify()?;
     for report in &mut reports {
         report.figure("acknowledged", bench.acknowledged);
@@ -114,8 +119,9 @@ struct Bench<'a> {
     members: Members,
     /// Digest of the initial network.
     digest: String,
-    /// Signups that the server answered with 2xx.
+    /// Signups and orders that the server answered with 2xx.
     acknowledged: u64,
+    acknowledged_orders: u64,
     data_dir: String,
     /// Declared last, so that it is removed after everything above.
     scratch: Scratch,
@@ -218,6 +224,7 @@ impl<'a> Bench<'a> {
             digest,
             // The sample signs up one member.
             acknowledged: 1,
+            acknowledged_orders: 0,
             data_dir,
             scratch,
         })
@@ -282,8 +289,10 @@ impl<'a> Bench<'a> {
                     ),
                 ));
             }
-            if who == Who::Server && stream.kind == Kind::Signups {
-                self.acknowledged += outcome.good;
+            match (who, stream.kind) {
+                (Who::Server, Kind::Signups) => self.acknowledged += outcome.good,
+                (Who::Server, Kind::Orders) => self.acknowledged_orders += outcome.good,
+                _ => {}
             }
             side.cpu_seconds = sum(side.cpu_seconds, before.0, after.0);
             side.generator_seconds = sum(side.generator_seconds, before.1, after.1);
@@ -466,12 +475,7 @@ impl<'a> Bench<'a> {
     /// Returns the server's metrics of groups.
     fn groups(&self) -> Result<GroupFigures, Failure> {
         let address = self.serving(Who::Server).address;
-        let text = ask(address, "/metrics").map_err(failed)?;
-        Ok(GroupFigures {
-            syncs: metric(&text, "upline_group_commands_count"),
-            commands: metric(&text, "upline_group_commands_sum"),
-            sync_seconds: metric(&text, "upline_write_sync_seconds_sum"),
-        })
+        ask(address, "/metrics").map(|text| GroupFigures::of(&text)).map_err(failed)
     }
 
     /// Kills the server and verifies what it left behind.
@@ -479,46 +483,21 @@ impl<'a> Bench<'a> {
         self.server = None;
         let found =
             child::finish(&self.cores, &["verify", "--data-dir", &self.data_dir, "--json"], self.interrupt)?;
-        let members = found["members"].as_u64().unwrap_or(0);
-        let expected = u64::from(self.members.count) + self.acknowledged;
-        if members != expected {
-            let place = self.scratch.data_dir();
-            let message =
-                format!("{members} members in {}, where {expected} were acknowledged", place.display());
-            return Err(Failure::new(Exit::Failed, message));
+        let count = |what: &str| found[what].as_u64().unwrap_or(0);
+        let acknowledged = u64::from(self.members.count) + self.acknowledged;
+        for (what, expected) in [("members", acknowledged), ("orders", self.acknowledged_orders)] {
+            if count(what) != expected {
+                let (place, found) = (self.scratch.data_dir(), count(what));
+                let place = place.display();
+                let message = format!("{found} {what} in {place}, where {expected} were acknowledged");
+                return Err(Failure::new(Exit::Failed, message));
+            }
         }
-        Ok((members, found["ok"] == true))
+        Ok((count("members"), found["ok"] == true))
     }
 }
 
 const PERCENTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)];
-
-/// Figures from the server's metrics, since its start.
-#[derive(Clone, Copy)]
-struct GroupFigures {
-    syncs: f64,
-    commands: f64,
-    sync_seconds: f64,
-}
-
-impl GroupFigures {
-    fn since(self, earlier: Self) -> Self {
-        Self {
-            syncs: self.syncs - earlier.syncs,
-            commands: self.commands - earlier.commands,
-            sync_seconds: self.sync_seconds - earlier.sync_seconds,
-        }
-    }
-
-    /// Returns commands per group; `None` without any group.
-    fn mean(self) -> Option<f64> {
-        (0.0 < self.syncs).then(|| self.commands / self.syncs)
-    }
-
-    fn sync_mean_micros(self) -> Option<f64> {
-        (0.0 < self.syncs).then(|| self.sync_seconds / self.syncs * 1e6)
-    }
-}
 
 /// Adds the difference of two clock readings to a sum, where known.
 fn sum(sum: Option<f64>, before: Option<f64>, after: Option<f64>) -> Option<f64> {
@@ -537,11 +516,6 @@ fn known(rate: Option<f64>, what: &str) -> Result<f64, Failure> {
             format!("not enough data: no {what} were answered in time; --seconds gives them longer"),
         )
     })
-}
-
-fn metric(text: &str, name: &str) -> f64 {
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.and_then(|value| value.parse().ok()).unwrap_or(0.0)
 }
 
 /// Returns the syncs in a server's log.

@@ -1,5 +1,5 @@
-//! The requests: signups on the route that the replaced service's clients use, and the four queries about one
-//! member.
+//! The requests: signups on the route that the replaced service's clients use, orders, and the four queries
+//! about one member.
 
 use std::{io::Write, net::SocketAddr, ops::Range, sync::Arc};
 
@@ -134,6 +134,8 @@ pub(super) struct Requests {
 pub(super) enum Kind {
     /// New members, sponsors drawn from the members.
     Signups,
+    /// Orders of one line, credited to members drawn at random.
+    Orders,
     /// Each of [`Question::ALL`] in turn, about members drawn at random.
     Reads,
     /// Heavy queries, of which the server may refuse some.
@@ -156,6 +158,7 @@ impl Requests {
         out.clear();
         match self.kind {
             Kind::Signups => self.signup(out),
+            Kind::Orders => self.order(out),
             Kind::Reads => self.read(out),
             Kind::Heavy(question) => {
                 let path = question.path(&self.members, &mut self.random);
@@ -180,6 +183,22 @@ impl Requests {
         written.expect("memory takes everything");
     }
 
+    fn order(&mut self, out: &mut Vec<u8>) {
+        let mut bytes = [0; 16];
+        self.random.fill_bytes(&mut bytes);
+        let (order, member) =
+            (Builder::from_random_bytes(bytes).into_uuid().simple(), self.members.pick(&mut self.random));
+        let [begin, middle, end] = ORDER_PARTS;
+        let body_bytes = begin.len() + 32 + middle.len() + 36 + end.len();
+        let written = write!(
+            out,
+            "POST /v1/orders HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
+             content-length: {body_bytes}\r\n\r\n{begin}{order}{middle}{member}{end}",
+            self.host,
+        );
+        written.expect("memory takes everything");
+    }
+
     fn read(&mut self, out: &mut Vec<u8>) {
         let question = Question::ALL[self.turn % Question::ALL.len()];
         self.turn += 1;
@@ -199,8 +218,17 @@ impl Requests {
 /// The text before, between and after the ids in a signup's body.
 const SIGNUP_PARTS: [&str; 3] = ["{\"user_id\":\"", "\",\"parent_id\":\"", "\"}"];
 
+/// The text before, between and after the ids in an order's body.
+const ORDER_PARTS: [&str; 3] = [
+    "{\"order_id\":\"",
+    "\",\"user_id\":\"",
+    "\",\"kind\":\"retail\",\"lines\":[{\"amount\":\"49.95\",\"volumes\":{\"pv\":\"40\"}}]}",
+];
+
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     fn requests(kind: Kind, stream: u64) -> Requests {
@@ -225,6 +253,19 @@ mod tests {
             let ids: Vec<Uuid> =
                 ["user_id", "parent_id"].map(|name| body[name].as_str().unwrap().parse().unwrap()).into();
             assert!((0..10).any(|number| shapes::member_id(3, number).0 == *ids[1].as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_order_names_its_length_and_is_json() {
+        let mut orders = HashSet::new();
+        for text in texts(Kind::Orders, 1) {
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains(&format!("content-length: {}", body.len())), "{text}");
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert!(orders.insert(body["order_id"].as_str().unwrap().to_owned()), "{text}");
+            let member: Uuid = body["user_id"].as_str().unwrap().parse().unwrap();
+            assert!((0..10).any(|number| shapes::member_id(3, number).0 == *member.as_bytes()), "{text}");
         }
     }
 
