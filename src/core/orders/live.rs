@@ -94,6 +94,11 @@ impl LiveVolume {
         *self.own.get_mut(member.at()) += delta;
     }
 
+    /// Whether nothing was ever booked.
+    pub fn is_untouched(&self) -> bool {
+        self.own.is_empty()
+    }
+
     /// What was booked for a member.
     pub fn own(&self, member: MemberIx) -> i64 {
         self.own.get(member.at())

@@ -111,6 +111,16 @@ impl Orders {
         self.totals.get(period)
     }
 
+    /// The number of refunds.
+    pub fn refunds_len(&self) -> u32 {
+        u32::try_from(self.lists.refunds.len()).expect("numbered")
+    }
+
+    /// The refunds that wait for a period to be unlocked or posted, oldest first.
+    pub fn waiting_for(&self, period: PeriodRef) -> &[u32] {
+        self.waiting.get(&period).map_or(&[], Vec::as_slice)
+    }
+
     /// The number of an order. O(1).
     pub fn find(&self, id: &OrderId) -> Option<u32> {
         self.lists.placed.find(id)

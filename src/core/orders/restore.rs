@@ -32,7 +32,7 @@ impl Orders {
             self.totals.judge(&values).map_err(|_| "orders: volumes beyond 64 bits".to_owned())?;
             self.totals.place(&values);
         }
-        for refund in (0..self.refund_count()).paced() {
+        for refund in (0..self.refunds_len()).paced() {
             self.check_refund(refund)?;
             self.note_waiting(refund);
         }
@@ -41,10 +41,6 @@ impl Orders {
 
     fn count(&self) -> u32 {
         u32::try_from(self.len()).expect("limited by ORDERS_MAX")
-    }
-
-    fn refund_count(&self) -> u32 {
-        u32::try_from(self.lists.refunds.len()).expect("numbered")
     }
 
     /// The rows of each list are as many as orders and refunds say.
@@ -59,7 +55,7 @@ impl Orders {
                 + usize::from(last.lines) * usize::from(last.values);
         }
         let (mut lines, mut refund_bookings) = (0, 0);
-        if let Some(last) = self.refund_count().checked_sub(1) {
+        if let Some(last) = self.refunds_len().checked_sub(1) {
             let last = self.refund(last);
             lines = last.first_line as usize + usize::from(last.lines);
             refund_bookings = last.first_booking as usize + usize::from(last.calendars);
@@ -135,7 +131,7 @@ impl Orders {
                 self.load(period, &values, &shares);
             }
         }
-        for refund in (0..self.refund_count()).paced() {
+        for refund in (0..self.refunds_len()).paced() {
             let acts: Vec<_> = self.refund_states(refund).collect();
             for (period, _) in acts.into_iter().filter(|(_, state)| *state != RefundState::Waiting) {
                 self.count_refund(period);

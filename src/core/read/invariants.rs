@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::core::{
     ledger::{accounts::Balance, sum::Sum},
+    read::volumes::faults_of_volumes,
     state::{all_ranks, parts::State},
     store::{
         parallel::{both, in_blocks},
@@ -15,7 +16,7 @@ use crate::core::{
 };
 
 /// Violated invariants, at most `most` findings, each naming member or entry. O(members * log members +
-/// entries).
+/// entries + orders, and members * levels for each live volume).
 pub fn audit(state: &State, most: usize) -> Vec<String> {
     let mut findings = Findings::new(most);
     let trees =
@@ -30,6 +31,8 @@ pub fn audit(state: &State, most: usize) -> Vec<String> {
     audit_ranks(state, &mut findings);
     audit_admins(state, &mut findings);
     audit_ledger(state, &mut findings);
+    let list = faults_of_volumes(state, most);
+    findings.add(Findings { list, most });
     findings.list
 }
 

@@ -11,5 +11,6 @@ pub(in crate::core) mod orders;
 pub(in crate::core) mod query;
 pub(in crate::core) mod received;
 pub(in crate::core) mod roster;
+mod volumes;
 pub(in crate::core) mod walk;
 pub(in crate::core) mod window;

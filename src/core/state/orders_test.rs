@@ -411,3 +411,6 @@ fn an_image_gives_the_same_orders_and_volumes() {
         assert_eq!(all(&restored.state), found, "{list:?}");
     }
 }
+
+#[path = "orders_property_test.rs"]
+mod properties;
