@@ -315,8 +315,8 @@ impl StepMaker {
             9_000 * 3_600_000_000,
         ]);
         // Orders and refunds need periods that last.
-        if self.plan.commerce.takes_orders() && self.chance.percent(80) {
-            pause = pause.min(HOUR);
+        if self.plan.commerce.takes_orders() && self.chance.percent(90) {
+            pause = pause.min(HOUR / 3);
         }
         self.time += pause;
         let command = self.command();
@@ -382,7 +382,11 @@ impl StepMaker {
         });
         let kind = kind.expect("the place is below the sum of the weights");
         let is_early = kind == CommandKind::RefundOrder && self.known.has_no_orders();
-        self.drawn(if is_early { CommandKind::PlaceOrder } else { kind })
+        let kind = if is_early { CommandKind::PlaceOrder } else { kind };
+        // An order needs a member.
+        let is_early = kind == CommandKind::PlaceOrder && self.ids.is_empty() && takes_orders;
+        let is_early = is_early && !self.chance.percent(10);
+        self.drawn(if is_early { CommandKind::Register } else { kind })
     }
 
     /// Returns any entry, or often one half of a reversal or one that changed before.

@@ -1,6 +1,16 @@
 //! The figures of a run.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
+
+use upline::core::command::CommandKind;
+
+/// Kinds of commands.
+const KINDS: usize = CommandKind::ALL.len();
+
+/// Each kind of command changes something once in so many seeds at least, and is interrupted by a crash once
+/// in so many.
+const SEEDS_PER_EFFECT: u64 = 10;
+const SEEDS_PER_INTERRUPTION: u64 = 1_000;
 
 /// Sums over seeds. A counted seed lost nothing: a loss ends the seed and the test.
 #[derive(Clone, Default, Debug)]
@@ -45,10 +55,31 @@ pub struct Tally {
     pub no_room: u64,
     /// Groups refused because the clock jumped.
     pub clock_jumped: u64,
+    /// By kind: commands that changed something.
+    pub effects: [u64; KINDS],
+    /// By kind: commands of groups in flight at a crash, whether they were found or gone.
+    pub interrupted: [u64; KINDS],
+    /// Refunds by how they act in a calendar: when they were given, and after they had waited.
+    pub refunds_lowered: u64,
+    pub refunds_waiting: u64,
+    pub refunds_corrected: u64,
+    pub waits_ended: u64,
+    /// By reason: orders and refunds that a rule refused.
+    pub orders_refused: BTreeMap<&'static str, u64>,
+    /// Acknowledged orders and refunds that were sent again.
+    pub orders_repeated: u64,
 }
 
 impl Tally {
     pub fn add(&mut self, other: &Tally) {
+        let add = |sums: &mut [u64; KINDS], more: &[u64; KINDS]| {
+            sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+        };
+        add(&mut self.effects, &other.effects);
+        add(&mut self.interrupted, &other.interrupted);
+        for (reason, count) in &other.orders_refused {
+            *self.orders_refused.entry(reason).or_default() += count;
+        }
         let pairs = self.fields().into_iter().zip(other.clone().fields().map(|(_, value)| *value));
         for ((_, sum), value) in pairs {
             *sum += value;
@@ -61,7 +92,7 @@ impl Tally {
         self.poisoned + self.failed_snapshots + self.no_room
     }
 
-    fn fields(&mut self) -> [(&'static str, &mut u64); 27] {
+    fn fields(&mut self) -> [(&'static str, &mut u64); 32] {
         [
             ("seeds", &mut self.seeds),
             ("twice", &mut self.twice),
@@ -90,13 +121,29 @@ impl Tally {
             ("full_disks", &mut self.full_disks),
             ("no_room", &mut self.no_room),
             ("clock_jumped", &mut self.clock_jumped),
+            ("refunds_lowered", &mut self.refunds_lowered),
+            ("refunds_waiting", &mut self.refunds_waiting),
+            ("refunds_corrected", &mut self.refunds_corrected),
+            ("waits_ended", &mut self.waits_ended),
+            ("orders_repeated", &mut self.orders_repeated),
         ]
     }
 
     /// Formats all figures for humans.
     pub fn reached(&self) -> String {
         let all = self.clone().fields().map(|(name, value)| format!("{name}={value}"));
-        format!("simulation reached: {}", all.join(" "))
+        let of_kinds = |counts: &[u64; KINDS]| {
+            let counts = CommandKind::ALL.into_iter().zip(counts);
+            counts.map(|(kind, count)| format!("{}={count}", kind.name())).collect::<Vec<_>>().join(" ")
+        };
+        format!(
+            "simulation reached: {}\nsimulation effects: {}\nsimulation interrupted: {}\n\
+             orders and refunds refused: {:?}",
+            all.join(" "),
+            of_kinds(&self.effects),
+            of_kinds(&self.interrupted),
+            self.orders_refused
+        )
     }
 
     /// A simulation is only worth what it reaches.
@@ -105,6 +152,15 @@ impl Tally {
             // Seeds that are not multiples of a hundred are never run twice, and the other figures depend on
             // chance.
             assert!(*value != 0, "{name} was never reached");
+        }
+        for (at, kind) in CommandKind::ALL.into_iter().enumerate() {
+            let (effects, interrupted) = (self.effects[at], self.interrupted[at]);
+            let name = kind.name();
+            assert!(self.seeds / SEEDS_PER_EFFECT <= effects, "{name} had an effect {effects} times");
+            assert!(
+                self.seeds / SEEDS_PER_INTERRUPTION <= interrupted,
+                "{name} was interrupted {interrupted} times"
+            );
         }
     }
 }

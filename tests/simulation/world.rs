@@ -271,6 +271,9 @@ impl World {
         self.served = true;
         let (lsn, _) = self.naive.position();
         let in_flight = std::mem::take(&mut self.in_flight);
+        for (command, _) in &in_flight {
+            self.tally.interrupted[command.kind().position()] += 1;
+        }
         let found = report.lsn;
         self.say(|| {
             format!(

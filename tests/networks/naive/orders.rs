@@ -354,6 +354,11 @@ impl Naive {
         }
     }
 
+    /// Refunds that wait in some calendar.
+    pub fn refunds_waiting(&self) -> usize {
+        self.commerce.refunds.iter().filter(|refund| refund.acts.contains(&Act::Waits)).count()
+    }
+
     fn refunds_of(&self, order: usize) -> impl Iterator<Item = &Refund> {
         self.commerce.refunds.iter().filter(move |refund| refund.order == order)
     }

@@ -115,6 +115,8 @@ pub(super) struct Known {
     stages: Vec<Vec<Stage>>,
     orders: Vec<PlaceOrder>,
     refunds: Vec<RefundOrder>,
+    /// Ids that were drawn: several orders may be drawn before the first of them is known.
+    ids: u64,
 }
 
 impl Known {
@@ -186,7 +188,7 @@ impl StepMaker {
             newest.is_none_or(|newest| newest.end.0 <= self.time)
         };
         let behind = calendars.clone().find(is_behind);
-        if let Some(calendar) = behind.filter(|_| self.chance.percent(60)) {
+        if let Some(calendar) = behind.filter(|_| self.chance.percent(75)) {
             return Some(Command::OpenPeriod(self.period_of(calendar)));
         }
         if self.chance.percent(if self.brisk { 65 } else { 85 }) {
@@ -229,7 +231,8 @@ impl StepMaker {
         let start = last
             .as_ref()
             .map_or(self.time - self.chance.of_slice(&[0, 1, HOUR, 50 * HOUR]), |last| last.end.0);
-        let lengths = [1, HOUR, 2 * HOUR, 10 * HOUR, 36 * HOUR, 9_000 * HOUR];
+        // Long ones, or there would be more periods than orders; short ones, which end with orders in them.
+        let lengths = [1, HOUR, 2 * HOUR, 2 * HOUR, 10 * HOUR, 36 * HOUR, 36 * HOUR, 9_000 * HOUR];
         let from = if self.chance.percent(80) { start.max(self.time) } else { start };
         let end = from + self.chance.of_slice(&lengths);
         let grace = end + self.chance.of_slice(&[0, 0, 1, 36 * HOUR, 9_000 * HOUR]);
@@ -324,11 +327,12 @@ impl StepMaker {
     }
 
     /// One that was not there before; rarely one that was.
-    fn order_or_refund_id(&mut self, letter: char, known: usize) -> OrderId {
-        let fresh = id(letter, known as u64);
+    fn order_or_refund_id(&mut self, letter: char) -> OrderId {
+        self.known.ids += 1;
+        let fresh = id(letter, self.known.ids);
         match self.chance.below(20) {
-            0 => id('o', self.chance.below(known as u64 + 1)),
-            1 => id('r', self.chance.below(known as u64 + 1)),
+            0 if !self.known.orders.is_empty() => self.chance.of_slice(&self.known.orders).id,
+            1 if !self.known.refunds.is_empty() => self.chance.of_slice(&self.known.refunds).id,
             _ => fresh,
         }
     }
@@ -357,7 +361,7 @@ impl StepMaker {
             }
         }
         PlaceOrder {
-            id: self.order_or_refund_id('o', self.known.orders.len()),
+            id: self.order_or_refund_id('o'),
             credits,
             customer,
             time: self.order_time(),
@@ -416,16 +420,17 @@ impl StepMaker {
         if !self.known.refunds.is_empty() && self.chance.percent(6) {
             return self.chance.of_slice(&self.known.refunds);
         }
-        let parts = [WHOLE / 2, WHOLE / 2, WHOLE / 3, 1, WHOLE / 10, WHOLE, 0, WHOLE + 1];
+        let bad = if self.chance.percent(15) { [0, WHOLE + 1] } else { [WHOLE / 7, 1] };
+        let parts = [WHOLE / 2, WHOLE / 4, WHOLE / 3, 1, WHOLE / 10, WHOLE, bad[0], bad[1]];
         let scope = match self.chance.below(10) {
-            0..=1 => RefundScope::Rest,
+            0 => RefundScope::Rest,
             2..=4 => RefundScope::Part(self.chance.of_slice(&parts)),
             _ => {
                 let mut lines: Vec<LinePart> = (0..3)
                     .filter_map(|line| {
                         let part = self.chance.of_slice(&parts);
                         let part = if self.chance.percent(80) { Some(part) } else { None };
-                        self.chance.percent(40).then_some(LinePart { line, part })
+                        self.chance.percent(60).then_some(LinePart { line, part })
                     })
                     .collect();
                 if self.chance.percent(5) {
@@ -442,12 +447,7 @@ impl StepMaker {
             (Some(order), false) => self.known.orders[order as usize].id.clone(),
             _ => id('x', 0),
         };
-        RefundOrder {
-            id: self.order_or_refund_id('r', self.known.refunds.len()),
-            order,
-            time: self.order_time(),
-            scope,
-        }
+        RefundOrder { id: self.order_or_refund_id('r'), order, time: self.order_time(), scope }
     }
 }
 

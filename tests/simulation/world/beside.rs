@@ -102,7 +102,7 @@ impl World {
         assert_eq!(state_digest(&view), self.digests[&view.lsn()], "a view beside that of a snapshot");
     }
 
-    /// D5: retries get the same response.
+    /// D5: retries get the same response, and orders and refunds are known by their ids for ever.
     pub(super) fn tell_again(&mut self, writing: &mut SteppedWriter, most: usize) {
         let mut queued = VecDeque::new();
         let all = self.acknowledged.len();
@@ -110,6 +110,12 @@ impl World {
             let at = if all <= most { turn } else { self.chance.below(all as u64) as usize };
             let (command, key, applied) = self.acknowledged[at].clone();
             let known = key.and_then(|key| self.naive.repeat_of(key));
+            let is_order =
+                matches!(applied.outcome, Outcome::OrderPlaced { .. } | Outcome::OrderRefunded { .. });
+            if known.is_none() && is_order {
+                self.order_again(writing, command, key);
+                continue;
+            }
             let joined =
                 matches!((&command, applied.outcome), (Command::Register(_), Outcome::Registered { .. }));
             if !joined && known.is_none() {
@@ -120,6 +126,15 @@ impl World {
             }
         }
         self.turn(writing, &mut queued);
+    }
+
+    /// Sends an order or a refund again that was acknowledged, whose key, if any, is forgotten.
+    fn order_again(&mut self, writing: &mut SteppedWriter, command: Command, key: Option<RequestKey>) {
+        let (effects, mut queued) = (self.tally.effects, VecDeque::new());
+        self.submit(writing, command, key, &mut queued);
+        self.turn(writing, &mut queued);
+        assert_eq!(self.tally.effects, effects, "D5: an order or a refund counted twice");
+        self.tally.orders_repeated += 1;
     }
 
     pub(super) fn submit_once_more(

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::atomic::Ordering};
 
 use upline::{
     core::{
-        Actor,
+        Actor, RefundState,
         command::{Applied, Command, Outcome, Register, RequestKey, Stamped},
         types::Timestamp,
     },
@@ -103,6 +103,7 @@ impl World {
             Err(rejection) => (Applied { outcome: Outcome::Rejected(rejection), lsn }, AnsweredBy::Admission),
         };
         assert_eq!((answer.applied, answer.by), (expected, by), "{command:?}, {key:?}");
+        self.count_refusal(command, answer.applied.outcome);
         match by {
             AnsweredBy::Repeat => self.tally.repeats += 1,
             _ => self.tally.refused_at_admission += 1,
@@ -205,7 +206,10 @@ impl World {
             format: Stamped::FORMAT,
             command,
         };
+        let waiting = self.naive.refunds_waiting();
         let applied = self.naive.apply(&stamped);
+        self.count_effect(engine, &stamped, applied, waiting);
+        self.count_refusal(&stamped.command, applied.outcome);
         if applied.lsn == stamped.lsn {
             self.maker.learn(&stamped.command, applied.outcome);
             if let (Command::Register(Register { code: None, .. }), Outcome::Registered { member }) =
@@ -222,5 +226,34 @@ impl World {
             self.acknowledged.push((stamped.command, key, applied));
         }
         applied
+    }
+
+    fn count_refusal(&mut self, command: &Command, outcome: Outcome) {
+        let is_order = matches!(command, Command::PlaceOrder(_) | Command::RefundOrder(_));
+        if let (true, Outcome::Rejected(rejection)) = (is_order, outcome) {
+            *self.tally.orders_refused.entry(rejection.name()).or_default() += 1;
+        }
+    }
+
+    /// Counts what a command changed. `waiting`: refunds that waited before it.
+    fn count_effect(&mut self, engine: &Engine, stamped: &Stamped, applied: Applied, waiting: usize) {
+        let is_refused = matches!(applied.outcome, Outcome::Rejected(_)) || applied.outcome.is_no_op();
+        if is_refused || applied.lsn != stamped.lsn {
+            return;
+        }
+        self.tally.effects[stamped.command.kind().position()] += 1;
+        let ended = waiting.saturating_sub(self.naive.refunds_waiting());
+        self.tally.waits_ended += ended as u64;
+        let Outcome::OrderRefunded { refund, .. } = applied.outcome else { return };
+        // Later commands of its group may have let it act since.
+        let order = engine.read(|state, _| state.order(state.order_of_refund(refund)));
+        let given = order.refunds.iter().find(|given| given.lsn == applied.lsn).expect("it was given");
+        for (_, state) in &given.states {
+            match state {
+                RefundState::Lowered => self.tally.refunds_lowered += 1,
+                RefundState::Waiting => self.tally.refunds_waiting += 1,
+                RefundState::Correction | RefundState::LowersLater => self.tally.refunds_corrected += 1,
+            }
+        }
     }
 }
