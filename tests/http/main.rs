@@ -11,6 +11,7 @@ mod failures;
 mod history;
 mod limits;
 mod orders;
+mod orders_bad;
 mod routes;
 mod v1_attributes;
 mod v1_batch;
