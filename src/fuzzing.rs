@@ -8,7 +8,9 @@
 //! attacker with a hex editor could compute.
 //!
 //! This file checks data files and collects the checks of the rest (`durability/log/fuzzing.rs`,
-//! `http/fuzzing.rs`, `cli/import/fuzzing.rs`).
+//! `http/fuzzing.rs`, `cli/import/fuzzing.rs`); `fuzzing/orders.rs` has the network that takes orders.
+
+mod orders;
 
 use std::{
     collections::BTreeMap,
@@ -16,6 +18,7 @@ use std::{
     sync::Arc,
 };
 
+pub use self::orders::{order_body, order_rows};
 use crate::{
     cli,
     core::{
@@ -39,7 +42,7 @@ use crate::{
 pub type Target = fn(&[u8]) -> bool;
 
 /// All targets, by the names of their fuzzers and of their corpus folders.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("frame", frame),
     ("recovery", recovery),
     ("snapshot", snapshot),
@@ -48,6 +51,8 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("import_rows", import_rows),
     ("cursor", cursor),
     ("token", token),
+    ("order_body", order_body),
+    ("order_rows", order_rows),
 ];
 
 /// Limit on edits per input: enough to damage each frame of the log, few enough that an input runs fast.

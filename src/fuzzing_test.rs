@@ -354,6 +354,16 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
             let all: Vec<&str> = claims.iter().chain(&sent).map(String::as_str).chain([keys]).collect();
             texts(&all)
         }
+        "order_body" => {
+            let batch = ORDERS.join("\n");
+            let all: Vec<&str> = ORDERS.iter().copied().chain([batch.as_str()]).collect();
+            texts(&all)
+        }
+        "order_rows" => {
+            let lines = ORDERS.join("\n");
+            let all: Vec<&str> = ORDER_FILES.iter().copied().chain([lines.as_str()]).collect();
+            texts(&all)
+        }
         _ => panic!("no seeds for {target}"),
     }
 }
@@ -427,4 +437,37 @@ const IMPORTS: [&str; 12] = [
      anna,bert,1,1.00,referral,held,2025-03-01,7,\nanna,bert,1,-1.00,referral,held,2025-03-01,,7\n\
      anna,bert,1,2.00,referral,void,2025-03-01,7,\nanna,bert,1,2.00,referral,void,2025-03-01,8,\n\
      anna,bert,1,-2.00,referral,void,2025-03-01,,8\n",
+];
+
+const ORDERS: [&str; 12] = [
+    r#"{"order_id":"A-1","code":"M2","kind":"retail","lines":[{"amount":"12.50","volumes":{"pv":"10","points":"0.0001"}}]}"#,
+    r#"{"refund_id":"R-1","part":"0.5"}"#,
+    r#"{"refund_id":"R-2","lines":[{"line":0,"part":"0.25"},{"line":1}]}"#,
+    r#"{"refund_id":"R-3"}"#,
+    r#"{"order_id":"A-2","credits":[{"code":"M1","part":"0.333333333"},{"user_id":"03030303-0303-0303-0303-030303030303","part":"0.666666667"}],"customer":"C-1","kind":"signup","tags":["party","autoship"],"group":"party-12","market":"de","time":"2026-11-14T10:00:00.000001Z","lines":[{"amount":7,"volumes":{"pv":"0.07"}},{"amount":"0"},{"amount":"100000000000.00","volumes":{"points":"1000000000"}}]}"#,
+    r#"{"order_id":"A-3","code":"M4","kind":"retail","time":"2026-10-05T00:00:00+02:00","lines":[{"amount":"1"}]}"#,
+    r#"{"order_id":"A-1","code":"M2","kind":"retail","lines":[{"amount":"12.5","volumes":{"points":"0.0001","pv":10}}]}"#,
+    r#"{"order_id":"A-1","code":"M1","kind":"retail","lines":[{"amount":"12.50"}]}"#,
+    r#"{"order_id":"R-1","code":"M1","customer":"C-1","kind":"retail","lines":[{"amount":-1,"volumes":{"cv":"1","pv":"-1","pv":1e999}}]}"#,
+    r#"{"market":"us","owner":"02020202-0202-0202-0202-020202020202","tags":{"founder":{},"fee-paid":{"from":"2026-01-01T00:00:00Z","until":"2027-01-01T00:00:00Z"}}}"#,
+    r#"{"market":null,"owner":null,"tags":{"founder":null},"effective":"2026-11-14T00:00:00Z"}"#,
+    r#"{"tags":{"founder":{"from":"2027-01-01T00:00:00Z","until":"2026-01-01T00:00:00Z"}},"effective":"2020-01-01T00:00:00Z"}"#,
+];
+
+const ORDER_FILES: [&str; 6] = [
+    "order_id,user_id,amount,pv,kind,tags,time,customer\n\
+     A-1,M1,12.50,10,retail,autoship party,2026-11-14,C-1\n\
+     A-1,,7.5,,,,,\nA-2,m2,1,0.5,signup,,,\n\
+     A-3,02020202-0202-0202-0202-020202020202,0,,retail,,2026-11-15 10:00:00,\n",
+    "order_id,user_id,amount,kind\nA-1,M1,1,retail\nA-1,M1,x,\nA-2,nobody,1,retail\n\
+     A-4,M1,1,retail\nA-4,M2,1,\n\
+     A-5,M1,1,retail\nA-6,M1,-1,retail\nA-5,M1,2,retail\nA 7,M1,1,retail\n",
+    "order_id;user_id;amount;points;xv;kind\r\n\
+     A-1;M1;1;0,5;1;retail\r\n\"A-2\";M1;\"1\";0.5;;retail\r\nA-2;M1\r\n\
+     A-2;M1;1;;;\r\nbroken\r\nA-3;M1;1;;;retail\r\n",
+    "amount\torder_id\tuser_id\tkind\tgroup\tmarket\n1\tA-1\tM1\tretail\tg\tus\n\
+     1\tA-2\tM2\tretail\tg\tmars\n",
+    "order_id,user_id\nA-1,M1\n",
+    "order_id,user_id,amount,kind,time\nA-1,M1,1,retail,2999-01-01\nA-2,M1,1,retail,2026-10-01\n\
+     A-3,M1,1,retail,2026-10-05\nA-4,M1,1,retail,soon\n",
 ];

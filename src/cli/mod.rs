@@ -52,5 +52,5 @@ mod verify;
 
 use self::args::{DataDirArgs, PlanArgs, TreeName, log_options, plan_choice, plan_choice_or};
 #[cfg(any(test, fuzzing))]
-pub(crate) use self::import::fuzzing::import_rows;
+pub(crate) use self::import::fuzzing::{import_rows, order_rows};
 pub use self::{command_line::run, exit::Exit, names::NAME_NAMESPACE};

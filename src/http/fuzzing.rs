@@ -3,13 +3,23 @@
 #[cfg(test)]
 pub(crate) use super::auth::fuzzing::signed;
 use super::{auth, dropin, v1};
-use crate::engine::Engine;
+use crate::engine::{Command, Directory, Engine, State, Timestamp};
 
 /// A body, read as each kind that some route accepts.
 pub(crate) fn request_body(bytes: &[u8]) -> bool {
     let dropin = dropin::fuzzing::body(bytes);
     let v1 = v1::fuzzing::body(bytes);
     dropin || v1
+}
+
+/// A body or a line of a batch about orders: the command that it asks for, if some route accepts it.
+pub(crate) fn order_command(
+    bytes: &[u8],
+    state: &State,
+    directory: &impl Directory,
+    now: Timestamp,
+) -> Option<Command> {
+    v1::fuzzing::order_command(bytes, state, directory, now)
 }
 
 /// A cursor as sent, and positions sealed as one, passed to the lists of this network.

@@ -8,6 +8,7 @@ use super::{
     intake::{Intake, Taken},
     layout::Layout,
     lines::Lines,
+    orders,
     reading::Reading,
 };
 use crate::{
@@ -50,6 +51,11 @@ pub(crate) fn import_rows(bytes: &[u8]) -> bool {
         again(&mut network, members, &reading);
     }
     taken
+}
+
+/// Imports a file of orders into a state with members, a plan that takes orders, and periods.
+pub(crate) fn order_rows(state: State, directory: MemberDirectory, now: Timestamp, bytes: &[u8]) -> bool {
+    orders::fuzzing::order_rows(&mut Network::new(state, directory, now), bytes)
 }
 
 fn lines(bytes: &[u8], columns: &'static [Column]) -> Option<Lines> {

@@ -33,9 +33,16 @@ impl OrderLines {
     /// # Errors
     /// See [`FileFault`].
     pub fn open(meter: &Meter<'_>, layout: &Layout) -> Result<Self, FileFault> {
-        let name = meter.name();
+        Self::read(meter.name(), meter.open_bytes()?, layout)
+    }
+
+    /// The same, of the bytes of a file.
+    ///
+    /// # Errors
+    /// See [`FileFault`].
+    pub fn read(name: String, file: Box<dyn Read + Send>, layout: &Layout) -> Result<Self, FileFault> {
         let io = |source| FileFault::Io { path: name.clone(), source };
-        let source = Source::open(meter.open_bytes()?).map_err(io)?;
+        let source = Source::open(file).map_err(io)?;
         if !source.head.trim_ascii_start().starts_with(b"{") {
             return Ok(Self::Rows(Box::new(Lines::from_source(name, source, layout)?)));
         }

@@ -258,10 +258,10 @@ fn take_file(args: &Args, sink: impl Sink, taken: &mut Taken) -> Result<(), Fail
             .map_err(|reason| Failure::new(Exit::Usage, reason))
     };
     let intake = Intake::new(sink, args.time_format.as_ref(), taken);
-    take_lines(&args.file, layout, intake)
+    take_path(&args.file, layout, intake)
 }
 
-fn take_lines<S: Sink>(
+fn take_path<S: Sink>(
     path: &Path,
     layout: impl FnOnce(&[String]) -> Result<Layout, Failure>,
     mut intake: Intake<'_, S>,
@@ -270,18 +270,30 @@ fn take_lines<S: Sink>(
     // Objects name their volumes; who sends them need not be allowed to read the plan.
     let volumes = intake.sink.volumes();
     let layout = layout(volumes.as_deref().unwrap_or_default())?;
-    match OrderLines::open(&meter, &layout).map_err(file_failure)? {
+    let lines = OrderLines::open(&meter, &layout).map_err(file_failure)?;
+    if let OrderLines::Rows(lines) = &lines {
+        intake.volumes = volumes?;
+        if !lines.ignored.is_empty() {
+            let ignored = lines.ignored.join(", ");
+            screen::tell(&format!("{}: columns not read: {}", path.display(), visible(&ignored)));
+        }
+    }
+    take_lines(lines, &layout, intake)?.hash = meter.finish();
+    Ok(())
+}
+
+fn take_lines<'t, S: Sink>(
+    lines: OrderLines,
+    layout: &Layout,
+    mut intake: Intake<'t, S>,
+) -> Result<&'t mut Taken, Failure> {
+    match lines {
         OrderLines::Json(mut lines) => {
             while let Some((line, text)) = lines.next().map_err(file_failure)? {
                 intake.take_json(line, text)?;
             }
         }
         OrderLines::Rows(mut lines) => {
-            intake.volumes = volumes?;
-            if !lines.ignored.is_empty() {
-                let ignored = lines.ignored.join(", ");
-                screen::tell(&format!("{}: columns not read: {}", path.display(), visible(&ignored)));
-            }
             let cells = layout.wanted().count();
             let mut result = Ok(());
             each_batch(
@@ -295,8 +307,7 @@ fn take_lines<S: Sink>(
             result?;
         }
     }
-    intake.finish()?.hash = meter.finish();
-    Ok(())
+    intake.finish()
 }
 
 fn columns_of(volumes: &[String]) -> Layout {
@@ -480,6 +491,9 @@ fn in_words(args: &Args, taken: &Taken, writes: bool, started: Instant) -> Strin
     text + &format!(" ({:.1} s)", started.elapsed().as_secs_f64())
 }
 
+#[cfg(any(test, fuzzing))]
+#[path = "orders_fuzzing.rs"]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 #[path = "orders_test.rs"]
 mod tests;

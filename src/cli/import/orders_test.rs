@@ -63,7 +63,7 @@ fn take(network: &mut Network, text: &str) -> Taken {
     std::fs::write(&path, text).unwrap();
     let mut taken = Taken::default();
     let intake = Intake::new(IntoNetwork::new(network), None, &mut taken);
-    take_lines(&path, |volumes| Ok(columns_of(volumes)), intake).unwrap();
+    take_path(&path, |volumes| Ok(columns_of(volumes)), intake).unwrap();
     taken
 }
 

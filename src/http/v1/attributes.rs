@@ -140,7 +140,7 @@ impl AttributesGiven {
     ///
     /// # Errors
     /// A name that the plan does not have, and a tag that never holds, naming the field.
-    fn command(&self, member: Uuid, state: &State) -> Result<SetAttributes, Problem> {
+    pub(super) fn command(&self, member: Uuid, state: &State) -> Result<SetAttributes, Problem> {
         let commerce = &state.plan().commerce;
         let refused = |rejection: Rejection, field: String| {
             Problem::from(rejection).at(state.lsn()).with("field", field)

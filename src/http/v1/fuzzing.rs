@@ -12,12 +12,20 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Routes, extract, manage::Change, page::Cursors, pay::Trigger, plan_body, register::Registration,
+    Routes,
+    attributes::AttributesGiven,
+    extract,
+    manage::Change,
+    order_body::{OrderGiven, RefundGiven},
+    page::Cursors,
+    pay::Trigger,
+    plan_body,
+    register::Registration,
     strict_json,
 };
 use crate::{
     config::HttpConfig,
-    engine::{Engine, MemberFilter, MemberIx},
+    engine::{Command, Directory, Engine, MemberFilter, MemberIx, OrderId, State, Timestamp},
     http::{
         Options,
         auth::{Gate, Principal},
@@ -52,6 +60,30 @@ pub fn body(bytes: &[u8]) -> bool {
         assert_eq!(plan_body::read(&printed).ok().as_ref(), Some(plan), "a plan has one document");
     }
     registration.is_some() || trigger.is_some() || change || plan.is_some()
+}
+
+/// Reads a body as an order, a refund of the newest order, or attributes of the first member. Returns the
+/// command that it asks for.
+///
+/// # Panics
+/// As [`body`].
+pub fn order_command(
+    bytes: &[u8],
+    state: &State,
+    directory: &impl Directory,
+    now: Timestamp,
+) -> Option<Command> {
+    if let Some(order) = read_back(read::<OrderGiven>(bytes)) {
+        return order.order(state, directory, now).ok().map(|order| Command::PlaceOrder(Box::new(order)));
+    }
+    if let Some(refund) = read_back(read::<RefundGiven>(bytes)) {
+        let newest = state.orders_len().checked_sub(1)?;
+        let order = OrderId::parse(&state.order_id(newest)).expect("it was one");
+        return refund.refund(order, now).ok().map(|refund| Command::RefundOrder(Box::new(refund)));
+    }
+    let attributes = read_back(read::<AttributesGiven>(bytes))?;
+    let member = Uuid::from_bytes(state.member(MemberIx(0)).id.0);
+    attributes.command(member, state).ok().map(|set| Command::SetAttributes(Box::new(set)))
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {

@@ -1,0 +1,6 @@
+//! See `src/fuzzing.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    upline::fuzzing::order_rows(bytes);
+});
