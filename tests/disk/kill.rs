@@ -1,5 +1,5 @@
 //! SIGKILL of the real binary on a real disk, under load from sixteen clients, which keep a ledger of their
-//! responses.
+//! responses: signups, bonuses, statuses, plans, orders, refunds, and batches of signups and of orders.
 //!
 //! After each restart everything acknowledged is there and equal, writes with an unknown outcome are there
 //! once or not at all, and repeating them gives one result. Kills also come while the directory is opened,
@@ -12,6 +12,7 @@
 mod check;
 mod ledger;
 mod load;
+mod orders;
 
 use std::{
     io::{BufRead, BufReader},
@@ -43,6 +44,11 @@ enum Moment {
 
 const MOMENTS: [Moment; 4] = [Moment::Load, Moment::Snapshot, Moment::Rotation, Moment::Opening];
 
+fn plan_text() -> String {
+    let counted = proof::bulky_plan().replacen("level_cap", "count_sponsor_tree = true\nlevel_cap", 1);
+    counted + orders::PLAN
+}
+
 /// A network and the facts known about it.
 struct Campaign {
     _directory: tempfile::TempDir,
@@ -59,7 +65,7 @@ impl Campaign {
     fn new(seed: u64, signups: u64) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let plan = directory.path().join("plan.toml");
-        std::fs::write(&plan, proof::bulky_plan()).expect("a temporary file");
+        std::fs::write(&plan, plan_text()).expect("a temporary file");
         Self {
             data: directory.path().join("data"),
             plan: plan.to_str().expect("temporary paths are UTF-8").to_owned(),
@@ -155,6 +161,8 @@ impl Campaign {
     fn end(self, server: Server, counts: &mut Counts) {
         counts.acknowledged += self.ledger.acknowledged;
         counts.signups += self.ledger.members.len() as u64;
+        counts.orders += self.ledger.orders.len() as u64;
+        counts.refunds += self.ledger.refunds.len() as u64;
         server.terminate();
         assert!(server.wait().success(), "a stop is no failure");
         let verified = proof::verified(&self.data);
@@ -169,7 +177,7 @@ impl Campaign {
 }
 
 fn replay(data: &Path) {
-    let plan = upline::plan_file::parse(&proof::bulky_plan()).expect("a plan");
+    let plan = upline::plan_file::parse(&plan_text()).expect("a plan");
     proof::assert_replays(data, plan);
 }
 

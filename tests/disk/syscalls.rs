@@ -13,6 +13,7 @@
 //! `UPLINE_SEED` shuffles. `strace` counts calls per thread, so a point is the n-th such call of each thread.
 
 mod offline;
+mod orders;
 mod script;
 mod traced;
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    ledger::{Answer, Ask, Counts, Ledger, Request, changes_status},
+    ledger::{Answer, Ask, Counts, Ledger, Request, changes_status, order_id},
     load::{accept, send},
+    orders,
 };
 use crate::{
     common::{Client, Server, uuid},
@@ -27,19 +28,21 @@ pub fn check(
     let mut client = server.connect();
     counts.unknown += unknown.len() as u64;
     compare_members(&mut client, ledger, &unknown, counts);
+    orders::compare(&mut client, ledger, &unknown, counts);
     for request in unknown {
         if let Some(answer) = settle(&mut client, &request, counts) {
             ledger.enter(request, answer);
         }
     }
     compare_members(&mut client, ledger, &[], counts);
+    orders::compare(&mut client, ledger, &[], counts);
     compare_bonuses(&mut client, ledger, counts);
     compare_order(ledger, counts);
     compare_plan(&mut client, ledger, counts);
     repeat_some(&mut client, ledger, chance, counts);
 }
 
-fn failure(counter: &mut u64, what: &str) {
+pub fn failure(counter: &mut u64, what: &str) {
     eprintln!("FAILURE {what}");
     *counter += 1;
 }
@@ -48,6 +51,7 @@ fn failure(counter: &mut u64, what: &str) {
 fn settle(client: &mut Client, request: &Request, counts: &mut Counts) -> Option<Answer> {
     let member = match &request.ask {
         Ask::Register { member } => Some(format!("/v1/members/{}", uuid(*member))),
+        Ask::Order { order } => Some(format!("/v1/orders/{}", order_id(*order))),
         _ => None,
     };
     let before = member.map(|path| client.request("GET", &path, &[], b""));
@@ -65,12 +69,15 @@ fn settle(client: &mut Client, request: &Request, counts: &mut Counts) -> Option
             failure(&mut counts.doubled, &format!("{request:?}: {} and {}", first.status, second.status));
         }
         let before = if was_done { before.json() } else { answer.body.clone() };
-        if PLACE.iter().any(|field| before[field] != answer.body[field]) {
+        if ORDER.iter().chain(&PLACE).any(|field| before[field] != answer.body[field]) {
             failure(&mut counts.changed, &format!("{request:?}: {before} became {}", answer.body));
         }
     }
     Some(answer)
 }
+
+/// Immutable fields of an order; members have none of them.
+const ORDER: [&str; 6] = ["order_id", "number", "credits", "placed", "booking", "lines"];
 
 /// Immutable fields of a member.
 const PLACE: [&str; 8] =
@@ -241,6 +248,17 @@ fn repeat_some(client: &mut Client, ledger: &Ledger, chance: &mut Chance, counts
                 failure(&mut counts.doubled, &format!("{request:?}: {told} became {}", reply.text()));
             }
         }
-        counts.repeated += 2;
+        let orders: Vec<&(Request, Answer)> = ledger.orders.values().chain(ledger.refunds.values()).collect();
+        if !orders.is_empty() {
+            let (request, told) = chance.pick(&orders);
+            let reply = send(client, request).expect("an answer");
+            let body = reply.json();
+            let is_equal =
+                ORDER[..5].iter().all(|field| told.body.get(field).is_none_or(|told| *told == body[field]));
+            if reply.status != 200 || !is_equal {
+                failure(&mut counts.doubled, &format!("{request:?}: {} became {}", told.body, reply.text()));
+            }
+        }
+        counts.repeated += 3;
     }
 }

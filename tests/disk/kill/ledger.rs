@@ -10,13 +10,15 @@ use serde_json::{Value, json};
 use crate::common::uuid;
 
 /// The content of a request.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Ask {
     Register { member: u64 },
     Trigger,
     Pay { bonus: String },
     Status { member: u64, is_active: bool },
     Plan { name: String },
+    Order { order: u64 },
+    Refund { refund: u64 },
 }
 
 /// An idempotent write.
@@ -43,6 +45,16 @@ impl Request {
             body: body.to_string(),
         }
     }
+}
+
+/// The id of an order by number.
+pub fn order_id(order: u64) -> String {
+    format!("A-{order}")
+}
+
+/// The id of a refund by number.
+pub fn refund_id(refund: u64) -> String {
+    format!("R-{refund}")
 }
 
 /// A write, and its response: `None` if none arrived.
@@ -77,6 +89,9 @@ pub struct Ledger {
     pub statuses: BTreeMap<u64, (u64, bool)>,
     /// The last plan.
     pub plan: (u64, String),
+    /// By number: each order and refund, and its response.
+    pub orders: BTreeMap<u64, (Request, Answer)>,
+    pub refunds: BTreeMap<u64, (Request, Answer)>,
     pub last_lsn: u64,
     /// Number of acknowledged writes of all kinds.
     pub acknowledged: u64,
@@ -106,6 +121,8 @@ impl Ledger {
                 let last = self.statuses.entry(member).or_insert((answer.lsn, is_active));
                 *last = (*last).max((answer.lsn, is_active));
             }
+            Ask::Order { order } => _ = self.orders.insert(order, (request, answer)),
+            Ask::Refund { refund } => _ = self.refunds.insert(refund, (request, answer)),
             Ask::Plan { name } => self.plan = self.plan.clone().max((answer.lsn, name)),
         }
     }
@@ -119,6 +136,15 @@ impl Ledger {
     /// new request.
     pub fn next_member(&self) -> u64 {
         self.members.last_key_value().map_or(1, |(last, _)| last + 1)
+    }
+
+    /// Returns the first unused numbers of orders and refunds, as `next_member`.
+    pub fn next_order(&self) -> u64 {
+        self.orders.last_key_value().map_or(1, |(last, _)| last + 1)
+    }
+
+    pub fn next_refund(&self) -> u64 {
+        self.refunds.last_key_value().map_or(1, |(last, _)| last + 1)
     }
 
     /// Returns bonuses without a request to mark them paid.
@@ -141,6 +167,8 @@ pub struct Counts {
     pub at_rotation: u64,
     pub acknowledged: u64,
     pub signups: u64,
+    pub orders: u64,
+    pub refunds: u64,
     pub unknown: u64,
     /// Of the unknown, those that had been applied.
     pub unknown_done: u64,
@@ -160,6 +188,8 @@ impl fmt::Display for Counts {
             at_rotation,
             acknowledged,
             signups,
+            orders,
+            refunds,
             unknown,
             unknown_done,
             repeated,
@@ -171,8 +201,8 @@ impl fmt::Display for Counts {
         )?;
         write!(
             out,
-            "acknowledged={acknowledged} signups={signups} unknown={unknown} unknown_done={unknown_done} \
-             repeated={repeated} "
+            "acknowledged={acknowledged} signups={signups} orders={orders} refunds={refunds} \
+             unknown={unknown} unknown_done={unknown_done} repeated={repeated} "
         )?;
         write!(out, "lost={} doubled={} changed={}", self.lost, self.doubled, self.changed)
     }

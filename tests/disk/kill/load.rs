@@ -13,7 +13,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::ledger::{Answer, Ask, Ledger, Request, Told, changes_status};
+use super::{
+    ledger::{Answer, Ask, Ledger, Request, Told, changes_status},
+    orders::{self, Orders},
+};
 use crate::{
     common::{Client, Reply, Server, uuid},
     proof::Chance,
@@ -28,7 +31,8 @@ const BATCH_LINES: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// State shared by the clients.
-struct World {
+pub struct World {
+    pub orders: Orders,
     sponsors: Mutex<Vec<u64>>,
     unpaid: Mutex<Vec<String>>,
     next_member: AtomicU64,
@@ -39,11 +43,12 @@ struct World {
 }
 
 impl World {
-    fn key(&self) -> String {
+    pub fn key(&self) -> String {
         format!("{:x}-{}", self.round, self.next_key.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn sponsor(&self, chance: &mut Chance) -> u64 {
+    /// A member that sponsors others, and never becomes inactive.
+    pub fn sponsor(&self, chance: &mut Chance) -> u64 {
         *chance.pick(&self.sponsors.lock().expect("no client panicked"))
     }
 
@@ -54,7 +59,12 @@ impl World {
     }
 
     fn request(&self, chance: &mut Chance) -> Request {
-        match chance.below(10) {
+        match chance.below(14) {
+            10 | 11 => orders::order(self, chance),
+            12 | 13 => {
+                let refund = orders::refund(self, chance);
+                refund.unwrap_or_else(|| orders::order(self, chance))
+            }
             0 | 1 => {
                 let body = json!({
                     "once": false, "source": uuid(self.sponsor(chance)),
@@ -87,12 +97,12 @@ impl World {
         }
     }
 
-    fn keyed(&self, ask: Ask, method: &'static str, path: String, body: String) -> Request {
+    pub fn keyed(&self, ask: Ask, method: &'static str, path: String, body: String) -> Request {
         Request { ask, method, path, key: Some(self.key()), body }
     }
 
     /// Records what a response makes possible.
-    fn learn(&self, request: &Request, answer: &Answer) {
+    pub fn learn(&self, request: &Request, answer: &Answer) {
         match request.ask {
             Ask::Register { member } if !changes_status(member) => {
                 self.sponsors.lock().expect("no client panicked").push(member);
@@ -102,6 +112,7 @@ impl World {
                 let ids = bonuses.iter().map(|bonus| bonus["id"].as_str().expect("an id").to_owned());
                 self.unpaid.lock().expect("no client panicked").extend(ids);
             }
+            Ask::Order { order } => self.orders.is_placed(order),
             _ => {}
         }
         if matches!(request.ask, Ask::Register { .. }) {
@@ -153,16 +164,26 @@ fn write_until_the_end(world: &World, mut client: Client, mut chance: Chance) ->
     }
 }
 
-/// The last client sends batches.
-fn batches_until_the_end(world: &World, mut client: Client, mut chance: Chance) -> Vec<Told> {
+/// A batch: where it goes, and its next line.
+struct Batch {
+    path: &'static str,
+    line: fn(&World, &mut Chance) -> Request,
+}
+
+const REGISTRATIONS: Batch = Batch { path: "/v1/members/batch", line: World::register };
+const ORDERS: Batch = Batch { path: "/v1/orders/batch", line: orders::order };
+
+/// The last two clients send batches.
+fn batches_until_the_end(world: &World, batch: &Batch, mut client: Client, mut chance: Chance) -> Vec<Told> {
     let mut told = Vec::new();
     loop {
         let requests: Vec<Request> =
-            (0..BATCH_LINES).map(|_| Request { key: None, ..world.register(&mut chance) }).collect();
+            (0..BATCH_LINES).map(|_| Request { key: None, ..(batch.line)(world, &mut chance) }).collect();
         let lines: String = requests.iter().map(|request| request.body.clone() + "\n").collect();
         let head = format!(
-            "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
+            "POST {} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
              content-length: {}\r\n\r\n{lines}",
+            batch.path,
             lines.len()
         );
         let mut answers = Vec::new();
@@ -207,6 +228,7 @@ pub struct Load {
 impl Load {
     pub fn start(server: &Server, ledger: &Ledger, seed: u64) -> Self {
         let world = Arc::new(World {
+            orders: Orders::after(ledger),
             sponsors: Mutex::new(ledger.sponsors()),
             unpaid: Mutex::new(ledger.unpaid()),
             next_member: AtomicU64::new(ledger.next_member()),
@@ -218,8 +240,11 @@ impl Load {
             .map(|number| {
                 let (world, client, chance) =
                     (Arc::clone(&world), server.connect(), Chance::new(seed.wrapping_add(number)));
-                let work = if number == CLIENTS - 1 { batches_until_the_end } else { write_until_the_end };
-                std::thread::spawn(move || work(&world, client, chance))
+                std::thread::spawn(move || match CLIENTS - number {
+                    1 => batches_until_the_end(&world, &REGISTRATIONS, client, chance),
+                    2 => batches_until_the_end(&world, &ORDERS, client, chance),
+                    _ => write_until_the_end(&world, client, chance),
+                })
             })
             .collect();
         Self {

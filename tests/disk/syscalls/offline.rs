@@ -39,7 +39,7 @@ const CALLS: [(&str, &[Fault]); 8] = [
 const SEGMENT_BYTES: (&str, &str) = ("UPLINE_SEGMENT_BYTES", "1048576");
 
 /// Runs the program without `strace`, to completion.
-fn run_plainly(arguments: &[String]) -> std::process::Output {
+pub fn run_plainly(arguments: &[String]) -> std::process::Output {
     let mut command = Command::new(common::binary());
     command.args(arguments).env_clear().env(SEGMENT_BYTES.0, SEGMENT_BYTES.1).output().expect("it starts")
 }
@@ -58,7 +58,7 @@ fn run(strace: &[&str], arguments: &[&str]) -> ExitStatus {
 }
 
 /// Returns all points of a run of the program. `data` is the directory that it modifies.
-fn points(place: &Path, data: &Path, calls: &[(&str, &[Fault])], arguments: &[&str]) -> Vec<Point> {
+pub fn points(place: &Path, data: &Path, calls: &[(&str, &[Fault])], arguments: &[&str]) -> Vec<Point> {
     let trace = place.join("trace");
     let names: Vec<&str> = calls.iter().map(|(name, _)| *name).collect();
     let status =
@@ -67,7 +67,7 @@ fn points(place: &Path, data: &Path, calls: &[(&str, &[Fault])], arguments: &[&s
     traced::points(&fs::read_to_string(trace).expect("a trace"), data, calls)
 }
 
-fn with_fault(point: &Point, arguments: &[&str]) -> bool {
+pub fn with_fault(point: &Point, arguments: &[&str]) -> bool {
     run(&["-o", "/dev/null", "-e", &format!("trace={}", point.call), "-e", &point.inject()], arguments)
         .success()
 }

@@ -68,13 +68,13 @@ pub struct Seen {
 }
 
 /// The traced server.
-struct Traced {
+pub struct Traced {
     strace: Child,
     server: Option<u32>,
 }
 
 impl Traced {
-    fn start(data: &Path, strace_arguments: &[&str]) -> (Self, Option<std::net::SocketAddr>) {
+    pub fn start(data: &Path, strace_arguments: &[&str]) -> (Self, Option<std::net::SocketAddr>) {
         let mut strace = Command::new("strace")
             .args(["-f", "-qq"])
             .args(strace_arguments)
@@ -117,7 +117,7 @@ impl Traced {
         (Self { strace, server }, address)
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         if let Some(server) = self.server {
             // It may be gone already.
             _ = Command::new("kill")
@@ -127,7 +127,7 @@ impl Traced {
         }
     }
 
-    fn wait(mut self) -> std::process::ExitStatus {
+    pub fn wait(mut self) -> std::process::ExitStatus {
         let begin = Instant::now();
         loop {
             if let Some(status) = self.strace.try_wait().expect("it can be waited for") {
@@ -216,7 +216,7 @@ fn body(member: u64) -> String {
     }
 }
 
-const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+pub const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 
 /// Evaluates the response to a write: done, or not because the log failed, now or before.
 fn judge(status: u16, answer: &Value, seen: &mut Seen) -> bool {
