@@ -25,6 +25,8 @@ mod rates;
 mod refusals;
 mod tokens;
 
+#[cfg(test)]
+pub(super) use self::costs::Costs;
 pub(super) use self::{
     answers::{TurnedAway, turned_away, whole_seconds},
     costs::Payer,

@@ -270,7 +270,11 @@ pub fn find(state: &State, calendar: &str, label: &str) -> Result<PeriodRef, Pro
     state.period_labeled(calendar, label).ok_or_else(unknown)
 }
 
-fn find_calendar(state: &State, name: &str) -> Result<u8, Problem> {
+/// The position of a calendar in the plan.
+///
+/// # Errors
+/// `calendar_unknown`.
+pub fn find_calendar(state: &State, name: &str) -> Result<u8, Problem> {
     let position = state.plan().commerce.calendar(name).and_then(|at| u8::try_from(at).ok());
     position.ok_or_else(|| Problem::from(Rejection::CalendarUnknown).at(state.lsn()))
 }

@@ -20,12 +20,13 @@ use super::{
     as_of::{self, AsOf},
     caller::Caller,
     extract::{Path, Query},
-    lists::{self, MemberRow, PastMemberProblems, Problems},
+    lists::{self, MemberRow, PastMemberProblems, VolumeProblems},
     media::accepts,
     page::{self, Cursors, Listing, Page, Reader, Source, list_query},
     problem::{Code, Problem},
     totals::{self, Total},
     types::TreeName,
+    volume_columns::{Columns, shown_too},
 };
 use crate::{
     engine::{
@@ -187,7 +188,7 @@ async fn levels(
 
 list_query! {
     struct LevelQuery {
-        tree,
+        tree, volumes,
     }
 }
 
@@ -197,6 +198,7 @@ pub struct LevelList {
     _permit: Option<OwnedSemaphorePermit>,
     sight: Sight,
     tree: Tree,
+    columns: Columns,
     receiver: MemberIx,
     level: u32,
     /// Members of a batch.
@@ -262,13 +264,15 @@ impl Listing for LevelList {
         if !has_all {
             return true;
         }
-        for member in self.found.drain(..rows.min(self.found.len())) {
+        let now = self.columns.now(state);
+        let most = if self.batch == STREAM_BATCH { now.rows(rows) } else { rows };
+        let rows = most.min(self.found.len());
+        for member in self.found.drain(..rows) {
             let commission = Total::new(self.brought.of(member), state.plan());
-            out.push(LevelRow {
-                member: MemberRow::new(state, self.sight, self.tree, member, self.level),
-                commission,
-            });
+            let row = MemberRow::new(state, self.sight, self.tree, member, self.level);
+            out.push(LevelRow { member: MemberRow { volumes: now.of(member), ..row }, commission });
         }
+        reader.note(now.steps(rows));
         if !self.found.is_empty() {
             return true;
         }
@@ -302,7 +306,7 @@ impl Listing for LevelList {
             content((Page<LevelRow> = "application/json"), (LevelRow = "application/x-ndjson")),
             headers(("x-lsn" = u64, description = "LSN of the state that was read"))
         ),
-        Problems
+        VolumeProblems
     )
 )]
 async fn level(
@@ -319,7 +323,7 @@ async fn level(
     }
     let engine = shared.v1_engine()?;
     caller.may_cost()?;
-    let query_name = format!("level/{id}/{level}/{}", query.tree.name());
+    let query_name = format!("level/{id}/{level}/{}{}", query.tree.name(), shown_too(&query.volumes));
     let cursors = Cursors::new(engine, &query_name);
     let after = lists::opened(&cursors, query.cursor.as_deref())?;
     let limit = page::limit(query.limit)?;
@@ -341,13 +345,16 @@ async fn level(
             Some(words) => lists::unpacked(state, tree, receiver, words)?,
         };
         let sight = caller.0.sight(state, directory);
-        let batch = if is_stream { STREAM_BATCH } else { limit };
+        let columns = Columns::asked(query.volumes.as_deref(), state)?;
+        // A page shows its batch whole.
+        let batch = if is_stream { STREAM_BATCH } else { columns.now(state).rows(limit) };
         let brought = state.brought(receiver, level);
         let found = VecDeque::new();
         let list = LevelList {
             _permit: permit,
             sight,
             tree,
+            columns,
             receiver,
             level,
             batch,

@@ -21,6 +21,7 @@ use super::{
     page::{self, Cursors, Listing, Page, Reader, list_query},
     problem::{Code, Problem, problems},
     types::{Role, Status, Time, user_id},
+    volume_columns::{Columns, PeriodColumns, shown_too},
 };
 use crate::{
     engine::{
@@ -59,6 +60,10 @@ pub struct MemberRow {
     pub rank: u16,
     /// Children in the tree that was asked about.
     pub direct: u32,
+    /// Its volumes in the newest two periods of the calendars that `volumes` names; not there otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 16)]
+    pub volumes: Option<Vec<PeriodColumns>>,
 }
 
 impl MemberRow {
@@ -77,29 +82,41 @@ impl MemberRow {
             role: facts.role.into(),
             rank: state.paid_as(member),
             direct: state.direct(tree, member),
+            volumes: None,
         }
     }
 }
 
-/// Appends the rows of `members`, which are anywhere above or below a member at `level`. Each is elsewhere in
-/// memory, so all are prefetched.
-fn push_rows(
-    state: &State,
+/// What rows show, and to whom.
+struct Rows {
     sight: Sight,
     tree: Tree,
-    level: u32,
-    members: &[MemberIx],
-    out: &mut Vec<MemberRow>,
-) {
-    state.prefetch_rows(tree, members);
-    out.extend(members.iter().map(|member| {
-        MemberRow::new(state, sight, tree, *member, state.level_in(tree, *member).abs_diff(level))
-    }));
+    columns: Columns,
+}
+
+impl Rows {
+    /// Appends the rows of `members`, which are anywhere above or below a member at `level`. Each is
+    /// elsewhere in memory, so all are prefetched.
+    fn push(&self, reader: &Reader<'_>, level: u32, members: &[MemberIx], out: &mut Vec<MemberRow>) {
+        let (state, now) = (reader.state, self.columns.now(reader.state));
+        state.prefetch_rows(self.tree, members);
+        out.extend(members.iter().map(|member| {
+            let depth = state.level_in(self.tree, *member).abs_diff(level);
+            let row = MemberRow::new(state, self.sight, self.tree, *member, depth);
+            MemberRow { volumes: now.of(*member), ..row }
+        }));
+        reader.note(now.steps(members.len()));
+    }
+
+    /// The rows that a slice may have.
+    fn most(&self, state: &State, asked: usize) -> usize {
+        self.columns.now(state).rows(asked)
+    }
 }
 
 list_query! {
     struct ListQuery {
-        tree,
+        tree, volumes,
     }
 }
 
@@ -108,7 +125,7 @@ const DEPTH_MAX: u32 = 2_147_483_647;
 
 list_query! {
     struct UplineQuery {
-        tree,
+        tree, volumes,
         /// Read the past: an LSN, or a time that is over. As far back as the log is kept; always in pages.
         #[param(value_type = Option<String>, max_length = 96)]
         as_of: Option<AsOf>,
@@ -117,7 +134,7 @@ list_query! {
 
 list_query! {
     struct DownlineQuery {
-        tree,
+        tree, volumes,
         /// Levels to go down; all, unless given.
         #[param(minimum = 1, maximum = 2_147_483_647)]
         depth: Option<u32>,
@@ -133,6 +150,14 @@ problems!(
     pub Problems: COMMON, [Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown)]
 );
 problems!(
+    /// What a list of members with their volumes can fail with.
+    pub VolumeProblems: COMMON,
+    [
+        Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown),
+        Code::Rejected(Rejection::CalendarUnknown)
+    ]
+);
+problems!(
     /// What an answer about one member can fail with.
     pub MemberProblems: COMMON, [Code::Rejected(Rejection::MemberUnknown)]
 );
@@ -140,8 +165,9 @@ problems!(
     /// What a list about one member can fail with, also of the past.
     pub PastProblems: COMMON,
     [
-        Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid,
-        Code::HistoryNotRetained, Code::Overloaded, Code::Stopping
+        Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown),
+        Code::Rejected(Rejection::CalendarUnknown), Code::AsOfInvalid, Code::HistoryNotRetained,
+        Code::Overloaded, Code::Stopping
     ]
 );
 problems!(
@@ -151,10 +177,6 @@ problems!(
         Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained,
         Code::Overloaded, Code::Stopping
     ]
-);
-problems!(
-    /// What a list about the network can fail with.
-    pub NetworkListProblems: COMMON, [Code::CursorInvalid]
 );
 problems!(
     /// What an answer about the network can fail with.
@@ -180,8 +202,7 @@ pub fn known(state: &State, word: u64) -> Result<MemberIx, Problem> {
 
 /// Children of one member, in slot order.
 struct Children {
-    sight: Sight,
-    tree: Tree,
+    rows: Rows,
     parent: MemberIx,
     /// The last one that was examined.
     last: Option<MemberIx>,
@@ -190,18 +211,12 @@ struct Children {
 }
 
 impl Children {
-    fn new(
-        state: &State,
-        sight: Sight,
-        tree: Tree,
-        parent: MemberIx,
-        after: Option<&[u64]>,
-    ) -> Result<Self, Problem> {
+    fn new(state: &State, rows: Rows, parent: MemberIx, after: Option<&[u64]>) -> Result<Self, Problem> {
         let (last, before) = match after {
             None => (None, state.len()),
             Some([last, before]) => {
                 let last = known(state, *last)?;
-                if state.above(tree, last) != Some(parent) {
+                if state.above(rows.tree, last) != Some(parent) {
                     return Err(cursor_invalid());
                 }
                 let before = u32::try_from(*before).ok().filter(|before| *before <= state.len());
@@ -209,13 +224,13 @@ impl Children {
             }
             Some(_) => return Err(cursor_invalid()),
         };
-        Ok(Self { sight, tree, parent, last, before })
+        Ok(Self { rows, parent, last, before })
     }
 
     fn rest<'state>(&self, state: &'state State) -> Box<dyn Iterator<Item = MemberIx> + 'state> {
         match self.last {
-            None => Box::new(state.children(self.tree, self.parent)),
-            Some(last) => Box::new(state.later_children(self.tree, last)),
+            None => Box::new(state.children(self.rows.tree, self.parent)),
+            Some(last) => Box::new(state.later_children(self.rows.tree, last)),
         }
     }
 }
@@ -225,17 +240,21 @@ impl Listing for Children {
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<MemberRow>) -> bool {
         let state = reader.state;
-        let most = out.len() + rows;
+        let (most, level) = (self.rows.most(state, rows), state.level_in(self.rows.tree, self.parent));
+        let mut members = Vec::new();
+        let mut is_full = false;
         for child in self.rest(state).take(SLICE_STEPS) {
             if child.0 < self.before {
-                if out.len() == most {
-                    return true;
+                is_full = members.len() == most;
+                if is_full {
+                    break;
                 }
-                out.push(MemberRow::new(state, self.sight, self.tree, child, 1));
+                members.push(child);
             }
             self.last = Some(child);
         }
-        self.rest(state).next().is_some()
+        self.rows.push(reader, level, &members, out);
+        is_full || self.rest(state).next().is_some()
     }
 
     fn position(&self) -> Vec<u64> {
@@ -256,7 +275,7 @@ impl Listing for Children {
             content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")),
             headers(("x-lsn" = u64, description = "LSN of the state that was read"))
         ),
-        Problems
+        VolumeProblems
     )
 )]
 async fn children(
@@ -267,20 +286,25 @@ async fn children(
     headers: HeaderMap,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    let cursors = Cursors::new(engine, &format!("children/{id}/{}", query.tree.name()));
+    let cursors =
+        Cursors::new(engine, &format!("children/{id}/{}{}", query.tree.name(), shown_too(&query.volumes)));
     let after = opened(&cursors, query.cursor.as_deref())?;
     let begin = |state: &State, directory: &MemberDirectory| {
         let parent = caller.member(Action::ReadMember, id, state, directory)?;
-        let sight = caller.0.sight(state, directory);
-        Children::new(state, sight, query.tree.into(), parent, after.as_deref())
+        let rows = Rows {
+            sight: caller.0.sight(state, directory),
+            tree: query.tree.into(),
+            columns: Columns::asked(query.volumes.as_deref(), state)?,
+        };
+        Children::new(state, rows, parent, after.as_deref())
     };
-    page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await
+    let is_heavy = query.volumes.is_some();
+    page::list_as(&shared, &caller, &headers, query.limit, &cursors, is_heavy, begin).await
 }
 
 /// The uplines of one member, as far as the caller sees.
 struct Upline {
-    sight: Sight,
-    tree: Tree,
+    rows: Rows,
     /// Level of the requested member.
     level: u32,
     /// The last one that was shown.
@@ -289,7 +313,8 @@ struct Upline {
 
 impl Upline {
     fn next(&self, state: &State) -> Option<MemberIx> {
-        state.above(self.tree, self.at).filter(|above| self.sight.sees(state, *above))
+        let Rows { sight, tree, .. } = self.rows;
+        state.above(tree, self.at).filter(|above| sight.sees(state, *above))
     }
 }
 
@@ -298,6 +323,7 @@ impl Listing for Upline {
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<MemberRow>) -> bool {
         let state = reader.state;
+        let rows = self.rows.most(state, rows);
         let mut members = Vec::new();
         while members.len() < rows
             && let Some(above) = self.next(state)
@@ -305,7 +331,7 @@ impl Listing for Upline {
             self.at = above;
             members.push(above);
         }
-        push_rows(state, self.sight, self.tree, self.level, &members, out);
+        self.rows.push(reader, self.level, &members, out);
         self.next(state).is_some()
     }
 
@@ -355,30 +381,41 @@ async fn upline(
             }
             Some(_) => return Err(cursor_invalid()),
         };
-        Ok::<_, Problem>(Upline { sight, tree, level: state.level_in(tree, member), at })
+        let rows = Rows { sight, tree, columns: Columns::asked(query.volumes.as_deref(), state)? };
+        Ok::<_, Problem>(Upline { rows, level: state.level_in(tree, member), at })
     };
+    let is_heavy = query.volumes.is_some();
     let Some(as_of) = query.as_of else {
-        return page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await;
+        return page::list_as(&shared, &caller, &headers, query.limit, &cursors, is_heavy, begin).await;
     };
     // A principal that may not see the present may not see the past.
     engine.read(begin)?;
     let past = as_of::past(&shared, &caller, as_of).await?;
-    engine.read(|_, directory| {
-        let listing = begin(&past, directory)?;
-        page::past(&Reader::new(engine, &past), listing, query.limit, &cursors)
-    })
+    let show = || {
+        engine.read(|_, directory| {
+            let listing = begin(&past, directory)?;
+            let reader = Reader::new(engine, &past);
+            let reply = page::past(&reader, listing, query.limit, &cursors);
+            caller.pays(reader.units(0));
+            reply
+        })
+    };
+    if !is_heavy {
+        return show();
+    }
+    shared.heavy.enter()?;
+    shared.heavy.run(show).await
 }
 
 /// Identifies the list. Further pages of the past stay at the same moment.
 fn upline_query(id: Uuid, query: &UplineQuery) -> String {
     let as_of = query.as_of.map(|as_of| format!("/{as_of}")).unwrap_or_default();
-    format!("upline/{id}/{}{as_of}", query.tree.name())
+    format!("upline/{id}/{}{as_of}{}", query.tree.name(), shown_too(&query.volumes))
 }
 
 /// A downline, level by level.
 struct Downline {
-    sight: Sight,
-    tree: Tree,
+    rows: Rows,
     /// Level of the requested member.
     level: u32,
     walk: Walk,
@@ -397,9 +434,9 @@ impl Downline {
     fn next(&mut self, state: &State, steps: &mut usize) -> Option<MemberIx> {
         match &mut self.walk {
             Walk::Streamed { walk, .. } => {
-                state.breadth_first_step(self.tree, walk, steps).map(|(member, _)| member)
+                state.breadth_first_step(self.rows.tree, walk, steps).map(|(member, _)| member)
             }
-            Walk::Paged(walk) => state.level_order_step(self.tree, walk, steps),
+            Walk::Paged(walk) => state.level_order_step(self.rows.tree, walk, steps),
         }
     }
 }
@@ -413,12 +450,13 @@ impl Listing for Downline {
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<MemberRow>) -> bool {
         let state = reader.state;
         let mut steps = SLICE_STEPS;
+        let rows = self.rows.most(state, rows);
         let members: Vec<MemberIx> = std::iter::from_fn(|| self.next(state, &mut steps)).take(rows).collect();
         reader.note(SLICE_STEPS - steps);
-        push_rows(state, self.sight, self.tree, self.level, &members, out);
+        self.rows.push(reader, self.level, &members, out);
         match &mut self.walk {
             Walk::Streamed { walk, .. } => !walk.is_over(),
-            Walk::Paged(walk) => goes_on(state, self.tree, walk, steps),
+            Walk::Paged(walk) => goes_on(state, self.rows.tree, walk, steps),
         }
     }
 
@@ -490,7 +528,7 @@ pub fn bulk_permit(shared: &Shared) -> Result<OwnedSemaphorePermit, Problem> {
             content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")),
             headers(("x-lsn" = u64, description = "LSN of the state that was read"))
         ),
-        Problems
+        VolumeProblems
     )
 )]
 async fn downline(
@@ -508,7 +546,8 @@ async fn downline(
             .detail(format!("levels count from 1 to {DEPTH_MAX}")));
     }
     let tree = query.tree.into();
-    let cursors = Cursors::new(engine, &format!("downline/{id}/{}/{deepest}", query.tree.name()));
+    let shown_too = shown_too(&query.volumes);
+    let cursors = Cursors::new(engine, &format!("downline/{id}/{}/{deepest}{shown_too}", query.tree.name()));
     let after = opened(&cursors, query.cursor.as_deref())?;
     // Taken before anything is read, so that too many streams cost nothing.
     let permit = match (&after, accepts(&headers, page::NDJSON)) {
@@ -525,7 +564,8 @@ async fn downline(
             (Some(words), _) => Walk::Paged(unpacked(state, tree, top, words)?),
         };
         let sight = caller.0.sight(state, directory);
-        Ok(Downline { sight, tree, level: state.level_in(tree, top), walk })
+        let rows = Rows { sight, tree, columns: Columns::asked(query.volumes.as_deref(), state)? };
+        Ok(Downline { rows, level: state.level_in(tree, top), walk })
     };
     page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await
 }

@@ -16,6 +16,7 @@ use super::{
     lists::{COMMON, PastMemberProblems},
     problem::{Code, Problem, problems},
     types::{Role, Status, Time, user_id},
+    volume_columns::PeriodColumns,
 };
 use crate::{
     engine::{self, Code as ReferralCode, MemberIx, Rejection, Tree},
@@ -60,6 +61,11 @@ pub struct Member {
     pub rank: u16,
     pub placement: Counts,
     pub sponsored: Counts,
+    /// Its volumes in the newest two periods of the calendars that a list names in `volumes`; not there
+    /// otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 16)]
+    pub volumes: Option<Vec<PeriodColumns>>,
 }
 
 /// Head-counts below a member in one tree.
@@ -93,6 +99,7 @@ impl Member {
             rank: state.paid_as(index),
             placement: counts(Tree::Placement),
             sponsored: counts(Tree::Sponsor),
+            volumes: None,
         }
     }
 }

@@ -45,6 +45,7 @@ mod top;
 mod totals;
 mod tree;
 mod unfinished;
+mod volume_columns;
 mod volumes;
 
 pub mod examples;

@@ -70,6 +70,21 @@ pub fn limit(asked: Option<u32>) -> Result<usize, Problem> {
 /// Declares the query of a list: `tree`, if it begins with that, the list's own parameters, and those of all
 /// lists. Not by flattening, which parses types from text: `limit=1` would be no number.
 macro_rules! list_query {
+    (struct $name:ident { volumes, $($own:tt)* }) => {
+        $crate::http::v1::page::list_query! {
+            struct $name {
+                $($own)*
+                /// Shows the live volumes of each member too, own and group, as
+                /// `GET /v1/members/{id}/volumes` has them: of this calendar, or of several, separated by
+                /// commas. Pages may then have fewer rows than `limit`.
+                #[param(min_length = 1, max_length = 519, example = "month")]
+                volumes: Option<String>,
+            }
+        }
+    };
+    (struct $name:ident { tree, volumes, $($own:tt)* }) => {
+        $crate::http::v1::page::list_query! { struct $name { volumes, tree, $($own)* } }
+    };
     (struct $name:ident { tree, $($own:tt)* }) => {
         $crate::http::v1::page::list_query! {
             struct $name {
@@ -266,6 +281,23 @@ pub async fn list<L: Listing>(
     cursors: &Cursors,
     begin: impl FnOnce(&State, &MemberDirectory) -> Result<L, Problem>,
 ) -> Result<Reply, Problem> {
+    list_as(shared, caller, headers, asked, cursors, L::WALKS, begin).await
+}
+
+/// As [`list`]; `is_heavy` says whether a page may take many steps for each row, in place of
+/// [`Listing::WALKS`].
+///
+/// # Errors
+/// Those of [`list`].
+pub async fn list_as<L: Listing>(
+    shared: &Shared,
+    caller: &Caller,
+    headers: &HeaderMap,
+    asked: Option<u32>,
+    cursors: &Cursors,
+    is_heavy: bool,
+    begin: impl FnOnce(&State, &MemberDirectory) -> Result<L, Problem>,
+) -> Result<Reply, Problem> {
     let source = Source::new(shared, caller)?;
     caller.may_cost()?;
     let is_stream = accepts(headers, NDJSON);
@@ -283,7 +315,7 @@ pub async fn list<L: Listing>(
         })
     };
     let is_light = is_stream || asked.unwrap_or(LIMIT_DEFAULT) as usize <= LIGHT_ROWS;
-    let (slice, lsn, rows) = if is_light && !L::WALKS {
+    let (slice, lsn, rows) = if is_light && !is_heavy {
         first()?
     } else {
         source.heavy.enter()?;

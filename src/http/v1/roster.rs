@@ -10,14 +10,18 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     caller::Caller,
     extract::Query,
-    lists::{NetworkListProblems, cursor_invalid, opened},
+    lists::{COMMON, cursor_invalid, opened},
     members::Member,
     page::{self, Cursors, Listing, Page, Reader, list_query},
-    problem::{Code, Problem},
+    problem::{Code, Problem, problems},
     types::{Role, Status, Time},
+    volume_columns::{Columns, shown_too},
 };
 use crate::{
-    engine::{ADMIN_LEVELS_MAX, MemberDirectory, MemberFilter, MemberIx, Roster, RosterOrder, State, Tree},
+    engine::{
+        ADMIN_LEVELS_MAX, MemberDirectory, MemberFilter, MemberIx, Rejection, Roster, RosterOrder, State,
+        Tree,
+    },
     http::{
         auth::{Action, Sight},
         context::Shared,
@@ -56,6 +60,7 @@ impl From<JoinOrder> for RosterOrder {
 
 list_query! {
     struct MembersQuery {
+        volumes,
         /// Only roots: members without a sponsor.
         #[serde(default)]
         #[param(default = false)]
@@ -83,7 +88,7 @@ list_query! {
 impl MembersQuery {
     /// Everything that identifies the list.
     fn name(&self) -> String {
-        format!("members/{:?}/{:?}", self.filter(), self.order)
+        format!("members/{:?}/{:?}{}", self.filter(), self.order, shown_too(&self.volumes))
     }
 
     fn filter(&self) -> MemberFilter {
@@ -100,7 +105,10 @@ impl MembersQuery {
 }
 
 /// Members as they are found.
-struct Members(Roster);
+struct Members {
+    roster: Roster,
+    columns: Columns,
+}
 
 impl Listing for Members {
     type Item = Member;
@@ -108,22 +116,33 @@ impl Listing for Members {
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Member>) -> bool {
         let (state, mut steps) = (reader.state, SLICE_STEPS);
-        let members: Vec<MemberIx> =
-            std::iter::from_fn(|| state.roster_step(&mut self.0, &mut steps)).take(rows).collect();
-        let goes_on = state.roster_goes_on(&mut self.0, &mut steps);
+        let now = self.columns.now(state);
+        let members: Vec<MemberIx> = std::iter::from_fn(|| state.roster_step(&mut self.roster, &mut steps))
+            .take(now.rows(rows))
+            .collect();
+        let goes_on = state.roster_goes_on(&mut self.roster, &mut steps);
         // Counting the members below takes lookups in two trees, as much work as showing the rest of the row.
         reader
             .note(SLICE_STEPS - steps + usize::try_from(ROW_UNITS).expect("a small number") * members.len());
         state.prefetch_rows(Tree::Placement, &members);
         // Principals that may ask at all see every member.
-        out.extend(members.iter().map(|member| Member::new(state, Sight::All, *member)));
+        out.extend(
+            members
+                .iter()
+                .map(|member| Member { volumes: now.of(*member), ..Member::new(state, Sight::All, *member) }),
+        );
+        reader.note(now.steps(members.len()));
         goes_on
     }
 
     fn position(&self) -> Vec<u64> {
-        self.0.position().to_vec()
+        self.roster.position().to_vec()
     }
 }
+
+problems!(
+    MembersProblems: COMMON, [Code::CursorInvalid, Code::Rejected(Rejection::CalendarUnknown)]
+);
 
 /// All members of the network
 ///
@@ -141,7 +160,7 @@ impl Listing for Members {
             content((Page<Member> = "application/json"), (Member = "application/x-ndjson")),
             headers(("x-lsn" = u64, description = "LSN of the state that was read"))
         ),
-        NetworkListProblems
+        MembersProblems
     )
 )]
 async fn members(
@@ -167,7 +186,7 @@ async fn members(
                 state.roster_from(filter, order, position).ok_or_else(cursor_invalid)?
             }
         };
-        Ok(Members(roster))
+        Ok(Members { roster, columns: Columns::asked(query.volumes.as_deref(), state)? })
     };
     page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await
 }

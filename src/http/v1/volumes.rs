@@ -31,7 +31,7 @@ use crate::{
 /// Legs that are shown for a volume, at most.
 const LEGS_MAX: usize = 100;
 /// Looking up the sum of a group, in steps.
-const GROUP_STEPS: usize = 4;
+pub const GROUP_STEPS: usize = 4;
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new().routes(routes!(member_volumes))

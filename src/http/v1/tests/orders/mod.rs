@@ -2,6 +2,7 @@
 //! description.
 
 mod batch;
+mod columns;
 mod lists;
 mod orders;
 mod periods;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::super::reads_tests::network::{Answer, Network};
 use crate::{
     access::{Role, Scope, Scopes},
+    config::RateConfig,
     engine::{
         Actor, ActorKind, Code, Command, MemberId, OpenPeriod, OrderId, Origin, PeriodRef, PlacementRequest,
         Plan, Register, Rejection, Role as MemberRole, SponsorRef, Timestamp,
@@ -19,7 +20,8 @@ use crate::{
         commerce::{Commerce, Rounding, Volume, VolumeForm, VolumeOf},
         system_time,
     },
-    http::auth::Principal,
+    http::auth::{Costs, Principal},
+    metrics::Metrics,
 };
 
 const DAY: i64 = 24 * 3_600 * 1_000_000;
@@ -102,6 +104,32 @@ pub fn service(scopes: &[Scope]) -> Principal {
 pub fn member(number: u8) -> Principal {
     let subject = MemberId(id(number).into_bytes());
     Principal::new(Role::Member, Some(subject), "a member", Scopes::NONE)
+}
+
+/// Counts the cost of requests.
+pub struct Meter {
+    costs: Arc<Costs>,
+    metrics: Arc<Metrics>,
+}
+
+impl Meter {
+    pub fn new() -> Self {
+        let metrics = Metrics::new(&[]);
+        Self { costs: Costs::new(&RateConfig::default(), &metrics), metrics }
+    }
+
+    /// A service that reads, and pays.
+    pub fn reads(&self) -> Principal {
+        let scopes = [Scope::MembersRead, Scope::NetworkRead, Scope::BonusesRead];
+        service(&scopes).paid_by(self.costs.payer("shop", Role::Service, None))
+    }
+
+    /// What was charged so far.
+    pub fn units(&self) -> u64 {
+        let told = self.metrics.render();
+        let found = told.lines().find_map(|line| line.strip_prefix("upline_cost_units_total{of=\"other\"} "));
+        found.map_or(0, |units| units.parse().unwrap())
+    }
 }
 
 impl Shop {
