@@ -7,6 +7,7 @@ use crate::core::{
     requests::command::PeriodRef,
     store::{
         column::freeze_fields,
+        pace::Pace,
         rows::{Rows, SoFar, require},
         settled::Settled,
     },
@@ -32,7 +33,7 @@ pub(crate) struct Booked {
 
 pub(crate) struct Bookings {
     rows: Settled<Booked>,
-    /// The newest booking in each period, by calendar. Not in copies: they show no lists.
+    /// The newest booking in each period, by calendar. Not in copies, until [`Bookings::index`].
     newest: Vec<Vec<u32>>,
 }
 
@@ -79,6 +80,16 @@ impl Bookings {
         let place = u32::try_from(self.rows.len()).expect("limited by ORDERS_MAX");
         let before = std::mem::replace(self.newest_mut(calendar, period), place);
         self.rows.push(Booked { order, period, calendar: calendar.into(), before });
+    }
+
+    /// Finds the newest booking in each period, in a copy. O(bookings).
+    pub fn index(&mut self) {
+        self.newest = Vec::new();
+        for place in (0..self.rows.len()).paced() {
+            let Booked { period, calendar, .. } = *self.rows.get(place);
+            let calendar = u16::try_from(calendar).expect("it was one");
+            *self.newest_mut(calendar, period) = u32::try_from(place).expect("limited by ORDERS_MAX");
+        }
     }
 
     /// The newest booking in a period.

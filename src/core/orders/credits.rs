@@ -7,6 +7,7 @@ use crate::core::{
     requests::command::WHOLE,
     store::{
         column::freeze_fields,
+        pace::Pace,
         rows::{Rows, SoFar, require},
         settled::Settled,
         sparse::Sparse,
@@ -35,7 +36,7 @@ pub(crate) struct Credited {
 
 pub(crate) struct Credits {
     rows: Settled<Credited>,
-    /// The newest credit of each member, plus one. Not in copies: they show no lists.
+    /// The newest credit of each member, plus one. Not in copies, until [`Credits::index`].
     newest: Sparse<u32>,
 }
 
@@ -84,6 +85,15 @@ impl Credits {
         let before = newest.checked_sub(1).unwrap_or(NO_ORDER);
         *newest = place + 1;
         self.rows.push(Credited { order, member, part, before });
+    }
+
+    /// Finds the newest credit of each member, in a copy. O(credits).
+    pub fn index(&mut self) {
+        self.newest = Sparse::new();
+        for place in (0..self.rows.len()).paced() {
+            let member = self.rows.get(place).member as usize;
+            *self.newest.get_mut(member) = u32::try_from(place).expect("limited by ORDERS_MAX") + 1;
+        }
     }
 
     /// The newest credit of a member.

@@ -51,6 +51,17 @@ impl Orders {
         self.len() == 0 && self.lists.periods.count() == 0 && self.lists.attributes.is_empty()
     }
 
+    /// Whether lists, totals and live volumes are there, which copies lack until they are completed.
+    pub fn is_complete(&self) -> bool {
+        self.lists.placed.is_linked() && (self.lists.periods.count() == 0 || !self.live.is_empty())
+    }
+
+    /// Finds where the lists of a copy begin, before it is completed ([`Orders::complete`]). O(orders).
+    pub fn index_lists(&mut self) {
+        self.lists.credits.index();
+        self.lists.bookings.index();
+    }
+
     /// The number of orders.
     pub fn len(&self) -> usize {
         self.lists.placed.len()

@@ -84,7 +84,7 @@ pub(crate) struct Before {
 pub(crate) struct Placed {
     ids: Texts,
     rows: Settled<Order>,
-    /// Not in copies: they show no lists.
+    /// Not in copies, until all are linked again.
     before: Settled<Before>,
 }
 
@@ -161,9 +161,17 @@ impl Placed {
         self.rows.get(order as usize)
     }
 
-    /// The orders before it in its lists.
+    /// The orders before it in its lists. None in a copy.
     pub fn before(&self, order: u32) -> Before {
+        if !self.is_linked() {
+            return Before { of_customer: NO_ORDER, of_group: NO_ORDER };
+        }
         *self.before.get(order as usize)
+    }
+
+    /// Whether all orders are in the lists of their customers and groups: not in a copy.
+    pub fn is_linked(&self) -> bool {
+        self.before.len() == self.rows.len()
     }
 
     /// Puts the first order that is in no list yet into those of its customer and its group.

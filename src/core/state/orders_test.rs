@@ -24,13 +24,13 @@ use crate::{
 };
 
 /// A network with two calendars, `short` with periods of 10 and `long` with periods of 30.
-struct Shop {
-    state: State,
+pub(super) struct Shop {
+    pub state: State,
     directory: MemberDirectory,
-    time: i64,
+    pub time: i64,
 }
 
-fn calendar(name: &str, late: Late) -> Calendar {
+pub(super) fn calendar(name: &str, late: Late) -> Calendar {
     Calendar {
         name: name.into(),
         every: Every::Month,
@@ -42,7 +42,7 @@ fn calendar(name: &str, late: Late) -> Calendar {
     }
 }
 
-fn plan(late: Late, refund_lowers_volume: bool) -> Plan {
+pub(super) fn plan(late: Late, refund_lowers_volume: bool) -> Plan {
     let volume = |name: &str, form, live| Volume { name: name.into(), exponent: 2, form, live };
     let percent = VolumeForm::Percent { of: VolumeOf::Volume(0), rate: BasisPoints(7_500) };
     Plan {
@@ -58,19 +58,19 @@ fn plan(late: Late, refund_lowers_volume: bool) -> Plan {
     }
 }
 
-fn member(number: u8) -> MemberId {
+pub(super) fn member(number: u8) -> MemberId {
     MemberId([number; 16])
 }
 
-fn id(text: &str) -> OrderId {
+pub(super) fn id(text: &str) -> OrderId {
     OrderId::parse(text).unwrap()
 }
 
-fn line(amount: i64, pv: i64) -> OrderLine {
+pub(super) fn line(amount: i64, pv: i64) -> OrderLine {
     OrderLine { amount: Money(amount), volumes: vec![pv] }
 }
 
-fn order(name: &str, by: u8, time: i64, lines: Vec<OrderLine>) -> PlaceOrder {
+pub(super) fn order(name: &str, by: u8, time: i64, lines: Vec<OrderLine>) -> PlaceOrder {
     PlaceOrder {
         id: id(name),
         credits: vec![Credit { member: member(by), part: WHOLE }],
@@ -84,14 +84,14 @@ fn order(name: &str, by: u8, time: i64, lines: Vec<OrderLine>) -> PlaceOrder {
     }
 }
 
-fn at(calendar: u8, period: u32) -> PeriodRef {
+pub(super) fn at(calendar: u8, period: u32) -> PeriodRef {
     PeriodRef { calendar, period }
 }
 
 impl Shop {
     /// Members 1, 2 below it, 3 below that; the first periods are open, and last until 10 and 30, with as
     /// much grace as `grace`.
-    fn open(plan: Plan, grace: i64) -> Self {
+    pub fn open(plan: Plan, grace: i64) -> Self {
         let mut shop =
             Self { state: State::new(plan, 7), directory: MemberDirectory::with_capacity(0, 0), time: 0 };
         for (number, sponsor) in [(1, SponsorRef::None), (2, by(1)), (3, by(2))] {
@@ -113,7 +113,7 @@ impl Shop {
         shop
     }
 
-    fn opens(&mut self, calendar: u8, period: u32, (start, length): (i64, i64), grace: i64) {
+    pub fn opens(&mut self, calendar: u8, period: u32, (start, length): (i64, i64), grace: i64) {
         let end = start + length;
         self.does(Command::OpenPeriod(OpenPeriod {
             calendar,
@@ -124,7 +124,7 @@ impl Shop {
         }));
     }
 
-    fn outcome(&mut self, command: Command) -> Outcome {
+    pub fn outcome(&mut self, command: Command) -> Outcome {
         let stamped = Stamped {
             lsn: self.state.lsn() + 1,
             time: Timestamp(self.time),
@@ -136,7 +136,7 @@ impl Shop {
         self.state.apply(&mut self.directory.write(), &stamped).outcome
     }
 
-    fn does(&mut self, command: Command) -> Outcome {
+    pub fn does(&mut self, command: Command) -> Outcome {
         let outcome = self.outcome(command);
         assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
         outcome
@@ -146,26 +146,26 @@ impl Shop {
         assert_eq!(self.outcome(command), Outcome::Rejected(why));
     }
 
-    fn places(&mut self, order: PlaceOrder) -> Outcome {
+    pub fn places(&mut self, order: PlaceOrder) -> Outcome {
         self.does(Command::PlaceOrder(Box::new(order)))
     }
 
-    fn refunds(&mut self, name: &str, of: &str, scope: RefundScope) -> Outcome {
+    pub fn refunds(&mut self, name: &str, of: &str, scope: RefundScope) -> Outcome {
         let refund = RefundOrder { id: id(name), order: id(of), time: None, scope };
         self.outcome(Command::RefundOrder(Box::new(refund)))
     }
 
-    fn steps(&mut self, period: PeriodRef, step: PeriodStep) -> Outcome {
+    pub fn steps(&mut self, period: PeriodRef, step: PeriodStep) -> Outcome {
         let step = StepPeriod { period, step, reason: None, by: Actor::unknown() };
         self.outcome(Command::StepPeriod(Box::new(step)))
     }
 
-    fn closes(&mut self, period: PeriodRef) {
+    pub fn closes(&mut self, period: PeriodRef) {
         self.does(Command::ClosePeriod(period));
     }
 
     /// Locks a period and makes everything of it final.
-    fn posts(&mut self, period: PeriodRef) {
+    pub fn posts(&mut self, period: PeriodRef) {
         assert!(matches!(self.steps(period, PeriodStep::Lock), Outcome::PeriodStepped { .. }));
         self.does(Command::RecordRun(Box::new(RecordRun {
             period,
@@ -195,7 +195,7 @@ impl Shop {
     }
 }
 
-fn by(number: u8) -> SponsorRef {
+pub(super) fn by(number: u8) -> SponsorRef {
     SponsorRef::Member(member(number))
 }
 
@@ -324,7 +324,7 @@ fn an_order_has_so_many_refunds_and_no_more() {
 }
 
 /// The state of an image.
-fn restored(state: &State) -> State {
+pub(super) fn restored(state: &State) -> State {
     let mut restore = crate::core::Restore::new(state.image_header()).unwrap();
     let mut directory = UnsharedDirectory::from(MemberDirectory::with_capacity(0, 0));
     for rows in state.image_rows(7) {
@@ -351,8 +351,8 @@ fn a_customer_stays_with_a_member_and_credits_divide() {
     shop.refuses(Command::PlaceOrder(Box::new(short)), Rejection::OrderMalformed);
 }
 
-#[test]
-fn an_image_gives_the_same_orders_and_volumes() {
+/// A network with everything that orders have.
+fn busy() -> Shop {
     let mut shop = Shop::open(plan(Late::Book, true), 0);
     for number in 0..40_u8 {
         let name = format!("o{number}");
@@ -373,7 +373,38 @@ fn an_image_gives_the_same_orders_and_volumes() {
     shop.refunds("waits", "o3", RefundScope::Part(WHOLE / 7));
     shop.posts(at(0, 0));
     shop.refunds("later", "o3", RefundScope::Rest);
-    let restored = restored(&shop.state);
+    shop
+}
+
+#[test]
+fn an_image_gives_the_same_orders_and_volumes() {
+    let shop = busy();
+    assert_same(&shop, restored(&shop.state));
+}
+
+/// A copy of a frozen view has no lists, totals and volumes, and says so; completed, it has all of them.
+#[test]
+fn a_copy_of_a_view_is_completed_when_its_lists_are_wanted() {
+    use crate::core::state::{CopyProgress, FrozenCopy, Parts};
+    let mut shop = busy();
+    let view = shop.state.freeze(Parts::ALL).unwrap();
+    let mut copy = FrozenCopy::default();
+    while shop.state.copy_frozen(view, &mut copy) == CopyProgress::More {}
+    drop(shop.state.thaw(view));
+    let mut copy = copy.into_state();
+    assert!(shop.state.has_order_lists() && !copy.has_order_lists());
+    for list in [OrderList::OfMember(MemberIx(2)), OrderList::OfCustomer(0), OrderList::InPeriod(at(0, 1))] {
+        assert_eq!(copy.first_order(list), None, "{list:?}");
+    }
+    assert_eq!(copy.order_at(OrderList::OfCustomer(0), 0), Some((0, None)), "no list goes on");
+    assert_eq!((copy.period_totals(at(0, 0)).orders, copy.live_sums(at(0, 1), 1, MemberIx(0))), (0, None));
+    copy.complete_order_lists().unwrap();
+    assert!(copy.has_order_lists());
+    copy.complete_order_lists().unwrap();
+    assert_same(&shop, copy);
+}
+
+fn assert_same(shop: &Shop, restored: State) {
     assert_eq!(crate::core::state_digest(&restored), crate::core::state_digest(&shop.state));
     let directory = MemberDirectory::with_capacity(0, 0);
     let restored = Shop { state: restored, directory, time: shop.time };

@@ -33,6 +33,25 @@ impl State {
         Ok(())
     }
 
+    /// Whether lists of orders, totals of periods and live volumes are there. A copy of a frozen view has
+    /// none of them: lists are empty, totals are zero, and no volumes are kept, whatever its orders say.
+    pub fn has_order_lists(&self) -> bool {
+        self.orders.is_complete()
+    }
+
+    /// Completes a copy of a frozen view for those who ask it for lists of orders, totals of periods or
+    /// volumes: see [`State::has_order_lists`]. Volumes need a view with counts. O(orders and members).
+    ///
+    /// # Errors
+    /// What is wrong with the orders.
+    pub fn complete_order_lists(&mut self) -> Result<(), String> {
+        if self.has_order_lists() {
+            return Ok(());
+        }
+        self.orders.index_lists();
+        self.complete_orders()
+    }
+
     /// Books all orders of a state that has none of their volumes yet. O(orders).
     pub(in crate::core) fn rebook(&mut self, replaced: &mut Freeing) {
         let periods = self.orders.periods().counts();
