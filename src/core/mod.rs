@@ -57,6 +57,7 @@ pub use self::{
     },
     read::{
         attributes::{MemberAttributes, MemberTag},
+        booked::Bookings,
         digest::{Digest, state_digest, state_digest_of_format_1},
         explain::{EntryKind, ExplainedShare, RankNeed, RankReached, Walk},
         graph,
@@ -64,6 +65,7 @@ pub use self::{
         listed::{Listed, ReceivedWalk},
         network_digest::{Capture, kept_network_digest, network_digest},
         orders::{LineView, LiveAlong, LiveSums, OrderList, OrderView, RefundView},
+        period_sums::{PeriodChanged, PeriodSums, SummedValue},
         query::{Member, MemoryUse, RankView},
         received::{Brought, ReceivedSums, SUM_LEVELS_MAX},
         roster::{MemberFilter, Roster, RosterOrder},

@@ -104,8 +104,11 @@ pub const HISTORY_REST_MAX: Duration = Duration::from_millis(50);
 /// and half a megabyte of signups.
 pub const FEED_BATCH_COMMANDS: usize = 1_024;
 
-/// Events whose effects are looked up under one hold of the read lock.
-pub const FEED_EFFECTS_MAX: usize = 256;
+/// Looking up the effect of a command, in cheap steps, without those of an order's lines and bookings.
+pub const EVENT_STEPS: usize = 16;
+
+/// Steps of looking up effects under one hold of the read lock: those of 256 commands, or of fewer orders.
+pub const FEED_STEPS_MAX: usize = 256 * EVENT_STEPS;
 
 /// Commands read for one page of the audit, at most: some tens of milliseconds. A page may be shorter than
 /// requested.

@@ -112,13 +112,13 @@ pub use self::{
     stepped::{SteppedEngine, SteppedWriter, Submitted},
 };
 pub use crate::core::{
-    ACTOR_ID_BYTES_MAX, ADMIN_LEVELS_MAX, Actor, ActorKind, Balance, BreadthFirst, Breakage, BreakageReason,
-    Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare, LEVEL_ORDER_WORDS,
-    LevelOrder, LineView, Listed, LiveAlong, LiveSums, Member, MemberAttributes, MemberFilter, MemberTag,
-    NextRank, OrderList, OrderView, Payout, PeriodRow, PeriodState, PeriodTotals, PlanVersion, PlanVersions,
-    Preorder, RankNeed, RankReached, RankView, ReceivedSums, ReceivedWalk, RefundState, RefundView, Roster,
-    RosterOrder, RowIds, RowKind, RunRow, SUM_LEVELS_MAX, ShareFate, Statuses, StepRow, Sum, Unchanged,
-    VALUES_MAX, Walk, WindowMember, WindowSize,
+    ACTOR_ID_BYTES_MAX, ADMIN_LEVELS_MAX, Actor, ActorKind, Balance, Bookings, BreadthFirst, Breakage,
+    BreakageReason, Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare,
+    LEVEL_ORDER_WORDS, LevelOrder, LineView, Listed, LiveAlong, LiveSums, Member, MemberAttributes,
+    MemberFilter, MemberTag, NextRank, OrderList, OrderView, Payout, PeriodChanged, PeriodRow, PeriodState,
+    PeriodSums, PeriodTotals, PlanVersion, PlanVersions, Preorder, RankNeed, RankReached, RankView,
+    ReceivedSums, ReceivedWalk, RefundState, RefundView, Roster, RosterOrder, RowIds, RowKind, RunRow,
+    SUM_LEVELS_MAX, ShareFate, Statuses, StepRow, Sum, Unchanged, VALUES_MAX, Walk, WindowMember, WindowSize,
     command::{
         ATTRIBUTE_CHANGES_MAX, Applied, AttributeChange, Carried, ChangeEntry, Command, CommandKind, Credit,
         EntryChange, ImportEntry, LinePart, ORDER_CREDITS_MAX, ORDER_ID_CHARS_MAX, ORDER_LINES_MAX,

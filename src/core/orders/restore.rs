@@ -2,7 +2,12 @@
 //! follows from them.
 
 use crate::core::{
-    orders::{part::Orders, placed::NO_NAME, refund_bookings::RefundState, shares::shares_of},
+    orders::{
+        part::Orders,
+        placed::NO_NAME,
+        refund_bookings::RefundState,
+        shares::{less, shares_of},
+    },
     plan::commerce::Commerce,
     requests::command::{PeriodRef, WHOLE},
     store::{
@@ -172,9 +177,6 @@ impl Orders {
                 self.values_left(order, &self.refunded(order, counts))
             };
             let (before, after) = (left(false), left(true));
-            let less = |before: &[i64], after: &[i64]| -> Vec<i64> {
-                after.iter().zip(before).map(|(after, before)| after - before).collect()
-            };
             let [of_before, of_after] = [&before, &after].map(|values| shares_of(values, &parts));
             let shares = of_before.iter().zip(&of_after).map(|(before, after)| less(before, after));
             let members = self.credits_of(order).map(|credit| MemberIx(credit.member));

@@ -38,6 +38,11 @@ pub(crate) fn shares_of(values: &[i64], parts: &[u32]) -> Vec<Vec<i64>> {
     shares
 }
 
+/// How values changed: what they are after it, less what they were before.
+pub(crate) fn less(before: &[i64], after: &[i64]) -> Vec<i64> {
+    after.iter().zip(before).map(|(after, before)| after - before).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,6 +1,7 @@
 //! Queries on a state, its digests, and the check of its invariants. Read-only.
 
 pub(in crate::core) mod attributes;
+pub(in crate::core) mod booked;
 pub(in crate::core) mod digest;
 pub(in crate::core) mod explain;
 pub mod graph;
@@ -8,6 +9,7 @@ pub(in crate::core) mod invariants;
 pub(in crate::core) mod listed;
 pub(in crate::core) mod network_digest;
 pub(in crate::core) mod orders;
+pub(in crate::core) mod period_sums;
 pub(in crate::core) mod query;
 pub(in crate::core) mod received;
 pub(in crate::core) mod roster;

@@ -4,7 +4,7 @@ use crate::core::{
     orders::{
         admission::AdmittedOrder,
         refunding::{AdmittedRefund, ValuesChange},
-        shares::shares_of,
+        shares::{less, shares_of},
     },
     requests::command::{Outcome, PeriodRef, PlaceOrder, RefundOrder, Rejection},
     state::{
@@ -126,9 +126,6 @@ impl State {
             self.orders.credits_of(*order).map(|credit| (MemberIx(credit.member), credit.part)).collect();
         let parts: Vec<u32> = credits.iter().map(|(_, part)| *part).collect();
         let [shares_before, shares_after] = [before, after].map(|values| shares_of(values, &parts));
-        let less = |before: &[i64], after: &[i64]| -> Vec<i64> {
-            after.iter().zip(before).map(|(after, before)| after - before).collect()
-        };
         let shares: Vec<Vec<i64>> =
             shares_before.iter().zip(&shares_after).map(|(before, after)| less(before, after)).collect();
         self.book(*period, &less(before, after), credits.iter().map(|(member, _)| *member).zip(&shares));
@@ -146,6 +143,9 @@ impl State {
     }
 }
 
+#[cfg(test)]
+#[path = "orders_random_test.rs"]
+mod random_tests;
 #[cfg(test)]
 #[path = "orders_test.rs"]
 mod tests;

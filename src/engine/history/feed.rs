@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::error::HistoryError;
 use crate::{
     core::{
-        Member, Unchanged,
+        Bookings, Member, Unchanged,
         command::{Command, Stamped},
         state::State,
         types::Code,
@@ -15,7 +15,7 @@ use crate::{
     durability::{Error as DurabilityError, Group, GroupReader},
     engine::{
         MemberDirectory,
-        limits::{FEED_BATCH_COMMANDS, FEED_EFFECTS_MAX},
+        limits::{EVENT_STEPS, FEED_BATCH_COMMANDS, FEED_STEPS_MAX},
         shared::Shared,
     },
 };
@@ -31,6 +31,8 @@ pub struct Event {
     pub member: Option<(Member, Code)>,
     /// The ledger entries it made.
     pub entries: Range<u64>,
+    /// What it booked, for an order or a refund.
+    pub booked: Bookings,
 }
 
 /// Whether a command changed anything.
@@ -128,9 +130,12 @@ impl Feed {
         let mut batch = batch.into_iter();
         while events.len() < events.capacity() {
             self.shared.read(|state, directory| {
-                events.extend(
-                    batch.by_ref().take(FEED_EFFECTS_MAX).map(|stamped| event(state, directory, stamped)),
-                );
+                let mut steps = 0;
+                while steps < FEED_STEPS_MAX
+                    && let Some(stamped) = batch.next()
+                {
+                    events.push(event(state, directory, stamped, &mut steps));
+                }
             });
         }
         self.reader = Some(reader);
@@ -170,8 +175,9 @@ fn read_batch(
     Ok((reader, commands))
 }
 
-/// The effect of a command, from the present state: members stay where they were placed, and entries stay.
-fn event(state: &State, directory: &MemberDirectory, stamped: Stamped) -> Event {
+/// The effect of a command, from the present state: members stay where they were placed, entries stay, and so
+/// do orders and refunds. Adds the work that it was to `steps`.
+fn event(state: &State, directory: &MemberDirectory, stamped: Stamped, steps: &mut usize) -> Event {
     let fate = Fate::of(state, stamped.lsn);
     let placed = match &stamped.command {
         Command::Register(register) if fate == Fate::Changed => state.find(directory, &register.member),
@@ -179,5 +185,31 @@ fn event(state: &State, directory: &MemberDirectory, stamped: Stamped) -> Event 
     };
     let member = placed.map(|index| (state.member(index), state.code(index)));
     let entries = state.entries_of(stamped.lsn);
-    Event { stamped, fate, member, entries }
+    let booked = booked(state, &stamped, steps);
+    *steps += EVENT_STEPS;
+    Event { stamped, fate, member, entries, booked }
+}
+
+/// What an order or a refund booked. A repeat booked nothing: what its id names came by another command.
+fn booked(state: &State, stamped: &Stamped, steps: &mut usize) -> Bookings {
+    match &stamped.command {
+        Command::PlaceOrder(order) => {
+            let number = state.order_number(&order.id);
+            let Some(number) = number.filter(|number| state.order_lsn(*number) == stamped.lsn) else {
+                return Bookings::default();
+            };
+            let booked = state.booked_by_order(number);
+            *steps += order.lines.len() + booked.shares.len();
+            booked
+        }
+        Command::RefundOrder(refund) => {
+            let number = state.refund_number(&refund.id).map(|(_, refund)| refund);
+            let Some(number) = number.filter(|number| state.refund_lsn(*number) == stamped.lsn) else {
+                return Bookings::default();
+            };
+            *steps += state.refund_steps(number);
+            state.booked_by_refund(number)
+        }
+        _ => Bookings::default(),
+    }
 }

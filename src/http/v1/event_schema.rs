@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     command_json::{
         self,
-        schema::{choice, count, described, list, nullable, object, reference, time, uuid},
+        schema::{choice, count, described, list, nullable, object, reference, text, time, uuid},
     },
     engine::{ActorKind, CommandKind, Rejection},
 };
@@ -64,6 +64,31 @@ fn reason() -> Value {
         "description": "Why it changed nothing: the code of a rejection, `repeat` (of an idempotency key), \
                         or `already` (it was so)",
     })
+}
+
+/// What `volumes` of an effect are.
+const VOLUMES: &str = "What an order or a refund added to the volumes of members, by calendar and credited \
+                       member, where that is not 0; empty for other commands. What the command itself did: a \
+                       refund that waits, or that is a correction without volumes, has none, and what \
+                       becomes of it when its period is unlocked or posted is said by no event";
+
+/// What a command added to the volumes of a member in a period.
+fn changed_volumes() -> Value {
+    let decimal = |about: &str| described(about, text());
+    let volumes = json!({
+        "type": "object", "additionalProperties": { "type": "string" },
+        "description": "By the name of the volume",
+    });
+    object(
+        "What a command added to the volumes of a member in a period; negative for a refund",
+        json!({
+            "user_id": uuid(),
+            "calendar": described("Name of the calendar", text()),
+            "period": described("Label of the period", text()),
+            "amount": decimal("As text with all decimals"),
+            "volumes": volumes,
+        }),
+    )
 }
 
 /// The lines themselves.
@@ -130,6 +155,7 @@ fn feed() -> Vec<(&'static str, Value)> {
             "unchanged": reason(),
             "member": nullable(reference("RegisteredMember")),
             "bonuses": described("Ids of the bonuses that it made", list(uuid())),
+            "volumes": described(VOLUMES, list(reference("ChangedVolumes"))),
         }),
     );
     let member = object(
@@ -157,6 +183,7 @@ fn feed() -> Vec<(&'static str, Value)> {
         ("Actor", actor),
         ("Effect", effect),
         ("RegisteredMember", member),
+        ("ChangedVolumes", changed_volumes()),
     ]
 }
 

@@ -25,13 +25,14 @@ use super::{
     caller::Caller,
     extract::Query,
     media::accepts,
+    order_view::{Values, calendar, label},
     page::NDJSON,
     problem::{Code, Problem, problems},
     types::user_id,
 };
 use crate::{
     command_json::stamped_json,
-    engine::{Engine, Event, Feed, HistoryError, RowKind},
+    engine::{Bookings, Engine, Event, Feed, HistoryError, PeriodRef, RowKind},
     http::{
         auth::Action,
         connection::Peer,
@@ -80,14 +81,14 @@ enum Form {
 /// All commands from an LSN on
 ///
 /// Each is `{"lsn", "time", "idempotency_key", "actor", "command", "effect"}`; `actor` is who sent it,
-/// `{"kind", "id"}`; `effect` is `{"changed", "unchanged", "member", "bonuses"}`: whether the command changed
-/// anything (`null`: it came too long ago to be known), if not the code of the rejection, `repeat` (of an
-/// idempotency key) or `already` (it was so), for a signup the new member's place, and the ids of the bonuses
-/// it made. Every 15 seconds without an event, each second to a client that has closed its sending half,
-/// comes a heartbeat: a comment in server-sent events, else a line `{"heartbeat": true, "next_lsn"}`. The
-/// stream ends when the server stops, when the credentials end (revoked, expired), and whenever the client is
-/// to resume: after the last LSN seen, by
-/// `from` or by `Last-Event-ID`.
+/// `{"kind", "id"}`; `effect` is `{"changed", "unchanged", "member", "bonuses", "volumes"}`: whether the
+/// command changed anything (`null`: it came too long ago to be known), if not the code of the rejection,
+/// `repeat` (of an idempotency key) or `already` (it was so), for a signup the new member's place, the ids of
+/// the bonuses it made, and for an order or a refund what it added to the volumes of members. Every 15
+/// seconds without an event, each second to a client that has closed its sending half, comes a heartbeat: a
+/// comment in server-sent events, else a line `{"heartbeat": true, "next_lsn"}`. The stream ends when the
+/// server stops, when the credentials end (revoked, expired), and whenever the client is to resume: after the
+/// last LSN seen, by `from` or by `Last-Event-ID`.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events",
     params(
@@ -109,7 +110,9 @@ enum Form {
                         "kind": "pay_all", "up_to_lsn": null, "bonus_kind": null, "receiver": null,
                         "from": null, "to": null,
                     },
-                    "effect": {"changed": true, "unchanged": null, "member": null, "bonuses": []},
+                    "effect": {
+                        "changed": true, "unchanged": null, "member": null, "bonuses": [], "volumes": [],
+                    },
                 })),
                 (
                     String = "text/event-stream",
@@ -120,7 +123,7 @@ enum Form {
                                \"command\":{\"kind\":\"pay_all\",\"up_to_lsn\":null,\
                                \"bonus_kind\":null,\"receiver\":null,\"from\":null,\"to\":null},\
                                \"effect\":{\"changed\":true,\"unchanged\":null,\"member\":null,\
-                               \"bonuses\":[]}}\n\n"
+                               \"bonuses\":[],\"volumes\":[]}}\n\n"
                 )
             )
         ),
@@ -297,7 +300,31 @@ fn event_json(engine: &Engine, event: &Event) -> Value {
     let mut object = stamped_json(&event.stamped, &bonus_id);
     let bonuses: Vec<Uuid> = event.entries.clone().map(bonus_id).collect();
     let (changed, unchanged) = event.fate.words();
-    object["effect"] =
-        json!({"changed": changed, "unchanged": unchanged, "member": member, "bonuses": bonuses});
+    let volumes = volumes_json(engine, &event.booked);
+    object["effect"] = json!({
+        "changed": changed, "unchanged": unchanged, "member": member, "bonuses": bonuses, "volumes": volumes,
+    });
     object
+}
+
+/// What a command added to the volumes of members, by the names of the plan.
+fn volumes_json(engine: &Engine, Bookings { periods, shares }: &Bookings) -> Vec<Value> {
+    if periods.is_empty() || shares.is_empty() {
+        return Vec::new();
+    }
+    engine.read(|state, _| {
+        let plan = state.plan();
+        let in_periods = |period: &PeriodRef| {
+            let (calendar, period) = (calendar(plan, *period), label(state, *period));
+            let shown = shares.iter().map(move |(member, values)| {
+                let Values { amount, volumes } = Values::new(plan, values);
+                json!({
+                    "user_id": user_id(state, *member), "calendar": calendar, "period": period,
+                    "amount": amount, "volumes": volumes,
+                })
+            });
+            shown.collect::<Vec<Value>>()
+        };
+        periods.iter().flat_map(in_periods).collect()
+    })
 }

@@ -3,6 +3,7 @@
 
 mod batch;
 mod columns;
+mod feed;
 mod lists;
 mod orders;
 mod periods;

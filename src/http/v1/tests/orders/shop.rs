@@ -203,6 +203,22 @@ impl Shop {
         self.get_as(admin(), path).await
     }
 
+    /// The LSN of the newest command.
+    pub fn lsn(&self) -> u64 {
+        self.0.engine.read(|state, _| state.lsn())
+    }
+
+    /// Takes a period of the month through all steps.
+    pub async fn posts(&self, period: &str) {
+        let path = format!("/v1/calendars/month/periods/{period}");
+        for (step, body) in
+            [("lock", json!({})), ("runs", Value::Null), ("approve", json!({})), ("post", json!({}))]
+        {
+            let answer = self.post_as(named_admin("a"), &format!("{path}/{step}"), &[], &body).await;
+            assert!(answer.status < 300, "{path}/{step}: {}", answer.text);
+        }
+    }
+
     pub async fn get_as(&self, principal: Principal, path: &str) -> Answer {
         let answer = self.0.ask(principal, path, "application/json").await;
         check("get", path, &answer);
@@ -278,6 +294,20 @@ static DESCRIPTION: LazyLock<Value> = LazyLock::new(|| {
     }
     description
 });
+
+/// Checks a line of the change feed with its description.
+pub fn check_event(event: &Value) {
+    static JUDGE: LazyLock<Judge> = LazyLock::new(|| {
+        let whole = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "components": DESCRIPTION["components"],
+            "$ref": "#/components/schemas/Event",
+        });
+        Judge::new(&whole).unwrap()
+    });
+    let errors = JUDGE.errors(event, 5);
+    assert!(errors.is_empty(), "{errors:#?}\n{event}");
+}
 
 /// Checks an answer in JSON with its description.
 fn check(method: &str, path: &str, answer: &Answer) {
