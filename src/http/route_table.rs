@@ -257,7 +257,7 @@ pub static ROUTES: [Route; OPS + DROPIN + V1] = [
     v1("GET", "/v1/members/{id}/report", &[Action::ReadBonuses]),
     v1("GET", "/v1/members/{id}/tree", &[Action::ReadMember]),
     v1("GET", "/v1/members/{id}/upline", &[Action::ReadMember]),
-    v1("GET", "/v1/members/{id}/volumes", &[Action::ReadMember]),
+    v1("GET", "/v1/members/{id}/volumes", &[Action::ReadMember]).takes(Work::Long),
     v1("GET", "/v1/orders", &[Action::ReadMember, Action::ReadNetwork]),
     v1("POST", "/v1/orders", &[Action::WriteOrders]),
     v1("POST", "/v1/orders/batch", &[Action::WriteOrders]).takes(Work::StreamedBody),

@@ -172,6 +172,39 @@ pub async fn read<R>(
     engine.read(|_, directory| view(&state, directory))
 }
 
+/// The state that a request reads in several steps: the present one, which changes meanwhile, or one of the
+/// past.
+pub enum Moment {
+    Now,
+    Then(Arc<State>),
+}
+
+impl Moment {
+    /// The present, or the past if asked for. `allowed` authorizes on the present before the past is rebuilt:
+    /// who may not see the present may not see the past.
+    ///
+    /// # Errors
+    /// Those of `allowed` and of [`PROBLEMS`].
+    pub async fn of(
+        shared: &Shared,
+        caller: &Caller,
+        as_of: Option<AsOf>,
+        allowed: impl FnOnce(&State, &MemberDirectory) -> Result<(), Problem>,
+    ) -> Result<Self, Problem> {
+        let Some(as_of) = as_of else { return Ok(Self::Now) };
+        shared.v1_engine()?.read(allowed)?;
+        Ok(Self::Then(past(shared, caller, as_of).await?))
+    }
+
+    /// Short and bounded, as `Engine::read`.
+    pub fn read<R>(&self, engine: &Engine, view: impl FnOnce(&State, &MemberDirectory) -> R) -> R {
+        match self {
+            Self::Now => engine.read(view),
+            Self::Then(past) => engine.read(|_, directory| view(past, directory)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,10 +12,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     answer,
+    as_of::{self, AsOf, AsOfQuery},
     caller::Caller,
     extract::{Path, Query},
-    lists::{COMMON, NetworkProblems, cursor_invalid, opened},
-    order_view::Values,
+    lists::{COMMON, cursor_invalid, opened},
+    order_view::{Values, find_calendar},
     page::{self, Cursors, Listing, Page, Reader, list_query},
     problem::{Code, Problem, problems},
     types::Time,
@@ -270,39 +271,40 @@ pub fn find(state: &State, calendar: &str, label: &str) -> Result<PeriodRef, Pro
     state.period_labeled(calendar, label).ok_or_else(unknown)
 }
 
-/// The position of a calendar in the plan.
-///
-/// # Errors
-/// `calendar_unknown`.
-pub fn find_calendar(state: &State, name: &str) -> Result<u8, Problem> {
-    let position = state.plan().commerce.calendar(name).and_then(|at| u8::try_from(at).ok());
-    position.ok_or_else(|| Problem::from(Rejection::CalendarUnknown).at(state.lsn()))
-}
-
 problems!(
     /// What reading a period can fail with.
     pub PeriodProblems: COMMON,
-    [Code::Rejected(Rejection::CalendarUnknown), Code::Rejected(Rejection::PeriodUnknown)]
+    [Code::Rejected(Rejection::CalendarUnknown), Code::Rejected(Rejection::PeriodUnknown)], as_of::PROBLEMS
 );
-problems!(ListProblems: COMMON, [Code::CursorInvalid, Code::Rejected(Rejection::CalendarUnknown)]);
+problems!(
+    ListProblems: COMMON,
+    [Code::CursorInvalid, Code::Rejected(Rejection::CalendarUnknown)], as_of::PROBLEMS
+);
+problems!(CalendarsProblems: COMMON, as_of::PROBLEMS);
 
 /// The calendars of the plan
 ///
 /// Each with its newest period, and the oldest that is not posted.
 #[utoipa::path(
     get, path = "/v1/calendars", tag = "periods",
+    params(AsOfQuery),
     responses(
         (status = 200, description = "All", body = Calendars, headers(("x-lsn" = u64))),
-        NetworkProblems
+        CalendarsProblems
     )
 )]
-async fn calendars(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
+async fn calendars(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Query(query): Query<AsOfQuery>,
+) -> Result<Reply, Problem> {
     caller.may(Action::ReadPeriods)?;
-    Ok(shared.v1_engine()?.read(|state, _| {
+    as_of::read(&shared, &caller, query.as_of, |state, _| {
         let calendars = (0..).zip(&state.plan().commerce.calendars);
         let items = calendars.map(|(position, calendar)| CalendarView::new(state, position, calendar));
-        answer(StatusCode::OK, state.lsn(), &Calendars { items: items.collect() })
-    }))
+        Ok(answer(StatusCode::OK, state.lsn(), &Calendars { items: items.collect() }))
+    })
+    .await
 }
 
 impl CalendarView {
@@ -340,7 +342,11 @@ fn oldest_not_posted(state: &State, calendar: u8, periods: u32) -> Option<u32> {
 }
 
 list_query! {
-    struct PeriodsQuery {}
+    struct PeriodsQuery {
+        /// Read the past: an LSN, or a time that is over. As far back as the log is kept; always in pages.
+        #[param(value_type = Option<String>, max_length = 96)]
+        as_of: Option<AsOf>,
+    }
 }
 
 /// The periods of a calendar, newest first.
@@ -390,7 +396,8 @@ async fn periods(
     headers: HeaderMap,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    let cursors = Cursors::new(engine, &format!("periods/{name}"));
+    let as_of = query.as_of.map(|as_of| format!("/{as_of}")).unwrap_or_default();
+    let cursors = Cursors::new(engine, &format!("periods/{name}{as_of}"));
     let after = opened(&cursors, query.cursor.as_deref())?;
     let begin = |state: &State, directory: &MemberDirectory| {
         caller.network(Action::ReadPeriods, state, directory)?;
@@ -405,7 +412,12 @@ async fn periods(
         };
         Ok(Periods { calendar, below })
     };
-    page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await
+    let Some(as_of) = query.as_of else {
+        return page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await;
+    };
+    caller.may(Action::ReadPeriods)?;
+    let past = as_of::past(&shared, &caller, as_of).await?;
+    page::past(&shared, &caller, &past, query.limit, &cursors, begin).await
 }
 
 /// One period
@@ -415,7 +427,8 @@ async fn periods(
     get, path = "/v1/calendars/{name}/periods/{label}", tag = "periods",
     params(
         ("name" = String, Path, description = "The calendar", max_length = 64),
-        ("label" = String, Path, description = "The label of the period", max_length = 64)
+        ("label" = String, Path, description = "The label of the period", max_length = 64),
+        AsOfQuery
     ),
     responses(
         (status = 200, description = "The period", body = PeriodInFull, headers(("x-lsn" = u64))),
@@ -426,13 +439,15 @@ async fn period(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
     Path((name, label)): Path<(String, String)>,
+    Query(query): Query<AsOfQuery>,
 ) -> Result<Reply, Problem> {
     caller.may(Action::ReadPeriods)?;
-    shared.v1_engine()?.read(|state, _| {
+    as_of::read(&shared, &caller, query.as_of, |state, _| {
         let period = find(state, &name, &label)?;
         let period = PeriodInFull::new(state, period).ok_or_else(|| Problem::from(Code::Internal))?;
         Ok(answer(StatusCode::OK, state.lsn(), &period))
     })
+    .await
 }
 
 /// The runs of a period.
@@ -450,7 +465,8 @@ struct Runs {
     get, path = "/v1/calendars/{name}/periods/{label}/runs", tag = "periods",
     params(
         ("name" = String, Path, description = "The calendar", max_length = 64),
-        ("label" = String, Path, description = "The label of the period", max_length = 64)
+        ("label" = String, Path, description = "The label of the period", max_length = 64),
+        AsOfQuery
     ),
     responses(
         (status = 200, description = "The newest 1,000", body = Runs, headers(("x-lsn" = u64))),
@@ -461,10 +477,12 @@ async fn period_runs(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
     Path((name, label)): Path<(String, String)>,
+    Query(query): Query<AsOfQuery>,
 ) -> Result<Reply, Problem> {
     caller.may(Action::ReadPeriods)?;
-    shared.v1_engine()?.read(|state, _| {
+    as_of::read(&shared, &caller, query.as_of, |state, _| {
         let items = runs_of(state, find(state, &name, &label)?, page::LIMIT_MAX as usize);
         Ok(answer(StatusCode::OK, state.lsn(), &Runs { items }))
     })
+    .await
 }

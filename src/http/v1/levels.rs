@@ -323,7 +323,8 @@ async fn level(
     }
     let engine = shared.v1_engine()?;
     caller.may_cost()?;
-    let query_name = format!("level/{id}/{level}/{}{}", query.tree.name(), shown_too(&query.volumes));
+    let query_name =
+        format!("level/{id}/{level}/{}{}", query.tree.name(), shown_too(query.volumes.as_deref()));
     let cursors = Cursors::new(engine, &query_name);
     let after = lists::opened(&cursors, query.cursor.as_deref())?;
     let limit = page::limit(query.limit)?;

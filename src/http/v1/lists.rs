@@ -286,8 +286,10 @@ async fn children(
     headers: HeaderMap,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    let cursors =
-        Cursors::new(engine, &format!("children/{id}/{}{}", query.tree.name(), shown_too(&query.volumes)));
+    let cursors = Cursors::new(
+        engine,
+        &format!("children/{id}/{}{}", query.tree.name(), shown_too(query.volumes.as_deref())),
+    );
     let after = opened(&cursors, query.cursor.as_deref())?;
     let begin = |state: &State, directory: &MemberDirectory| {
         let parent = caller.member(Action::ReadMember, id, state, directory)?;
@@ -391,26 +393,13 @@ async fn upline(
     // A principal that may not see the present may not see the past.
     engine.read(begin)?;
     let past = as_of::past(&shared, &caller, as_of).await?;
-    let show = || {
-        engine.read(|_, directory| {
-            let listing = begin(&past, directory)?;
-            let reader = Reader::new(engine, &past);
-            let reply = page::past(&reader, listing, query.limit, &cursors);
-            caller.pays(reader.units(0));
-            reply
-        })
-    };
-    if !is_heavy {
-        return show();
-    }
-    shared.heavy.enter()?;
-    shared.heavy.run(show).await
+    page::past(&shared, &caller, &past, query.limit, &cursors, begin).await
 }
 
 /// Identifies the list. Further pages of the past stay at the same moment.
 fn upline_query(id: Uuid, query: &UplineQuery) -> String {
     let as_of = query.as_of.map(|as_of| format!("/{as_of}")).unwrap_or_default();
-    format!("upline/{id}/{}{as_of}{}", query.tree.name(), shown_too(&query.volumes))
+    format!("upline/{id}/{}{as_of}{}", query.tree.name(), shown_too(query.volumes.as_deref()))
 }
 
 /// A downline, level by level.
@@ -546,7 +535,7 @@ async fn downline(
             .detail(format!("levels count from 1 to {DEPTH_MAX}")));
     }
     let tree = query.tree.into();
-    let shown_too = shown_too(&query.volumes);
+    let shown_too = shown_too(query.volumes.as_deref());
     let cursors = Cursors::new(engine, &format!("downline/{id}/{}/{deepest}{shown_too}", query.tree.name()));
     let after = opened(&cursors, query.cursor.as_deref())?;
     // Taken before anything is read, so that too many streams cost nothing.

@@ -7,6 +7,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
+    as_of::{self, AsOf},
     calendars,
     caller::Caller,
     extract::Query,
@@ -58,15 +59,18 @@ list_query! {
         from: Option<Time>,
         /// Only those of before this time.
         to: Option<Time>,
+        /// Read the past: an LSN, or a time that is over. As far back as the log is kept; always in pages.
+        #[param(value_type = Option<String>, max_length = 96)]
+        as_of: Option<AsOf>,
     }
 }
 
 impl OrdersQuery {
     /// Everything that identifies the list.
     fn name(&self) -> String {
-        let Self { member, customer, group, calendar, period, from, to, limit: _, cursor: _ } = self;
+        let Self { member, customer, group, calendar, period, from, to, as_of, limit: _, cursor: _ } = self;
         let time = |time: &Option<Time>| time.map(|time| time.0.0);
-        format!("orders/{:?}", (member, customer, group, calendar, period, time(from), time(to)))
+        format!("orders/{:?}", (member, customer, group, calendar, period, time(from), time(to), as_of))
     }
 
     /// What the list shows in a network, after its sender was asked whether it may.
@@ -220,7 +224,7 @@ problems!(
         Code::Rejected(Rejection::CodeAmbiguous),
         Code::Rejected(Rejection::CalendarUnknown),
         Code::Rejected(Rejection::PeriodUnknown),
-    ]
+    ], as_of::PROBLEMS
 );
 
 /// Orders
@@ -267,5 +271,11 @@ async fn orders(
         };
         Ok(Orders { sight, filter, list, place })
     };
-    page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await
+    let Some(as_of) = query.as_of else {
+        return page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await;
+    };
+    // A principal that may not see the present may not see the past.
+    engine.read(|state, directory| query.filter(&caller, state, directory).map(drop))?;
+    let past = as_of::past(&shared, &caller, as_of).await?;
+    page::past(&shared, &caller, &past, query.limit, &cursors, begin).await
 }

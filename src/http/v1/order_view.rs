@@ -1,4 +1,4 @@
-//! Orders, refunds and values as answers show them.
+//! Orders, refunds, values and volumes as answers show them.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,16 @@ use uuid::Uuid;
 
 use super::{
     decimal::{print, print_part},
+    problem::Problem,
     types::{CurrencyCode, Time, user_id},
 };
 use crate::{
-    engine::{LineView, OrderView, PeriodRef, Plan, RefundView, State},
+    engine::{LineView, OrderView, PeriodRef, Plan, RefundView, Rejection, State},
     http::auth::Sight,
 };
+
+/// Looking up the sum of a group, in steps.
+pub const GROUP_STEPS: usize = 4;
 
 /// An order as it stands.
 #[derive(Serialize, ToSchema)]
@@ -218,9 +222,37 @@ impl Refunded {
     }
 }
 
+/// A sum of a volume, as text with all decimals.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({ "sum": "120.00", "raw": null }))]
+pub struct VolumeSum {
+    /// Not below 0.
+    #[schema(example = "120.00")]
+    pub sum: String,
+    /// The sum as it was booked, where refunds made it negative; null otherwise.
+    #[schema(example = json!(null))]
+    pub raw: Option<String>,
+}
+
+impl VolumeSum {
+    pub fn new(units: i64, exponent: u8) -> Self {
+        let raw = (units < 0).then(|| print(units, exponent));
+        Self { sum: print(units.max(0), exponent), raw }
+    }
+}
+
 /// The name of a period's calendar.
 pub fn calendar(plan: &Plan, period: PeriodRef) -> String {
     plan.commerce.calendars[usize::from(period.calendar)].name.to_string()
+}
+
+/// The position of a calendar in the plan.
+///
+/// # Errors
+/// `calendar_unknown`.
+pub fn find_calendar(state: &State, name: &str) -> Result<u8, Problem> {
+    let position = state.plan().commerce.calendar(name).and_then(|at| u8::try_from(at).ok());
+    position.ok_or_else(|| Problem::from(Rejection::CalendarUnknown).at(state.lsn()))
 }
 
 /// The label of a period that is there.

@@ -10,8 +10,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     answer,
+    as_of::{self, AsOfQuery},
     caller::Caller,
-    extract::{IdempotencyKey, Json, Path},
+    extract::{IdempotencyKey, Json, Path, Query},
     lists,
     order_body::{OrderGiven, RefundGiven},
     order_view::Order,
@@ -140,7 +141,7 @@ problems!(
         Code::Rejected(Rejection::RefundsFull),
     ], BODY, pay::COMMON, NOT_WRITTEN
 );
-problems!(ReadProblems: lists::COMMON, [Code::Rejected(Rejection::OrderUnknown)]);
+problems!(ReadProblems: lists::COMMON, [Code::Rejected(Rejection::OrderUnknown)], as_of::PROBLEMS);
 
 /// Place an order
 ///
@@ -189,13 +190,13 @@ async fn place_order(
 
 /// One order
 ///
-/// As it stands, with its refunds. A member sees the orders that are credited to it or to its downline. An
-/// order called `batch` is found in lists only.
+/// As it stands, with its refunds, or with `as_of` as it was. A member sees the orders that are credited to
+/// it or to its downline. An order called `batch` is found in lists only.
 #[utoipa::path(
     get,
     path = "/v1/orders/{id}",
     tag = "orders",
-    params(("id" = String, Path, description = "The order_id", max_length = 64)),
+    params(("id" = String, Path, description = "The order_id", max_length = 64), AsOfQuery),
     responses(
         (status = 200, body = Order, description = "The order", headers(("x-lsn" = u64))),
         ReadProblems
@@ -205,12 +206,14 @@ async fn order(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
     Path(id): Path<String>,
+    Query(query): Query<AsOfQuery>,
 ) -> Result<Reply, Problem> {
-    shared.v1_engine()?.read(|state, directory| {
+    as_of::read(&shared, &caller, query.as_of, |state, directory| {
         let number = find(&caller, &id, state, directory)?;
         let order = Order::new(state, caller.0.sight(state, directory), &state.order(number));
         Ok(answer(StatusCode::OK, state.lsn(), &order))
     })
+    .await
 }
 
 /// Refund an order

@@ -353,19 +353,35 @@ async fn later_page<L: Listing>(
     unreachable!("it ends with the last slice")
 }
 
-/// Answers with one page of a listing of the past, from the reader's single state.
+/// Answers with one page of a listing of the past, begun by `begin`, as heavy work.
 ///
 /// # Errors
-/// When the limit is out of range.
-pub fn past<L: Listing>(
-    reader: &Reader<'_>,
-    mut listing: L,
+/// When the limit is out of range; those of `begin`; `overloaded` when too much heavy work is waiting.
+pub async fn past<L: Listing>(
+    shared: &Shared,
+    caller: &Caller,
+    past: &State,
     asked: Option<u32>,
     cursors: &Cursors,
+    begin: impl FnOnce(&State, &MemberDirectory) -> Result<L, Problem>,
 ) -> Result<Reply, Problem> {
-    let mut items = Vec::new();
-    let more = listing.slice(reader, limit(asked)?, &mut items);
-    Ok(Slice { listing, items, more }.print(reader.state.lsn(), cursors))
+    let engine = shared.v1_engine()?;
+    let (limit, lsn) = (limit(asked)?, past.lsn());
+    let listing = engine.read(|_, directory| begin(past, directory))?;
+    let mut slice = Slice { listing, items: Vec::new(), more: true };
+    shared.heavy.enter()?;
+    for _ in 0..PAGE_SLICES_MAX {
+        let take = || {
+            let reader = Reader::new(engine, past);
+            slice.more = slice.listing.slice(&reader, limit, &mut slice.items);
+            caller.pays(reader.units(slice.items.len()));
+        };
+        shared.heavy.run(take).await;
+        if slice.is_page() {
+            break;
+        }
+    }
+    Ok(shared.heavy.run(|| slice.print(lsn, cursors)).await)
 }
 
 /// Answers with a complete listing, one item per line. `lsn` is that of the state in which it was begun.

@@ -88,7 +88,7 @@ list_query! {
 impl MembersQuery {
     /// Everything that identifies the list.
     fn name(&self) -> String {
-        format!("members/{:?}/{:?}{}", self.filter(), self.order, shown_too(&self.volumes))
+        format!("members/{:?}/{:?}{}", self.filter(), self.order, shown_too(self.volumes.as_deref()))
     }
 
     fn filter(&self) -> MemberFilter {

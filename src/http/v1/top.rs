@@ -9,17 +9,18 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    answer, calendars,
+    answer,
+    as_of::{self, AsOf, Moment},
+    calendars,
     caller::Caller,
     extract::Query,
     lists::COMMON,
-    order_view::{value_exponent, value_named},
+    order_view::{VolumeSum, value_exponent, value_named},
     problem::{Code, Problem, problems},
     types::{TreeName, user_id},
-    volumes::VolumeSum,
 };
 use crate::{
-    engine::{MemberIx, PeriodRef, Rejection, State, Tree},
+    engine::{MemberDirectory, MemberIx, PeriodRef, Rejection, State, Tree},
     http::{auth::Action, context::Shared, limits::SLICE_STEPS, reply::Reply},
 };
 
@@ -55,6 +56,9 @@ struct TopQuery {
     /// Groups, at most.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u32>,
+    /// Read the past: an LSN, or a time that is over. As far back as the log is kept.
+    #[param(value_type = Option<String>, max_length = 96)]
+    as_of: Option<AsOf>,
 }
 
 /// The members with the largest groups.
@@ -122,7 +126,7 @@ impl Largest {
 
 problems!(
     TopProblems: COMMON,
-    [Code::Rejected(Rejection::CalendarUnknown), Code::Rejected(Rejection::PeriodUnknown)]
+    [Code::Rejected(Rejection::CalendarUnknown), Code::Rejected(Rejection::PeriodUnknown)], as_of::PROBLEMS
 );
 
 /// The largest groups of a volume
@@ -153,8 +157,11 @@ async fn top_groups(
         let detail = format!("limit must be within 1..={TOP_MAX}");
         return Err(Problem::new(Code::ParameterInvalid).with("field", "limit").detail(detail));
     }
-    let (asked, members) = engine.read(|state, directory| {
-        caller.network(Action::ReadNetwork, state, directory)?;
+    let allowed =
+        |state: &State, directory: &MemberDirectory| caller.network(Action::ReadNetwork, state, directory);
+    let moment = Moment::of(&shared, &caller, query.as_of, allowed).await?;
+    let (asked, members) = moment.read(engine, |state, directory| {
+        allowed(state, directory)?;
         Ok::<_, Problem>((Asked::new(&query, state)?, state.len()))
     })?;
     shared.heavy.enter()?;
@@ -163,7 +170,7 @@ async fn top_groups(
     while next < members {
         let end = members.min(next + SLICE_MEMBERS);
         let look = || {
-            engine.read(|state, _| {
+            moment.read(engine, |state, _| {
                 for member in next..end {
                     largest.see(asked.group(state, MemberIx(member)).unwrap_or(0), member);
                 }
@@ -173,7 +180,7 @@ async fn top_groups(
         caller.pays(4 * u64::from(end - next));
         next = end;
     }
-    Ok(engine.read(|state, _| {
+    Ok(moment.read(engine, |state, _| {
         let sums = largest.groups.iter().map(|Reverse((_, Reverse(member)))| {
             (Reverse(asked.group(state, MemberIx(*member)).unwrap_or(0)), *member)
         });

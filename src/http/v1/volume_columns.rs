@@ -4,10 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    calendars::find_calendar,
-    order_view::{calendar, label, value_exponent, value_name},
+    order_view::{GROUP_STEPS, VolumeSum, calendar, find_calendar, label, value_exponent, value_name},
     problem::{Code, Problem},
-    volumes::{GROUP_STEPS, VolumeSum},
 };
 use crate::{
     engine::{MemberIx, PeriodRef, State, commerce::CALENDARS_MAX},
@@ -55,7 +53,7 @@ pub struct GroupColumn {
 }
 
 /// The end of the name of a list, for the volumes that it shows.
-pub fn shown_too(asked: &Option<String>) -> String {
+pub fn shown_too(asked: Option<&str>) -> String {
     asked.as_ref().map(|names| format!("/volumes {names}")).unwrap_or_default()
 }
 

@@ -6,6 +6,7 @@ mod columns;
 mod feed;
 mod lists;
 mod orders;
+mod past;
 mod periods;
 mod shop;
 mod volumes;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::shop::{Shop, expect, id, member, named_admin, order, with};
+use super::shop::{Meter, Shop, expect, id, member, order, with};
 
 /// The sums of a volume of a member in a period of the month.
 async fn sums(shop: &Shop, number: u8, period: &str, volume: &str) -> Value {
@@ -75,25 +75,14 @@ async fn a_negative_sum_is_shown_as_zero_and_as_booked() {
     shop.open(1, "week", -10, 30).await;
     let time = crate::time_text::print(crate::engine::Timestamp(Shop::day(-2)));
     shop.place(&with(order("A-1", 2), json!({ "time": time }))).await;
-    let post = |path: String, body: Value| {
-        let shop = &shop;
-        async move {
-            let answer = shop.post_as(named_admin("a"), &path, &[], &body).await;
-            assert!(answer.status < 300, "{path}: {}", answer.text);
-        }
-    };
     for period in 0..2 {
         let period = crate::engine::PeriodRef { calendar: 0, period };
         shop.write(crate::engine::Command::ClosePeriod(period)).await;
     }
     for period in ["old", "new"] {
-        let path = format!("/v1/calendars/month/periods/{period}");
-        post(format!("{path}/lock"), json!({})).await;
-        post(format!("{path}/runs"), Value::Null).await;
-        post(format!("{path}/approve"), json!({})).await;
-        post(format!("{path}/post"), json!({})).await;
+        shop.posts(period).await;
     }
-    post("/v1/orders/A-1/refund".into(), json!({ "refund_id": "R-1" })).await;
+    shop.post("/v1/orders/A-1/refund", &json!({ "refund_id": "R-1" })).await;
     let order = shop.get("/v1/orders/A-1").await.json();
     assert_eq!(order["refunds"][0]["acts"]["month"], json!({ "period": "next", "state": "lowers_later" }));
     assert_eq!(sums(&shop, 2, "next", "pv").await["own"], json!({ "sum": "0.00", "raw": "-10.00" }));
@@ -145,4 +134,92 @@ async fn the_largest_groups_come_first() {
         expect(&shop.get(&format!("/v1/volumes/top?{query}")).await, expected, query);
     }
     expect(&shop.get_as(member(1), path).await, (403, "forbidden", ""), "for operators");
+}
+
+/// Four months: two that are no longer kept, of which one is posted, and two that are.
+async fn four_months() -> Shop {
+    let shop = Shop::closed().await;
+    for (label, days) in [("m0", [-120, -90, -90]), ("m1", [-90, -60, 30]), ("m2", [-60, -30, 30])] {
+        shop.open_until(0, label, days).await;
+    }
+    shop.open(1, "week", -120, 30).await;
+    for (number, day) in [(1, -80), (2, -80), (5, -70), (4, -40)] {
+        let time = crate::time_text::print(crate::engine::Timestamp(Shop::day(day)));
+        let line = |amount: &str, pv: u32| json!({ "amount": amount, "volumes": { "pv": pv, "points": 3 } });
+        let lines = json!({ "time": time, "lines": [line("7.50", 10 * number), line("1.00", 1)] });
+        let order = order(&format!("A-{number}"), u8::try_from(number).unwrap());
+        shop.place(&with(order, lines)).await;
+    }
+    shop.post("/v1/orders/A-5/refund", &json!({ "refund_id": "R-1", "part": "0.4" })).await;
+    shop
+}
+
+#[tokio::test]
+async fn older_periods_are_added_up_from_their_orders() {
+    let shop = four_months().await;
+    let path = |number: u8| format!("/v1/members/{}/volumes", id(number));
+    let live = async |number: u8, period: &str| {
+        let all = shop.get(&format!("{}?calendar=month", path(number))).await.json();
+        let periods = all["periods"].as_array().unwrap();
+        periods.iter().find(|of| of["period"] == period).cloned().unwrap()
+    };
+    let mut kept = Vec::new();
+    for number in 1..=6 {
+        kept.push(live(number, "m1").await);
+        // A period that is kept is answered from what is kept.
+        let named = shop.get(&format!("{}?calendar=month&period=m1", path(number))).await.json();
+        assert_eq!(named["periods"], json!([kept[usize::from(number) - 1]]));
+    }
+    assert_eq!(kept[0]["volumes"][1]["placement"]["group"]["sum"], "62.60");
+    // Two newer ones open: it is not kept any more.
+    shop.open_until(0, "m3", [-30, 0, 30]).await;
+    shop.open_until(0, "m4", [0, 30, 30]).await;
+    assert_eq!(live(1, "m3").await["period"], "m3");
+    for (number, kept) in (1..).zip(&kept) {
+        let all = shop.get(&format!("{}?calendar=month", path(number))).await.json();
+        assert!(all["periods"].as_array().unwrap().iter().all(|of| of["period"] != "m1"));
+        let meter = Meter::new();
+        let summed = shop.get_as(meter.reads(), &format!("{}?calendar=month&period=m1", path(number))).await;
+        assert_eq!(summed.json()["periods"], json!([kept]), "{number}");
+        assert_eq!(summed.headers["x-lsn"].to_str().unwrap(), shop.lsn().to_string());
+        assert!(20 < meter.units(), "it is paid for");
+    }
+    // What changes in it counts at once.
+    shop.post("/v1/orders/A-2/refund", &json!({ "refund_id": "R-2" })).await;
+    let summed = shop.get(&format!("{}?calendar=month&period=m1", path(1))).await.json();
+    assert_eq!(summed["periods"][0]["volumes"][1]["placement"]["group"]["sum"], "41.60");
+    assert_eq!(summed["periods"][0]["volumes"][1]["legs"][0]["group"]["sum"], "30.60");
+}
+
+#[tokio::test]
+async fn volumes_that_are_not_kept_live_are_added_up_too() {
+    let shop = four_months().await;
+    let path = format!("/v1/members/{}/volumes", id(1));
+    let volumes = async |query: &str| {
+        let answer = shop.get(&format!("{path}?{query}")).await;
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text);
+        answer.json()["periods"][0]["volumes"].take()
+    };
+    let points = volumes("calendar=month&period=m1&volume=points").await;
+    assert_eq!(points.as_array().unwrap().len(), 1);
+    // Three orders of two lines with 3 points each; of one 0.4 of each line is refunded, rounded down.
+    assert_eq!((&points[0]["volume"], &points[0]["own"]["sum"]), (&json!("points"), &json!("6")));
+    assert_eq!(points[0]["sponsor"]["group"]["sum"], "16");
+    assert_eq!(points[0]["placement"]["levels"][0]["sum"], "6");
+    let live = volumes("calendar=month&period=m1&volume=pv").await;
+    assert_eq!(live, json!([volumes("calendar=month&period=m1").await[1]]));
+    // query, refusal
+    let table = [
+        ("period=m1", (422, "parameter_invalid", "period")),
+        ("calendar=month&volume=pv", (422, "parameter_invalid", "volume")),
+        ("calendar=month&period=m1&volume=xv", (422, "parameter_invalid", "volume")),
+        ("calendar=year&period=m1", (404, "calendar_unknown", "")),
+        ("calendar=year", (404, "calendar_unknown", "")),
+        ("calendar=month&period=none", (404, "period_unknown", "")),
+    ];
+    for (query, expected) in table {
+        expect(&shop.get(&format!("{path}?{query}")).await, expected, query);
+    }
+    let hidden = format!("{path}?calendar=month&period=m0");
+    expect(&shop.get_as(member(2), &hidden).await, (404, "member_unknown", ""), "hidden");
 }
