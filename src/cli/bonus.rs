@@ -12,7 +12,7 @@ use super::{
     clock::ClockRule,
     exit::{Exit, Failure},
     ledger, log_options,
-    member::{find_on_server, user_id},
+    member_on_server::{find_on_server, user_id},
     names::find_member,
     problem::refused,
     remote::Remote,

@@ -1,13 +1,15 @@
-//! `upline member`: everything about one member, from a data directory or a running server.
+//! `upline member`: everything about one member, from a data directory or a running server. Its attributes
+//! are in `member_attributes.rs`.
 //!
 //! The printed object uses the terms of `/v1`: `member` is the response of `GET /v1/members/{id}`, and so on.
 
 use serde_json::{Value, json};
 
 use super::{
-    exit::{Exit, Failure},
-    ledger,
-    names::{find_member, server_paths, unknown_member},
+    exit::Failure,
+    ledger, member_attributes,
+    member_on_server::{find_on_server, user_id},
+    names::find_member,
     remote::Remote,
     screen,
     source::{self, Source},
@@ -35,9 +37,13 @@ const BONUS_COLUMNS: [(&str, &str); 6] = [
 ];
 
 #[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Args {
-    /// UUID, name or referral code
-    member: String,
+    #[command(subcommand)]
+    command: Option<MemberCommand>,
+    /// UUID, name or referral code; one that is called as a command comes after `--`
+    #[arg(required = true)]
+    member: Option<String>,
     #[command(flatten)]
     source: source::Args,
     /// One JSON object on the last line of standard output
@@ -45,13 +51,23 @@ pub(super) struct Args {
     json: bool,
 }
 
+#[derive(clap::Subcommand, Debug)]
+enum MemberCommand {
+    /// Show the attributes of a member (market, owner, tags), or set them
+    Attributes(member_attributes::Args),
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if let Some(MemberCommand::Attributes(args)) = &args.command {
+        return member_attributes::run(args);
+    }
+    let name = args.member.as_deref().unwrap_or_default();
     let object = match args.source.open()? {
         Source::Directory(loaded) => {
-            let member = find_member(&loaded.state, &loaded.directory, &args.member)?;
+            let member = find_member(&loaded.state, &loaded.directory, name)?;
             of_state(&loaded.state, RowIds::new(loaded.instance.row_key), member)
         }
-        Source::Server(remote) => of_server(&remote, &args.member)?,
+        Source::Server(remote) => of_server(&remote, name)?,
     };
     screen::say_result(args.json, &object, || in_words(&object))
 }
@@ -118,23 +134,6 @@ fn bonuses(state: &State, rows: RowIds, index: MemberIx) -> Vec<Value> {
 }
 
 // --- from a server
-
-/// Finds the member that a text names, as described by a server, and the LSN of the description.
-pub(super) fn find_on_server(remote: &Remote, text: &str) -> Result<(Value, Option<u64>), Failure> {
-    for path in server_paths(text) {
-        if let Some(answer) = remote.find(&format!("/v1/members/{path}"))? {
-            return Ok((answer.body, answer.lsn));
-        }
-    }
-    Err(unknown_member(text))
-}
-
-/// Returns the `user_id` from a server's description of a member.
-pub(super) fn user_id(member: &Value) -> Result<&str, Failure> {
-    member["user_id"].as_str().ok_or_else(|| {
-        Failure::new(Exit::Refused, "the server's answer names no member: is it an upline server?")
-    })
-}
 
 fn of_server(remote: &Remote, text: &str) -> Result<Value, Failure> {
     let (member, lsn) = find_on_server(remote, text)?;

@@ -26,6 +26,8 @@ mod ledger;
 mod logging;
 mod manual;
 mod member;
+mod member_attributes;
+mod member_on_server;
 mod names;
 mod network;
 mod open_periods;

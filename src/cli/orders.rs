@@ -10,7 +10,7 @@ use super::{
     exit::{Exit, Failure},
     import::orders as import,
     log_options,
-    member::{find_on_server, user_id},
+    member_on_server::{find_on_server, user_id},
     names::find_member,
     open_periods,
     period::encoded,

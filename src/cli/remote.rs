@@ -174,6 +174,22 @@ impl Remote {
         Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
     }
 
+    /// Sends a PUT with a JSON body.
+    ///
+    /// # Errors
+    /// As [`Remote::get`].
+    pub fn put_json(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
+        let mut request = self
+            .agent
+            .put(format!("{}{path}", self.base))
+            .header("accept", "application/json")
+            .header("content-type", "application/json");
+        for (name, value) in self.headers() {
+            request = request.header(name, value);
+        }
+        self.answer(request.send(body.to_string()))
+    }
+
     fn posting(&self, path: &str) -> RequestBuilder<WithBody> {
         let mut request =
             self.agent.post(format!("{}{path}", self.base)).header("accept", "application/json");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{
     TreeName,
     exit::{Exit, Failure},
-    member::{find_on_server, user_id},
+    member_on_server::{find_on_server, user_id},
     names::find_member,
     remote::Remote,
     screen,

@@ -169,7 +169,7 @@ const fn v1(method: &'static str, path: &'static str, asks: &'static [Action]) -
 
 const OPS: usize = 7;
 const DROPIN: usize = 19;
-const V1: usize = 60;
+const V1: usize = 61;
 
 /// All routes. Those of operators come first, then the drop-in's in matching order (the last four are those
 /// named in the original's README), then our own in the order of the description.
@@ -241,6 +241,7 @@ pub static ROUTES: [Route; OPS + DROPIN + V1] = [
     v1("GET", "/v1/events", &[Action::ReadEvents]).takes(Work::Endless),
     v1("GET", "/v1/members", &[Action::ReadNetwork]),
     v1("POST", "/v1/members", &[Action::RegisterMember]),
+    v1("POST", "/v1/members/attributes/batch", &[Action::ManageMember]).takes(Work::StreamedBody),
     v1("POST", "/v1/members/batch", &[Action::RegisterMember]).takes(Work::StreamedBody),
     v1("GET", "/v1/members/by-code/{code}", &[Action::ReadMember, Action::ReadNetwork]),
     v1("GET", "/v1/members/{id}", &[Action::ReadMember]),

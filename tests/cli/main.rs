@@ -1,6 +1,7 @@
 //! The program as users and scripts see it: the real binary, its output, its exit codes, its files; and the
 //! documentation, benches and clients in other languages around it.
 
+mod attributes;
 mod bench;
 mod bench_http;
 mod bonus;

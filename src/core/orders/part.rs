@@ -67,11 +67,6 @@ impl Orders {
         self.lists.placed.len()
     }
 
-    /// The number of refunds.
-    pub fn refunds_len(&self) -> usize {
-        self.lists.refunds.len()
-    }
-
     pub fn attributes(&self) -> &Attributes {
         &self.lists.attributes
     }

@@ -29,8 +29,8 @@ use super::{
 };
 use crate::{
     engine::{
-        AttributeChange, Command, MemberAttributes, MemberIx, MemberTag, Outcome, Rejection, SetAttributes,
-        State, Timestamp, commerce::MEMBER_TAGS_MAX,
+        Applied, AttributeChange, Command, MemberAttributes, MemberIx, MemberTag, Outcome, Rejection,
+        SetAttributes, State, Timestamp, commerce::MEMBER_TAGS_MAX,
     },
     http::{
         auth::{Action, Sight},
@@ -65,6 +65,42 @@ pub(super) struct AttributesGiven {
     /// Since when they hold, for a correction: in a period that is not locked. Absent or null: now.
     #[serde(default)]
     effective: Option<Time>,
+}
+
+/// A line of a batch: a member, and attributes to set; what is absent stays as it is.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "user_id": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c", "market": "us",
+    "tags": { "founder": {}, "fee_paid": { "until": "2027-01-01T00:00:00Z" }, "trial": null },
+}))]
+#[allow(clippy::option_option, reason = "absent leaves alone, null takes away")]
+pub(super) struct AttributesOfMember {
+    user_id: Uuid,
+    /// One of the plan's markets; null for none.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(min_length = 1, max_length = 64, example = "us")]
+    market: Option<Option<String>>,
+    /// The user_id of the member to whom the position belongs; null for the member itself.
+    #[serde(default, deserialize_with = "present")]
+    owner: Option<Option<Uuid>>,
+    /// Tags of the plan by name; null takes one away.
+    #[serde(default)]
+    tags: TagsGiven,
+    /// Since when they hold, for a correction: in a period that is not locked. Absent or null: now.
+    #[serde(default)]
+    effective: Option<Time>,
+}
+
+impl AttributesOfMember {
+    /// The command that it asks for under the plan in force.
+    ///
+    /// # Errors
+    /// As for a single request.
+    pub(super) fn command(self, state: &State) -> Result<SetAttributes, Problem> {
+        let Self { user_id, market, owner, tags, effective } = self;
+        AttributesGiven { market, owner, tags, effective }.command(user_id, state)
+    }
 }
 
 /// A tag that is given.
@@ -183,7 +219,7 @@ fn position(names: &[Box<str>], name: &str) -> Option<u16> {
 
 /// The attributes of a member.
 #[derive(Serialize, ToSchema)]
-struct Attributes {
+pub(super) struct Attributes {
     user_id: Uuid,
     /// One of the plan's markets; null for none.
     #[schema(example = "us")]
@@ -209,7 +245,7 @@ struct Tag {
 }
 
 impl Attributes {
-    fn new(state: &State, sight: Sight, member: MemberIx, at: Option<Timestamp>) -> Self {
+    pub(super) fn new(state: &State, sight: Sight, member: MemberIx, at: Option<Timestamp>) -> Self {
         let commerce = &state.plan().commerce;
         let name = |names: &[Box<str>], at: u16| names[usize::from(at)].clone();
         let MemberAttributes { market, owner, tags } = state.attributes(member, at);
@@ -338,15 +374,23 @@ async fn set(
         body.command(id, state)
     })?;
     let applied = engine.submit(Command::SetAttributes(Box::new(change)), caller.sends(key)).await?.applied;
-    let (member, changed) = match applied.outcome {
-        Outcome::AttributesSet { member, changed } => (member, changed),
-        Outcome::Rejected(rejection) => return Err(rejected(rejection, applied.lsn)),
-        _ => return Err(Code::Internal.into()),
-    };
+    let (member, changed) = settle(applied)?;
     engine.read(|state, directory| {
         let attributes = Attributes::new(state, caller.0.sight(state, directory), member, None);
         Ok(answer(StatusCode::OK, applied.lsn, &AttributesSet { changed, attributes }))
     })
+}
+
+/// The member of an outcome, and whether anything changed.
+///
+/// # Errors
+/// The rejection, with the field that it is about.
+pub(super) fn settle(applied: Applied) -> Result<(MemberIx, bool), Problem> {
+    match applied.outcome {
+        Outcome::AttributesSet { member, changed } => Ok((member, changed)),
+        Outcome::Rejected(rejection) => Err(rejected(rejection, applied.lsn)),
+        _ => Err(Code::Internal.into()),
+    }
 }
 
 /// A rejection with the field of the body that it is about.

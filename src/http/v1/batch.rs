@@ -1,5 +1,5 @@
 //! Batches: a command for each line, answered line by line as they come in. What the lines ask for is their
-//! [`Subject`]: registrations (`registrations.rs`) or orders (`orders.rs`).
+//! [`Subject`]: registrations (`registrations.rs`), orders (`orders.rs`) or attributes (`attributes.rs`).
 //!
 //! One task per batch reads lines, queues them in order, and writes their answers in the same order. The
 //! number of lines in flight is bounded ([`BATCH_WINDOW`]), and so is the output waiting for a client that
@@ -53,13 +53,14 @@ use crate::{
     },
 };
 
+mod attributes;
 mod lines;
 mod orders;
 mod registrations;
 pub mod seats;
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
-    registrations::routes().merge(orders::routes())
+    registrations::routes().merge(orders::routes()).merge(attributes::routes())
 }
 
 /// What the lines of a batch ask for.

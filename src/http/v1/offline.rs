@@ -1,18 +1,23 @@
-//! Orders and periods of a data directory in the words of `/v1`: for commands that work without a server.
+//! Orders, periods and attributes of a data directory in the words of `/v1`: for commands that work without a
+//! server.
 
 use serde::Serialize;
 use serde_json::Value;
 
-pub use super::{calendars::find as find_period, order_lists::OrderFilter};
 use super::{
+    attributes::{Attributes, AttributesGiven},
     calendars::{Period, PeriodInFull},
     order_body::{OrderGiven, RefundGiven},
     order_view::Order,
     problem::{Code, Problem},
     strict_json,
+    types::user_id,
 };
+pub use super::{calendars::find as find_period, order_lists::OrderFilter};
 use crate::{
-    engine::{Directory, OrderId, PeriodRef, PlaceOrder, RefundOrder, State, Timestamp},
+    engine::{
+        Directory, MemberIx, OrderId, PeriodRef, PlaceOrder, RefundOrder, SetAttributes, State, Timestamp,
+    },
     http::auth::Sight,
 };
 
@@ -67,6 +72,19 @@ pub fn place_order(
 /// What a server would answer.
 pub fn refund_order(body: &[u8], order: OrderId, now: Timestamp) -> Result<RefundOrder, Problem> {
     given::<RefundGiven>(body)?.refund(order, now)
+}
+
+/// Returns the attributes of a member as `GET /v1/members/{id}/attributes` has them.
+pub fn attributes(state: &State, member: MemberIx) -> Value {
+    object(&Attributes::new(state, Sight::All, member, None))
+}
+
+/// Reads attributes as `PUT /v1/members/{id}/attributes` takes them.
+///
+/// # Errors
+/// What a server would answer.
+pub fn set_attributes(body: &[u8], member: MemberIx, state: &State) -> Result<SetAttributes, Problem> {
+    given::<AttributesGiven>(body)?.command(user_id(state, member), state)
 }
 
 fn given<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
