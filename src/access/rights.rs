@@ -60,6 +60,9 @@ pub enum Scope {
     OrdersWrite,
     #[strum(serialize = "finance")]
     Finance,
+    /// Reads members, bonuses, orders, periods and the plan, and does nothing: for those who answer members.
+    #[strum(serialize = "support")]
+    Support,
 }
 
 impl Scope {
@@ -95,6 +98,11 @@ impl Scopes {
 
     pub const fn has(self, scope: Scope) -> bool {
         self.0 & 1 << scope as u8 != 0
+    }
+
+    /// Whether it has one of these.
+    pub const fn has_one_of(self, others: Self) -> bool {
+        self.0 & others.0 != 0
     }
 
     pub const fn is_empty(self) -> bool {
@@ -140,6 +148,8 @@ mod tests {
             Scopes::NONE.is_empty()
                 && !Scopes::GATEWAY.has(Scope::PlanChange)
                 && Scopes::GATEWAY.has(Scope::BonusesPay)
+                && Scopes::GATEWAY.has_one_of(Scopes::NONE.with(Scope::PlanRead).with(Scope::Operate))
+                && !Scopes::GATEWAY.has_one_of(Scopes::NONE.with(Scope::Operate))
         );
     }
 }

@@ -306,7 +306,7 @@ fn numbers_and_names_never_change() {
             shown(access::Scope::VARIANTS, |of| (of as u16, of.name())),
             "0 members:read, 1 members:register, 2 members:manage, 3 bonuses:read, 4 bonuses:trigger, \
              5 bonuses:pay, 6 network:read, 7 plan:read, 8 plan:change, 9 events:read, 10 operations:read, \
-             11 operate, 12 metrics, 13 orders:write, 14 finance",
+             11 operate, 12 metrics, 13 orders:write, 14 finance, 15 support",
         ),
     ];
     for (found, expected) in table {

@@ -269,8 +269,8 @@ pub enum Action {
 pub struct Rule {
     /// A member may, for targets that it sees.
     pub member: bool,
-    /// A service with this scope may; without a scope, no service may.
-    pub scope: Option<Scope>,
+    /// A service with one of these scopes may.
+    pub scopes: Scopes,
     /// An auditor may.
     pub auditor: bool,
 }
@@ -278,26 +278,33 @@ pub struct Rule {
 impl Action {
     /// The table. Admins may do everything, so they have no column.
     pub fn rule(self) -> Rule {
-        let rule = |member, scope: Scope, auditor| Rule { member, scope: Some(scope), auditor };
+        const fn rule(member: bool, scopes: &[Scope], auditor: bool) -> Rule {
+            let (mut all, mut at) = (Scopes::NONE, 0);
+            while at < scopes.len() {
+                all = all.with(scopes[at]);
+                at += 1;
+            }
+            Rule { member, scopes: all, auditor }
+        }
         match self {
-            Action::ReadMember => rule(true, Scope::MembersRead, true),
-            Action::ReadBonuses => rule(true, Scope::BonusesRead, true),
-            Action::ReadNetwork => rule(false, Scope::NetworkRead, true),
-            Action::RegisterMember => rule(false, Scope::MembersRegister, false),
-            Action::ManageMember => rule(false, Scope::MembersManage, false),
-            Action::TriggerBonus => rule(false, Scope::BonusesTrigger, false),
-            Action::PayBonus => rule(false, Scope::BonusesPay, false),
-            Action::ReadPlan => rule(false, Scope::PlanRead, true),
-            Action::ChangePlan => rule(false, Scope::PlanChange, false),
-            Action::ReadOperations => rule(false, Scope::OperationsRead, true),
-            Action::Operate => rule(false, Scope::Operate, false),
-            Action::ReadEvents => rule(false, Scope::EventsRead, true),
-            Action::ReadMetrics => rule(false, Scope::Metrics, true),
-            Action::ReadAudit => Rule { member: false, scope: None, auditor: true },
-            Action::WriteOrders => rule(false, Scope::OrdersWrite, false),
-            Action::ReadPeriods => rule(false, Scope::Finance, true),
-            Action::RunPeriod => rule(false, Scope::Finance, false),
-            Action::StepPeriod => Rule { member: false, scope: None, auditor: false },
+            Action::ReadMember => rule(true, &[Scope::MembersRead, Scope::Support], true),
+            Action::ReadBonuses => rule(true, &[Scope::BonusesRead, Scope::Support], true),
+            Action::ReadNetwork => rule(false, &[Scope::NetworkRead, Scope::Support], true),
+            Action::RegisterMember => rule(false, &[Scope::MembersRegister], false),
+            Action::ManageMember => rule(false, &[Scope::MembersManage], false),
+            Action::TriggerBonus => rule(false, &[Scope::BonusesTrigger], false),
+            Action::PayBonus => rule(false, &[Scope::BonusesPay], false),
+            Action::ReadPlan => rule(false, &[Scope::PlanRead, Scope::Support], true),
+            Action::ChangePlan => rule(false, &[Scope::PlanChange], false),
+            Action::ReadOperations => rule(false, &[Scope::OperationsRead], true),
+            Action::Operate => rule(false, &[Scope::Operate], false),
+            Action::ReadEvents => rule(false, &[Scope::EventsRead], true),
+            Action::ReadMetrics => rule(false, &[Scope::Metrics], true),
+            Action::ReadAudit => rule(false, &[], true),
+            Action::WriteOrders => rule(false, &[Scope::OrdersWrite], false),
+            Action::ReadPeriods => rule(false, &[Scope::Finance, Scope::Support], true),
+            Action::RunPeriod => rule(false, &[Scope::Finance], false),
+            Action::StepPeriod => rule(false, &[], false),
         }
     }
 }
@@ -426,7 +433,7 @@ fn may(principal: &Principal, action: Action) -> Result<(), Denied> {
     let rule = action.rule();
     let may = match principal.role {
         Role::Member => rule.member && principal.subject.is_some(),
-        Role::Service => rule.scope.is_some_and(|scope| principal.scopes.has(scope)),
+        Role::Service => principal.scopes.has_one_of(rule.scopes),
         Role::Auditor => rule.auditor,
         Role::Admin => true,
     };

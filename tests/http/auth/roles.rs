@@ -114,7 +114,8 @@ fn the_documented_table_is_the_one_in_force() {
     let expected = Action::VARIANTS.iter().map(|action| {
         let rule = action.rule();
         let member = if rule.member { "own downline" } else { "no" };
-        let scope = rule.scope.map_or_else(|| "no".to_owned(), |scope| format!("`{}`", scope.name()));
+        let scopes: Vec<String> = rule.scopes.iter().map(|scope| format!("`{}`", scope.name())).collect();
+        let scope = if scopes.is_empty() { "no".to_owned() } else { scopes.join(", ") };
         format!("| {action:?} | {member} | {scope} | {} | yes |", yes(rule.auditor))
     });
     assert_eq!(rows, expected.collect::<Vec<_>>());

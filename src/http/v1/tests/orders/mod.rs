@@ -9,4 +9,5 @@ mod orders;
 mod past;
 mod periods;
 mod shop;
+mod support;
 mod volumes;
