@@ -182,7 +182,7 @@ mod tests {
         let known = input("/v1/members/x/downline");
         assert_eq!(
             (&known.parameters[..], known.takes_body),
-            (&["tree", "depth", "limit", "cursor"].map(String::from)[..], false)
+            (&["tree", "depth", "volumes", "limit", "cursor"].map(String::from)[..], false)
         );
     }
 }
