@@ -27,8 +27,8 @@ use self::{
 };
 use crate::engine::{
     Actor, ActorKind, AttributeChange, Code, Command, CommandKind, Credit, EntryChange, EntryStatus,
-    MemberId, Money, OrderId, OrderLine, Origin, PayFilter, PeriodStep, PlacementRequest, Plan, Reason,
-    Reference, RefundScope, Role, SponsorRef, Stamped, Status, Timestamp,
+    MemberId, Money, OpeningEntry, OrderId, OrderLine, Origin, PayFilter, PeriodStep, PlacementRequest, Plan,
+    Reason, Reference, RefundScope, Role, SponsorRef, Stamped, Status, Timestamp,
 };
 
 /// The commands as they are shown: the fields of each, with their types ([`Shown`]), values, and what the
@@ -184,6 +184,13 @@ shown! {
         user_id: MemberId = change.member;
         changes: Vec<AttributeChange> = change.changes;
         effective: Option<Timestamp> = change.effective, "Since when they hold; null: the log time";
+    }
+    AddOpening(add) "Rows of the opening state" {
+        rows: Vec<OpeningEntry> = add.rows;
+    }
+    CloseOpening(close) "The opening state is complete" {
+        rows: u64 = close.rows, "How many rows it has";
+        digest: [u8; 32] = close.digest, "BLAKE3 of the rows";
     }
 }
 

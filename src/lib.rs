@@ -15,6 +15,7 @@ pub mod fuzzing;
 pub mod http;
 pub mod huge_pages;
 pub mod metrics;
+mod opening_text;
 pub mod owner;
 mod plan_document;
 pub mod plan_file;

@@ -7,8 +7,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use super::{
     bench, bonus, clock, demo, dot,
     exit::{self, Exit},
-    export, import, inspect, keys, manual, member, orders, period, plan, repair, screen, serve, settings,
-    snapshot, tree, verify,
+    export, import, inspect, keys, manual, member, opening, orders, period, plan, repair, screen, serve,
+    settings, snapshot, tree, verify,
 };
 use crate::version;
 
@@ -53,6 +53,8 @@ pub(super) enum Command {
     Bonus(bonus::Args),
     /// Show, list, refund and import orders
     Orders(orders::Args),
+    /// Import and show what members bring from before the first period
+    Opening(opening::Args),
     /// List the periods of calendars, and lock, unlock, approve or post one
     Period(period::Args),
     /// Compute what a locked period pays, and record the result
@@ -103,6 +105,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Member(args)) => member::run(&args),
         Some(Command::Bonus(args)) => bonus::run(&args),
         Some(Command::Orders(args)) => orders::run(&args),
+        Some(Command::Opening(args)) => opening::run(&args),
         Some(Command::Period(args)) => period::run(&args),
         Some(Command::Run(args)) => period::record_run(&args),
         Some(Command::Tree(args)) => tree::run(&args),

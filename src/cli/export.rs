@@ -1,4 +1,5 @@
-//! `upline export`: the members in join order, and the ledger in its order, as CSV or NDJSON.
+//! `upline export`: the members in join order, the ledger in its order, and the opening state, as CSV or
+//! NDJSON.
 //!
 //! The output can be imported again, with the same network digest. `level`, `direct` and `downline` are those
 //! of the placement tree, `level` is 1 for a root; times are ISO 8601 in UTC to the microsecond; `rank` is
@@ -11,6 +12,8 @@
 //! by blanks; `market`, `owner` and `tags`, the attributes that members have now. Bonuses also have
 //! `reference`, the external reference of their origin; `number`, on those that another reverses; and
 //! `reverses`, on that one, the `number` of the one that it reverses.
+//!
+//! The opening state is written as `opening import` reads it, and has the same digest then.
 //!
 //! # Spreadsheets
 //!
@@ -45,7 +48,7 @@ use crate::{
     },
     durability::storage::Disk,
     engine::{self, Loaded},
-    private_file, time_text,
+    opening_text, private_file, time_text,
 };
 
 /// Rows that are printed together, between two updates of progress and checks for interruption.
@@ -111,9 +114,12 @@ impl Links {
     }
 }
 
+const OPENING_COLUMNS: [&str; 8] =
+    ["kind", "member", "name", "text", "calendar", "position", "since", "value"];
+
 const BONUS_COLUMNS: [&str; 7] = ["receiver", "source", "level", "amount", "kind", "status", "created_at"];
 
-/// Writes members and bonuses for `import`, spreadsheets and programs.
+/// Writes members, bonuses and the opening state for `import`, spreadsheets and programs.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -126,6 +132,9 @@ pub(super) struct Args {
     /// Write the ledger there; `-` is standard output
     #[arg(long, value_name = "FILE")]
     bonuses: Option<PathBuf>,
+    /// Write the opening state there; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    opening: Option<PathBuf>,
     /// One JSON object on the last line of standard output
     #[arg(long, requires = "output")]
     json: bool,
@@ -160,6 +169,10 @@ impl Args {
     fn ledger(&self) -> Option<Output<'_>> {
         self.bonuses.as_deref().map(Output::named)
     }
+
+    fn opening(&self) -> Option<Output<'_>> {
+        self.opening.as_deref().map(Output::named)
+    }
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -168,11 +181,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let state = &loaded.state;
     let members = |out: &mut dyn Write| write_members(state, args.format, out, &interrupt);
     let bonuses = |out: &mut dyn Write| write_bonuses(state, args.format, out, &interrupt);
-    let both: [(Option<Output<'_>>, &RowWriter<'_>); 2] =
-        [(Some(args.members()), &members), (args.ledger(), &bonuses)];
+    let opening = |out: &mut dyn Write| write_opening(state, args.format, out, &interrupt);
+    let all: [(Option<Output<'_>>, &RowWriter<'_>); 3] =
+        [(Some(args.members()), &members), (args.ledger(), &bonuses), (args.opening(), &opening)];
     // Files appear when everything is written, so that no two are of different exports.
     let (mut replaced, mut direct) = (Vec::new(), Vec::new());
-    for (out, rows) in both {
+    for (out, rows) in all {
         match out {
             Some(Output::File(path)) if is_replaced(path) => replaced.push((path, rows)),
             Some(out) => direct.push((out, rows)),
@@ -190,10 +204,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     publish(complete?)?;
     if args.json {
         let bonuses = args.bonuses.is_some().then(|| state.entries());
+        let opening = args.opening.is_some().then(|| state.opening_len());
         let digest = crate::core::network_digest(state).to_string();
         let object = json!({
-            "command": "export", "members": state.len(), "bonuses": bonuses, "lsn": state.lsn(),
-            "network_digest": digest,
+            "command": "export", "members": state.len(), "bonuses": bonuses, "opening": opening,
+            "lsn": state.lsn(), "network_digest": digest,
         });
         screen::say(&object.to_string())?;
     }
@@ -215,10 +230,16 @@ fn load(args: &Args) -> Result<Loaded, Failure> {
 
 /// Refuses files of which one would overwrite the other, or the input.
 fn check_files(args: &Args, data_dir: &Path) -> Result<(), Failure> {
-    let outputs = [("--output", Some(args.members())), ("--bonuses", args.ledger())];
+    let outputs =
+        [("--output", Some(args.members())), ("--bonuses", args.ledger()), ("--opening", args.opening())];
     let standard = outputs.iter().filter(|(_, output)| *output == Some(Output::Standard)).count();
     if 1 < standard + usize::from(args.json) {
-        let what = if args.json { "rows and --json" } else { "members and bonuses" };
+        let what = match (args.json, args.ledger(), args.opening()) {
+            (true, ..) => "rows and --json",
+            (_, Some(Output::Standard), Some(Output::Standard)) => "bonuses and the opening state",
+            (_, _, Some(Output::Standard)) => "members and the opening state",
+            _ => "members and bonuses",
+        };
         let message = format!("{what} would both go to standard output: one of them needs a file");
         return Err(Failure::new(Exit::Usage, message));
     }
@@ -518,6 +539,38 @@ fn write_bonuses(
         row.plain(|out| out.push_str(entry.status.name()));
         row.time(entry.time);
         links.print(state, index, row);
+    })
+}
+
+fn write_opening(
+    state: &State,
+    format: Format,
+    out: &mut dyn Write,
+    interrupt: &Interrupt,
+) -> Result<(), Stop> {
+    let rows = u64::from(state.opening_len());
+    let bar = screen::progress("opening", Some(rows), false);
+    let calendars = &state.plan().commerce.calendars;
+    write_rows(format, &OPENING_COLUMNS, rows, out, (&bar, interrupt), |index, row| {
+        let found = state.opening_row(u32::try_from(index).expect("rows are limited to OPENING_ROWS_MAX"));
+        let (kind, given) = (found.kind(), |text| Some(text).filter(|text: &&str| !text.is_empty()));
+        let shape = kind.shape();
+        row.plain(|out| out.push_str(kind.name()));
+        row.id(state.id(MemberIx(found.member)));
+        row.text_or_empty(given(&found.name));
+        row.text_or_empty(given(&found.text));
+        let calendar = found.calendar().map(|calendar| &*calendars[usize::from(calendar)].name);
+        row.text_or_empty(calendar);
+        row.number_or_empty((*shape.position.end() != 0).then_some(found.position.into()));
+        match found.since() {
+            Some(since) => row.time(since),
+            None => row.empty(),
+        }
+        match opening_text::print_value(shape.value, found.value, found.decimals) {
+            // A negative number is not marked: a spreadsheet shall read it as the number that it is.
+            Some(value) => row.plain(|out| out.push_str(&value)),
+            None => row.empty(),
+        }
     })
 }
 

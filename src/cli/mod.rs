@@ -31,6 +31,7 @@ mod member_on_server;
 mod names;
 mod network;
 mod open_periods;
+mod opening;
 mod orders;
 mod os_user;
 mod period;

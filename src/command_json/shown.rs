@@ -8,10 +8,11 @@ use super::schema::{
 };
 use crate::{
     engine::{
-        AttributeChange, Carried, Code, Credit, EntryChange, EntryStatus, LinePart, MemberId, Money, OrderId,
-        OrderLine, Origin, PeriodStep, PlacementRequest, Plan, Reason, Reference, RefundScope, Role,
-        SponsorRef, Status, Timestamp, WHOLE,
+        AttributeChange, Carried, Code, Credit, EntryChange, EntryStatus, LinePart, MemberId, Money,
+        OpeningEntry, OpeningKind, OrderId, OrderLine, Origin, PeriodStep, PlacementRequest, Plan, Reason,
+        Reference, RefundScope, Role, SponsorRef, Status, Timestamp, WHOLE,
     },
+    opening_text,
     plan_document::PlanDocument,
     time_text,
 };
@@ -61,6 +62,8 @@ plain! {
         list(reference("LoggedOrderLine"));
     Vec<AttributeChange>: |value| value.iter().map(attribute_json).collect::<Vec<_>>(),
         list(reference("LoggedAttribute"));
+    Vec<OpeningEntry>: |value| value.iter().map(opening_json).collect::<Vec<_>>(),
+        list(reference("LoggedOpeningRow"));
     // Null for all that is left of the order.
     RefundScope: |value| match value {
         RefundScope::Rest => Value::Null,
@@ -177,6 +180,36 @@ fn attribute_json(change: &AttributeChange) -> Value {
     }
 }
 
+fn opening_json(row: &OpeningEntry) -> Value {
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let shape = row.kind.shape();
+    json!({
+        "user_id": Uuid::from_bytes(row.member.0),
+        "kind": row.kind.name(),
+        "name": given(row.name.as_str()),
+        "text": given(row.text.as_str()),
+        "calendar": row.calendar,
+        "position": (*shape.position.end() != 0).then_some(row.position),
+        "since": row.since.map(time_text::print),
+        "value": opening_text::print_value(shape.value, row.value, row.decimals),
+    })
+}
+
+/// Returns the schema of a row of the opening state.
+fn parts_of_opening() -> Vec<(&'static str, Value)> {
+    let row = json!({
+        "user_id": uuid(),
+        "kind": choice(&OpeningKind::ALL.map(OpeningKind::name)),
+        "name": described("Of a metric, ladder, predicate, bonus or status", nullable(text())),
+        "text": described("A rank, key or status", nullable(text())),
+        "calendar": described("Position in the plan's calendars", nullable(count())),
+        "position": described("A period counted back, a leg, or free periods", nullable(count())),
+        "since": nullable(time()),
+        "value": described("A decimal, or periods counted back such as `1-3 5`", nullable(text())),
+    });
+    vec![("LoggedOpeningRow", object("What a member brings from before the first period", row))]
+}
+
 /// Returns the schemas of what an attribute is set to.
 fn parts_of_attributes() -> Vec<(&'static str, Value)> {
     let choices = [("market", "LoggedMarket"), ("owner", "LoggedOwner"), ("tag", "LoggedTag")];
@@ -229,6 +262,7 @@ pub(super) fn parts() -> Vec<(&'static str, Value)> {
     let mut all = parts_of_registrations();
     all.extend(parts_of_orders());
     all.extend(parts_of_attributes());
+    all.extend(parts_of_opening());
     all
 }
 

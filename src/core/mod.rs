@@ -49,6 +49,11 @@ pub use self::{
         rank::NextRank,
     },
     orders::{
+        opening::{
+            OPENING_MEMBER_ROWS_MAX, OPENING_ROWS_MAX, OPENING_TOTALS_MAX, OpeningRow, OpeningTotal,
+            units as opening_units,
+        },
+        opening_close::OpeningCloseRow,
         periods::{PeriodRow, PeriodState},
         refund_bookings::RefundState,
         runs::RunRow,
@@ -75,6 +80,10 @@ pub use self::{
     requests::{
         command,
         keys::{KEY_STEP_MAX, KEY_TIME, KEYS_MAX},
+        opening::{
+            Need as OpeningNeed, OPENING_BACK_MAX, OPENING_BATCH_MAX, OPENING_DECIMALS_MAX, OPENING_HELD_MAX,
+            OPENING_POSITION_MAX, OPENING_TEXT_BYTES_MAX, OPENING_VALUE_MAX, OpeningShape, OpeningValue,
+        },
         outcome::OUTCOME_BYTES,
         rules::judge_carried_id,
         unchanged::{UNCHANGED_MAX, Unchanged},

@@ -169,7 +169,7 @@ const fn v1(method: &'static str, path: &'static str, asks: &'static [Action]) -
 
 const OPS: usize = 7;
 const DROPIN: usize = 19;
-const V1: usize = 61;
+const V1: usize = 63;
 
 /// All routes. Those of operators come first, then the drop-in's in matching order (the last four are those
 /// named in the original's README), then our own in the order of the description.
@@ -254,11 +254,13 @@ pub static ROUTES: [Route; OPS + DROPIN + V1] = [
     v1("GET", "/v1/members/{id}/is-ancestor-of/{other}", &[Action::ReadMember]),
     v1("GET", "/v1/members/{id}/levels", &[Action::ReadMember, Action::ReadBonuses]),
     v1("GET", "/v1/members/{id}/levels/{level}", &[Action::ReadMember, Action::ReadBonuses]),
+    v1("GET", "/v1/members/{id}/opening", &[Action::ReadBonuses]),
     v1("GET", "/v1/members/{id}/rank", &[Action::ReadMember]),
     v1("GET", "/v1/members/{id}/report", &[Action::ReadBonuses]),
     v1("GET", "/v1/members/{id}/tree", &[Action::ReadMember]),
     v1("GET", "/v1/members/{id}/upline", &[Action::ReadMember]),
     v1("GET", "/v1/members/{id}/volumes", &[Action::ReadMember]).takes(Work::Long),
+    v1("GET", "/v1/opening", &[Action::ReadPeriods]),
     v1("GET", "/v1/orders", &[Action::ReadMember, Action::ReadNetwork]),
     v1("POST", "/v1/orders", &[Action::WriteOrders]),
     v1("POST", "/v1/orders/batch", &[Action::WriteOrders]).takes(Work::StreamedBody),

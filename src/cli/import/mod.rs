@@ -53,6 +53,7 @@ mod bonus_row;
 mod cells;
 mod columns;
 mod command;
+mod expected;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod intake;
@@ -63,6 +64,7 @@ mod match_reversal;
 mod member_row;
 mod meter;
 mod once;
+pub(super) mod opening;
 mod options;
 mod order_lines;
 mod order_sinks;

@@ -1,5 +1,5 @@
 //! Orders: what was placed and refunded, who is credited, the periods of calendars, and the volumes of
-//! members in them. Together they are one part of the state, [`part::Orders`].
+//! members in them; also the opening state, which periods are computed from. Together they are one part of the state, [`part::Orders`].
 
 pub(in crate::core) mod admission;
 pub(in crate::core) mod attributes;
@@ -10,6 +10,8 @@ pub(in crate::core) mod groups;
 pub(in crate::core) mod kept_log;
 pub(in crate::core) mod lists;
 pub(in crate::core) mod live;
+pub(in crate::core) mod opening;
+pub(in crate::core) mod opening_close;
 pub(in crate::core) mod part;
 pub(in crate::core) mod periods;
 pub(in crate::core) mod placed;

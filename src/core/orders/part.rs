@@ -11,6 +11,8 @@ use crate::core::{
         credits::Credited,
         lists::Lists,
         live::{LiveVolumes, Trees},
+        opening::Opening,
+        opening_close::OpeningClose,
         periods::Periods,
         placed::{Before, NO_ORDER, Order},
         refund_bookings::RefundState,
@@ -48,7 +50,10 @@ impl Orders {
 
     /// Whether nothing refers to the names of the plan.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0 && self.lists.periods.count() == 0 && self.lists.attributes.is_empty()
+        self.len() == 0
+            && self.lists.periods.count() == 0
+            && self.lists.attributes.is_empty()
+            && !self.lists.opening.has_calendars()
     }
 
     /// Whether lists, totals and live volumes are there, which copies lack until they are completed.
@@ -81,6 +86,22 @@ impl Orders {
 
     pub fn periods_mut(&mut self) -> &mut Periods {
         &mut self.lists.periods
+    }
+
+    pub fn opening(&self) -> &Opening {
+        &self.lists.opening
+    }
+
+    pub fn opening_mut(&mut self) -> &mut Opening {
+        &mut self.lists.opening
+    }
+
+    pub fn opening_close(&self) -> &OpeningClose {
+        &self.lists.opening_close
+    }
+
+    pub fn opening_close_mut(&mut self) -> &mut OpeningClose {
+        &mut self.lists.opening_close
     }
 
     pub fn steps(&self) -> &Steps {

@@ -212,6 +212,12 @@ impl Periods {
         if self.count() < PERIODS_MAX { Ok(()) } else { Err(Rejection::PeriodsFull) }
     }
 
+    /// Whether a period of any calendar was ever locked. They are locked in their order. O(calendars).
+    pub fn any_was_locked(&self) -> bool {
+        let first = |calendar| self.get(PeriodRef { calendar, period: 0 });
+        (0..).take(CALENDARS_MAX).filter_map(first).any(|row| row.was_locked != 0)
+    }
+
     /// Opens a period that was judged, by the command `lsn`. `live`: see [`PeriodRow::live`].
     pub fn open(&mut self, open: &OpenPeriod, lsn: u64, (live, live_levels): (u16, u8)) -> PeriodRef {
         let OpenPeriod { calendar, label, start, end, grace_until } = open;

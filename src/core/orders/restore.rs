@@ -26,6 +26,7 @@ impl Orders {
     pub fn complete(&mut self, commerce: &Commerce) -> Result<(), String> {
         self.check_counts()?;
         self.lists.attributes.check_names(commerce)?;
+        self.check_opening(commerce)?;
         let calendars = self.periods().counts().iter().rposition(|periods| *periods != 0);
         let is_known = calendars.is_none_or(|last| last < commerce.calendars.len());
         require(is_known, || "periods of a calendar that the plan does not have".into())?;
@@ -42,6 +43,18 @@ impl Orders {
             self.note_waiting(refund);
         }
         Ok(())
+    }
+
+    /// Calendars of the opening state are those of the plan, and its end says how many rows it has.
+    fn check_opening(&self, commerce: &Commerce) -> Result<(), String> {
+        let calendars = commerce.calendars.len();
+        let is_known = self.opening().calendars().all(|calendar| usize::from(calendar) < calendars);
+        require(is_known, || "opening state: a calendar that the plan does not have".into())?;
+        let closed = self.opening_close().get();
+        let rows = self.opening().count() as u64;
+        require(closed.is_none_or(|closed| closed.rows == rows), || {
+            "opening state: its end is of other rows".into()
+        })
     }
 
     fn count(&self) -> u32 {

@@ -33,6 +33,7 @@ pub fn audit(state: &State, most: usize) -> Vec<String> {
     audit_ledger(state, &mut findings);
     let list = faults_of_volumes(state, most);
     findings.add(Findings { list, most });
+    audit_opening(state, &mut findings);
     findings.list
 }
 
@@ -356,6 +357,19 @@ fn balances_of(state: &State, receivers: Range<u32>, most: usize) -> Findings {
         findings.require(kept == real, || format!("balance of {member:?}: {kept:?}, is {real:?}"));
     }
     findings
+}
+
+/// Rows of the opening state ascend, its totals match a recount, and its end has the digest of its rows.
+fn audit_opening(state: &State, findings: &mut Findings) {
+    if let Err(wrong) = state.orders.opening().audit() {
+        findings.require(false, || wrong);
+    }
+    if let Some(closed) = state.opening_close() {
+        let found = state.opening_digest();
+        findings.require(closed.rows == u64::from(state.opening_len()) && closed.digest == found, || {
+            "the opening state is not what its end says".into()
+        });
+    }
 }
 
 /// Number of late entries, derived from their times.

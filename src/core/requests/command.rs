@@ -19,6 +19,7 @@ pub use crate::core::requests::{
     attributes::{ATTRIBUTE_CHANGES_MAX, Attribute, AttributeChange, SetAttributes},
     bonuses::{ChangeEntry, EntryChange, EntryRules, ImportEntry, PayFilter, TriggerBonus, WideMoney},
     members::{Carried, CodeRules, Origin, PlacementRequest, Register, SponsorRef},
+    opening::{AddOpening, CloseOpening, OpeningEntry, OpeningKind, OpeningText},
     orders::{
         Credit, LinePart, ORDER_CREDITS_MAX, ORDER_ID_CHARS_MAX, ORDER_LINES_MAX, OpenPeriod, OrderId,
         OrderLine, PeriodRef, PeriodStep, PlaceOrder, RecordRun, RefundOrder, RefundScope, StepPeriod,
@@ -38,7 +39,7 @@ pub struct Stamped {
     /// Who sent it. `None` for a command logged before format 3, which had no actors; such commands also keep
     /// the semantics of that format ([`Stamped::is_of_format_3`]).
     pub actor: Option<Actor>,
-    /// The format of the record that holds it: 1 (also for format 2), or 3 to 6. A log is replayed under the
+    /// The format of the record that holds it: 1 (also for format 2), or 3 to 7. A log is replayed under the
     /// rules of the release that wrote it.
     pub format: u32,
     pub command: Command,
@@ -46,7 +47,7 @@ pub struct Stamped {
 
 impl Stamped {
     /// The format of commands that are logged today.
-    pub const FORMAT: u32 = 6;
+    pub const FORMAT: u32 = 7;
 
     /// Whether the command was logged in format 4 or a later one.
     pub fn is_of_format_4(&self) -> bool {
@@ -178,6 +179,13 @@ macro_rules! __commands {
             20 SetAttributes(change: Box<SetAttributes>) of Members,
                 "set_attributes" as "set_attributes" since 6
                 gives AttributesSet { member: MemberIx, changed: bool } if changed;
+            /// Adds rows to the opening state: what members bring from before the first period.
+            22 AddOpening(add: Box<AddOpening>) of Periods, "add_opening" as "add_opening" since 7
+                /// The position of the first of them, and how many they are.
+                gives OpeningAdded { first: u32, rows: u32 };
+            /// Ends the opening state, which is complete. Idempotent.
+            23 CloseOpening(close: Box<CloseOpening>) of Periods, "close_opening" as "close_opening" since 7
+                gives OpeningClosed { rows: u32, changed: bool } if changed;
         }
     };
 }
@@ -340,7 +348,7 @@ pub enum Domain {
     Plans,
     /// Orders and refunds.
     Orders,
-    /// Periods of calendars, and runs.
+    /// Periods of calendars, runs, and the opening state.
     Periods,
 }
 
@@ -488,6 +496,20 @@ pub enum Rejection {
     RefundsFull = 69,
     /// There are as many periods, or as many steps or runs of them, as are kept.
     PeriodsFull = 70,
+    /// The opening state is closed: it never changes again.
+    OpeningClosed = 80,
+    /// A period was locked, so the opening state may have been computed with.
+    OpeningTooLate = 81,
+    /// A row of the opening state lacks something that its kind has, or has what it does not.
+    OpeningMalformed = 82,
+    /// Rows of the opening state ascend, and each is there once.
+    OpeningOutOfOrder = 83,
+    /// The opening state has other rows than its end says.
+    OpeningMismatched = 84,
+    /// The opening state was begun and is not closed, so no period can be locked.
+    OpeningUnfinished = 85,
+    /// As many rows of a member, or of the network, or sums of them, as are kept.
+    OpeningFull = 86,
 }
 
 impl Rejection {

@@ -6,6 +6,7 @@ pub mod command;
 pub(in crate::core) mod keys;
 pub(in crate::core) mod lists;
 pub(in crate::core) mod members;
+pub(in crate::core) mod opening;
 pub(in crate::core) mod orders;
 pub(in crate::core) mod outcome;
 pub(in crate::core) mod part;

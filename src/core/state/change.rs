@@ -163,9 +163,10 @@ impl State {
 
     pub(in crate::core) fn judge_plan(&self, plan: &Plan, kinds_max: usize) -> Result<PlanChange, Rejection> {
         let has_members = !self.is_empty();
-        // Only where there are members can there be orders, periods and attributes.
+        // Only where there are members can there be orders, periods, attributes and an opening state.
         let has_commerce = self.has_orders();
-        self.plans.judge(plan, has_members, has_commerce, &self.ledger, kinds_max)
+        let has_opening = self.opening_len() != 0;
+        self.plans.judge(plan, [has_members, has_commerce, has_opening], &self.ledger, kinds_max)
     }
 
     /// Activates a plan. If its rank minima differ, all ranks are recomputed, without paying rewards.

@@ -9,6 +9,7 @@ pub(in crate::core) mod change;
 pub(in crate::core) mod in_bulk;
 pub(in crate::core) mod kept_sums;
 pub(in crate::core) mod once;
+pub(in crate::core) mod opening;
 pub(in crate::core) mod order;
 pub(in crate::core) mod parts;
 pub(in crate::core) mod payout;

@@ -138,6 +138,9 @@ impl State {
         if *step == PeriodStep::Approve && leads_to.is_some() && is_runner && needs_other() {
             return Err(Rejection::ApproverIsRunner);
         }
+        if *step == PeriodStep::Lock && leads_to.is_some() && self.is_opening_unfinished() {
+            return Err(Rejection::OpeningUnfinished);
+        }
         let has_nowhere_to_correct = || {
             let takes_orders = self.orders.periods().any_takes_orders(period.calendar, self.scalars.time);
             self.orders.has_waiting(*period) && !takes_orders

@@ -217,13 +217,12 @@ impl Plans {
         self.now.versions = versions;
     }
 
-    /// Judges a plan for a network with or without members, and with or without orders, periods and
-    /// attributes.
+    /// Judges a plan for a network with or without members, with or without orders, periods and attributes,
+    /// and with or without an opening state.
     pub fn judge(
         &self,
         plan: &Plan,
-        has_members: bool,
-        has_commerce: bool,
+        [has_members, has_commerce, has_opening]: [bool; 3],
         ledger: &Ledger,
         kinds_max: usize,
     ) -> Result<PlanChange, Rejection> {
@@ -234,8 +233,9 @@ impl Plans {
         if has_members && plan.placement != present.placement {
             return Err(Rejection::PlanPlacementFixed);
         }
-        // Amounts of orders are in the currency too.
-        let has_amounts = ledger.entries().len() != 0 || has_commerce && present.commerce.takes_orders();
+        // Amounts of orders and of the opening state are in the currency too.
+        let of_orders = has_commerce && present.commerce.takes_orders();
+        let has_amounts = ledger.entries().len() != 0 || of_orders || has_opening;
         if has_amounts && plan.currency != present.currency {
             return Err(Rejection::PlanCurrencyFixed);
         }

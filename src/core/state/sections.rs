@@ -88,7 +88,8 @@ sections!(sections_of_an_image);
 impl Section {
     /// The position of the section, from 0.
     pub fn position(self) -> usize {
-        usize::from(self as u16 - Section::IN_ORDER[0] as u16)
+        let position = Self::IN_ORDER.iter().position(|section| *section == self);
+        position.expect("IN_ORDER has every section")
     }
 
     /// The section with this number on disk.

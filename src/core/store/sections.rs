@@ -168,6 +168,26 @@ macro_rules! __sections {
                 effective: i64,
                 lsn: u64,
             }
+            27 Opening "opening" since 7: OpeningRow in orders.opening: Opening {
+                member: u32,
+                kind: u8,
+                calendar: u16,
+                position: u32,
+                time: i64,
+                value: i64,
+                decimals: u8,
+                name: Text<u8>,
+                text: Text<u8>,
+            }
+            28 OpeningClose "opening_close" since 7:
+                OpeningCloseRow in orders.opening_close: OpeningClose {
+                lsn: u64,
+                time: i64,
+                rows: u64,
+                digest: [u8; 32],
+                by_kind: u8,
+                by: Text<u8>,
+            }
         }
     };
 }

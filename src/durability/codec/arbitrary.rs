@@ -6,10 +6,11 @@ use super::record::format_of;
 use crate::core::{
     Actor, ActorKind,
     command::{
-        AttributeChange, Carried, ChangeEntry, Command, Credit, EntryChange, ImportEntry, LinePart,
-        OpenPeriod, OrderId, OrderLine, Origin, Outcome, PayFilter, PeriodRef, PeriodStep, PlaceOrder,
-        PlacementRequest, RecordRun, RefundOrder, RefundScope, Register, Rejection, RequestKey,
-        SetAttributes, SponsorRef, Stamped, StepPeriod, TriggerBonus, WideMoney, commands,
+        AddOpening, AttributeChange, Carried, ChangeEntry, CloseOpening, Command, Credit, EntryChange,
+        ImportEntry, LinePart, OpenPeriod, OpeningEntry, OpeningKind, OpeningText, OrderId, OrderLine,
+        Origin, Outcome, PayFilter, PeriodRef, PeriodStep, PlaceOrder, PlacementRequest, RecordRun,
+        RefundOrder, RefundScope, Register, Rejection, RequestKey, SetAttributes, SponsorRef, Stamped,
+        StepPeriod, TriggerBonus, WideMoney, commands,
     },
     plan::{
         BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RANKS_MAX, RATE_MAX, RankBasis,
@@ -124,6 +125,9 @@ random! {
     Box<SetAttributes>: (member(), vec(attribute(), 0..65), option::of(time())).prop_map(
         |(member, changes, effective)| Box::new(SetAttributes { member, changes, effective }),
     );
+    Box<AddOpening>: vec(opening_entry(), 0..20).prop_map(|rows| Box::new(AddOpening { rows }));
+    Box<CloseOpening>: (any::<(u64, [u8; 32])>(), actor())
+        .prop_map(|((rows, digest), by)| Box::new(CloseOpening { rows, digest, by }));
     Box<RecordRun>: (period(), any::<(u32, u64, u64, [u8; 32])>(), actor()).prop_map(
         |(period, (plan_version, up_to_lsn, lines, digest), by)| {
             Box::new(RecordRun { period, plan_version, up_to_lsn, lines, digest, by })
@@ -189,6 +193,28 @@ fn attribute() -> impl Strategy<Value = AttributeChange> {
         option::of(member()).prop_map(AttributeChange::Owner),
         tag.prop_map(|(tag, from, until, set)| AttributeChange::Tag { tag, from, until, set }),
     ]
+}
+
+fn opening_entry() -> impl Strategy<Value = OpeningEntry> {
+    let text = || {
+        "[!-~\u{e4}\u{2116}]{0,32}"
+            .prop_map(|text| OpeningText::parse(&text).expect("the pattern is that of texts"))
+    };
+    let texts = (text(), text());
+    let numbers = any::<(Option<u8>, u32, i64, u8)>();
+    (member(), select(&OpeningKind::ALL[..]), texts, option::of(time()), numbers).prop_map(
+        |(member, kind, (name, text), since, (calendar, position, value, decimals))| OpeningEntry {
+            member,
+            kind,
+            name,
+            text,
+            calendar,
+            position,
+            since,
+            value,
+            decimals,
+        },
+    )
 }
 
 fn order() -> impl Strategy<Value = PlaceOrder> {

@@ -29,6 +29,8 @@ pub(super) const RECORD_V4: u16 = 4;
 pub(super) const RECORD_V5: u16 = 5;
 /// Version of all records of format 6: the fields of version 5, and plans with what they say about orders.
 pub(super) const RECORD_V6: u16 = 6;
+/// Version of all records of format 7: the fields of version 6, and more kinds.
+pub(super) const RECORD_V7: u16 = 7;
 
 /// A value with one form in records of a version.
 pub(super) trait Field: Sized {

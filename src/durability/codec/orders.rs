@@ -1,4 +1,4 @@
-//! What commands about orders, periods and attributes contain, as fields of a record.
+//! What commands about orders, periods, attributes and the opening state contain, as fields of a record.
 
 use super::{
     bytes::{Reader, put_count, put_text},
@@ -9,8 +9,9 @@ use super::{
 use crate::core::{
     Actor, ActorKind,
     command::{
-        AttributeChange, Credit, LinePart, OpenPeriod, OrderId, OrderLine, PeriodRef, PeriodStep, PlaceOrder,
-        RecordRun, RefundOrder, RefundScope, SetAttributes, StepPeriod,
+        AddOpening, AttributeChange, CloseOpening, Credit, LinePart, OpenPeriod, OpeningEntry, OpeningKind,
+        OpeningText, OrderId, OrderLine, PeriodRef, PeriodStep, PlaceOrder, RecordRun, RefundOrder,
+        RefundScope, SetAttributes, StepPeriod,
     },
 };
 
@@ -24,6 +25,10 @@ in_order!(PeriodRef { calendar, period });
 in_order!(StepPeriod { period, step, reason, by });
 in_order!(SetAttributes { member, changes, effective });
 in_order!(RecordRun { period, plan_version, up_to_lsn, lines, digest, by });
+
+in_order!(AddOpening { rows });
+in_order!(OpeningEntry { member, kind, name, text, calendar, position, since, value, decimals });
+in_order!(CloseOpening { rows, digest, by });
 
 /// The content of a command that is kept small.
 macro_rules! boxed {
@@ -45,7 +50,7 @@ macro_rules! boxed {
         )+
     };
 }
-boxed!(PlaceOrder, RefundOrder, StepPeriod, RecordRun, SetAttributes);
+boxed!(PlaceOrder, RefundOrder, StepPeriod, RecordRun, SetAttributes, AddOpening, CloseOpening);
 
 /// A count of at most 255, and the items.
 impl<T: Field> Field for Vec<T> {
@@ -75,6 +80,36 @@ impl Field for OrderId {
 
     fn bound(&self) -> Bound {
         Bound::of(2 + self.as_str().len())
+    }
+}
+
+impl Field for OpeningText {
+    fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        put_text(self.as_str(), out)
+    }
+
+    fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
+        let error = body.error("no text of the opening state");
+        OpeningText::parse(body.text()?).ok_or(error)
+    }
+
+    fn bound(&self) -> Bound {
+        Bound::of(2 + self.as_str().len())
+    }
+}
+
+impl Field for OpeningKind {
+    fn put(&self, _version: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        out.push(*self as u8);
+        Ok(())
+    }
+
+    fn take(body: &mut Reader<'_>, _version: u16) -> Result<Self, DecodeError> {
+        body.code(OpeningKind::from_repr, "an unknown kind of row of the opening state")
+    }
+
+    fn bound(&self) -> Bound {
+        Bound::of(1)
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{
     bytes::{Reader, put_text},
     error::{DecodeError, EncodeError},
-    fields::{Bound, Field, RECORD_V1, RECORD_V2, RECORD_V3, RECORD_V4, RECORD_V5, RECORD_V6},
+    fields::{Bound, Field, RECORD_V1, RECORD_V2, RECORD_V3, RECORD_V4, RECORD_V5, RECORD_V6, RECORD_V7},
     orders::take_actor,
 };
 use crate::core::{
@@ -163,7 +163,8 @@ fn version_of(stamped: &Stamped) -> u16 {
             ..4 => RECORD_V3,
             4 => RECORD_V4,
             5 => RECORD_V5,
-            _ => RECORD_V6,
+            6 => RECORD_V6,
+            _ => RECORD_V7,
         };
     }
     let carries = match &stamped.command {
@@ -182,7 +183,7 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
     let kind = outer.u16()?;
     let version_error = outer.error("an unknown version of a record");
     let version = outer.u16()?;
-    if !(RECORD_V1..=RECORD_V6).contains(&version) {
+    if !(RECORD_V1..=RECORD_V7).contains(&version) {
         return Err(version_error);
     }
     let kind = CommandKind::from_code(kind).ok_or(kind_error)?;

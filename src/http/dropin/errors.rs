@@ -85,7 +85,7 @@ pub(super) fn status_and_detail(operation: Operation, rejection: Rejection) -> (
         | Rejection::PlanNamesRemoved
         | Rejection::PlanKindsFull
         | Rejection::PlanUnchanged => (StatusCode::CONFLICT, "The plan cannot be changed in this way"),
-        // No route here places an order or sets an attribute.
+        // No route here places an order, sets an attribute, or brings an opening state.
         Rejection::OrdersNotTaken
         | Rejection::OrderIdTaken
         | Rejection::OrderMalformed
@@ -115,6 +115,13 @@ pub(super) fn status_and_detail(operation: Operation, rejection: Rejection) -> (
         | Rejection::AttributeMalformed
         | Rejection::OwnerUnknown
         | Rejection::AttributePeriodLocked
+        | Rejection::OpeningClosed
+        | Rejection::OpeningTooLate
+        | Rejection::OpeningMalformed
+        | Rejection::OpeningOutOfOrder
+        | Rejection::OpeningMismatched
+        | Rejection::OpeningUnfinished
+        | Rejection::OpeningFull
         | Rejection::AttributesFull => (StatusCode::CONFLICT, "The plan does not allow it"),
         Rejection::NetworkFull => (StatusCode::INSUFFICIENT_STORAGE, "The network is full"),
         Rejection::LedgerFull => (StatusCode::INSUFFICIENT_STORAGE, "The ledger is full"),

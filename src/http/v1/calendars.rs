@@ -143,7 +143,7 @@ struct StepTaken {
 /// Who did something.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({ "kind": "admin", "id": "ulk_2b22e1a6" }))]
-struct By {
+pub struct By {
     /// The kind of principal, as in the change feed.
     #[schema(value_type = String)]
     kind: &'static str,
@@ -173,7 +173,7 @@ pub struct Run {
 }
 
 impl By {
-    fn new(actor: &Actor) -> Self {
+    pub fn new(actor: &Actor) -> Self {
         let id = Some(actor.id()).filter(|id| !id.is_empty());
         Self { kind: actor.kind().name(), id: id.map(str::to_owned) }
     }

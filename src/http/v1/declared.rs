@@ -10,8 +10,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     attributes, audit, batch, bonus_lists, calendars, clock, events, explain, hold, levels, lists, manage,
-    members, operate, order_lists, orders, pay, periods, plan, rank, register, roster, search, stats, top,
-    totals, tree, volumes,
+    members, opening, operate, order_lists, orders, pay, periods, plan, rank, register, roster, search,
+    stats, top, totals, tree, volumes,
 };
 use crate::http::context::Shared;
 
@@ -35,6 +35,7 @@ fn reads() -> OpenApiRouter<Arc<Shared>> {
         volumes::routes,
         top::routes,
         calendars::routes,
+        opening::routes,
     ];
     all.into_iter().fold(OpenApiRouter::default(), |router, routes| router.merge(routes()))
 }

@@ -29,6 +29,7 @@ mod lists;
 mod manage;
 mod members;
 pub mod offline;
+mod opening;
 mod operate;
 mod order_lists;
 mod orders;

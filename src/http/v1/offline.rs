@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     attributes::{Attributes, AttributesGiven},
     calendars::{Period, PeriodInFull},
+    opening::{MemberOpening, Opening},
     order_body::{OrderGiven, RefundGiven},
     order_view::Order,
     problem::{Code, Problem},
@@ -51,6 +52,16 @@ pub fn period_row(state: &State, period: PeriodRef) -> Option<Value> {
 /// Returns a period as `GET /v1/calendars/{name}/periods/{label}` has it.
 pub fn period(state: &State, period: PeriodRef) -> Option<Value> {
     PeriodInFull::new(state, period).map(|period| object(&period))
+}
+
+/// Returns the opening state as `GET /v1/opening` has it.
+pub fn opening(state: &State) -> Value {
+    object(&Opening::new(state))
+}
+
+/// Returns a member's opening state as `GET /v1/members/{id}/opening` has it.
+pub fn opening_of(state: &State, member: MemberIx) -> Value {
+    object(&MemberOpening::new(state, member))
 }
 
 /// Reads an order as `POST /v1/orders` takes it.

@@ -290,6 +290,15 @@ fn rejection_row(rejection: Rejection) -> (u16, &'static str) {
         Rejection::AttributePeriodLocked => (409, "The time is in no period, or only in locked ones"),
         Rejection::RefundsFull => (507, "The order has as many refunds as an order can have"),
         Rejection::PeriodsFull => (507, "There are as many periods, steps or runs as can be kept"),
+        Rejection::OpeningClosed => (409, "The opening state is closed"),
+        Rejection::OpeningTooLate => (409, "A period was locked, so the opening state is fixed"),
+        Rejection::OpeningMalformed => {
+            (422, "A row of the opening state lacks something, or has what its kind does not")
+        }
+        Rejection::OpeningOutOfOrder => (409, "Rows of the opening state ascend, and each is there once"),
+        Rejection::OpeningMismatched => (409, "The opening state has other rows than its end says"),
+        Rejection::OpeningUnfinished => (409, "The opening state was begun and is not closed"),
+        Rejection::OpeningFull => (507, "The opening state has as many rows or sums as can be kept"),
         Rejection::AttributesFull => (507, "There are as many values of attributes as can be kept"),
     }
 }
