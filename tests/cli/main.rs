@@ -17,6 +17,7 @@ mod inspect;
 mod interrupt;
 mod loadtest;
 mod look;
+mod opening;
 mod orders;
 mod plan;
 mod private_files;

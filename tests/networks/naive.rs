@@ -4,6 +4,7 @@
 
 mod attributes;
 mod bonuses;
+pub mod opening;
 mod orders;
 mod ranks;
 mod signup;
@@ -60,6 +61,7 @@ pub struct Naive {
     /// Orders, refunds and periods.
     commerce: orders::Commerce,
     attributes: attributes::Attributes,
+    opening: opening::Opening,
 }
 
 struct Person {
@@ -182,6 +184,7 @@ impl Network for Naive {
             periods: self.period_pictures(),
             orders: self.order_pictures(),
             live: self.live_pictures(),
+            opening: self.opening_picture(),
         }
     }
 }
@@ -209,6 +212,7 @@ impl Naive {
             row_ids: HashSet::new(),
             commerce: orders::Commerce::default(),
             attributes: attributes::Attributes::default(),
+            opening: opening::Opening::default(),
         }
     }
 
@@ -291,6 +295,8 @@ impl Naive {
             Command::StepPeriod(step) => self.step_period(step),
             Command::RecordRun(run) => self.record_run(run),
             Command::SetAttributes(change) => self.set_attributes(change),
+            Command::AddOpening(add) => self.add_opening(add),
+            Command::CloseOpening(close) => self.close_opening(close),
         }
     }
 }
@@ -327,7 +333,8 @@ impl Naive {
         if has_members && plan.placement != self.plan.placement {
             return Err(Rejection::PlanPlacementFixed);
         }
-        let has_amounts = !self.entries.is_empty() || self.has_orders() && self.plan.commerce.takes_orders();
+        let of_orders = self.has_orders() && self.plan.commerce.takes_orders();
+        let has_amounts = !self.entries.is_empty() || of_orders || self.has_opening();
         if has_amounts && plan.currency != self.plan.currency {
             return Err(Rejection::PlanCurrencyFixed);
         }

@@ -6,7 +6,10 @@ use petgraph::algo::{dominators, toposort};
 use upline::core::{
     Breakage, BreakageReason, Entry, EntryKind, LineView, LiveSums, MemberAttributes, MemberTag, OrderView,
     PeriodTotals, RefundState, RefundView, Restore, RowKind, ShareFate, Sum, Unchanged, Walk, audit,
-    command::{Applied, Command, OrderId, Origin, Outcome, PeriodRef, Rejection, Stamped},
+    command::{
+        Applied, CloseOpening, Command, OpeningEntry, OpeningText, OrderId, Origin, Outcome, PeriodRef,
+        Rejection, Stamped,
+    },
     plan::{
         PlacementRule, Plan,
         commerce::{CALENDARS_MAX, VOLUMES_MAX},
@@ -16,8 +19,8 @@ use upline::core::{
 };
 
 use super::picture::{
-    AttributesPicture, EntryPicture, LivePicture, MemberPicture, Network, OrderPicture, PeriodPicture,
-    Picture, RefundPicture, TREES, Volumes,
+    AttributesPicture, EntryPicture, LivePicture, MemberPicture, Network, OpeningPicture, OrderPicture,
+    PeriodPicture, Picture, RefundPicture, TREES, Volumes,
 };
 
 /// The key for generated referral codes in tests.
@@ -273,6 +276,40 @@ pub fn picture_of(state: &State) -> Picture {
         periods: periods(state).map(|period| period_picture(state, period)).collect(),
         orders: (0..state.orders_len()).map(|number| order_picture(state, number)).collect(),
         live: live_pictures(state),
+        opening: opening_picture(state),
+    }
+}
+
+fn opening_picture(state: &State) -> OpeningPicture {
+    let rows: Vec<_> = (0..state.opening_len()).map(|at| state.opening_row(at)).collect();
+    let by_member: Vec<_> = (0..state.len()).flat_map(|member| state.opening_of(MemberIx(member))).collect();
+    assert_eq!(rows, by_member);
+    let at = |row| state.opening_position(row).expect("it is there") as usize;
+    assert!(rows.iter().enumerate().all(|(place, row)| at(row) == place));
+    let text = |text: &str| OpeningText::parse(text).expect("a text");
+    let entry = |row: &upline::core::OpeningRow| OpeningEntry {
+        member: state.id(MemberIx(row.member)),
+        kind: row.kind(),
+        name: text(&row.name),
+        text: text(&row.text),
+        calendar: row.calendar(),
+        position: row.position,
+        since: row.since(),
+        value: row.value,
+        decimals: row.decimals,
+    };
+    let totals = state.opening_totals().into_iter().map(|total| {
+        let (name, text) = (total.name.to_string(), total.text.to_string());
+        ((total.kind, name, text, total.calendar, total.position), (total.rows, total.sum))
+    });
+    OpeningPicture {
+        rows: rows.iter().map(|row| (MemberIx(row.member), entry(row))).collect(),
+        totals: totals.collect(),
+        digest: state.opening_digest(),
+        closed: state.opening_close().map(|closed| {
+            let (rows, digest, by) = (closed.rows, closed.digest, closed.actor());
+            (closed.lsn, CloseOpening { rows, digest, by })
+        }),
     }
 }
 

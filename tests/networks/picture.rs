@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use upline::core::{
     NextRank,
-    command::{Applied, Rejection, Stamped},
+    command::{Applied, CloseOpening, OpeningEntry, OpeningKind, Rejection, Stamped},
     plan::{PlacementRule, Plan},
     types::{EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp, Tree},
 };
@@ -52,6 +52,21 @@ pub struct Picture {
     pub orders: Vec<OrderPicture>,
     /// Volumes of the newest two periods of each calendar, by live value.
     pub live: Vec<LivePicture>,
+    pub opening: OpeningPicture,
+}
+
+/// Rows and sum by kind, name, text, calendar and position.
+pub type OpeningTotals =
+    BTreeMap<(OpeningKind, String, String, Option<u8>, Option<u32>), (u64, Option<i128>)>;
+
+/// What members bring from before the first period.
+#[derive(Clone, PartialEq, Debug)]
+pub struct OpeningPicture {
+    pub rows: Vec<(MemberIx, OpeningEntry)>,
+    pub totals: OpeningTotals,
+    pub digest: [u8; 32],
+    /// LSN and content of the command that closed it.
+    pub closed: Option<(u64, CloseOpening)>,
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -4,6 +4,7 @@
 mod attributes;
 mod commerce;
 mod drawn;
+mod opening;
 
 use super::{naive::Naive, picture::Network};
 use upline::core::{
@@ -271,6 +272,7 @@ pub struct StepMaker {
     pub time: i64,
     pub lsn: u64,
     known: commerce::Known,
+    opening: opening::Known,
     /// Whether many signups are imports.
     imports: bool,
     /// Whether the newest member is often the next sponsor, so that the trees get deep.
@@ -284,7 +286,7 @@ impl StepMaker {
     pub fn new(mut chance: Chance, plan: Plan) -> Self {
         let (imports, chains, brisk) = (chance.percent(20), chance.percent(30), chance.percent(60));
         let (ids, halves) = (Vec::new(), Vec::new());
-        let known = commerce::Known::default();
+        let (known, opening) = (commerce::Known::default(), opening::Known::default());
         let (plan_version, time, lsn) = (1, 0, 0);
         Self {
             chance,
@@ -297,6 +299,7 @@ impl StepMaker {
             time,
             lsn,
             known,
+            opening,
             imports,
             chains,
             brisk,
@@ -347,6 +350,8 @@ impl StepMaker {
             (Outcome::PeriodClosing { .. }, Command::ClosePeriod(period)) => self.known.closed(*period),
             (Outcome::RunRecorded { .. }, Command::RecordRun(run)) => self.known.ran(run.period),
             (Outcome::PeriodStepped { .. }, Command::StepPeriod(step)) => self.known.stepped(step),
+            (Outcome::OpeningAdded { .. }, Command::AddOpening(add)) => self.opening_added(add),
+            (Outcome::OpeningClosed { .. }, Command::CloseOpening(_)) => self.opening_closed(),
             (Outcome::Reversed { entry, reversal, .. }, _) => self.halves.extend([entry, reversal]),
             (Outcome::EntryChanged { entry, changed: true }, _) => self.halves.push(entry),
             _ => {}
@@ -370,6 +375,9 @@ impl StepMaker {
         let takes_orders = self.plan.commerce.takes_orders();
         if takes_orders && let Some(due) = self.due() {
             return due;
+        }
+        if self.is_opening_unfinished() && self.chance.percent(10) {
+            return Command::CloseOpening(Box::new(self.close_opening()));
         }
         let weight = |kind| drawn::weight(kind, takes_orders);
         let mut place = self.chance.below(CommandKind::ALL.into_iter().map(weight).sum());

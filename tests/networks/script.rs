@@ -1,6 +1,7 @@
 //! The line language of the scenarios: words in, commands and plans out. The language is explained in
 //! `tests/scenarios/README.md`.
 
+mod opening;
 mod orders;
 
 use upline::core::{

@@ -145,7 +145,7 @@ fn name_of(outcome: Outcome) -> String {
 }
 
 /// Reasons that a small network does not meet.
-const FAR_AWAY: [Rejection; 10] = [
+const FAR_AWAY: [Rejection; 11] = [
     Rejection::NetworkFull,
     Rejection::LedgerFull,
     Rejection::PlanKindsFull,
@@ -155,6 +155,7 @@ const FAR_AWAY: [Rejection; 10] = [
     Rejection::PeriodsFull,
     Rejection::VolumesFull,
     Rejection::AttributesFull,
+    Rejection::OpeningFull,
     // Names of random plans are only added to.
     Rejection::PlanNamesRemoved,
 ];

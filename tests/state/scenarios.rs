@@ -10,8 +10,8 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use upline::core::{
-    Actor,
-    command::{Command, Outcome, Rejection, RequestKey, Stamped},
+    Actor, ActorKind,
+    command::{CloseOpening, Command, OpeningKind, Outcome, Rejection, RequestKey, Stamped},
     types::{MemberIx, Money, Timestamp, Tree},
 };
 
@@ -19,8 +19,8 @@ use crate::networks::{
     naive::Naive,
     network::Real,
     picture::{
-        AttributesPicture, EntryPicture, LivePicture, Make, MemberPicture, Network, PeriodPicture, Picture,
-        TREES, Volumes,
+        AttributesPicture, EntryPicture, LivePicture, Make, MemberPicture, Network, OpeningPicture,
+        PeriodPicture, Picture, TREES, Volumes,
     },
     script::{self, HOUR, Words, Wrong, name_of, print_money},
 };
@@ -36,7 +36,7 @@ fn the_naive_model_does_what_the_scenarios_say() {
 }
 
 /// Limits of billions of rows, and of thousands of names (`model::directed` has those).
-const NOT_IN_SCENARIOS: [Rejection; 8] = [
+const NOT_IN_SCENARIOS: [Rejection; 9] = [
     Rejection::NetworkFull,
     Rejection::LedgerFull,
     Rejection::PlanKindsFull,
@@ -45,6 +45,7 @@ const NOT_IN_SCENARIOS: [Rejection; 8] = [
     Rejection::PeriodsFull,
     Rejection::VolumesFull,
     Rejection::AttributesFull,
+    Rejection::OpeningFull,
 ];
 
 #[test]
@@ -160,6 +161,7 @@ impl Case {
                 return Ok(String::new());
             }
             "chain" => return self.chain(words),
+            "close-opening" => return self.close_opening(words),
             "join" if ask.contains("..") => return self.join_many(words),
             _ => {}
         }
@@ -180,6 +182,18 @@ impl Case {
             .find(|member| member.id == script::id_of(name))
             .map_or("nobody", |member| &member.code);
         format!("{before}by-code {code} {after}")
+    }
+
+    /// `close-opening [rows N] [wrong]`: the end of the opening state, with other rows or digest than it has.
+    fn close_opening(&mut self, words: &mut Words) -> Result<String, Wrong> {
+        let OpeningPicture { rows, mut digest, .. } = self.network.picture().opening;
+        let rows = if words.take("rows") { words.number("rows")? } else { rows.len() as u64 };
+        if words.take("wrong") {
+            digest[0] ^= 1;
+        }
+        words.end()?;
+        let by = Actor::new(ActorKind::Cli, "ann");
+        Ok(self.submit(Command::CloseOpening(Box::new(CloseOpening { rows, digest, by })), None))
     }
 
     /// `chain M0..M20`: each sponsored by the previous one.
@@ -264,6 +278,11 @@ impl Case {
             "volume" => volume(&picture, member(words.next("member")?)?, words)?,
             "period" => period(&picture, words)?,
             "acts" => acts(&picture, words.next("refund")?),
+            "opening" => {
+                let closed = if picture.opening.closed.is_some() { ", closed" } else { "" };
+                format!("{} rows{closed}", picture.opening.rows.len())
+            }
+            "total-of" => total_of(&picture, words)?,
             "attributes" => attributes(&picture, member(words.next("member")?)?, words)?,
             "customer" => {
                 let customer = words.next("customer")?;
@@ -315,6 +334,22 @@ impl Case {
         words.end()?;
         Ok(answer)
     }
+}
+
+/// `total-of KIND NAME [POSITION]`: the rows that are counted together, and their sum.
+fn total_of(picture: &Picture, words: &mut Words) -> Result<String, Wrong> {
+    let (kind, name) = (words.next("kind")?, words.next("name")?);
+    let position: Option<u32> = words.number("position").ok();
+    let mut totals = picture.opening.totals.iter();
+    let found = totals.find(|((of, called, _, _, at), _)| {
+        of.name() == kind && *called == *name && (position.is_none() || *at == position)
+    });
+    let ((of, ..), (rows, sum)) = found.ok_or("there are no such rows")?;
+    let sum = sum.map(|sum| match of {
+        OpeningKind::Held => format!(", {sum}"),
+        _ => format!(", {}", print_money(Money((sum / 1_000_000) as i64))),
+    });
+    Ok(format!("{rows} rows{}", sum.unwrap_or_default()))
 }
 
 /// The periods into which an order was booked.

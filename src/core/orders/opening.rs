@@ -362,3 +362,78 @@ fn add(totals: &mut BTreeMap<Group, Sum>, kept: &Kept) {
 pub fn units(value: i64, decimals: u8) -> i128 {
     i128::from(value) * 10_i128.pow(OPENING_DECIMALS_MAX.saturating_sub(decimals).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::store::{
+        column::{Freeze, ViewId},
+        freeing::Freeing,
+    };
+
+    fn row(member: u32, kind: OpeningKind, name: &str, text: &str, value: i64) -> OpeningRow {
+        let (calendar, position, time, decimals) = (NO_CALENDAR, 0, NO_TIME, 0);
+        let (name, text) = (name.into(), text.into());
+        OpeningRow { member, kind: kind as u8, calendar, position, time, value, decimals, name, text }
+    }
+
+    fn add(opening: &mut Opening, rows: &[OpeningRow]) -> Result<(), Rejection> {
+        opening.judge(rows)?;
+        rows.iter().for_each(|row| opening.push(row));
+        Ok(())
+    }
+
+    #[test]
+    fn a_member_and_the_totals_have_their_limits() {
+        let mut opening = Opening::new();
+        let key = |at: usize| row(3, OpeningKind::Once, "bonus", &format!("{at:04}"), 0);
+        let keys: Vec<OpeningRow> = (0..OPENING_MEMBER_ROWS_MAX).map(key).collect();
+        assert_eq!(add(&mut opening, &keys), Ok(()));
+        assert_eq!(add(&mut opening, &[key(OPENING_MEMBER_ROWS_MAX)]), Err(Rejection::OpeningFull));
+        let rank = |member: u32, at: usize| row(member, OpeningKind::Rank, "title", &format!("{at:04}"), 0);
+        // One total is that of the keys.
+        let ranks: Vec<OpeningRow> = (1..OPENING_TOTALS_MAX).map(|at| rank(4, at)).collect();
+        assert_eq!(add(&mut opening, &ranks), Ok(()));
+        assert_eq!(add(&mut opening, &[rank(5, 0)]), Err(Rejection::OpeningFull));
+        assert_eq!(add(&mut opening, &[rank(5, 1)]), Ok(()));
+        assert_eq!((opening.of(MemberIx(3)).len(), opening.of(MemberIx(4)).len()), (1_000, 999));
+        assert_eq!((opening.of(MemberIx(2)).len(), opening.of(MemberIx(6)).len()), (0, 0));
+        assert_eq!((opening.totals().len(), opening.audit()), (OPENING_TOTALS_MAX, Ok(())));
+    }
+
+    #[test]
+    fn copies_have_the_rows_and_totals_of_their_time() {
+        let mut opening = Opening::new();
+        add(&mut opening, &[row(0, OpeningKind::Balance, "", "", 5)]).unwrap();
+        opening.freeze(ViewId::FIRST);
+        add(&mut opening, &[row(1, OpeningKind::Balance, "", "", 7)]).unwrap();
+        let mut copy = Opening::new();
+        while !opening.copy_step(ViewId::FIRST, &mut copy) {}
+        opening.thaw(ViewId::FIRST, &mut Freeing::new());
+        copy.index_copy();
+        let sums = |opening: &Opening| opening.totals().iter().map(|total| total.sum).collect::<Vec<_>>();
+        assert_eq!((sums(&copy), sums(&opening)), (vec![Some(500_000_000)], vec![Some(1_200_000_000)]));
+        assert_eq!((copy.count(), copy.audit()), (1, Ok(())));
+    }
+
+    #[test]
+    fn rows_that_cannot_be_are_not_restored() {
+        let so_far = SoFar { lsn: 9, members: 2, ..SoFar::default() };
+        let good = row(0, OpeningKind::Balance, "", "", 5);
+        let mut opening = Opening::new();
+        opening.restore(good.clone(), &so_far).unwrap();
+        let wrong = [
+            good.clone(),
+            row(2, OpeningKind::Balance, "", "", 5),
+            row(1, OpeningKind::Balance, "", "", -5),
+            row(1, OpeningKind::Lifetime, "", "", 5),
+            row(1, OpeningKind::Balance, " ", "", 5),
+            OpeningRow { kind: 0, ..row(1, OpeningKind::Balance, "", "", 5) },
+            OpeningRow { calendar: 300, ..row(1, OpeningKind::Balance, "", "", 5) },
+        ];
+        for row in wrong {
+            assert!(opening.restore(row.clone(), &so_far).is_err(), "{row:?}");
+        }
+        assert_eq!(opening.restore(row(1, OpeningKind::Balance, "", "", 5), &so_far), Ok(()));
+    }
+}

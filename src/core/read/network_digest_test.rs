@@ -157,6 +157,8 @@ impl Harness {
             | CommandKind::StepPeriod
             | CommandKind::RecordRun
             | CommandKind::SetAttributes
+            | CommandKind::AddOpening
+            | CommandKind::CloseOpening
             | CommandKind::ClosePeriod => {
                 // Not in the digest, and refused without calendars.
                 Command::ClosePeriod(PeriodRef { calendar: 0, period: 0 })
@@ -287,7 +289,7 @@ fn what_is_kept_gives_the_digest_from_scratch_whatever_is_applied() {
         harness.told.into_iter().for_each(|(kind, times)| *told.entry(kind).or_default() += times);
     }
     for kind in CommandKind::ALL {
-        // It is in no hash that a trigger was paid once, nor are attributes, orders and periods.
+        // It is in no hash that a trigger was paid once, nor are attributes, orders, periods and the opening state.
         let is_told = !matches!(kind, CommandKind::KeepOnce | CommandKind::SetAttributes)
             && !matches!(kind.domain(), Domain::Orders | Domain::Periods);
         let expected = if is_told { 8 } else { 0 };

@@ -2,14 +2,15 @@
 //! table of commands, with contents by type.
 
 use upline::core::{
-    Actor, ActorKind,
+    Actor, ActorKind, OpeningRow,
     command::{
-        AttributeChange, ChangeEntry, Command, CommandKind, Credit, EntryChange, ImportEntry, LinePart,
-        OpenPeriod, OrderId, OrderLine, PayFilter, PeriodRef, PeriodStep, PlaceOrder, RecordRun, RefundOrder,
-        RefundScope, Register, SetAttributes, StepPeriod, TriggerBonus, WHOLE, commands,
+        AddOpening, AttributeChange, ChangeEntry, CloseOpening, Command, CommandKind, Credit, EntryChange,
+        ImportEntry, LinePart, OpenPeriod, OpeningEntry, OpeningKind, OpeningText, OrderId, OrderLine,
+        PayFilter, PeriodRef, PeriodStep, PlaceOrder, RecordRun, RefundOrder, RefundScope, Register,
+        SetAttributes, StepPeriod, TriggerBonus, WHOLE, commands,
     },
     plan::Plan,
-    types::{MemberId, Money, Reason, Role, Status, Timestamp},
+    types::{MemberId, MemberIx, Money, Reason, Role, Status, Timestamp},
 };
 
 use super::{CREATED, member};
@@ -17,12 +18,16 @@ use super::{CREATED, member};
 /// The last kind of command that has LSNs of its own in [`super::command`] or in [`in_turn`].
 const PLACED: CommandKind = CommandKind::SetAttributes;
 
-/// The kinds after [`PLACED`] take turns, each from its version on.
+/// Kinds after that which have LSNs of their own too.
+const OPENING: [CommandKind; 2] = [CommandKind::AddOpening, CommandKind::CloseOpening];
+
+/// The other kinds after [`PLACED`] take turns, each from its version on.
 pub fn command(version: u32, lsn: u64) -> Option<Command> {
     if let Some(kind) = in_turn(version, lsn) {
         return Some(golden_command(kind, lsn));
     }
-    let kinds = CommandKind::ALL.into_iter().filter(|kind| PLACED < *kind && kind.since() <= version);
+    let has_turn = |kind: &CommandKind| PLACED < *kind && !OPENING.contains(kind) && kind.since() <= version;
+    let kinds = CommandKind::ALL.into_iter().filter(has_turn);
     let kinds: Vec<CommandKind> = kinds.collect();
     let turn = usize::try_from(lsn / 20).unwrap() % kinds.len().max(1);
     kinds.get(turn).map(|kind| golden_command(*kind, lsn))
@@ -40,6 +45,8 @@ fn in_turn(version: u32, lsn: u64) -> Option<CommandKind> {
         340 => CommandKind::RecordRun,
         // The second is a correction.
         190 | 191 => CommandKind::SetAttributes,
+        192 => CommandKind::AddOpening,
+        193 | 194 => CommandKind::CloseOpening,
         _ => return None,
     };
     (kind.since() <= version).then_some(kind)
@@ -159,6 +166,46 @@ impl Golden for Box<SetAttributes> {
         let correction = vec![AttributeChange::Market(Some(1)), AttributeChange::Owner(Some(member(1)))];
         let (changes, effective) = if lsn == 190 { (vec![tag], None) } else { (correction, Some(hours(2))) };
         Box::new(SetAttributes { member: member(2), changes, effective })
+    }
+}
+impl Golden for Box<AddOpening> {
+    fn golden(_lsn: u64) -> Self {
+        let text = |text: &str| OpeningText::parse(text).unwrap();
+        let carry = OpeningEntry {
+            member: member(1),
+            kind: OpeningKind::Carry,
+            name: text("binary"),
+            text: text(""),
+            calendar: None,
+            position: 1,
+            since: Some(hours(3)),
+            value: 31_051,
+            decimals: 2,
+        };
+        let held = OpeningEntry {
+            member: member(2),
+            kind: OpeningKind::Held,
+            name: text("title"),
+            text: text("Silver Executive"),
+            calendar: Some(MONTH),
+            position: 0,
+            since: None,
+            value: 0b1_0111,
+            decimals: 0,
+        };
+        Box::new(AddOpening { rows: vec![carry, held] })
+    }
+}
+impl Golden for Box<CloseOpening> {
+    /// The first is refused: the digest is of other rows.
+    fn golden(lsn: u64) -> Self {
+        let AddOpening { rows } = *<Box<AddOpening> as Golden>::golden(lsn);
+        let mut bytes = Vec::new();
+        for row in &rows {
+            OpeningRow::new(MemberIx(0), row).put_bytes(row.member, &mut bytes);
+        }
+        let digest = if lsn == 193 { [7; 32] } else { *blake3::hash(&bytes).as_bytes() };
+        Box::new(CloseOpening { rows: 2, digest, by: Actor::new(ActorKind::Cli, "golden") })
     }
 }
 impl Golden for Box<Plan> {}

@@ -113,7 +113,12 @@ impl Naive {
     pub(super) fn has_orders(&self) -> bool {
         let Commerce { orders, periods, .. } = &self.commerce;
         let has_periods = periods.iter().any(|periods| !periods.is_empty());
-        !orders.is_empty() || has_periods || self.has_attributes()
+        !orders.is_empty() || has_periods || self.has_attributes() || self.opening_has_calendars()
+    }
+
+    /// Whether a period was ever locked.
+    pub(super) fn was_any_locked(&self) -> bool {
+        self.commerce.periods.iter().flatten().any(|period| period.was_locked)
     }
 
     /// Whether an instant lies in a period that is not locked.

@@ -2,8 +2,9 @@
 
 use upline::core::{
     command::{
-        ChangeEntry, Command, CommandKind, EntryChange, ImportEntry, OpenPeriod, PayFilter, PeriodRef,
-        PlaceOrder, RecordRun, RefundOrder, Register, SetAttributes, StepPeriod, TriggerBonus, commands,
+        AddOpening, ChangeEntry, CloseOpening, Command, CommandKind, EntryChange, ImportEntry, OpenPeriod,
+        PayFilter, PeriodRef, PlaceOrder, RecordRun, RefundOrder, Register, SetAttributes, StepPeriod,
+        TriggerBonus, commands,
     },
     plan::Plan,
     types::{MemberId, Reason, Role, Status},
@@ -20,6 +21,7 @@ pub(super) fn weight(kind: CommandKind, takes_orders: bool) -> u64 {
         CommandKind::ClosePeriod | CommandKind::RecordRun if takes_orders => 3,
         CommandKind::StepPeriod if takes_orders => 10,
         CommandKind::SetAttributes if takes_orders => 8,
+        CommandKind::AddOpening => 5,
         kind if 6 <= kind.since() => 1,
         CommandKind::Register => 52,
         CommandKind::TriggerBonus => 19,
@@ -76,6 +78,8 @@ drawn! {
     Box<StepPeriod>: |maker| Box::new(maker.step_of_period());
     Box<RecordRun>: |maker| Box::new(maker.run());
     Box<SetAttributes>: |maker| Box::new(maker.attributes());
+    Box<AddOpening>: |maker| Box::new(maker.add_opening());
+    Box<CloseOpening>: |maker| Box::new(maker.close_opening());
     ChangeEntry: |maker| ChangeEntry {
         entry: Drawn::drawn(maker),
         change: Drawn::drawn(maker),

@@ -1,4 +1,4 @@
-//! Words about orders, refunds, periods and attributes. Names of the plan are given by their positions, from
+//! Words about orders, refunds, periods and attributes, and the one about the opening state. Names of the plan are given by their positions, from
 //! 0; value 0 is the amount.
 
 use upline::core::{
@@ -28,6 +28,7 @@ pub fn command(verb: &str, words: &mut Words) -> Result<Option<Command>, Wrong> 
         "approve" => step(PeriodStep::Approve, words)?,
         "post" => step(PeriodStep::Post, words)?,
         "run" => Command::RecordRun(Box::new(run(words)?)),
+        "bring" => Command::AddOpening(Box::new(super::opening::rows(words)?)),
         "set" => Command::SetAttributes(Box::new(attributes(words)?)),
         _ => return Ok(None),
     }))

@@ -85,6 +85,9 @@ impl Naive {
                 if periods[..at].iter().any(|earlier| earlier.stage < Stage::Locked) {
                     return Err(Rejection::PeriodOutOfOrder);
                 }
+                if self.is_opening_unfinished() {
+                    return Err(Rejection::OpeningUnfinished);
+                }
             }
             (PeriodStep::Unlock, Stage::Locked | Stage::Approved) => {
                 if periods[at + 1..].iter().any(|later| Stage::Locked <= later.stage) {
