@@ -134,8 +134,11 @@ fn an_opening_state_is_imported_once_and_shown() {
     let at = ["--url", url.as_str()];
     assert_eq!(json_of(&["opening", "show"], at)["opening"], shown);
     assert_eq!(json_of(&["opening", "show", "--member", "bert"], at)["opening"], bert);
-    let past = server.get("/v1/opening?as_of=0").json();
-    assert_eq!((&past["rows"], &past["closed"]), (&json!(0), &Value::Null));
+    // Commands 1 and 2 brought the members.
+    for (lsn, rows) in [(2, 0), (3, 13)] {
+        let past = server.get(&format!("/v1/opening?as_of={lsn}")).json();
+        assert_eq!((&past["rows"], &past["closed"]), (&json!(rows), &Value::Null));
+    }
     let audit = server.get("/v1/audit");
     let audit = audit.text();
     assert!(audit.contains("add_opening") && audit.contains("close_opening"), "{audit}");

@@ -1,8 +1,8 @@
 //! `upline opening import`: what members bring from before the first period, from CSV or NDJSON files.
 //!
-//! CSV has a header line with at least `kind,member`; also `name`, `text`, `calendar`, `position`, `since` and
-//! `value`. NDJSON has on each line an object with these fields. `docs/opening.md` says what rows of each kind
-//! have. Rows may stand in any order, in several files: they are sorted, and so is what the digest covers.
+//! CSV has a header line with at least `kind,member`; also `name`, `text`, `calendar`, `position`, `since`
+//! and `value`. NDJSON has on each line an object with these fields. `docs/opening.md` says what rows of each
+//! kind have. Rows may stand in any order, in several files: they are sorted, and so is what the digest covers.
 //!
 //! All or nothing: if a row is refused, or a total is not as expected, nothing is imported. If all rows are
 //! there already, nothing is to do.
@@ -345,8 +345,8 @@ impl Intake<'_> {
         if lacking != 0 && !refused {
             let rows = screen::counted(lacking, "row");
             let message = format!(
-                "the opening state has {rows} that the files lack: together they must have all of it, so nothing \
-                 was imported"
+                "the opening state has {rows} that the files lack: together they must have all of it, so \
+                 nothing was imported"
             );
             return Err(Failure::new(Exit::RowsRefused, message));
         }

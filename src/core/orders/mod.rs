@@ -1,5 +1,6 @@
 //! Orders: what was placed and refunded, who is credited, the periods of calendars, and the volumes of
-//! members in them; also the opening state, which periods are computed from. Together they are one part of the state, [`part::Orders`].
+//! members in them; also the opening state, from which periods are computed. Together they are one part of
+//! the state, [`part::Orders`].
 
 pub(in crate::core) mod admission;
 pub(in crate::core) mod attributes;

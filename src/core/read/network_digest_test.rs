@@ -289,7 +289,8 @@ fn what_is_kept_gives_the_digest_from_scratch_whatever_is_applied() {
         harness.told.into_iter().for_each(|(kind, times)| *told.entry(kind).or_default() += times);
     }
     for kind in CommandKind::ALL {
-        // It is in no hash that a trigger was paid once, nor are attributes, orders, periods and the opening state.
+        // It is in no hash that a trigger was paid once, nor are attributes, orders, periods and the opening
+        // state.
         let is_told = !matches!(kind, CommandKind::KeepOnce | CommandKind::SetAttributes)
             && !matches!(kind.domain(), Domain::Orders | Domain::Periods);
         let expected = if is_told { 8 } else { 0 };

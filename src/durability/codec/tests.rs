@@ -82,7 +82,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(
-        bytes in vec(any::<u8>(), 0..400), count in 0..4_u32, kind in 0..14_u8, version in 1..7_u8
+        bytes in vec(any::<u8>(), 0..400), count in 0..4_u32, kind in 0..25_u8, version in 1..9_u8
     ) {
         let _ = decode(&bytes, u64::MAX, count);
         // With a plausible header, decoding gets further.
@@ -124,10 +124,10 @@ fn a_record_has_the_documented_bytes() {
     };
     let time = &[0x00, 0x40, 0x1e, 0x18, 0x24, 0x0a, 0x06, 0x00][..];
     let expected =
-        [&[5, 0, 6, 0, 34, 0, 0, 0][..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
+        [&[5, 0, 7, 0, 34, 0, 0, 0][..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
     assert_eq!(encode(std::slice::from_ref(&stamped)), expected.concat());
-    // As in formats 3 to 5.
-    for format in [3, 4, 5] {
+    // As in formats 3 to 6.
+    for format in [3, 4, 5, 6] {
         let head = [5, 0, format, 0, 34, 0, 0, 0];
         let expected = [&head[..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
         assert_eq!(encode(&[Stamped { format: format.into(), ..stamped.clone() }]), expected.concat());

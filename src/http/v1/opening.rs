@@ -91,7 +91,8 @@ pub struct MemberOpening {
     "since": "2024-05-01T00:00:00.000000Z", "value": null,
 }))]
 pub struct Row {
-    /// `lifetime`, `last_n`, `rank`, `held`, `carry`, `once`, `bank`, `escrow`, `frozen`, `balance` or `debt`.
+    /// `lifetime`, `last_n`, `rank`, `held`, `carry`, `once`, `bank`, `escrow`, `frozen`, `balance` or
+    /// `debt`.
     #[schema(value_type = String)]
     kind: &'static str,
     /// Of the metric, ladder, predicate, bonus or status.
