@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     attributes::{Attributes, AttributesGiven},
     calendars::{Period, PeriodInFull},
-    opening::{MemberOpening, Opening},
+    opening::{MemberOpening, OpeningState},
     order_body::{OrderGiven, RefundGiven},
     order_view::Order,
     problem::{Code, Problem},
@@ -56,7 +56,7 @@ pub fn period(state: &State, period: PeriodRef) -> Option<Value> {
 
 /// Returns the opening state as `GET /v1/opening` has it.
 pub fn opening(state: &State) -> Value {
-    object(&Opening::new(state))
+    object(&OpeningState::new(state))
 }
 
 /// Returns a member's opening state as `GET /v1/members/{id}/opening` has it.

@@ -30,19 +30,19 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 
 /// The opening state of the network.
 #[derive(Serialize, ToSchema)]
-pub struct Opening {
+pub struct OpeningState {
     /// How many rows it has.
     rows: u32,
     /// Its end: nothing changes any more. Null while there is none.
-    closed: Option<Closed>,
+    closed: Option<ClosedOpening>,
     /// Counts and sums, by kind, name and more.
     #[schema(max_items = 1_000)]
-    totals: Vec<Total>,
+    totals: Vec<OpeningSum>,
 }
 
 /// The end of the opening state.
 #[derive(Serialize, ToSchema)]
-pub struct Closed {
+pub struct ClosedOpening {
     /// LSN of the command that closed it.
     lsn: u64,
     time: Time,
@@ -58,7 +58,7 @@ pub struct Closed {
     "kind": "carry", "name": "binary", "text": null, "calendar": null, "position": 0, "rows": 2,
     "sum": "310.5",
 }))]
-pub struct Total {
+pub struct OpeningSum {
     #[schema(value_type = String)]
     kind: &'static str,
     #[schema(max_length = 64)]
@@ -81,7 +81,7 @@ pub struct MemberOpening {
     user_id: Uuid,
     /// By kind and name.
     #[schema(max_items = 1_000)]
-    rows: Vec<Row>,
+    rows: Vec<BroughtRow>,
 }
 
 /// One thing that a member brought from before the first period.
@@ -90,7 +90,7 @@ pub struct MemberOpening {
     "kind": "rank", "name": "title", "text": "Silver", "calendar": null, "position": null,
     "since": "2024-05-01T00:00:00.000000Z", "value": null,
 }))]
-pub struct Row {
+pub struct BroughtRow {
     /// `lifetime`, `last_n`, `rank`, `held`, `carry`, `once`, `bank`, `escrow`, `frozen`, `balance` or
     /// `debt`.
     #[schema(value_type = String)]
@@ -110,17 +110,17 @@ pub struct Row {
     value: Option<String>,
 }
 
-impl Opening {
+impl OpeningState {
     pub fn new(state: &State) -> Self {
         Self {
             rows: state.opening_len(),
-            closed: state.opening_close().map(Closed::new),
-            totals: state.opening_totals().into_iter().map(|total| Total::new(state, total)).collect(),
+            closed: state.opening_close().map(ClosedOpening::new),
+            totals: state.opening_totals().into_iter().map(|total| OpeningSum::new(state, total)).collect(),
         }
     }
 }
 
-impl Closed {
+impl ClosedOpening {
     fn new(row: &OpeningCloseRow) -> Self {
         Self {
             lsn: row.lsn,
@@ -131,7 +131,7 @@ impl Closed {
     }
 }
 
-impl Total {
+impl OpeningSum {
     pub fn new(state: &State, total: OpeningTotal) -> Self {
         let OpeningTotal { kind, name, text, calendar, position, rows, sum } = total;
         Self {
@@ -148,12 +148,12 @@ impl Total {
 
 impl MemberOpening {
     pub fn new(state: &State, member: MemberIx) -> Self {
-        let rows = state.opening_of(member).into_iter().map(|row| Row::new(state, row)).collect();
+        let rows = state.opening_of(member).into_iter().map(|row| BroughtRow::new(state, row)).collect();
         Self { user_id: user_id(state, member), rows }
     }
 }
 
-impl Row {
+impl BroughtRow {
     pub fn new(state: &State, row: OpeningRow) -> Self {
         let (kind, since, calendar) = (row.kind(), row.since(), row.calendar());
         let shape = kind.shape();
@@ -187,7 +187,7 @@ problems!(OpeningProblems: COMMON, as_of::PROBLEMS);
     params(AsOfQuery),
     responses(
         (
-            status = 200, description = "Counts and sums", body = Opening,
+            status = 200, description = "Counts and sums", body = OpeningState,
             headers(("x-lsn" = u64, description = "LSN of the state that was read"))
         ),
         OpeningProblems
@@ -200,7 +200,7 @@ async fn opening(
 ) -> Result<Reply, Problem> {
     as_of::read(&shared, &caller, query.as_of, |state, directory| {
         caller.network(Action::ReadPeriods, state, directory)?;
-        Ok(answer(StatusCode::OK, state.lsn(), &Opening::new(state)))
+        Ok(answer(StatusCode::OK, state.lsn(), &OpeningState::new(state)))
     })
     .await
 }

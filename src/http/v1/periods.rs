@@ -51,6 +51,7 @@ problems!(
         Code::Rejected(Rejection::PeriodNotOver),
         Code::Rejected(Rejection::PeriodOutOfOrder),
         Code::Rejected(Rejection::PeriodStepNotAllowed),
+        Code::Rejected(Rejection::OpeningUnfinished),
         Code::Rejected(Rejection::ApproverIsRunner),
         Code::Rejected(Rejection::PeriodNotOpen),
         Code::Rejected(Rejection::PeriodsFull),
@@ -74,7 +75,8 @@ problems!(
 /// Lock a period
 ///
 /// Once its end has passed, and after all earlier periods of the calendar. This ends its grace: nothing of it
-/// changes any more, unless it is unlocked. Harmless when it is locked already.
+/// changes any more, unless it is unlocked. An opening state that was begun must be closed. Harmless when it
+/// is locked already.
 #[utoipa::path(
     post,
     path = "/v1/calendars/{name}/periods/{label}/lock",

@@ -5,6 +5,7 @@ mod batch;
 mod columns;
 mod feed;
 mod lists;
+mod opening;
 mod orders;
 mod past;
 mod periods;
