@@ -218,6 +218,7 @@ fn command(version: u32, lsn: u64) -> Stamped {
         180 => Command::PutPlan(Box::new(second_plan(version))),
         250 => Command::PayAll,
         181..=188 | 190 | 191 if 6 <= version => later::command(version, lsn).expect("it has a turn"),
+        192..=194 if 7 <= version => later::command(version, lsn).expect("it has a turn"),
         _ => match lsn % 20 {
             2 => signup(&|signup| signup.code = Some(code(lsn))),
             3 => signup(&|signup| signup.sponsor = SponsorRef::Code(code(6))),
