@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     exit::Failure,
     import::opening as import,
-    member::{find_on_server, user_id},
+    member_on_server::{find_on_server, user_id},
     names::find_member,
     screen,
     source::{self, Source},

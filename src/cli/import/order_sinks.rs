@@ -16,7 +16,7 @@ use crate::{
     cli::{
         exit::{Exit, Failure},
         interrupt::Interrupt,
-        member::{find_on_server, user_id},
+        member_on_server::{find_on_server, user_id},
         names::{Ambiguous, Name},
         network::Network,
         problem,
