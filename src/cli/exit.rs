@@ -135,7 +135,8 @@ impl From<durability::Error> for Failure {
             | Error::Unstorable(_)
             | Error::OutOfOrder { .. }
             | Error::BelowRetained { .. }
-            | Error::BadImage(_) => Exit::Failed,
+            | Error::BadImage(_)
+            | Error::BadSeal(_) => Exit::Failed,
         };
         Self::new(exit, error)
     }

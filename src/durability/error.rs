@@ -71,6 +71,9 @@ pub enum Error {
     /// What was pushed to a snapshot differs from what its header announced.
     #[error("a snapshot cannot be written: {0}")]
     BadImage(String),
+    /// What was given to a seal has no form in its files.
+    #[error("orders cannot be sealed: {0}")]
+    BadSeal(String),
 }
 
 /// Where damage was found, and what dropping everything from there would cost.

@@ -2,8 +2,8 @@
 //!
 //! It knows the on-disk form of commands and of image rows, files, their names, their checksums, and which of
 //! their bytes can have been acknowledged. It does not know what a command does, whether an outcome is right,
-//! what time it is, who waits for an answer, threads other than the one that prepares log segments, sockets
-//! or configuration files.
+//! what time it is, who waits for an answer, threads other than the one that prepares log segments and the
+//! one that encodes sealed orders, sockets or configuration files.
 //!
 //! # The files of a data directory
 //!
@@ -16,6 +16,9 @@
 //! archive/<lsn>.snap            older snapshots, from which past states are rebuilt: the base of the
 //!                               retained log, and a few more
 //! snapshots/<lsn>.snap          the two newest snapshots
+//! orders/<month>/<seal>.parquet  sealed orders of a month, and `<seal>.refunds.parquet`, their refunds
+//! orders/seals/<seal>.toml      the manifest of a seal, published last; `<seal>.sums`, checksums of blocks
+//! order-ids/<first>-<last>.ids  the ids of sealed orders and refunds of these seals
 //! *.tmp                         unfinished; the next opening removes it if it holds nothing unique
 //! damaged-<time>/               what a repair moved aside, with its report
 //! snapshots/*.damaged           a snapshot that did not verify, set aside for the operator to inspect and
@@ -73,6 +76,7 @@ mod pending;
 mod recovery;
 pub mod repair;
 mod retained;
+pub mod sealed;
 mod snapshot;
 pub mod storage;
 pub mod surrounded;

@@ -1,0 +1,158 @@
+//! Reads the columns of a row group value by value.
+
+use parquet::{
+    basic::Type as Physical,
+    column::reader::ColumnReaderImpl,
+    data_type::{ByteArrayType, DataType, FixedLenByteArrayType, Int32Type, Int64Type},
+    errors::{ParquetError, Result},
+    file::reader::RowGroupReader,
+};
+
+pub(super) type Texts = Cursor<ByteArrayType>;
+pub(super) type Numbers = Cursor<Int64Type>;
+pub(super) type SmallNumbers = Cursor<Int32Type>;
+pub(super) type Uuids = Cursor<FixedLenByteArrayType>;
+
+/// A column of a row group, read on from its first row. It holds a page and a few decoded values.
+pub(super) struct Cursor<T: DataType> {
+    reader: ColumnReaderImpl<T>,
+    /// Rows that are not decoded yet.
+    left: usize,
+    /// Rows that are decoded at a time.
+    batch: usize,
+    present: i16,
+    has_lists: bool,
+    values: Vec<T::T>,
+    definitions: Vec<i16>,
+    repetitions: Vec<i16>,
+    next_value: usize,
+    next_level: usize,
+    /// Decoded rows that are not read yet.
+    decoded: usize,
+}
+
+impl<T: DataType> Cursor<T> {
+    pub fn open(group: &dyn RowGroupReader, column: usize, batch: usize) -> Result<Self> {
+        let metadata = group.metadata();
+        let chunk = metadata.columns().get(column).ok_or_else(|| wrong("it has too few columns"))?;
+        let description = chunk.column_descr_ptr();
+        let is_type = description.physical_type() == T::get_physical_type();
+        let has_length =
+            description.physical_type() != Physical::FIXED_LEN_BYTE_ARRAY || description.type_length() == 16;
+        if !is_type || !has_length || 1 < description.max_rep_level() {
+            return Err(wrong("a column has another type"));
+        }
+        let (present, has_lists) = (description.max_def_level(), 0 < description.max_rep_level());
+        let left = usize::try_from(metadata.num_rows()).map_err(|_| wrong("an impossible number of rows"))?;
+        Ok(Self {
+            reader: ColumnReaderImpl::new(description, group.get_column_page_reader(column)?),
+            left,
+            batch,
+            present,
+            has_lists,
+            values: Vec::new(),
+            definitions: Vec::new(),
+            repetitions: Vec::new(),
+            next_value: 0,
+            next_level: 0,
+            decoded: 0,
+        })
+    }
+
+    fn refill(&mut self) -> Result<()> {
+        let rows = self.left.min(self.batch);
+        if rows == 0 {
+            return Err(wrong("it has too few rows"));
+        }
+        self.values.clear();
+        self.definitions.clear();
+        self.repetitions.clear();
+        (self.next_value, self.next_level) = (0, 0);
+        let definitions = (0 < self.present).then_some(&mut self.definitions);
+        let repetitions = self.has_lists.then_some(&mut self.repetitions);
+        let (read, _, _) = self.reader.read_records(rows, definitions, repetitions, &mut self.values)?;
+        if read != rows {
+            return Err(wrong("a column has too few rows"));
+        }
+        self.left -= rows;
+        self.decoded = rows;
+        Ok(())
+    }
+
+    fn take_value(&mut self) -> Result<T::T> {
+        let value = self.values.get_mut(self.next_value).map(std::mem::take);
+        self.next_value += 1;
+        value.ok_or_else(|| wrong("a column has too few values"))
+    }
+
+    fn take_level(&mut self) -> Result<bool> {
+        let level = self.definitions.get(self.next_level).copied();
+        self.next_level += 1;
+        Ok(level.ok_or_else(|| wrong("a column has too few levels"))? == self.present)
+    }
+
+    /// The next row, of a column that is no list.
+    pub fn next(&mut self) -> Result<Option<T::T>> {
+        if self.decoded == 0 {
+            self.refill()?;
+        }
+        self.decoded -= 1;
+        if 0 < self.present && !self.take_level()? {
+            return Ok(None);
+        }
+        self.take_value().map(Some)
+    }
+
+    /// The next row, which must have a value.
+    pub fn require(&mut self) -> Result<T::T> {
+        self.next()?.ok_or_else(|| wrong("a value is missing"))
+    }
+
+    /// The next row of a list; empty for one that is missing.
+    pub fn next_list(&mut self) -> Result<Vec<T::T>> {
+        if self.decoded == 0 {
+            self.refill()?;
+        }
+        self.decoded -= 1;
+        let mut items = Vec::new();
+        loop {
+            if self.take_level()? {
+                let item = self.take_value()?;
+                items.push(item);
+            }
+            // The next level with a repetition of 0 begins the next row.
+            if self.repetitions.get(self.next_level).is_none_or(|level| *level == 0) {
+                return Ok(items);
+            }
+        }
+    }
+
+    /// Passes over rows; pages of which it needs nothing are not read.
+    pub fn skip(&mut self, rows: usize) -> Result<()> {
+        let decoded = rows.min(self.decoded);
+        for _ in 0..decoded {
+            if self.has_lists {
+                self.next_list()?;
+            } else if self.present == 0 {
+                self.next_value += 1;
+                self.decoded -= 1;
+            } else {
+                self.next()?;
+            }
+        }
+        let rest = rows - decoded;
+        if rest == 0 {
+            return Ok(());
+        }
+        if self.left < rest || self.reader.skip_records(rest)? != rest {
+            return Err(wrong("a column has too few rows"));
+        }
+        self.left -= rest;
+        Ok(())
+    }
+}
+
+/// An error of content, as the library has them.
+pub(super) fn wrong(reason: &str) -> ParquetError {
+    ParquetError::General(reason.into())
+}

@@ -1,0 +1,99 @@
+//! Removes what no seal needs: unfinished files, and files of seals that no command named.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    file::TEMPORARY,
+    manifest::Manifest,
+    place::{Month, Paths, parse_id_file, parse_relative},
+    store::Known,
+};
+use crate::durability::{
+    error::{Error, Result},
+    storage::Storage,
+};
+
+/// Removes leftovers, and returns their paths. `known` are all seals that the state knows after everything
+/// was replayed: other seals were never named by a command, and their orders are in the state. Only names
+/// that this layer gives are removed. Manifests go first, so that none is left without its files.
+///
+/// # Errors
+/// `Damaged` for a manifest that the state knows and that is not it; nothing was removed then. `Io`.
+pub fn sweep(storage: &Arc<dyn Storage>, root: &Path, known: &[Known]) -> Result<Vec<PathBuf>> {
+    let leftovers = leftovers(&**storage, root, known)?;
+    for path in &leftovers {
+        storage.remove(path).map_err(Error::io("remove", path))?;
+    }
+    let folders: BTreeSet<&Path> = leftovers.iter().filter_map(|path| path.parent()).collect();
+    for folder in folders {
+        storage.sync_dir(folder).map_err(Error::io("sync", folder))?;
+    }
+    Ok(leftovers)
+}
+
+/// What a sweep would remove, in that order.
+///
+/// # Errors
+/// As [`sweep`].
+pub fn leftovers(storage: &dyn Storage, root: &Path, known: &[Known]) -> Result<Vec<PathBuf>> {
+    let paths = Paths::new(root);
+    let mut kept = BTreeSet::new();
+    for seal in known {
+        let (manifest, hash) = Manifest::read(storage, &paths, seal.number)?;
+        if hash != seal.hash {
+            let path = paths.manifest(seal.number);
+            let reason = "it is not the one that the state knows";
+            return Err(Error::damaged(&path, 0, None, reason, super::file::LOST));
+        }
+        kept.extend(manifest.files.iter().map(|file| file.path.clone()));
+    }
+    let is_known = |number: u32| known.iter().any(|seal| seal.number == number);
+    let mut leftovers = Vec::new();
+    let seals = paths.seals();
+    for suffix in [".toml", ".sums"] {
+        for name in names_in(storage, &seals)? {
+            let number = name.strip_suffix(suffix).and_then(|digits| digits.parse().ok());
+            if number.is_some_and(|number| !is_known(number) && format!("{number:08}{suffix}") == name) {
+                leftovers.push(seals.join(name));
+            }
+        }
+    }
+    leftovers.extend(unfinished(storage, &seals)?);
+    for name in names_in(storage, &paths.orders())? {
+        let Some(month) = Month::parse(&name) else { continue };
+        let folder = paths.month(month);
+        for name in names_in(storage, &folder)? {
+            let relative = format!("orders/{month}/{name}");
+            if parse_relative(&relative).is_some() && !kept.contains(&relative) {
+                leftovers.push(folder.join(name));
+            }
+        }
+        leftovers.extend(unfinished(storage, &folder)?);
+    }
+    for name in names_in(storage, &paths.ids())? {
+        if parse_id_file(&name).is_some_and(|(first, last)| !is_known(first) || !is_known(last)) {
+            leftovers.push(paths.ids().join(name));
+        }
+    }
+    leftovers.extend(unfinished(storage, &paths.ids())?);
+    Ok(leftovers)
+}
+
+fn unfinished(storage: &dyn Storage, folder: &Path) -> Result<Vec<PathBuf>> {
+    let names = names_in(storage, folder)?;
+    Ok(names.into_iter().filter(|name| name.ends_with(TEMPORARY)).map(|name| folder.join(name)).collect())
+}
+
+/// The names in a folder, sorted; none if there is no such folder.
+fn names_in(storage: &dyn Storage, folder: &Path) -> Result<Vec<String>> {
+    if !storage.is_dir(folder).map_err(Error::io("look at", folder))? {
+        return Ok(Vec::new());
+    }
+    let mut names = storage.list(folder).map_err(Error::io("list", folder))?;
+    names.sort_unstable();
+    Ok(names)
+}
