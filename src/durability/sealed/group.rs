@@ -25,6 +25,11 @@ impl Group {
         self.lines
     }
 
+    /// The canonical bytes of its orders, one after the other.
+    pub fn canonical(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The memory that it takes.
     pub fn memory(&self) -> usize {
         self.bytes.len() + self.parts.len() * size_of::<Parts>()
@@ -47,11 +52,6 @@ pub(super) struct Ended {
 impl Ended {
     pub fn orders(&self) -> impl Iterator<Item = Order<'_>> + Clone {
         self.parts.iter().map(|parts| Order { bytes: &self.bytes, parts })
-    }
-
-    /// The canonical bytes of its orders, one after the other.
-    pub fn canonical(&self) -> &[u8] {
-        &self.bytes
     }
 }
 
@@ -129,6 +129,11 @@ impl<'g> Order<'g> {
 
     fn text(&self, at: u32) -> Option<Bytes> {
         text_at(self.bytes, at).0.map(|range| self.bytes.slice(range))
+    }
+
+    /// The hash that its id is found by.
+    pub fn hash(&self) -> [u8; 16] {
+        self.parts.hash
     }
 
     pub fn id(&self) -> Bytes {

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use super::place::hash_of_id;
 use crate::{
     core::types::Timestamp,
     durability::error::{Error, Result},
@@ -186,6 +187,7 @@ impl SealedOrder<'_> {
         let length = u32::try_from(out.len() - start - 4).expect("an order is far smaller");
         out[start..start + 4].copy_from_slice(&length.to_le_bytes());
         Ok(Parts {
+            hash: hash_of_id(self.id.as_bytes()),
             start: at(start),
             credits: at(credits),
             values: at(values),
@@ -221,6 +223,8 @@ impl SealedRefund<'_> {
 /// Where the parts of an order are in the buffer that holds its canonical bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parts {
+    /// The hash that its id is found by.
+    pub hash: [u8; 16],
     pub start: u32,
     pub credits: u32,
     pub values: u32,

@@ -69,6 +69,11 @@ pub struct Found {
     pub place: Place,
 }
 
+/// The hash that an id is found by.
+pub(super) fn hash_of_id(id: &[u8]) -> [u8; 16] {
+    blake3::hash(id).as_bytes()[..16].try_into().expect("sixteen of thirty-two")
+}
+
 /// Paths of sealed files in a data directory.
 #[derive(Clone, Debug)]
 pub(super) struct Paths {

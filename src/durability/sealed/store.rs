@@ -10,10 +10,10 @@ use std::{
 use super::{
     cursor::{Numbers, wrong},
     file::{Checked, LOST, open_whole, reading},
-    ids::{IdFile, hash_of_id, merge},
+    ids::{IdFile, merge},
     manifest::{Manifest, ManifestFile},
     order::SealedOrder,
-    place::{FileKind, Found, Month, Paths, Place, What, parse_id_file, parse_relative},
+    place::{FileKind, Found, Month, Paths, Place, What, hash_of_id, parse_id_file, parse_relative},
     read::{ALL, AllRefunds, ONE, OrderRows, Rows},
     schema::refund_column,
 };

@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, ops::ControlFlow, path::Path, sync::Arc};
 
 use super::{
     file::{LOST, hash_of, open_whole},
-    ids::{Entry, IdSorter, each_newest, hash_of_id},
+    ids::{Entry, IdSorter, each_newest},
     manifest::Manifest,
     order::SealedOrder,
-    place::{Found, Month, Paths, Place, What, parse_id_file},
+    place::{Found, Month, Paths, Place, What, hash_of_id, parse_id_file},
     store::{Known, Store},
 };
 use crate::durability::{

@@ -15,10 +15,10 @@ use super::{
     columns::{RefundRows, write_orders},
     file::{Finished, Unfinished, writing},
     group::Group,
-    ids::{Entry, IdSorter, hash_of_id},
+    ids::{Entry, IdSorter},
     manifest::{Manifest, ManifestFile, Sums},
     order::SealedOrder,
-    place::{FileKind, Found, Month, Paths, Place, What, relative},
+    place::{FileKind, Found, Month, Paths, Place, What, hash_of_id, relative},
     schema::{GROUP_ROWS, Schema},
 };
 use crate::durability::{
@@ -58,6 +58,8 @@ pub struct Writer {
     volumes: usize,
     calendars: usize,
     groups: BTreeMap<Month, Group>,
+    /// Over the canonical bytes of what was handed to the thread.
+    digests: BTreeMap<Month, blake3::Hasher>,
     waiting: usize,
     supersedes: BTreeSet<u32>,
     jobs: Option<SyncSender<(Month, Group)>>,
@@ -106,6 +108,7 @@ impl Writer {
             volumes,
             calendars,
             groups: BTreeMap::new(),
+            digests: BTreeMap::new(),
             waiting: 0,
             supersedes: BTreeSet::new(),
             jobs: Some(jobs),
@@ -145,6 +148,7 @@ impl Writer {
     fn send(&mut self, month: Month) -> Result<()> {
         let Some(group) = self.groups.get_mut(&month).map(std::mem::take) else { return Ok(()) };
         self.waiting -= group.memory();
+        self.digests.entry(month).or_default().update(group.canonical());
         let sent =
             group.lines() == 0 || self.jobs.as_ref().is_some_and(|jobs| jobs.send((month, group)).is_ok());
         // The thread ends early only with an error.
@@ -170,7 +174,7 @@ impl Writer {
         let months: Vec<Month> = self.groups.keys().copied().collect();
         months.into_iter().try_for_each(|month| self.send(month))?;
         let worker = self.join()?;
-        let written = worker.finish()?;
+        let written = worker.finish(&self.digests)?;
         let count = |kind: FileKind| {
             let files = written.files.iter().filter(move |file| file.kind == kind);
             files.fold([0, 0], |[count, rows], file| [count + file.entry.count, rows + file.entry.rows])
@@ -236,7 +240,6 @@ struct Worker {
 
 struct MonthFiles {
     orders: Columnar,
-    digest: blake3::Hasher,
     refunds: Option<(Columnar, RefundRows)>,
 }
 
@@ -270,11 +273,10 @@ impl Worker {
         };
         let path = self.paths.file(self.number, month, FileKind::Orders);
         write_orders(&mut files.orders.file, &self.schema, self.seal, &ended).map_err(writing(&path))?;
-        files.digest.update(ended.canonical());
         for order in ended.orders() {
             let row = files.orders.rows;
             files.orders.add(order.lines() as u64, order.lsn().cast_unsigned());
-            self.add_id(What::Order, &order.id(), order.fingerprint(), month, row)?;
+            self.add_id(What::Order, order.hash(), order.fingerprint(), month, row)?;
             if order.refunds() != 0 {
                 self.add_refunds(month, &mut files, order, row)?;
             }
@@ -283,10 +285,10 @@ impl Worker {
         Ok(())
     }
 
-    fn add_id(&mut self, what: What, id: &[u8], fingerprint: u64, month: Month, row: u64) -> Result<()> {
+    fn add_id(&mut self, what: What, hash: [u8; 16], fingerprint: u64, month: Month, row: u64) -> Result<()> {
         let row = u32::try_from(row).map_err(|_| Error::BadSeal("too many lines in a month".into()))?;
         let place = Place { seal: self.number, month, row };
-        self.ids.push(Entry { hash: hash_of_id(id), found: Found { what, fingerprint, place } })
+        self.ids.push(Entry { hash, found: Found { what, fingerprint, place } })
     }
 
     fn add_refunds(
@@ -304,7 +306,7 @@ impl Worker {
         for refund in order.each_refund() {
             let row = file.rows;
             file.add(refund.lines().count().max(1) as u64, refund.lsn.cast_unsigned());
-            self.add_id(What::Refund, &refund.id, refund.fingerprint, month, row)?;
+            self.add_id(What::Refund, hash_of_id(&refund.id), refund.fingerprint, month, row)?;
         }
         rows.push(order, order_row);
         debug_assert!(waiting < rows.len(), "each refund has a row");
@@ -324,7 +326,7 @@ impl Worker {
         let folder = self.paths.month(month);
         self.storage.create_dir(&folder).map_err(Error::io("create", &folder))?;
         let orders = self.create(month, FileKind::Orders)?;
-        Ok(MonthFiles { orders, digest: blake3::Hasher::new(), refunds: None })
+        Ok(MonthFiles { orders, refunds: None })
     }
 
     fn create(&self, month: Month, kind: FileKind) -> Result<Columnar> {
@@ -339,10 +341,10 @@ impl Worker {
         Ok(Columnar { file, rows: 0, count: 0, lsns: [u64::MAX, 0] })
     }
 
-    fn finish(mut self) -> Result<Written> {
+    fn finish(mut self, digests: &BTreeMap<Month, blake3::Hasher>) -> Result<Written> {
         let mut files = Vec::new();
-        for (month, MonthFiles { orders, digest, refunds }) in std::mem::take(&mut self.months) {
-            let digest = Some(*digest.finalize().as_bytes());
+        for (month, MonthFiles { orders, refunds }) in std::mem::take(&mut self.months) {
+            let digest = digests.get(&month).map(|digest| *digest.finalize().as_bytes());
             files.push(self.end(month, FileKind::Orders, orders, digest)?);
             if let Some((mut file, mut rows)) = refunds {
                 if 0 < rows.len() {

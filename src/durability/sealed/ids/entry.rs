@@ -14,11 +14,6 @@ pub(in super::super) struct Entry {
     pub found: Found,
 }
 
-/// The hash that an id is found by.
-pub(in super::super) fn hash_of_id(id: &[u8]) -> [u8; 16] {
-    blake3::hash(id).as_bytes()[..16].try_into().expect("sixteen of thirty-two")
-}
-
 impl Entry {
     pub fn put(&self, out: &mut [u8]) {
         let Found { what, fingerprint, place: Place { seal, month, row } } = self.found;

@@ -20,7 +20,7 @@ mod file;
 
 pub(super) use self::{
     build::{IdSorter, each_newest, merge},
-    entry::{Entry, hash_of_id},
+    entry::Entry,
     file::IdFile,
 };
 

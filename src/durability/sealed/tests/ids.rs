@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::durability::sealed::{
-    ids::{Entry, IdFile, IdSorter, hash_of_id, merge},
-    place::Paths,
+    ids::{Entry, IdFile, IdSorter, merge},
+    place::{Paths, hash_of_id},
 };
 
 fn entry(id: u32, seal: u32) -> Entry {
