@@ -68,19 +68,36 @@ impl<'w, 'g, W: Write + Send> Columns<'w, 'g, W> {
         &mut self,
         rows: impl Iterator<Item = L>,
     ) -> Result<()> {
-        let (mut definitions, mut repetitions, mut items) = (Vec::new(), Vec::new(), Vec::new());
+        self.put_lists::<T, _>(rows.map(|row| row.map(Some)), PRESENT)
+    }
+
+    /// As [`Columns::lists`], of values that may be missing in an element that is there.
+    pub fn sparse_lists<T: DataType, L: Iterator<Item = Option<T::T>>>(
+        &mut self,
+        rows: impl Iterator<Item = L>,
+    ) -> Result<()> {
+        self.put_lists::<T, _>(rows, PRESENT + 1)
+    }
+
+    fn put_lists<T: DataType, L: Iterator<Item = Option<T::T>>>(
+        &mut self,
+        rows: impl Iterator<Item = L>,
+        present: i16,
+    ) -> Result<()> {
+        let (mut definitions, mut repetitions, mut values) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
-            let before = items.len();
-            items.extend(row);
-            let count = items.len() - before;
-            if count == 0 {
+            let before = definitions.len();
+            for item in row {
+                repetitions.push(i16::from(before < definitions.len()));
+                definitions.push(if item.is_some() { present } else { present - 1 });
+                values.extend(item);
+            }
+            if before == definitions.len() {
                 definitions.push(MISSING);
                 repetitions.push(0);
             }
-            definitions.extend(std::iter::repeat_n(PRESENT, count));
-            repetitions.extend((0..count).map(|item| i16::from(item != 0)));
         }
-        self.put::<T>(&items, [Some(&definitions), Some(&repetitions)])
+        self.put::<T>(&values, [Some(&definitions), Some(&repetitions)])
     }
 }
 

@@ -85,10 +85,10 @@ impl<T: DataType> Cursor<T> {
         value.ok_or_else(|| wrong("a column has too few values"))
     }
 
-    fn take_level(&mut self) -> Result<bool> {
+    fn take_level(&mut self) -> Result<i16> {
         let level = self.definitions.get(self.next_level).copied();
         self.next_level += 1;
-        Ok(level.ok_or_else(|| wrong("a column has too few levels"))? == self.present)
+        level.ok_or_else(|| wrong("a column has too few levels"))
     }
 
     /// The next row, of a column that is no list.
@@ -97,7 +97,7 @@ impl<T: DataType> Cursor<T> {
             self.refill()?;
         }
         self.decoded -= 1;
-        if 0 < self.present && !self.take_level()? {
+        if 0 < self.present && self.take_level()? != self.present {
             return Ok(None);
         }
         self.take_value().map(Some)
@@ -110,15 +110,25 @@ impl<T: DataType> Cursor<T> {
 
     /// The next row of a list; empty for one that is missing.
     pub fn next_list(&mut self) -> Result<Vec<T::T>> {
+        let items = self.next_sparse_list()?;
+        let count = items.len();
+        let items: Vec<T::T> = items.into_iter().flatten().collect();
+        if items.len() == count { Ok(items) } else { Err(wrong("a value is missing")) }
+    }
+
+    /// The next row of a list whose elements may lack this value.
+    pub fn next_sparse_list(&mut self) -> Result<Vec<Option<T::T>>> {
         if self.decoded == 0 {
             self.refill()?;
         }
         self.decoded -= 1;
         let mut items = Vec::new();
         loop {
-            if self.take_level()? {
-                let item = self.take_value()?;
-                items.push(item);
+            match self.take_level()? {
+                level if level == self.present => items.push(Some(self.take_value()?)),
+                // The element is there, and this is not: a list and its elements are levels 1 and 2.
+                2 => items.push(None),
+                _ => {}
             }
             // The next level with a repetition of 0 begins the next row.
             if self.repetitions.get(self.next_level).is_none_or(|level| *level == 0) {
@@ -132,7 +142,7 @@ impl<T: DataType> Cursor<T> {
         let decoded = rows.min(self.decoded);
         for _ in 0..decoded {
             if self.has_lists {
-                self.next_list()?;
+                self.next_sparse_list()?;
             } else if self.present == 0 {
                 self.next_value += 1;
                 self.decoded -= 1;

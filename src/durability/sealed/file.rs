@@ -231,12 +231,7 @@ impl Checked {
 
 /// Opens a file that must have this length.
 pub(super) fn open_whole(storage: &dyn Storage, path: &Path, bytes: u64) -> Result<Box<dyn StorageFile>> {
-    let file = storage.open(path, Access::Read).map_err(|error| {
-        if error.kind() == ErrorKind::NotFound {
-            return Error::damaged(path, 0, None, "it is missing", LOST);
-        }
-        Error::opening(path)(error)
-    })?;
+    let file = open_present(storage, path)?;
     let found = file.len().map_err(Error::io("look at", path))?;
     if found != bytes {
         let reason = format!("it is {found} bytes long, not {bytes}");
@@ -245,8 +240,29 @@ pub(super) fn open_whole(storage: &dyn Storage, path: &Path, bytes: u64) -> Resu
     Ok(file)
 }
 
-/// What goes with a file of a seal.
-pub(super) const LOST: &str = "sealed orders, unless the log and snapshots before the seal are still there";
+/// What goes with a file that a manifest names.
+pub(super) const LOST: &str = "what it has, unless the log and snapshots from before it are still there";
+
+/// Reads a whole file of at most so many bytes.
+pub(super) fn read_small(storage: &dyn Storage, path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
+    let file = open_present(storage, path)?;
+    let bytes = file.len().map_err(Error::io("look at", path))?;
+    let length = usize::try_from(bytes).ok().filter(|_| bytes <= bytes_max);
+    let length = length.ok_or_else(|| Error::damaged(path, bytes_max, None, "it is too long", LOST))?;
+    let mut content = vec![0; length];
+    file.read_exact_at(&mut content, 0).map_err(Error::reading(path))?;
+    Ok(content)
+}
+
+/// Opens a file that must be there.
+fn open_present(storage: &dyn Storage, path: &Path) -> Result<Box<dyn StorageFile>> {
+    storage.open(path, Access::Read).map_err(|error| {
+        if error.kind() == ErrorKind::NotFound {
+            return Error::damaged(path, 0, None, "it is missing", LOST);
+        }
+        Error::opening(path)(error)
+    })
+}
 
 /// The hash of a file up to some byte, read in pieces.
 pub(super) fn hash_of(file: &dyn StorageFile, path: &Path, bytes: u64) -> Result<[u8; 32]> {

@@ -12,7 +12,8 @@ use super::{
     file::reading,
     order::SealedOrder,
     place::{FileKind, Month, Place},
-    read::{ALL, AllRefunds, ONE, OrderRows, Rows},
+    read::{AllRefunds, OrderRows, Rows},
+    rows::{ALL, ONE},
     schema::column,
     store::Store,
 };

@@ -7,12 +7,12 @@
 use std::{fmt::Write, sync::Arc};
 
 use super::{
-    file::{Finished, LOST, Unfinished},
+    file::{LOST, Unfinished, read_small},
     place::{Paths, parse_relative},
 };
 use crate::durability::{
     error::{Error, Result},
-    storage::{Access, Storage},
+    storage::Storage,
 };
 
 const FORMAT: u32 = 1;
@@ -119,10 +119,7 @@ impl Manifest {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
-        let mut lines = Lines(text.lines().peekable());
-        if lines.0.next() != Some(TITLE) {
-            return Err("it does not begin as one".into());
-        }
+        let mut lines = Lines::after(text, TITLE)?;
         let format: u32 = lines.number("format")?;
         if format != FORMAT {
             return Err(format!("it has format {format}; this release reads {FORMAT}"));
@@ -174,8 +171,7 @@ impl Manifest {
     pub(super) fn publish(&self, storage: &Arc<dyn Storage>, paths: &Paths) -> Result<()> {
         let mut file = Unfinished::create(storage, &paths.manifest(self.number))?;
         file.put(self.encode().as_bytes())?;
-        let file: Finished = file.finish()?;
-        file.publish()?;
+        file.finish()?.publish()?;
         storage.sync_dir(&paths.seals()).map_err(Error::io("sync", &paths.seals()))
     }
 
@@ -186,16 +182,7 @@ impl Manifest {
     pub(super) fn read(storage: &dyn Storage, paths: &Paths, number: u32) -> Result<(Self, [u8; 32])> {
         let path = paths.manifest(number);
         let damaged = |reason: String| Error::damaged(&path, 0, None, reason, LOST);
-        if !storage.is_file(&path).map_err(Error::io("look at", &path))? {
-            return Err(damaged("it is missing".into()));
-        }
-        let file = storage.open(&path, Access::Read).map_err(Error::opening(&path))?;
-        let bytes = file.len().map_err(Error::io("look at", &path))?;
-        if BYTES_MAX < bytes {
-            return Err(damaged("it is too long".into()));
-        }
-        let mut text = vec![0; usize::try_from(bytes).expect("it is small")];
-        file.read_exact_at(&mut text, 0).map_err(Error::reading(&path))?;
+        let text = read_small(storage, &path, BYTES_MAX)?;
         let hash = *blake3::hash(&text).as_bytes();
         let text = String::from_utf8(text).map_err(|_| damaged("it is no text".into()))?;
         let manifest =
@@ -208,9 +195,15 @@ impl Manifest {
 }
 
 /// The lines of a manifest.
-struct Lines<'t>(std::iter::Peekable<std::str::Lines<'t>>);
+pub(super) struct Lines<'t>(std::iter::Peekable<std::str::Lines<'t>>);
 
 impl<'t> Lines<'t> {
+    /// The lines after the first, which must be this one.
+    pub fn after(text: &'t str, title: &str) -> std::result::Result<Self, String> {
+        let mut lines = text.lines().peekable();
+        if lines.next() == Some(title) { Ok(Self(lines)) } else { Err("it does not begin as one".into()) }
+    }
+
     fn optional(&mut self, key: &str) -> Option<&'t str> {
         let value = |line: &'t str| line.strip_prefix(key)?.strip_prefix(" = ");
         let value = self.0.peek().copied().and_then(value)?;
@@ -222,12 +215,20 @@ impl<'t> Lines<'t> {
         self.optional(key).ok_or_else(|| format!("`{key}` is missing"))
     }
 
-    fn number<T: std::str::FromStr>(&mut self, key: &str) -> std::result::Result<T, String> {
+    pub fn number<T: std::str::FromStr>(&mut self, key: &str) -> std::result::Result<T, String> {
         self.value(key)?.parse().map_err(|_| format!("`{key}` is no number"))
     }
 
-    fn hash(&mut self, key: &str) -> std::result::Result<[u8; 32], String> {
+    pub fn hash(&mut self, key: &str) -> std::result::Result<[u8; 32], String> {
         unhex(self.value(key)?).ok_or_else(|| format!("`{key}` is no hash"))
+    }
+
+    pub fn optional_number<T: std::str::FromStr>(
+        &mut self,
+        key: &str,
+    ) -> std::result::Result<Option<T>, String> {
+        let value = self.optional(key);
+        value.map(|value| value.parse().map_err(|_| format!("`{key}` is no number"))).transpose()
     }
 
     fn optional_hash(&mut self, key: &str) -> std::result::Result<Option<[u8; 32]>, String> {

@@ -26,7 +26,7 @@ const VALUE_DIGITS: i32 = 18;
 /// Digits of a part: 1.000000000.
 const PART_DIGITS: i32 = 10;
 const PART_EXPONENT: i32 = 9;
-const ZSTD_LEVEL: i32 = 1;
+pub(super) const ZSTD_LEVEL: i32 = 1;
 /// Row groups that are searched for a member in vain, as a part of all.
 const MISTAKEN: f64 = 0.01;
 /// Key of the file's own description, which a reader takes the names of volumes and calendars from.

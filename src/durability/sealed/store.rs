@@ -9,12 +9,13 @@ use std::{
 
 use super::{
     cursor::{Numbers, wrong},
-    file::{Checked, LOST, open_whole, reading},
+    file::{BLOCK_BYTES, Checked, LOST, read_small, reading},
     ids::{IdFile, merge},
     manifest::{Manifest, ManifestFile},
     order::SealedOrder,
     place::{FileKind, Found, Month, Paths, Place, What, hash_of_id, parse_id_file, parse_relative},
-    read::{ALL, AllRefunds, ONE, OrderRows, Rows},
+    read::{AllRefunds, OrderRows, Rows},
+    rows::{ALL, ONE},
     schema::refund_column,
 };
 use crate::durability::{
@@ -394,10 +395,12 @@ fn read_seals(storage: &dyn Storage, paths: &Paths, known: &[Known]) -> Result<B
 /// Reads the checksums of the blocks of a file of a seal.
 fn read_sums(storage: &dyn Storage, paths: &Paths, manifest: &Manifest, file: usize) -> Result<Vec<u32>> {
     let path = paths.sums(manifest.number);
-    let blocks = |file: &ManifestFile| {
-        usize::try_from(file.bytes.div_ceil(super::file::BLOCK_BYTES as u64)).unwrap_or(usize::MAX)
-    };
-    let bytes = read_vouched(storage, &path, manifest.sums.bytes, &manifest.sums.hash)?;
+    let blocks =
+        |file: &ManifestFile| usize::try_from(file.bytes.div_ceil(BLOCK_BYTES as u64)).unwrap_or(usize::MAX);
+    let bytes = read_small(storage, &path, manifest.sums.bytes)?;
+    if *blake3::hash(&bytes).as_bytes() != manifest.sums.hash {
+        return Err(Error::damaged(&path, 0, None, "it has another hash than its manifest says", LOST));
+    }
     let before: usize = manifest.files[..file].iter().map(blocks).fold(0, usize::saturating_add);
     let sums = bytes.as_chunks::<4>().0;
     let end = before.saturating_add(blocks(&manifest.files[file]));
@@ -405,18 +408,6 @@ fn read_sums(storage: &dyn Storage, paths: &Paths, manifest: &Manifest, file: us
         .get(before..end)
         .ok_or_else(|| Error::damaged(&path, 0, None, "it has too few checksums", LOST))?;
     Ok(own.iter().map(|sum| u32::from_le_bytes(*sum)).collect())
-}
-
-/// Reads a whole file that must have this hash.
-fn read_vouched(storage: &dyn Storage, path: &Path, bytes: u64, hash: &[u8; 32]) -> Result<Vec<u8>> {
-    let file = open_whole(storage, path, bytes)?;
-    let length = usize::try_from(bytes).map_err(|_| Error::damaged(path, 0, None, "it is too long", LOST))?;
-    let mut content = vec![0; length];
-    file.read_exact_at(&mut content, 0).map_err(Error::reading(path))?;
-    if blake3::hash(&content).as_bytes() != hash {
-        return Err(Error::damaged(path, 0, None, "it has another hash than its manifest says", LOST));
-    }
-    Ok(content)
 }
 
 /// The files of ids that together have the ids of these seals, oldest first: as few as there are.

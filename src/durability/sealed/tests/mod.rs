@@ -17,8 +17,10 @@ use crate::{
 
 mod crash;
 mod damage;
+mod example;
 mod ids;
 mod lists;
+mod network;
 mod round_trip;
 
 /// The data directory.
