@@ -1,7 +1,7 @@
 //! Sealed orders: what left the state when its periods were posted, as files for ever.
 //!
-//! A seal is a set of Parquet files that DuckDB, pandas and Spark read as they are, with a manifest that
-//! vouches for them. It knows the form of orders, not their rules: what may be sealed, and when, is decided
+//! A seal is a set of Parquet files that DuckDB and pandas read as they are, with a manifest that vouches for
+//! them (`docs/sealed.md`). It knows the form of orders, not their rules: what may be sealed, and when, is decided
 //! above.
 //!
 //! ```text
