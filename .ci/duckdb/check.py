@@ -54,7 +54,8 @@ wrong = {
 assert not wrong, wrong
 
 refunds = "read_parquet('orders/*/*.refunds.parquet', union_by_name = true)"
-lines_of_refunds = one(f"select count(*) from {refunds} join lines using (order_id, seal) where lines.line = 0")
+joined = f"{refunds} join lines using (order_id, seal)"
+lines_of_refunds = one(f"select count(*) from {joined} where lines.line = 0")
 assert lines_of_refunds == int(expected["refunds"]), lines_of_refunds
 assert one("select count(*) from members") == 300
 assert one("select count(*) from members where rank = 3") == 6

@@ -1,8 +1,8 @@
 //! Sealed orders: what left the state when its periods were posted, as files for ever.
 //!
 //! A seal is a set of Parquet files that DuckDB and pandas read as they are, with a manifest that vouches for
-//! them (`docs/sealed.md`). It knows the form of orders, not their rules: what may be sealed, and when, is decided
-//! above.
+//! them (`docs/sealed.md`). This layer knows the form of orders, not their rules: what may be sealed, and
+//! when, is decided above.
 //!
 //! ```text
 //! orders/2026-07/00000003.parquet          a row for each line of the orders of seal 3 from that month

@@ -190,7 +190,7 @@ impl Writer {
             orders,
             lines,
             refunds,
-            supersedes: self.supersedes.into_iter().collect(),
+            supersedes: std::mem::take(&mut self.supersedes).into_iter().collect(),
             previous: basis.previous,
             digest: Manifest::digest_of(&files),
             sums: Sums { bytes: sums.bytes, hash: sums.hash },
@@ -224,6 +224,17 @@ impl Writer {
             self.storage.sync_dir(&folder).map_err(Error::io("sync", &folder))?;
         }
         Ok(())
+    }
+}
+
+/// Ends the thread before anybody else writes or removes these files.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(worker) = self.worker.take() {
+            // Whatever it met, its files are given up.
+            drop(worker.join());
+        }
     }
 }
 

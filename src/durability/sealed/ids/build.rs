@@ -11,10 +11,9 @@ use super::{
         file::{Finished, Unfinished, temporary},
         place::Paths,
     },
-    BLOCK, BLOCK_ENTRIES, COUNT_AT, FORMAT, MAGIC,
+    block::{BLOCK, BLOCK_ENTRIES, COUNT_AT, FORMAT, MAGIC, seal_block},
     entry::{BYTES, Entry},
-    file::Blocks,
-    seal_block,
+    file::{Blocks, IdFile, Source},
 };
 use crate::durability::{
     error::{Error, Result},
@@ -23,6 +22,8 @@ use crate::durability::{
 
 /// Entries that are sorted in memory: 16 MiB.
 const RUN_ENTRIES: usize = (16 << 20) / size_of::<Entry>();
+/// Runs that are merged at a time: each is an open file.
+const RUNS_MAX: usize = 128;
 /// Bytes of a run that are read at a time.
 const READ_BYTES: usize = 1_024 * BYTES;
 
@@ -33,7 +34,10 @@ pub(in super::super) struct IdSorter {
     seal: u32,
     entries: Vec<Entry>,
     runs: Vec<Finished>,
+    /// Runs so far, for their names.
+    begun: usize,
     entries_max: usize,
+    runs_max: usize,
 }
 
 impl IdSorter {
@@ -45,14 +49,16 @@ impl IdSorter {
             seal,
             entries: Vec::new(),
             runs: Vec::new(),
+            begun: 0,
             entries_max: RUN_ENTRIES,
+            runs_max: RUNS_MAX,
         }
     }
 
-    /// Sorts fewer in memory.
+    /// Sorts fewer in memory, and merges fewer runs at a time.
     #[cfg(test)]
-    pub fn with_runs_of(mut self, entries: usize) -> Self {
-        self.entries_max = entries;
+    pub fn with_runs_of(mut self, entries: usize, runs: usize) -> Self {
+        (self.entries_max, self.runs_max) = (entries, runs);
         self
     }
 
@@ -65,16 +71,35 @@ impl IdSorter {
     }
 
     fn write_run(&mut self) -> Result<()> {
-        let path = self.paths.id_run(self.seal, self.runs.len());
-        let mut run = Unfinished::create(&self.storage, &path)?;
+        if self.runs.len() == self.runs_max {
+            self.merge_runs()?;
+        }
+        let mut run = self.begin_run()?;
         sort(&mut self.entries);
-        let mut bytes = [0; BYTES];
         for entry in self.entries.drain(..) {
-            entry.put(&mut bytes);
-            run.put(&bytes)?;
+            run.put(&entry.bytes())?;
         }
         self.runs.push(run.finish_unsynced()?);
         Ok(())
+    }
+
+    fn begin_run(&mut self) -> Result<Unfinished> {
+        self.begun += 1;
+        Unfinished::create(&self.storage, &self.paths.id_run(self.seal, self.begun))
+    }
+
+    /// Makes one run of all.
+    fn merge_runs(&mut self) -> Result<()> {
+        let mut run = self.begin_run()?;
+        merge_into(&mut self.open_runs()?, &mut |entry| run.put(&entry.bytes()))?;
+        let merged = run.finish_unsynced()?;
+        self.runs.drain(..).try_for_each(|run| run.discard())?;
+        self.runs.push(merged);
+        Ok(())
+    }
+
+    fn open_runs(&self) -> Result<Vec<Run>> {
+        self.runs.iter().map(Run::open).collect()
     }
 
     /// Writes a file with all entries. Of several with one hash the one of the newest seal stays.
@@ -95,9 +120,7 @@ impl IdSorter {
             return builder.finish();
         }
         self.write_run()?;
-        let opened = self.runs.iter().map(Run::open);
-        let mut sources = opened.collect::<Result<Vec<_>>>()?;
-        merge_into(&mut sources, &mut |entry| builder.push(entry))?;
+        merge_into(&mut self.open_runs()?, &mut |entry| builder.push(entry))?;
         let finished = builder.finish()?;
         self.runs.iter().try_for_each(Finished::discard)?;
         Ok(finished)
@@ -113,7 +136,7 @@ fn sort(entries: &mut [Entry]) {
 pub(in super::super) fn merge(
     storage: &Arc<dyn Storage>,
     paths: &Paths,
-    files: &[&super::IdFile],
+    files: &[&IdFile],
 ) -> Result<Finished> {
     let [Some(first), Some(last)] = [files.first(), files.last()] else {
         return Err(Error::BadSeal("no files of ids to merge".into()));
@@ -127,20 +150,12 @@ pub(in super::super) fn merge(
 
 /// Tells `each` the entries of these files, the oldest of which comes first, in the order of their hashes; of
 /// several with one hash the newest.
-pub(in super::super) fn each_newest(
-    files: &[Arc<super::IdFile>],
-    each: &mut dyn FnMut(&Entry),
-) -> Result<()> {
+pub(in super::super) fn each_newest(files: &[Arc<IdFile>], each: &mut dyn FnMut(&Entry)) -> Result<()> {
     let mut sources: Vec<Blocks<'_>> = files.iter().map(|file| file.blocks()).collect();
     merge_into(&mut sources, &mut |entry| {
         each(entry);
         Ok(())
     })
-}
-
-/// Entries in the order of their hashes.
-pub(super) trait Source {
-    fn next(&mut self) -> Result<Option<Entry>>;
 }
 
 /// Takes entries one after the other.

@@ -7,10 +7,8 @@ use std::{
 
 use super::{
     super::{file::hash_of, place::Found},
-    BLOCK, BLOCK_ENTRIES, COUNT_AT, FORMAT, MAGIC,
-    build::Source,
+    block::{BLOCK, BLOCK_ENTRIES, COUNT_AT, FORMAT, MAGIC, verifies},
     entry::{BYTES, Entry},
-    verifies,
 };
 use crate::durability::{
     error::{Error, Result},
@@ -182,6 +180,11 @@ impl IdFile {
     pub fn memory(&self) -> usize {
         self.fences.len() * 8
     }
+}
+
+/// Entries in the order of their hashes.
+pub(super) trait Source {
+    fn next(&mut self) -> Result<Option<Entry>>;
 }
 
 /// Reads all entries of a file.

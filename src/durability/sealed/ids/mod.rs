@@ -14,6 +14,7 @@
 //! A block is 4,096 bytes and ends with the CRC-32C of the others; the fences have none. Numbers are
 //! little-endian.
 
+mod block;
 mod build;
 mod entry;
 mod file;
@@ -23,26 +24,3 @@ pub(super) use self::{
     entry::Entry,
     file::IdFile,
 };
-
-/// Bytes of a block.
-const BLOCK: usize = 4_096;
-/// Entries of a block.
-const BLOCK_ENTRIES: usize = 113;
-/// Where a block has the number of its entries, and its checksum.
-const COUNT_AT: usize = BLOCK_ENTRIES * entry::BYTES;
-const SUM_AT: usize = BLOCK - 4;
-const MAGIC: [u8; 8] = *b"uplinIDS";
-const FORMAT: u32 = 1;
-
-const _: () = assert!(COUNT_AT + 2 <= SUM_AT);
-
-/// Puts the checksum of a block into it.
-fn seal_block(block: &mut [u8; BLOCK]) {
-    let sum = crc32c::crc32c(&block[..SUM_AT]);
-    block[SUM_AT..].copy_from_slice(&sum.to_le_bytes());
-}
-
-/// Whether a block is what was written.
-fn verifies(block: &[u8]) -> bool {
-    block.len() == BLOCK && crc32c::crc32c(&block[..SUM_AT]).to_le_bytes() == block[SUM_AT..]
-}

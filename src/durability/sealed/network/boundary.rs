@@ -83,7 +83,7 @@ pub fn write<'m>(
     for folder in [&network, &place.folder] {
         storage.create_dir(folder).map_err(Error::io("create", folder))?;
     }
-    let base = boundary.base.map(|base| Open::open(&**storage, root, base)).transpose()?;
+    let base = boundary.base.map(|base| Opened::open(&**storage, root, base)).transpose()?;
     let (digest, changed) = look(boundary.members, base.as_ref(), member)?;
     let differs = |number: u32| changed[number as usize / 64] >> (number % 64) & 1 == 1;
     let count: u64 = changed.iter().map(|bits| u64::from(bits.count_ones())).sum();
@@ -133,7 +133,7 @@ pub fn write<'m>(
 /// The digest of all members, and a bit for each that is not as it is in the base.
 fn look<'m>(
     members: u32,
-    base: Option<&Open>,
+    base: Option<&Opened>,
     member: &mut dyn FnMut(u32) -> BoundaryMember<'m>,
 ) -> Result<([u8; 32], Vec<u64>)> {
     let mut changed = vec![0_u64; (members as usize).div_ceil(64)];
@@ -158,12 +158,12 @@ fn look<'m>(
 }
 
 /// A boundary whose file is open.
-struct Open {
+struct Opened {
     manifest: BoundaryManifest,
     rows: Arc<RowFile>,
 }
 
-impl Open {
+impl Opened {
     fn open(storage: &dyn Storage, root: &Path, known: KnownBoundary) -> Result<Self> {
         let place = Place::new(root, known.lsn);
         let manifest = BoundaryManifest::read(storage, &place.path(MANIFEST), known.lsn, &known.hash)?;
@@ -192,8 +192,9 @@ pub fn read(
     known: KnownBoundary,
     each: &mut dyn FnMut(u32, BoundaryMember<'static>) -> ControlFlow<()>,
 ) -> Result<()> {
-    let own = Open::open(&**storage, root, known)?;
-    let base = own.manifest.base.map(|(lsn, hash)| Open::open(&**storage, root, KnownBoundary { lsn, hash }));
+    let own = Opened::open(&**storage, root, known)?;
+    let base =
+        own.manifest.base.map(|(lsn, hash)| Opened::open(&**storage, root, KnownBoundary { lsn, hash }));
     let base = base.transpose()?;
     let damaged = |reason: &str| Error::damaged(own.rows.path(), 0, None, reason, LOST);
     let mut own_members = Members::new(Arc::clone(&own.rows));

@@ -17,7 +17,7 @@ fn entry(id: u32, seal: u32) -> Entry {
 
 fn write(storage: &Arc<dyn Storage>, seal: u32, ids: &[u32], run: usize) -> IdFile {
     let paths = Paths::new(&root());
-    let mut sorter = IdSorter::new(storage, &paths, seal).with_runs_of(run);
+    let mut sorter = IdSorter::new(storage, &paths, seal).with_runs_of(run, 4);
     for id in ids {
         sorter.push(entry(*id, seal)).expect("the disk works");
     }
@@ -57,7 +57,8 @@ proptest! {
         let files: Vec<&IdFile> = files.iter().collect();
         let before = memory.all().len();
         merge(&storage, &paths, &files).expect("the disk works").publish().expect("the disk works");
-        prop_assert_eq!(memory.all().len(), if last == 1 { before } else { before + 1 }, "no other file is left");
+        let more = usize::from(last != 1);
+        prop_assert_eq!(memory.all().len(), before + more, "no other file is left");
         let merged = IdFile::open(&*storage, &paths.id_file(1, last), 1, last).expect("it is whole");
         merged.verify().expect("it is whole");
         prop_assert_eq!(merged.entries, model.len() as u64);
@@ -102,7 +103,7 @@ fn one_seal_has_an_id_once() {
     let memory = with_folder();
     let storage = memory.shared();
     for run in [1, 2, 100] {
-        let mut sorter = IdSorter::new(&storage, &Paths::new(&root()), 1).with_runs_of(run);
+        let mut sorter = IdSorter::new(&storage, &Paths::new(&root()), 1).with_runs_of(run, 4);
         for id in [1, 2, 3, 2] {
             sorter.push(entry(id, 1)).expect("the disk works");
         }

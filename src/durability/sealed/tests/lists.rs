@@ -110,7 +110,8 @@ proptest! {
                 from: from.map(day),
                 until: until.map(day),
             };
-            let expected: Vec<_> = valid.values().rev().filter(|order| lets(&filter, order)).cloned().collect();
+            let newest_first = valid.values().rev();
+            let expected: Vec<_> = newest_first.filter(|order| lets(&filter, order)).cloned().collect();
             prop_assert_eq!(pages(&store, &filter, limit), expected);
         }
         let newest_first: Vec<_> = valid.values().rev().cloned().collect();
