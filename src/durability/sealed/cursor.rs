@@ -5,7 +5,7 @@ use parquet::{
     column::reader::ColumnReaderImpl,
     data_type::{ByteArrayType, DataType, FixedLenByteArrayType, Int32Type, Int64Type},
     errors::{ParquetError, Result},
-    file::reader::RowGroupReader,
+    file::{reader::RowGroupReader, statistics::Statistics},
 };
 
 pub(super) type Texts = Cursor<ByteArrayType>;
@@ -15,7 +15,8 @@ pub(super) type Uuids = Cursor<FixedLenByteArrayType>;
 
 /// A column of a row group, read on from its first row. It holds a page and a few decoded values.
 pub(super) struct Cursor<T: DataType> {
-    reader: ColumnReaderImpl<T>,
+    /// `None` for a column in which nothing has a value.
+    reader: Option<ColumnReaderImpl<T>>,
     /// Rows that are not decoded yet.
     left: usize,
     /// Rows that are decoded at a time.
@@ -44,8 +45,15 @@ impl<T: DataType> Cursor<T> {
         }
         let (present, has_lists) = (description.max_def_level(), 0 < description.max_rep_level());
         let left = usize::try_from(metadata.num_rows()).map_err(|_| wrong("an impossible number of rows"))?;
+        let values = u64::try_from(chunk.num_values()).ok();
+        let is_empty = values.is_some() && chunk.statistics().and_then(Statistics::null_count_opt) == values;
+        let reader = if is_empty {
+            None
+        } else {
+            Some(ColumnReaderImpl::new(description, group.get_column_page_reader(column)?))
+        };
         Ok(Self {
-            reader: ColumnReaderImpl::new(description, group.get_column_page_reader(column)?),
+            reader,
             left,
             batch,
             present,
@@ -70,7 +78,8 @@ impl<T: DataType> Cursor<T> {
         (self.next_value, self.next_level) = (0, 0);
         let definitions = (0 < self.present).then_some(&mut self.definitions);
         let repetitions = self.has_lists.then_some(&mut self.repetitions);
-        let (read, _, _) = self.reader.read_records(rows, definitions, repetitions, &mut self.values)?;
+        let Some(reader) = &mut self.reader else { return Err(wrong("a column has no values")) };
+        let (read, _, _) = reader.read_records(rows, definitions, repetitions, &mut self.values)?;
         if read != rows {
             return Err(wrong("a column has too few rows"));
         }
@@ -93,6 +102,9 @@ impl<T: DataType> Cursor<T> {
 
     /// The next row, of a column that is no list.
     pub fn next(&mut self) -> Result<Option<T::T>> {
+        if self.reader.is_none() {
+            return self.pass(1).map(|()| None);
+        }
         if self.decoded == 0 {
             self.refill()?;
         }
@@ -118,6 +130,9 @@ impl<T: DataType> Cursor<T> {
 
     /// The next row of a list whose elements may lack this value.
     pub fn next_sparse_list(&mut self) -> Result<Vec<Option<T::T>>> {
+        if self.reader.is_none() {
+            return self.pass(1).map(|()| Vec::new());
+        }
         if self.decoded == 0 {
             self.refill()?;
         }
@@ -154,10 +169,20 @@ impl<T: DataType> Cursor<T> {
         if rest == 0 {
             return Ok(());
         }
-        if self.left < rest || self.reader.skip_records(rest)? != rest {
+        self.pass(rest)
+    }
+
+    /// Passes over rows that are not decoded.
+    fn pass(&mut self, rows: usize) -> Result<()> {
+        let passed = match &mut self.reader {
+            _ if self.left < rows => 0,
+            Some(reader) => reader.skip_records(rows)?,
+            None => rows,
+        };
+        if passed != rows {
             return Err(wrong("a column has too few rows"));
         }
-        self.left -= rest;
+        self.left -= rows;
         Ok(())
     }
 }

@@ -199,9 +199,11 @@ impl Filter<'_> {
         };
         let number = |lsn: u64| i64::try_from(lsn).ok();
         let times = [self.from, self.until].map(|time| time.map(|time| time.0));
-        // An LSN of a file is its bits: those of the upper half are compared one by one.
-        let has_lsns = number(before).is_none() || overlaps(column::LSN, number(least), number(before));
-        if !has_lsns || !overlaps(column::TIME, times[0], times[1]) {
+        // LSNs of the upper half are negative in the file.
+        let are_lower = rows.range(group, column::LSN).is_some_and(|[first, _]| 0 <= first);
+        if are_lower && !overlaps(column::LSN, number(least), number(before))
+            || !overlaps(column::TIME, times[0], times[1])
+        {
             return Ok(false);
         }
         if let Some((calendar, label)) = self.period {

@@ -19,6 +19,8 @@ use crate::durability::error::{Error, Result};
 pub(super) const GROUP_ROWS: usize = 1 << 17;
 /// Lines of a page: what is read to find one order, in each column.
 pub(super) const PAGE_ROWS: usize = 1 << 13;
+/// The same in columns of which a page takes long to decode.
+const LARGE_PAGE_ROWS: usize = 1 << 11;
 /// A column whose different values take more is written without a dictionary: reading one order reads it.
 const DICTIONARY_BYTES_MAX: usize = 64 * 1_024;
 /// Digits of a value.
@@ -248,6 +250,15 @@ impl Schema {
             let path = path_of(&[&format!("period_{calendar}")]);
             properties = properties.set_column_statistics_enabled(path, EnabledStatistics::Chunk);
         }
+        // Few orders have these: where none of a row group does, the statistics say so, and nothing is read.
+        let element = ["list", "element"];
+        for path in [&["supersedes"] as &[&str], &["group_id"], &[&["tags"], &element[..]].concat()] {
+            properties = properties.set_column_statistics_enabled(path_of(path), EnabledStatistics::Chunk);
+        }
+        for leaf in ["member", "part"] {
+            let path = path_of(&["credits", "list", "element", leaf]);
+            properties = properties.set_column_statistics_enabled(path, EnabledStatistics::Chunk);
+        }
         properties.build()
     }
 
@@ -264,7 +275,7 @@ impl Schema {
             .set_compression(Compression::ZSTD(level))
             .set_max_row_group_row_count(None)
             .set_data_page_row_count_limit(PAGE_ROWS)
-            .set_write_batch_size(PAGE_ROWS)
+            .set_write_batch_size(LARGE_PAGE_ROWS)
             .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
             .set_bloom_filter_position(BloomFilterPosition::AfterRowGroup)
             // Finding the least and the greatest text takes longer than writing them.
@@ -272,6 +283,7 @@ impl Schema {
             .set_key_value_metadata(Some(vec![KeyValue::new(SCHEMA_KEY.into(), self.describe())]));
         for name in texts {
             properties = properties
+                .set_column_data_page_row_count_limit(path_of(&[name]), LARGE_PAGE_ROWS)
                 .set_column_dictionary_enabled(path_of(&[name]), false)
                 .set_column_encoding(path_of(&[name]), Encoding::DELTA_BYTE_ARRAY);
         }

@@ -20,8 +20,8 @@ use crate::durability::{
     storage::{Storage, StorageFile},
 };
 
-/// Entries that are sorted in memory: 16 MiB.
-const RUN_ENTRIES: usize = (16 << 20) / size_of::<Entry>();
+/// Entries that are sorted in memory: 6 MiB.
+const RUN_ENTRIES: usize = (6 << 20) / size_of::<Entry>();
 /// Runs that are merged at a time: each is an open file.
 const RUNS_MAX: usize = 128;
 /// Bytes of a run that are read at a time.
