@@ -180,6 +180,23 @@ shown! {
         pay_lines: u64 = run.lines;
         digest: [u8; 32] = run.digest, "BLAKE3 of the results";
     }
+    SealPeriod(seal) "A posted period is sealed: files have its orders" {
+        calendar: u8 = seal.period.calendar, "Position in the plan's calendars";
+        number: u32 = seal.period.period, "Counted from 0 in the calendar";
+        seal: u32 = seal.seal, "Number of the seal, counted from 0";
+        as_of: u64 = seal.as_of, "The command up to which the files know the network";
+        orders: u32 = seal.orders, "Orders in the files";
+        refunds: u32 = seal.refunds, "Refunds in the files";
+        manifest: [u8; 32] = seal.manifest, "BLAKE3 of the manifest that names the files";
+        boundary: u64 = seal.boundary, "The last command at the end of the period";
+        network: [u8; 32] = seal.network, "BLAKE3 of the manifest of the network's files at that end";
+        reason: Option<Reason> = seal.reason, "Why, in a person's words";
+    }
+    RecallOrder(order) "A sealed order is brought back, to be refunded" {
+        order_id: OrderId = order.id;
+        placed: u64 = order.lsn, "The command that placed it";
+        time: Timestamp = order.time;
+    }
     SetAttributes(change) "Attributes of a member" {
         user_id: MemberId = change.member;
         changes: Vec<AttributeChange> = change.changes;

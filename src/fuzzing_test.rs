@@ -278,7 +278,6 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
                 ("matrix", plan_file::DEFAULT_PLAN),
                 ("binary", include_str!("../plans/binary.toml")),
                 ("levels", include_str!("../plans/levels.toml")),
-                ("demo", include_str!("../plans/demo.toml")),
             ];
             let printed = plans.map(|(name, text)| {
                 (format!("{name}-printed"), plan_file::to_text(&plan_file::parse(text).unwrap()).into_bytes())
@@ -330,42 +329,43 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
                 })
                 .collect()
         }
-        "token" => {
-            let member = json!({
-                "iss": "https://id.example", "aud": "upline", "sub": "00000000-0000-4000-8000-000000000001",
-                "exp": 4_000_000_000_u64,
-            });
-            let mut admin = member.clone();
-            admin["role"] = "u-service".into();
-            admin["scope"] = "members:read bonuses:read".into();
-            admin["aud"] = json!(["upline", "other"]);
-            let mut expired = member.clone();
-            expired["exp"] = 1.into();
-            let claims = [member.to_string(), admin.to_string(), expired.to_string(), "{}".into()];
-            let sent = [
-                signed(&member),
-                signed(&admin),
-                signed(&expired),
-                "eyJhbGciOiJub25lIn0.e30.".into(),
-                "ulk_1.secret".into(),
-                "a.b".into(),
-            ];
-            let keys = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a","use":"sig"}]}"#;
-            let all: Vec<&str> = claims.iter().chain(&sent).map(String::as_str).chain([keys]).collect();
-            texts(&all)
-        }
-        "order_body" => {
-            let batch = ORDERS.join("\n");
-            let all: Vec<&str> = ORDERS.iter().copied().chain([batch.as_str()]).collect();
-            texts(&all)
-        }
-        "order_rows" => {
-            let lines = ORDERS.join("\n");
-            let all: Vec<&str> = ORDER_FILES.iter().copied().chain([lines.as_str()]).collect();
-            texts(&all)
-        }
+        "token" => tokens(),
+        "order_body" => of_orders(&ORDERS),
+        "order_rows" => of_orders(&ORDER_FILES),
         _ => panic!("no seeds for {target}"),
     }
+}
+
+fn tokens() -> Vec<(String, Vec<u8>)> {
+    let member = json!({
+        "iss": "https://id.example", "aud": "upline", "sub": "00000000-0000-4000-8000-000000000001",
+        "exp": 4_000_000_000_u64,
+    });
+    let mut admin = member.clone();
+    admin["role"] = "u-service".into();
+    admin["scope"] = "members:read bonuses:read".into();
+    admin["aud"] = json!(["upline", "other"]);
+    let mut expired = member.clone();
+    expired["exp"] = 1.into();
+    let claims = [member.to_string(), admin.to_string(), expired.to_string(), "{}".into()];
+    let sent = [
+        signed(&member),
+        signed(&admin),
+        signed(&expired),
+        "eyJhbGciOiJub25lIn0.e30.".into(),
+        "ulk_1.secret".into(),
+        "a.b".into(),
+    ];
+    let keys = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a","use":"sig"}]}"#;
+    let all: Vec<&str> = claims.iter().chain(&sent).map(String::as_str).chain([keys]).collect();
+    texts(&all)
+}
+
+/// These, and the bodies of orders as the lines of one.
+fn of_orders(some: &[&str]) -> Vec<(String, Vec<u8>)> {
+    let lines = ORDERS.join("\n");
+    let all: Vec<&str> = some.iter().copied().chain([lines.as_str()]).collect();
+    texts(&all)
 }
 
 fn texts(texts: &[&str]) -> Vec<(String, Vec<u8>)> {

@@ -150,6 +150,7 @@ pub enum Refusal {
     TooLarge = 4,
     NoRoom = 5,
     ClockJumped = 6,
+    SealsUnreadable = 7,
 }
 
 impl WriteMetrics {

@@ -3,7 +3,11 @@
 use std::{fmt::Display, process::ExitCode};
 
 use crate::{
-    access::KeyFileError, config::ConfigError, durability, engine::OpenError, http::auth::GateError,
+    access::KeyFileError,
+    config::ConfigError,
+    durability,
+    engine::{OpenError, SealError},
+    http::auth::GateError,
     plan_file,
 };
 
@@ -175,6 +179,16 @@ impl From<GateError> for Failure {
             GateError::Jwks(_) | GateError::Exposed(_) | GateError::Nobody | GateError::Gone(_) => {
                 Self::new(Exit::Config, error)
             }
+        }
+    }
+}
+
+impl From<SealError> for Failure {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Files(error) => error.into(),
+            SealError::Submit(error) => Self::new(Exit::Failed, error),
+            SealError::Past(error) => Self::new(Exit::Failed, error),
         }
     }
 }

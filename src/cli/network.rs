@@ -11,12 +11,12 @@ use super::{
 use crate::{
     core::{
         Actor,
-        command::{Command, ImportEntry, Outcome, Rejection, Stamped, TriggerBonus},
+        command::{Command, ImportEntry, OrderId, Outcome, Rejection, Stamped, TriggerBonus},
         judge_carried_id,
         state::{Directory, State},
         types::{MemberId, MemberIx, Timestamp},
     },
-    engine::{RowIds, UnsharedDirectory},
+    engine::{RowIds, SealedOrders, SubmitError, UnsharedDirectory},
     shapes::{self, Shape},
     workload,
 };
@@ -41,6 +41,8 @@ pub(super) struct Network {
     pub names: FileNames,
     /// The actor recorded in the log.
     actor: Actor,
+    /// Its sealed orders: their ids stay taken.
+    pub sealed: SealedOrders,
     /// The commands applied so far, if they are to be logged.
     pub record: Option<Vec<Group>>,
 }
@@ -84,6 +86,11 @@ impl Directory for Known<'_> {
     }
 }
 
+/// The reason is printed where it is found.
+fn unreadable(_error: SubmitError) -> Rejection {
+    Rejection::RecallMismatched
+}
+
 impl Network {
     pub fn new(state: State, directory: impl Into<UnsharedDirectory>, now: Timestamp) -> Self {
         let time = state.time().max(now);
@@ -94,6 +101,7 @@ impl Network {
             row_ids: None,
             names: FileNames::default(),
             actor: os_user::actor(),
+            sealed: SealedOrders::default(),
             record: None,
         }
     }
@@ -121,6 +129,28 @@ impl Network {
     /// # Errors
     /// The rejection.
     pub fn apply_known(&mut self, command: Command, members: &[KnownMember]) -> Result<Outcome, Rejection> {
+        if !self.sealed.is_empty() {
+            match self.outcome_of_sealed(&command).map_err(unreadable)? {
+                Some(Outcome::Rejected(rejection)) => return Err(rejection),
+                Some(outcome) => return Ok(outcome),
+                None => {}
+            }
+            if let Some(recall) = self.sealed.recall_before(&command, &self.state).map_err(unreadable)? {
+                self.apply_open(recall, &[])?;
+            }
+        }
+        self.apply_open(command, members)
+    }
+
+    /// The outcome of a command whose id belongs to a sealed order or refund.
+    fn outcome_of_sealed(&self, command: &Command) -> Result<Option<Outcome>, SubmitError> {
+        let state = &self.state;
+        let is_open = |id: &OrderId| state.order_number(id).is_some() || state.refund_number(id).is_some();
+        self.sealed.outcome_of(command, is_open)
+    }
+
+    /// Applies a command that no sealed order answers.
+    fn apply_open(&mut self, command: Command, members: &[KnownMember]) -> Result<Outcome, Rejection> {
         self.judge_row_id(command.carried_row_id())?;
         let outcome_hash_before = self.state.outcome_hash();
         let (lsn, actor) = (self.state.lsn() + 1, Some(self.actor.clone()));
@@ -150,8 +180,8 @@ impl Network {
         self.row_ids.as_ref().map_or(Ok(()), |row_ids| judge_carried_id(row_ids, id))
     }
 
-    /// Signs up the members of a generated network, evenly spread over `joining`, and fires `trigger` once for
-    /// each. `look` is called with the number of members now and then, and may stop it.
+    /// Signs up the members of a generated network, evenly spread over `joining`, and fires `trigger` once
+    /// for each. `look` is called with the number of members now and then, and may stop it.
     ///
     /// # Errors
     /// When the plan rejects the network, and errors of `look`.

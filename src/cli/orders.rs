@@ -12,6 +12,7 @@ use super::{
     log_options,
     member_on_server::{find_on_server, user_id},
     names::find_member,
+    network::Network,
     open_periods,
     period::encoded,
     problem::refused,
@@ -26,7 +27,8 @@ use crate::{
         command::{Command, OrderId, Rejection},
         types::Timestamp,
     },
-    engine::Loaded,
+    durability::storage::Disk,
+    engine::{Loaded, SealedOrders},
     http::offline::{self, OrderFilter},
 };
 
@@ -166,9 +168,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn show(args: &ShowArgs) -> Result<(), Failure> {
     let (lsn, order) = match args.source.open()? {
         Source::Directory(loaded) => {
-            let state = &loaded.state;
-            let number = state.order_number(&args.id).ok_or_else(|| refused(Rejection::OrderUnknown))?;
-            (Some(state.lsn()), offline::order(state, number))
+            let sealed = sealed_of(&loaded, &args.source)?;
+            let order =
+                offline::order(&args.id, &loaded.state, &loaded.directory, &sealed).map_err(refused)?;
+            (Some(loaded.state.lsn()), order.ok_or_else(|| refused(Rejection::OrderUnknown))?)
         }
         Source::Server(remote) => {
             let answer = remote.get(&path(&args.id))?;
@@ -179,6 +182,11 @@ fn show(args: &ShowArgs) -> Result<(), Failure> {
     screen::say_result(args.json, &object, || in_words(&order))
 }
 
+/// The sealed orders of a directory.
+fn sealed_of(loaded: &Loaded, source: &source::Args) -> Result<SealedOrders, Failure> {
+    Ok(SealedOrders::open(&Disk::shared(), &source.config()?.data_dir, &loaded.state)?)
+}
+
 fn path(id: &OrderId) -> String {
     format!("/v1/orders/{}", encoded(id.as_str()))
 }
@@ -186,8 +194,10 @@ fn path(id: &OrderId) -> String {
 fn list(args: &ListArgs) -> Result<(), Failure> {
     let (lsn, orders) = match args.source.open()? {
         Source::Directory(loaded) => {
-            let orders = offline::orders(&loaded.state, &filter(&loaded, args)?, args.limit as usize);
-            (Some(loaded.state.lsn()), orders)
+            let (filter, sealed) = (filter(&loaded, args)?, sealed_of(&loaded, &args.source)?);
+            let (state, directory) = (&loaded.state, &loaded.directory);
+            let orders = offline::orders(&filter, args.limit as usize, state, directory, &sealed);
+            (Some(loaded.state.lsn()), orders.map_err(refused)?)
         }
         Source::Server(remote) => list_of_server(&remote, args)?,
     };
@@ -273,9 +283,9 @@ fn refund_in_directory(args: &RefundArgs, body: &Value) -> Result<(Option<u64>, 
         offline::refund_order(body.to_string().as_bytes(), args.order.clone(), now).map_err(refused)?;
     network.apply(Command::RefundOrder(Box::new(refund))).map_err(refused)?;
     target.commit(false).map_err(suggest_server)?;
-    let state = &target.network.state;
-    let number = state.order_number(&args.order).ok_or_else(|| refused(Rejection::OrderUnknown))?;
-    Ok((Some(state.lsn()), offline::order(state, number)))
+    let Network { state, directory, sealed, .. } = &target.network;
+    let order = offline::order(&args.order, state, directory, sealed).map_err(refused)?;
+    Ok((Some(state.lsn()), order.ok_or_else(|| refused(Rejection::OrderUnknown))?))
 }
 
 // --- results
@@ -312,7 +322,7 @@ fn in_words(order: &Value) -> String {
         let (amount, volumes) = (tables::shown(&order[field]["amount"]), volumes(&order[field]));
         if volumes.is_empty() { amount } else { format!("{amount}, {volumes}") }
     };
-    let mut text = format!("order {} of {}, number {}\n", part("order_id"), part("time"), part("number"));
+    let mut text = format!("order {} of {}\n", part("order_id"), part("time"));
     text += &format!("credited to {}\n", credited(order));
     for field in ["customer", "kind", "group", "market"] {
         if !order[field].is_null() {

@@ -1,5 +1,5 @@
-//! `upline period` and `upline run`: lists the periods of calendars, and locks, unlocks, runs, approves and
-//! posts one of them, in a data directory or by a running server.
+//! `upline period` and `upline run`: lists the periods of calendars, and locks, unlocks, runs, approves,
+//! posts and seals one of them, in a data directory or by a running server.
 //!
 //! The printed objects use the terms of `/v1`. In a directory the same rules refuse as on a server, with the
 //! same reasons.
@@ -19,12 +19,14 @@ use super::{
 };
 use crate::{
     core::{
-        command::{Command, PeriodRef, PeriodStep, StepPeriod},
+        command::{Command, Outcome, PeriodRef, PeriodStep, StepPeriod},
         state::State,
         types::{REASON_CHARS_MAX, Reason},
     },
-    engine,
+    durability::storage::Disk,
+    engine::{self, Engine, EngineOptions, PlanChoice, Sent},
     http::offline,
+    metrics::Metrics,
 };
 
 /// Default number of periods listed of each calendar: half a year of weeks.
@@ -65,6 +67,8 @@ enum PeriodCommand {
     Approve(StepArgs),
     /// Make an approved period final
     Post(StepArgs),
+    /// Move the orders of a posted period into files
+    Seal(StepArgs),
 }
 
 #[derive(clap::Args, Debug)]
@@ -136,6 +140,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         PeriodCommand::Unlock(args) => step(args, PeriodStep::Unlock),
         PeriodCommand::Approve(args) => step(args, PeriodStep::Approve),
         PeriodCommand::Post(args) => step(args, PeriodStep::Post),
+        PeriodCommand::Seal(args) => step(args, PeriodStep::Seal),
     }
 }
 
@@ -225,6 +230,7 @@ fn step(args: &StepArgs, step: PeriodStep) -> Result<(), Failure> {
                 remote.post_json(&path(one, &format!("/{}", step.name())), &json!({"reason": reason}))?;
             (answer.lsn, answer.body)
         }
+        None if step == PeriodStep::Seal => seal_in_directory(args)?,
         None => in_directory(one, args.accept_clock, |_, period| {
             let (reason, by) = (args.reason.clone(), os_user::actor());
             Command::StepPeriod(Box::new(StepPeriod { period, step, reason, by }))
@@ -246,6 +252,31 @@ pub(super) fn record_run(args: &RunArgs) -> Result<(), Failure> {
         })?,
     };
     say(one, "run", lsn, &period)
+}
+
+/// Seals a period of the data directory, with an engine of its own: files are written as by a server.
+fn seal_in_directory(args: &StepArgs) -> Result<(Option<u64>, Value), Failure> {
+    let one = &args.one;
+    let config = one.source.config()?;
+    let rule = ClockRule::of(&config, args.accept_clock);
+    // An engine would begin a network where there is none.
+    let loaded = engine::load(&Disk::shared(), &config.data_dir, &mut |_| {}).map_err(Failure::from);
+    let plan = loaded.map(|loaded| (**loaded.state.plan()).clone()).map_err(suggest_server)?;
+    let choice = PlanChoice { plan, plan_is_explicit: false, width_is_explicit: false };
+    let mut options = EngineOptions::new(config.data_dir.clone(), choice, Metrics::new(&[]));
+    (options.log, options.clock_jump_max) = (log_options(&config), None);
+    let (engine, report) = Engine::open(options).map_err(Failure::from).map_err(suggest_server)?;
+    rule.check(&report)?;
+    let period = engine.read(|state, _| offline::find_period(state, &one.calendar, &one.label));
+    let period = period.map_err(refused)?;
+    let sent = Sent { actor: os_user::actor(), key: None };
+    let answer = engine.seal_period_blocking(period, args.reason.clone(), sent).map_err(Failure::from)?;
+    if let Outcome::Rejected(rejection) = answer.applied.outcome {
+        return Err(refused(rejection));
+    }
+    let found = engine.read(|state, _| shown(state, one));
+    engine.shutdown();
+    found
 }
 
 /// Changes a period of the data directory; returns its LSN, and the period.

@@ -18,7 +18,7 @@ use crate::{
         DataDir, Error, Genesis, Journal, LogOptions,
         storage::{Disk, Storage},
     },
-    engine::{self, MemberDirectory, NETWORK_ID, PlanChoice, RowIds, system_clock},
+    engine::{self, MemberDirectory, NETWORK_ID, PlanChoice, RowIds, SealedOrders, system_clock},
 };
 
 pub(super) struct Target {
@@ -94,6 +94,7 @@ impl Target {
         let mut network = Network::new(loaded.state, loaded.directory, system_clock()());
         network.record = Some(Vec::new());
         network.row_ids = Some(RowIds::new(loaded.instance.row_key));
+        network.sealed = SealedOrders::open(&storage, &path, &network.state)?;
         let lsn = network.state.lsn();
         Ok(Self { network, storage, path, log, kind: Kind::Existing { lsn } })
     }

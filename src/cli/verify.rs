@@ -58,6 +58,8 @@ pub(super) fn judge(data_dir: &Path) -> Result<Judged, Failure> {
     findings
         .extend(loaded.report.fallbacks.iter().map(|reason| format!("a snapshot was not usable: {reason}")));
     let past = past?;
+    let sealed = engine::verify_sealed(&Disk::shared(), data_dir, &loaded.state)?;
+    findings.extend(sealed.into_iter().map(|damage| format!("sealed files: {damage}")));
     findings.extend(past.iter().map(|(place, damage)| format!("{place}: {damage}")));
     bar.finish_and_clear();
     Ok(Judged { loaded, findings })

@@ -57,6 +57,7 @@ pub use self::{
         periods::{PeriodRow, PeriodState},
         refund_bookings::RefundState,
         runs::RunRow,
+        seals::SealRow,
         steps::StepRow,
         totals::{PeriodTotals, VALUES_MAX},
     },

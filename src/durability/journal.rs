@@ -50,11 +50,12 @@ pub trait Journal: Send + Debug {
     fn reader(&self) -> Arc<dyn LogReader>;
 
     /// Raises the retention floor: nothing up to `up_to` is needed to serve any more. What is not needed may
-    /// be kept for history and dropped later, as the log's retention policy says.
+    /// be kept for history and dropped later, as the log's retention policy says; but the state at `needed`,
+    /// if any, can be rebuilt from what is kept.
     ///
     /// # Errors
     /// `ReadOnly`; any other leaves the log usable, and the next call retries.
-    fn purge_prefix(&mut self, up_to: u64) -> Result<Purged>;
+    fn purge_prefix(&mut self, up_to: u64, needed: Option<u64>) -> Result<Purged>;
 
     /// Returns sizes, for status and metrics.
     fn figures(&self) -> Figures;

@@ -35,7 +35,7 @@ pub struct Answer {
     pub by: AnsweredBy,
 }
 
-/// How an answer was found. All three are final and durable.
+/// How an answer was found. All of them are final and durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AnsweredBy {
     /// The command was logged and applied. (If an earlier one with the same key won the race, the outcome and
@@ -45,4 +45,6 @@ pub enum AnsweredBy {
     Admission,
     /// An earlier command with the same key had done it.
     Repeat,
+    /// The same order or refund was sealed. The number in the outcome is none.
+    Seal,
 }

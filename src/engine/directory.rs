@@ -28,7 +28,7 @@ use crate::core::{
 };
 
 /// Members whose lines are read together.
-const ADDED_TOGETHER: usize = 64;
+const TOGETHER: usize = 64;
 
 /// From ids and referral codes to indexes. Some 10 bytes per member, and the code's own bytes plus some 28
 /// per code that was given (generated codes are computed, not stored).
@@ -176,6 +176,21 @@ impl IdIndex {
         is_new
     }
 
+    /// See [`Directory::candidates`]. The lines of some ids are read together, so that their misses overlap.
+    fn candidates<'a>(&self, ids: impl Iterator<Item = &'a MemberId>, candidates: &mut Vec<MemberIx>) {
+        let mut hashes = [0; TOGETHER];
+        let mut ids = ids;
+        loop {
+            let known = hashes.iter_mut().zip(ids.by_ref()).map(|(hash, id)| *hash = self.hash(id)).count();
+            if known == 0 {
+                return;
+            }
+            let hashes = &hashes[..known];
+            black_box(hashes.iter().fold(0, |seen, hash| seen ^ self.table.prefetch(*hash)));
+            candidates.extend(hashes.iter().filter_map(|hash| self.table.find(*hash, |_| true)));
+        }
+    }
+
     /// See [`Directory::add_new_members`]. Each id is in a line of its own, which is in no cache if there are
     /// many: those of some members are read together, so that their misses overlap.
     fn add_all_new(
@@ -184,9 +199,9 @@ impl IdIndex {
         ids: &[MemberId],
         id_of: impl Fn(MemberIx) -> MemberId,
     ) -> Result<(), MemberIx> {
-        let mut hashes = [0; ADDED_TOGETHER];
+        let mut hashes = [0; TOGETHER];
         let mut members = (first.0..).map(MemberIx);
-        for ids in ids.chunks(ADDED_TOGETHER) {
+        for ids in ids.chunks(TOGETHER) {
             // All hashes first: computing one between two reads would leave few of them in flight.
             hashes.iter_mut().zip(ids).for_each(|(hash, id)| *hash = self.hash(id));
             let hashes = &hashes[..ids.len()];
@@ -263,8 +278,7 @@ impl Directory for MemberDirectory {
     }
 
     fn candidates<'a>(&self, ids: impl Iterator<Item = &'a MemberId>, candidates: &mut Vec<MemberIx>) {
-        let index = self.ids.read();
-        candidates.extend(ids.filter_map(|id| index.find(id, |_| true)));
+        self.ids.read().candidates(ids, candidates);
     }
 
     fn code(&self, folded: &str) -> Option<MemberIx> {
@@ -305,7 +319,7 @@ impl Directory for UnsharedDirectory {
     }
 
     fn candidates<'a>(&self, ids: impl Iterator<Item = &'a MemberId>, candidates: &mut Vec<MemberIx>) {
-        candidates.extend(ids.filter_map(|id| self.ids.find(id, |_| true)));
+        self.ids.candidates(ids, candidates);
     }
 
     fn code(&self, folded: &str) -> Option<MemberIx> {

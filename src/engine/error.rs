@@ -36,6 +36,10 @@ pub enum SubmitError {
     /// the log. Nothing was logged.
     #[error("the command is larger than the log can take")]
     TooLarge,
+    /// The files of sealed orders cannot be read: whether the id of an order is taken is not known. Nothing
+    /// was logged; other writes go on.
+    #[error("the files of sealed orders cannot be read")]
+    SealsUnreadable,
 }
 
 /// Why a directory could not be opened. Nothing in it was changed, except that recovery may have cut a torn

@@ -98,6 +98,11 @@ impl Engine {
         }
         match verdict {
             Verdict::Reject(reason) if !may_pass(reason) => {
+                // A repeat of what was sealed is answered as the first time, whatever holds now.
+                let sealed = self.inner.shared.sealed.orders();
+                if let Some(answer) = self.sealed_answer(&sealed, command)? {
+                    return Ok(Some(answer));
+                }
                 shared.metrics.writes.rejection(reason, RejectionStage::Admission);
                 shared.metrics.orders.answered(command, OrderAnswer::Refused);
                 let applied = Applied { outcome: Outcome::Rejected(reason), lsn };
@@ -126,13 +131,23 @@ impl Engine {
     /// Use `submit` for those.
     ///
     /// # Errors
-    /// `Stopping`.
+    /// `Stopping`, `SealsUnreadable`.
     pub async fn queue(&self, command: Command, sent: impl Into<Sent>) -> Result<PendingWrite, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let write = Write { command, sent: sent.into(), preparation: None, queued_at: Instant::now(), reply };
         // A sender of our own while the queue is full: shutdown waits for it.
         let queue = self.inner.queue.read().clone().ok_or(SubmitError::Stopping)?;
-        queue.send(Job::Write(write)).await.map_err(|_| SubmitError::Stopping)?;
+        let place = queue.reserve().await.map_err(|_| SubmitError::Stopping)?;
+        // Held until the command is queued: see `admit`.
+        let sealed = self.inner.shared.sealed.hold();
+        if let Some(answer) = self.sealed_answer(&sealed, &command)? {
+            // Nobody waits if the receiver is gone.
+            let _ = reply.send(Ok(answer.applied));
+        } else {
+            let sent = sent.into();
+            let write = Write { command, sent, preparation: None, queued_at: Instant::now(), reply };
+            place.send(Job::Write(write));
+        }
+        drop(sealed);
         Ok(PendingWrite::new(answer, Arc::clone(&self.inner.shared.metrics)))
     }
 }

@@ -16,6 +16,7 @@ use super::{
     limits,
     marks::Marks,
     periods::PeriodKeeper,
+    sealed::files::SealedFiles,
     search::SearchIndex,
     shared::Shared,
     snapshotter::{SnapshotDesk, SnapshotSink, Snapshotter},
@@ -65,6 +66,7 @@ struct Threads {
 /// What opening hands to the threads.
 pub(super) struct Parts {
     pub history: History,
+    pub sealed: SealedFiles,
     pub state: State,
     pub directory: MemberDirectory,
     pub journal: Box<dyn Journal>,
@@ -181,6 +183,7 @@ pub(super) fn assemble(parts: Parts, options: EngineOptions) -> Assembled {
         log_health: parts.journal.health(),
         views: ViewDesk::new(),
         history: parts.history,
+        sealed: parts.sealed,
     });
     let (sender, receiver) = mpsc::channel(queue_max);
     let desk = Arc::new(SnapshotDesk::new(parts.newest_snapshot));

@@ -74,6 +74,7 @@ mod kept_sums;
 mod lifecycle;
 mod offline;
 mod prepare;
+mod sealed;
 mod search;
 mod shared;
 mod snapshotter;
@@ -106,15 +107,22 @@ pub use self::{
     options::{EngineOptions, NETWORK_ID, PlanChoice, SnapshotPolicy},
     period_figures::PeriodToLock,
     periods::{MissingPeriods, due_periods, empty_run},
+    sealed::{SealError, SealedFilter, SealedOrders, SealedRow, verify_sealed},
     search::{Prefix, SearchBusy},
     snapshotter::SnapshotStep,
     status::{EngineStatus, LogFigures, OpenProgress, OpenReport, ShutdownReport, SnapshotInfo, Watermarks},
     stepped::{SteppedEngine, SteppedWriter, Submitted},
 };
 pub use crate::core::{
-    ACTOR_ID_BYTES_MAX, ADMIN_LEVELS_MAX, Actor, ActorKind, Balance, Bookings, BreadthFirst, Breakage, BreakageReason, Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare, LEVEL_ORDER_WORDS, LevelOrder, LineView, Listed, LiveAlong, LiveSums, Member, MemberAttributes, MemberFilter, MemberTag, NextRank, OrderList, OrderView, Payout, PeriodChanged, PeriodRow, PeriodState, PeriodSums, PeriodTotals, PlanVersion, PlanVersions, Preorder, RankNeed, RankReached, RankView, OPENING_DECIMALS_MAX, OPENING_MEMBER_ROWS_MAX, OPENING_TOTALS_MAX, OpeningCloseRow, OpeningNeed, OpeningRow, OpeningTotal, OpeningValue,
-    ReceivedSums, ReceivedWalk, RefundState, RefundView, Roster, RosterOrder, RowIds, RowKind, RunRow,
-    SUM_LEVELS_MAX, ShareFate, Statuses, StepRow, Sum, Unchanged, VALUES_MAX, Walk, WindowMember, WindowSize,
+    ACTOR_ID_BYTES_MAX, ADMIN_LEVELS_MAX, Actor, ActorKind, Balance, Bookings, BreadthFirst, Breakage,
+    BreakageReason, Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare,
+    LEVEL_ORDER_WORDS, LevelOrder, LineView, Listed, LiveAlong, LiveSums, Member, MemberAttributes,
+    MemberFilter, MemberTag, NextRank, OPENING_DECIMALS_MAX, OPENING_MEMBER_ROWS_MAX, OPENING_TOTALS_MAX,
+    OpeningCloseRow, OpeningNeed, OpeningRow, OpeningTotal, OpeningValue, OrderList, OrderView, Payout,
+    PeriodChanged, PeriodRow, PeriodState, PeriodSums, PeriodTotals, PlanVersion, PlanVersions, Preorder,
+    RankNeed, RankReached, RankView, ReceivedSums, ReceivedWalk, RefundState, RefundView, Roster,
+    RosterOrder, RowIds, RowKind, RunRow, SUM_LEVELS_MAX, SealRow, ShareFate, Statuses, StepRow, Sum,
+    Unchanged, VALUES_MAX, Walk, WindowMember, WindowSize,
     command::{
         ATTRIBUTE_CHANGES_MAX, AddOpening, Applied, AttributeChange, Carried, ChangeEntry, CloseOpening,
         Command, CommandKind, Credit, EntryChange, ImportEntry, LinePart, ORDER_CREDITS_MAX,

@@ -20,6 +20,7 @@ use super::{
     limits::{APPLY_SLICE_MAX, PROGRESS_EVERY_COMMANDS, SNAPSHOT_ROWS_MAX, SNAPSHOT_THREADS},
     marks::Marks,
     replay::{Progress, apply, check_outcomes, restore_into},
+    sealed::files::SealedFiles,
     snapshotter::{SnapshotSink, Written},
     system_clock,
 };
@@ -101,7 +102,8 @@ pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
         // retired.
         base.snapshots.set_aside(*lsn)?;
     }
-    Ok(built.into_parts(base, Box::new(lock), report, &options.clock))
+    let sealed = SealedFiles::open(&options.storage, options.data_dir.clone(), &built.state)?;
+    Ok(built.into_parts(base, sealed, Box::new(lock), report, &options.clock))
 }
 
 /// Creates a directory with an empty network.
@@ -230,6 +232,7 @@ impl Built {
     pub(super) fn into_parts(
         self,
         base: Base,
+        sealed: SealedFiles,
         lock: Box<dyn Any + Send>,
         report: OpenReport,
         clock: &Clock,
@@ -237,6 +240,7 @@ impl Built {
         let Base { instance, journal, snapshots } = base;
         Parts {
             history: History::new(journal.reader(), snapshots.clone()),
+            sealed,
             state: self.state,
             directory: self.directory,
             journal,

@@ -27,8 +27,9 @@ impl PeriodFigures {
         let mut unlocked_since: Option<Timestamp> = None;
         for (calendar, counts) in (0_u8..).zip(&mut by_state) {
             let periods = state.periods_len(calendar);
-            let not_posted = not_posted(state, calendar);
-            counts[PeriodState::Posted as usize] = u64::from(not_posted);
+            let (not_sealed, not_posted) = (not_sealed(state, calendar), not_posted(state, calendar));
+            counts[PeriodState::Sealed as usize] = u64::from(not_sealed);
+            counts[PeriodState::Posted as usize] = u64::from(not_posted - not_sealed);
             for period in (not_posted..periods).map(|period| PeriodRef { calendar, period }) {
                 let Some(row) = state.period(period) else { continue };
                 counts[row.state() as usize] += 1;
@@ -43,17 +44,21 @@ impl PeriodFigures {
 
 /// The number of the first period of a calendar that is not posted: they are posted in their order.
 fn not_posted(state: &State, calendar: u8) -> u32 {
-    let is_posted = |period| {
-        state.period(PeriodRef { calendar, period }).is_some_and(|row| row.state() == PeriodState::Posted)
-    };
+    first_without(state, calendar, PeriodState::is_final)
+}
+
+/// The number of the first period of a calendar that is not sealed: they are sealed in their order.
+fn not_sealed(state: &State, calendar: u8) -> u32 {
+    first_without(state, calendar, |state| state == PeriodState::Sealed)
+}
+
+/// The number of the first period of a calendar for which this does not hold, as for all later ones.
+fn first_without(state: &State, calendar: u8, holds: impl Fn(PeriodState) -> bool) -> u32 {
+    let holds = |period| state.period(PeriodRef { calendar, period }).is_some_and(|row| holds(row.state()));
     let (mut from, mut to) = (0, state.periods_len(calendar));
     while from < to {
-        let middle = from + (to - from) / 2;
-        if is_posted(middle) {
-            from = middle + 1;
-        } else {
-            to = middle;
-        }
+        let middle = from.midpoint(to);
+        if holds(middle) { from = middle + 1 } else { to = middle }
     }
     from
 }

@@ -10,6 +10,7 @@ use super::{
     limits,
     marks::Marks,
     period_figures::PeriodFigures,
+    sealed::files::SealedFiles,
     status::LogFigures,
     sync::{AtomicBool, Mutex, OnceLock, Ordering, RwLock, RwLockReadGuard, thread_local},
     view_desk::ViewDesk,
@@ -46,6 +47,7 @@ pub(super) struct Shared {
     pub views: ViewDesk,
     /// Past states.
     pub history: History,
+    pub sealed: SealedFiles,
 }
 
 thread_local! {

@@ -38,6 +38,9 @@ impl Engine {
     /// When a plan in the command was not validated: our bug.
     pub async fn submit(&self, command: Command, sent: impl Into<Sent>) -> Result<Answer, SubmitError> {
         let sent = sent.into();
+        if let Err(error) = self.recall_before(&command).await {
+            return self.conclude(Err(error));
+        }
         let has_calendars = self.may_change_calendars(&command);
         let (preparation, _alone) = match self.prepared(&command, sent.key).await {
             Ok(Ready::Answered(answer)) => return Ok(answer),
@@ -68,6 +71,9 @@ impl Engine {
     /// As [`Engine::submit`].
     pub fn submit_blocking(&self, command: Command, sent: impl Into<Sent>) -> Result<Answer, SubmitError> {
         let sent = sent.into();
+        if let Err(error) = self.recall_before_blocking(&command) {
+            return self.conclude(Err(error));
+        }
         let has_calendars = self.may_change_calendars(&command);
         let (preparation, _alone) = match self.prepared_blocking(&command, sent.key) {
             Ok(Ready::Answered(answer)) => return Ok(answer),
@@ -96,6 +102,12 @@ impl Engine {
         may_pass: impl FnOnce(Rejection) -> bool,
     ) -> Result<Admitted, SubmitError> {
         if let Some(answer) = self.judge(&command, sent.key, may_pass)? {
+            return Ok(Admitted::Answered(answer));
+        }
+        // Held until the command is queued: by the time a later seal is submitted, all commands that were
+        // checked against the files before it are in front of it, and the state still has its orders.
+        let sealed = self.inner.shared.sealed.hold();
+        if let Some(answer) = self.sealed_answer(&sealed, &command)? {
             return Ok(Admitted::Answered(answer));
         }
         let (reply, answer) = oneshot::channel();

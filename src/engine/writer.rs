@@ -352,7 +352,9 @@ impl Writer {
         if self.shared.is_poisoned() {
             return;
         }
-        match self.journal.purge_prefix(up_to) {
+        // Where there are calendars, a period that is not sealed needs its past.
+        let needed = self.shared.read(|state, _| state.unsealed_since());
+        match self.journal.purge_prefix(up_to, needed) {
             Ok(purged) => tracing::info!(
                 up_to,
                 archived = purged.archived,
@@ -391,5 +393,6 @@ pub(super) fn refusal(error: SubmitError) -> Refusal {
         SubmitError::TooLarge => Refusal::TooLarge,
         SubmitError::NoRoom => Refusal::NoRoom,
         SubmitError::ClockJumped => Refusal::ClockJumped,
+        SubmitError::SealsUnreadable => Refusal::SealsUnreadable,
     }
 }

@@ -92,7 +92,7 @@ pub fn order_body(bytes: &[u8]) -> bool {
         let applied = apply(&mut state, &mut directory, command.clone());
         match (verdict, applied.outcome) {
             (Verdict::Reject(admission), Outcome::Rejected(rule)) => {
-                assert_eq!(admission, rule, "{command:?}")
+                assert_eq!(admission, rule, "{command:?}");
             }
             (Verdict::Admit, outcome) => {
                 let is_refused = matches!(outcome, Outcome::Rejected(_));
@@ -166,7 +166,7 @@ fn network() -> (State, MemberDirectory) {
             }));
         }
         for (calendar, length) in [(0, 30), (1, 7)] {
-            for number in 0..42 / length + 1 {
+            for number in 0..=42 / length {
                 let start = NOW.0 + (length * number - 42) * DAY;
                 commands.push(Command::OpenPeriod(OpenPeriod {
                     calendar,

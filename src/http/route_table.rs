@@ -169,7 +169,7 @@ const fn v1(method: &'static str, path: &'static str, asks: &'static [Action]) -
 
 const OPS: usize = 7;
 const DROPIN: usize = 19;
-const V1: usize = 63;
+const V1: usize = 64;
 
 /// All routes. Those of operators come first, then the drop-in's in matching order (the last four are those
 /// named in the original's README), then our own in the order of the description.
@@ -233,6 +233,7 @@ pub static ROUTES: [Route; OPS + DROPIN + V1] = [
     v1("POST", "/v1/calendars/{name}/periods/{label}/post", &[Action::StepPeriod]),
     v1("GET", "/v1/calendars/{name}/periods/{label}/runs", &[Action::ReadPeriods]),
     v1("POST", "/v1/calendars/{name}/periods/{label}/runs", &[Action::RunPeriod]),
+    v1("POST", "/v1/calendars/{name}/periods/{label}/seal", &[Action::StepPeriod]).takes(Work::Long),
     v1("POST", "/v1/calendars/{name}/periods/{label}/unlock", &[Action::StepPeriod]),
     v1("GET", "/v1/clock", &[Action::ReadOperations]),
     v1("POST", "/v1/clock/accept", &[Action::Operate]),

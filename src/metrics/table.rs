@@ -175,8 +175,8 @@ pub const REFUNDS: Definition = gauge("upline_refunds", Unit::Count, "Refunds of
 pub const ORDERS_ANSWERED: Definition = counter(
     "upline_orders_answered_total",
     &["kind", "answer"],
-    "Orders by kind (its position in the plan, from 0) and by what came of them: done, repeated (it was there \
-     already), or refused by a rule.",
+    "Orders by kind (its position in the plan, from 0) and by what came of them: done, repeated (it was \
+     there already), or refused by a rule.",
 );
 pub const REFUNDS_ANSWERED: Definition =
     counter("upline_refunds_answered_total", &["answer"], "Refunds by what came of them, as orders.");
@@ -185,8 +185,8 @@ pub const ORDER_UNITS: Definition = Definition {
     kind: Kind::Gauge,
     unit: Unit::Count,
     labels: &["value"],
-    help: "Sum over all orders, before refunds, of the amount and of each volume (by its position in the plan, \
-           from 0), in the smallest units.",
+    help: "Sum over all orders that are not sealed, before refunds, of the amount and of each volume (by its \
+           position in the plan, from 0), in the smallest units.",
 };
 pub const PERIODS: Definition = Definition {
     name: "upline_periods",

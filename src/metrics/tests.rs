@@ -80,7 +80,7 @@ fn everything_scraped_is_in_the_table_with_its_type() {
     metrics.writes.sync_seconds.record(0.000_3);
     metrics.writes.group_commands.record(17.0);
     metrics.network.set_ranks(&[5, 4, 0, 2]);
-    metrics.orders.set_periods(&[[1, 0, 0, 0, 7], [0, 2, 0, 0, 0]]);
+    metrics.orders.set_periods(&[[1, 0, 0, 0, 7, 2], [0, 2, 0, 0, 0, 0]]);
     metrics.orders.set_booked(&[1_250, 0, 3, 0, 0, 0, 0, 0, 0]);
     for (kind, answer) in [
         (None, OrderAnswer::Refused),
@@ -213,7 +213,11 @@ fn labels_never_change() {
         ),
         (LimitedBy::VARIANTS, "principal address failures cost"),
         (Loaded::VARIANTS, "keys jwks"),
-        (Refusal::VARIANTS, "overloaded read_only outcome_unknown stopping too_large no_room clock_jumped"),
+        (
+            Refusal::VARIANTS,
+            "overloaded read_only outcome_unknown stopping too_large no_room clock_jumped \
+             seals_unreadable",
+        ),
         (ConnectionRefused::VARIANTS, "busy address"),
         (ConnectionCut::VARIANTS, "idle slow_reader"),
         (Lane::VARIANTS, "present past search"),

@@ -1,8 +1,21 @@
 //! `upline member attributes`: in a directory and by a server.
 
+use std::{ffi::OsStr, process::Command};
+
 use serde_json::{Value, json};
 
-use crate::support::{self, Place, Ran, Server, command, run};
+use crate::support::{self, Place, Ran, Server};
+
+/// The program with small segments of the log, which spare the disk.
+fn command<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
+    let mut command = support::command(arguments);
+    command.env("UPLINE_SEGMENT_BYTES", "1048576");
+    command
+}
+
+fn run<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Ran {
+    command(arguments).output().expect("the program starts").into()
+}
 
 const PLAN: &str = "name = \"attributes\"\n\
     currency = { code = \"USD\", exponent = 2 }\n\

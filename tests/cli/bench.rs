@@ -89,6 +89,30 @@ fn bonus() {
 }
 
 #[test]
+fn orders() {
+    let lines = same_work_same_digest("orders");
+    check(
+        &lines[0],
+        "orders",
+        "R5: ",
+        &["orders_per_second", "bytes_per_order_with_volumes", "bytes_per_order"],
+    );
+    assert_eq!(lines[0]["params"]["orders"], 2_000);
+}
+
+#[test]
+fn volumes() {
+    let lines = same_work_same_digest("volumes");
+    let figures = check(
+        &lines[0],
+        "volumes",
+        "R5: ",
+        &["own_group_and_levels_p99_us", "groups_of_legs_p99_us", "volumes_p99_us", "top_list_seconds"],
+    );
+    assert_eq!(figures["top_list_groups"], 100);
+}
+
+#[test]
 fn ranks() {
     let lines = same_work_same_digest("ranks");
     let figures = check(&lines[0], "ranks", "P6: ", &["one_thread_ms", "two_threads_ms", "speedup"]);

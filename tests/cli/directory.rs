@@ -6,7 +6,7 @@ use crate::support::{Place, Server, command, run, verified};
 
 fn demo(place: &Place, name: &str) -> String {
     let data = place.text(name);
-    run(["demo", "--members", "200", "--data-dir", &data, "--no-serve"]).ends_with(0);
+    run(["demo", "--orders", "0", "--members", "200", "--data-dir", &data, "--no-serve"]).ends_with(0);
     data
 }
 

@@ -9,7 +9,8 @@ use crate::support::{Place, Ran, command, run, wait};
 
 fn demo(place: &Place, members: &str) -> String {
     let data = place.text("data");
-    run(["demo", "--members", members, "--seed", "3", "--data-dir", &data, "--no-serve"]).ends_with(0);
+    run(["demo", "--orders", "0", "--members", members, "--seed", "3", "--data-dir", &data, "--no-serve"])
+        .ends_with(0);
     data
 }
 

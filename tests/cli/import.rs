@@ -126,7 +126,7 @@ fn an_existing_network_grows_through_its_log() {
 fn bonuses_travel_in_a_second_file_and_never_twice() {
     let place = Place::new();
     let (from, to) = (place.text("from"), place.text("to"));
-    run(["demo", "--members", "300", "--data-dir", &from, "--no-serve"]).ends_with(0);
+    run(["demo", "--orders", "0", "--members", "300", "--data-dir", &from, "--no-serve"]).ends_with(0);
     let (members, bonuses) = (place.text("members.csv"), place.text("bonuses.csv"));
     run(["export", "--data-dir", &from, "--output", &members, "--bonuses", &bonuses]).ends_with(0);
     let import = ["import", &members, "--bonuses", &bonuses, "--data-dir", &to, "--json"];

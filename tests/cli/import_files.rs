@@ -88,7 +88,7 @@ fn files_of_other_programs_give_the_same_network() {
 fn what_export_writes_in_either_format_is_read_back() {
     let place = Place::new();
     let from = place.text("from");
-    run(["demo", "--members", "300", "--data-dir", &from, "--no-serve"]).ends_with(0);
+    run(["demo", "--orders", "0", "--members", "300", "--data-dir", &from, "--no-serve"]).ends_with(0);
     let expected = verified(&from)["network_digest"].clone();
     for (format, packed) in [("csv", false), ("csv", true), ("ndjson", false), ("ndjson", true)] {
         let (members, bonuses) = (place.text("members"), place.text("bonuses"));

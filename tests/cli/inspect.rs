@@ -176,7 +176,7 @@ fn a_running_server_is_not_disturbed() {
 fn a_snapshot_is_shown_chunk_by_chunk_with_its_damage() {
     let place = Place::new();
     let data = place.text("data");
-    run(["demo", "--members", "300", "--data-dir", &data, "--no-serve"]).ends_with(0);
+    run(["demo", "--orders", "0", "--members", "300", "--data-dir", &data, "--no-serve"]).ends_with(0);
     let shown = lines(&run(["inspect", "snapshot", "--json", "--data-dir", &data]).ends_with(0));
     let snapshot = &of(&shown, "snapshot")[0];
     assert_eq!(snapshot["manifest"]["members"], 300);

@@ -161,7 +161,7 @@ fn deep_and_wide_trees_are_bounded_too() {
 fn nobody_reading_is_no_failure() {
     let place = Place::new();
     let data = place.text("data");
-    run(["demo", "--members", "20000", "--data-dir", &data, "--no-serve"]).ends_with(0);
+    run(["demo", "--orders", "0", "--members", "20000", "--data-dir", &data, "--no-serve"]).ends_with(0);
     let commands: [&[&str]; 4] = [
         &["tree", "--data-dir", &data, "--depth", "1000", "--limit", "10000"],
         &["export", "--data-dir", &data],
@@ -283,7 +283,8 @@ fn a_text_means_the_same_member_in_a_directory_and_on_a_server() {
 fn a_server_says_what_its_directory_says() {
     let place = Place::new();
     let made = place.text("made");
-    run(["demo", "--members", "3000", "--seed", "3", "--data-dir", &made, "--no-serve"]).ends_with(0);
+    run(["demo", "--orders", "0", "--members", "3000", "--seed", "3", "--data-dir", &made, "--no-serve"])
+        .ends_with(0);
     let member = run(["export", "--data-dir", &made])
         .ends_with(0)
         .out
@@ -305,7 +306,7 @@ fn a_server_says_what_its_directory_says() {
     }
     run(["import", &place.file("forest.csv", rows), "--data-dir", &forest]).ends_with(0);
     let empty = place.text("empty");
-    run(["demo", "--members", "0", "--data-dir", &empty, "--no-serve"]).ends_with(0);
+    run(["demo", "--orders", "0", "--members", "0", "--data-dir", &empty, "--no-serve"]).ends_with(0);
     let networks = [
         (team(&place), vec!["alice", "BOB"]),
         (made, vec![member.as_str(), member.as_str()]),

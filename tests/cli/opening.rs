@@ -194,10 +194,10 @@ fn refusals_name_their_lines_and_leave_nothing() {
 
     // Other rows than those that were imported.
     run(["opening", "import", &rows, "--data-dir", &data]).ends_with(0);
-    let other = place.file("other.csv", &ROWS.replace("12.50", "12.75"));
+    let other = place.file("other.csv", ROWS.replace("12.50", "12.75"));
     let ran = run(["opening", "import", &other, "--data-dir", &data]).ends_with(10);
     ran.says("other.csv: line 2: the opening state says something else of the same");
-    let more = place.file("more.csv", &format!("{ROWS}debt,bert,tax,,,,,3\n"));
+    let more = place.file("more.csv", format!("{ROWS}debt,bert,tax,,,,,3\n"));
     run(["opening", "import", &more, "--data-dir", &data]).ends_with(13).says("(409 opening_closed)");
     let fewer = place.file("fewer.csv", &ROWS[..ROWS.find("debt").unwrap()]);
     let ran = run(["opening", "import", &fewer, "--data-dir", &data]).ends_with(10);

@@ -116,7 +116,7 @@ fn a_file_goes_to_a_running_server_in_batches() {
         run(at.iter().chain(more))
     };
     // One more batch than one, and three orders of which one is refused.
-    let many: String = (0..4_100).map(|number| format!("M-{number},bert,1.50,1,\n")).collect();
+    let many = (0..4_100).map(|number| format!("M-{number},bert,1.50,1,\n")).collect::<Vec<_>>().concat();
     let csv = place.file("more.csv", format!("{ORDERS}{many}A-4,Bert,2,x,\n"));
     let ran = import(&csv, &shop, &[]).ends_with(16);
     let ran = ran.says("more.csv: line 5: A-3: member nobody is not known");
@@ -187,7 +187,7 @@ fn an_import_says_how_far_it_came_when_the_server_ends_a_batch() {
         }
     });
     let id = "00000000-0000-4000-8000-000000000001";
-    let rows: String = (1..4).map(|number| format!("A-{number},{id},1\n")).collect();
+    let rows = (1..4).map(|number| format!("A-{number},{id},1\n")).collect::<Vec<_>>().concat();
     let file = place.file("orders.csv", format!("order_id,user_id,amount\n{rows}"));
     let ran = run(["orders", "import", &file, "--url", &url]).ends_with(13);
     ran.says("the server ended a batch before line 3 of the file: The server is busy (503 overloaded)")

@@ -72,7 +72,21 @@ fn what_commands_write_is_for_its_owner_alone() {
         let imported = place.text("imported");
         // command, files it writes
         let table: [(&[&str], &[&str]); 8] = [
-            (&["demo", "--members", "30", "--seed", "3", "--data-dir", &data, "--no-serve"], &["data"]),
+            (
+                &[
+                    "demo",
+                    "--orders",
+                    "0",
+                    "--members",
+                    "30",
+                    "--seed",
+                    "3",
+                    "--data-dir",
+                    &data,
+                    "--no-serve",
+                ],
+                &["data"],
+            ),
             (&["snapshot", "--data-dir", &data], &["data"]),
             (&["keys", "create", "--name", "shop", "--role", "admin", "--data-dir", &data], &["data"]),
             (

@@ -217,8 +217,7 @@ fn command(version: u32, lsn: u64) -> Stamped {
         179 => Command::PutPlan(Box::new(refused_plan())),
         180 => Command::PutPlan(Box::new(second_plan(version))),
         250 => Command::PayAll,
-        181..=188 | 190 | 191 if 6 <= version => later::command(version, lsn).expect("it has a turn"),
-        192..=194 if 7 <= version => later::command(version, lsn).expect("it has a turn"),
+        lsn if later::has_turn(version, lsn) => later::command(version, lsn).expect("it has a turn"),
         _ => match lsn % 20 {
             2 => signup(&|signup| signup.code = Some(code(lsn))),
             3 => signup(&|signup| signup.sponsor = SponsorRef::Code(code(6))),
@@ -364,7 +363,7 @@ fn generate(path: &Path) -> String {
             // One of the two is inside a group.
             if stamped.lsn == 200 || stamped.lsn == 320 && position != 0 {
                 let until = write_snapshot(&state, &opened.snapshots, durable);
-                opened.journal.purge_prefix(until).unwrap();
+                opened.journal.purge_prefix(until, None).unwrap();
             }
         }
         lsn += size;

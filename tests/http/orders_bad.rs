@@ -324,8 +324,10 @@ fn bad_orders_are_refused_alone_in_batches_and_in_files() {
     // In a file.
     let file = shop.file("bad.ndjson", &text);
     let before = shop.digest();
-    let bad_alone: String =
-        (table.iter().enumerate()).map(|(at, (_, fields, ..))| format!("{}\n", bad(at, fields))).collect();
+    let bad_alone = table.iter().enumerate().fold(String::new(), |mut text, (at, (_, fields, ..))| {
+        _ = writeln!(text, "{}", bad(at, fields));
+        text
+    });
     let nothing = shop.import(&shop.file("alone.ndjson", &bad_alone), &[]);
     assert_eq!((nothing.code, &nothing.summary["imported"]), (Some(10), &json!(false)), "{}", nothing.said);
     assert_eq!(shop.digest(), before, "not one can be taken");
@@ -434,7 +436,7 @@ fn bad_rows_of_a_table_are_refused_with_their_lines() {
         // Rows behind one that cannot be read may belong to it.
         let rows = rows.replace("B,", &format!("B-{at},"));
         if !rows.ends_with("ANNA\n") {
-            _ = write!(text, "{rows}G-{at},ANNA,1,1,retail,,,,,\n");
+            _ = writeln!(text, "{rows}G-{at},ANNA,1,1,retail,,,,,");
         }
     }
     let file = shop.file("all.csv", &text);
@@ -446,43 +448,36 @@ fn bad_rows_of_a_table_are_refused_with_their_lines() {
     assert_eq!((&done.summary["orders"], &done.summary["orders_refused"]), (&json!(count), &json!(count)));
 }
 
-#[test]
-fn bad_refunds_steps_and_attributes_change_nothing() {
-    let shop = Shop::new();
-    let server = shop.opened();
-    let refund = |path: &str, body: Value| ("POST", format!("/v1/orders/{path}/refund"), body);
-    let step = |period: &str, step: &str| {
-        let (calendar, label) = period.split_once('/').unwrap();
-        ("POST", format!("/v1/calendars/{calendar}/periods/{label}/{step}"), json!({}))
-    };
-    let attributes = |body: Value| ("PUT", format!("/v1/members/{}/attributes", uuid(2)), body);
-    let send = |(method, path, body): &(&str, String, Value)| {
-        let body = if path.ends_with("/runs") { String::new() } else { body.to_string() };
-        let kind = [("content-type", "application/json")];
-        let headers: &[(&str, &str)] = if body.is_empty() { &[] } else { &kind };
-        server.request(method, path, headers, body.as_bytes())
-    };
-    let does = |request: (&str, String, Value)| {
-        let reply = send(&request);
-        assert!(reply.status < 300, "{request:?}: {}", reply.text());
-    };
-    let half = json!({ "refund_id": "R-1", "part": "0.5" });
-    does(refund("A-1", half.clone()));
-    for month in ["2026-07", "2026-08"] {
-        does(step(&format!("month/{month}"), "lock"));
-    }
-    does(step("quarter/2026-Q3", "lock"));
-    does(attributes(json!({ "market": "us", "tags": { "founder": {} } })));
-    let newest = |calendar: &str| {
-        let found = server.get(&format!("/v1/calendars/{calendar}/periods?limit=1")).json();
-        format!("{calendar}/{}", found["items"][0]["label"].as_str().unwrap())
-    };
-    let (month, quarter) = (newest("month"), newest("quarter"));
+type Request = (&'static str, String, Value);
+
+fn refund(order: &str, body: Value) -> Request {
+    ("POST", format!("/v1/orders/{order}/refund"), body)
+}
+
+fn step(period: &str, step: &str) -> Request {
+    let (calendar, label) = period.split_once('/').unwrap();
+    ("POST", format!("/v1/calendars/{calendar}/periods/{label}/{step}"), json!({}))
+}
+
+/// Sets attributes of the second member.
+fn attributes(body: Value) -> Request {
+    ("PUT", format!("/v1/members/{}/attributes", uuid(2)), body)
+}
+
+/// A market since a time.
+fn then(time: &str) -> Value {
+    json!({ "market": "de", "effective": time })
+}
+
+fn half() -> Value {
+    json!({ "refund_id": "R-1", "part": "0.5" })
+}
+
+/// What is bad about refunds of an order of which a half was refunded.
+fn bad_refunds() -> Vec<(&'static str, Request, Refusal)> {
     let line =
         |line: u64, part: &str| json!({ "refund_id": "R-2", "lines": [{ "line": line, "part": part }] });
-    let then = |time: &str| json!({ "market": "de", "effective": time });
-    let founder = |bounds: Value| json!({ "market": "de", "tags": { "founder": bounds } });
-    let table = [
+    vec![
         (
             "beyond the order",
             refund("A-1", json!({ "refund_id": "R-2", "part": "0.6" })),
@@ -497,7 +492,7 @@ fn bad_refunds_steps_and_attributes_change_nothing() {
             ),
             (409, "refund_too_large", ""),
         ),
-        ("of an order that is not known", refund("A-9", half.clone()), (409, "order_id_taken", "refund_id")),
+        ("of an order that is not known", refund("A-9", half()), (409, "order_id_taken", "refund_id")),
         (
             "of an order that is not known, by a new id",
             refund("A-9", json!({ "refund_id": "R-2" })),
@@ -527,11 +522,17 @@ fn bad_refunds_steps_and_attributes_change_nothing() {
             refund("A-1", json!({ "refund_id": "R-2", "time": "2999-01-01T00:00:00Z" })),
             (422, "time_in_future", "time"),
         ),
-        ("a lock before the end", step(&month, "lock"), (409, "period_not_over", "")),
-        ("a lock before the end of another calendar", step(&quarter, "lock"), (409, "period_not_over", "")),
+    ]
+}
+
+/// What is bad about steps, where July and August are locked, and these periods are the newest.
+fn bad_steps(month: &str, quarter: &str) -> Vec<(&'static str, Request, Refusal)> {
+    vec![
+        ("a lock before the end", step(month, "lock"), (409, "period_not_over", "")),
+        ("a lock before the end of another calendar", step(quarter, "lock"), (409, "period_not_over", "")),
         ("a lock out of order", step("month/2026-10", "lock"), (409, "period_out_of_order", "")),
         ("an unlock out of order", step("month/2026-07", "unlock"), (409, "period_out_of_order", "")),
-        ("a run of an open period", step(&month, "runs"), (409, "period_step_not_allowed", "")),
+        ("a run of an open period", step(month, "runs"), (409, "period_step_not_allowed", "")),
         ("a run out of order", step("month/2026-08", "runs"), (409, "period_out_of_order", "")),
         ("an approval without a run", step("month/2026-07", "approve"), (409, "period_step_not_allowed", "")),
         (
@@ -541,6 +542,13 @@ fn bad_refunds_steps_and_attributes_change_nothing() {
         ),
         ("a step of a period that is not there", step("month/2026-06", "lock"), (404, "period_unknown", "")),
         ("a step of a calendar that is not there", step("year/2026", "lock"), (404, "calendar_unknown", "")),
+    ]
+}
+
+/// What is bad about attributes, where the third quarter is locked too, and September is not.
+fn bad_attributes() -> Vec<(&'static str, Request, Refusal)> {
+    let founder = |bounds: Value| json!({ "market": "de", "tags": { "founder": bounds } });
+    vec![
         (
             "attributes of a period that is locked in all calendars",
             attributes(then("2026-08-31T23:59:59.999999Z")),
@@ -576,7 +584,35 @@ fn bad_refunds_steps_and_attributes_change_nothing() {
             attributes(founder(json!({ "from": "2027-01-01T00:00:00Z", "until": "2026-01-01T00:00:00Z" }))),
             (422, "attribute_malformed", "tags.founder"),
         ),
-    ];
+    ]
+}
+
+#[test]
+fn bad_refunds_steps_and_attributes_change_nothing() {
+    let shop = Shop::new();
+    let server = shop.opened();
+    let send = |(method, path, body): &Request| {
+        let body = if path.ends_with("/runs") { String::new() } else { body.to_string() };
+        let kind = [("content-type", "application/json")];
+        let headers: &[(&str, &str)] = if body.is_empty() { &[] } else { &kind };
+        server.request(method, path, headers, body.as_bytes())
+    };
+    let does = |request: Request| {
+        let reply = send(&request);
+        assert!(reply.status < 300, "{request:?}: {}", reply.text());
+    };
+    does(refund("A-1", half()));
+    for month in ["2026-07", "2026-08"] {
+        does(step(&format!("month/{month}"), "lock"));
+    }
+    does(step("quarter/2026-Q3", "lock"));
+    does(attributes(json!({ "market": "us", "tags": { "founder": {} } })));
+    let newest = |calendar: &str| {
+        let found = server.get(&format!("/v1/calendars/{calendar}/periods?limit=1")).json();
+        format!("{calendar}/{}", found["items"][0]["label"].as_str().unwrap())
+    };
+    let (month, quarter) = (newest("month"), newest("quarter"));
+    let table = [bad_refunds(), bad_steps(&month, &quarter), bad_attributes()].concat();
     let before = digest(&server);
     for (what, request, expected) in &table {
         let reply = send(request);
@@ -584,7 +620,7 @@ fn bad_refunds_steps_and_attributes_change_nothing() {
         assert_eq!(digest(&server), before, "{what}");
     }
     // The same again is no error, and changes nothing. September is open in one of the calendars.
-    does(refund("A-1", half));
+    does(refund("A-1", half()));
     does(step("month/2026-07", "lock"));
     assert_eq!(server.get("/v1/orders/A-1").json()["refunds"].as_array().unwrap().len(), 1);
     does(attributes(then("2026-09-30T23:59:59Z")));

@@ -154,7 +154,7 @@ fn a_batch_sets_attributes_line_by_line() {
         ("nonsense".to_owned(), refused(400, "body_malformed", "")),
         (of(1, json!({ "tags": { "founder": null } })), changed(true)),
     ];
-    let text: String = table.iter().map(|(line, _)| format!("{line}\n")).collect();
+    let text = table.iter().map(|(line, _)| format!("{line}\n")).collect::<Vec<_>>().concat();
     let path = "/v1/members/attributes/batch";
     let reply = server.request("POST", path, &[("content-type", "application/x-ndjson")], text.as_bytes());
     let answers: Vec<Value> = reply.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -17,7 +17,7 @@ use upline::core::{
     types::{Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
 };
 
-use super::picture::{EntryPicture, MemberPicture, Network, Picture, TREES};
+use super::picture::{EntryPicture, Files, MemberPicture, Network, Picture, TREES};
 use ranks::HeadCounts;
 
 const ADMINS_MAX: usize = 64;
@@ -143,6 +143,10 @@ impl Network for Naive {
         Ok((index(place.parent), place.slot))
     }
 
+    fn files(&self) -> Files {
+        self.sealable()
+    }
+
     fn check(&self) {
         for (member, person) in self.members.iter().enumerate() {
             let sponsors_subtree =
@@ -180,7 +184,7 @@ impl Network for Naive {
             members: (0..self.members.len()).map(|member| self.member_picture(member, &tables)).collect(),
             entries: self.entries.clone(),
             paid_once: self.once.iter().map(|(member, name)| (index(*member), name.clone())).collect(),
-            customers: self.customers(),
+            customers: self.present_customers(),
             periods: self.period_pictures(),
             orders: self.order_pictures(),
             live: self.live_pictures(),
@@ -297,6 +301,8 @@ impl Naive {
             Command::SetAttributes(change) => self.set_attributes(change),
             Command::AddOpening(add) => self.add_opening(add),
             Command::CloseOpening(close) => self.close_opening(close),
+            Command::SealPeriod(seal) => self.seal_period(seal),
+            Command::RecallOrder(order) => self.recall_order(order),
         }
     }
 }

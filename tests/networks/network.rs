@@ -19,8 +19,8 @@ use upline::core::{
 };
 
 use super::picture::{
-    AttributesPicture, EntryPicture, LivePicture, MemberPicture, Network, OpeningPicture, OrderPicture,
-    PeriodPicture, Picture, RefundPicture, TREES, Volumes,
+    AttributesPicture, EntryPicture, Files, LivePicture, MemberPicture, Network, OpeningPicture,
+    OrderPicture, PeriodPicture, Picture, RefundPicture, TREES, Volumes,
 };
 
 /// The key for generated referral codes in tests.
@@ -120,6 +120,18 @@ impl Network for Real {
 
     fn preview(&self, sponsor: MemberIx, rule: PlacementRule) -> Result<(MemberIx, u32), Rejection> {
         self.state.preview(sponsor, rule)
+    }
+
+    fn files(&self) -> Files {
+        let state = &self.state;
+        let refunds = (0..state.orders_len()).map(|number| state.order(number).refunds.len() as u32);
+        Files {
+            seal: state.seals().len() as u32,
+            as_of: state.lsn(),
+            orders_known: state.orders_len(),
+            refunds_known: refunds.sum(),
+            orders: state.sealable().map(|number| state.order_in_files(number)).collect(),
+        }
     }
 
     fn check(&self) {

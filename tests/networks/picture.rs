@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use upline::core::{
     NextRank,
-    command::{Applied, CloseOpening, OpeningEntry, OpeningKind, Rejection, Stamped},
+    command::{Applied, CloseOpening, OpeningEntry, OpeningKind, RecallOrder, Rejection, Stamped},
     plan::{PlacementRule, Plan},
     types::{EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp, Tree},
 };
@@ -19,6 +19,24 @@ pub trait Network {
     /// Panics when an invariant of the network is violated.
     fn check(&self);
     fn preview(&self, sponsor: MemberIx, rule: PlacementRule) -> Result<(MemberIx, u32), Rejection>;
+    /// What a seal would be, if its files were written now.
+    fn files(&self) -> Files;
+}
+
+/// What the files of a seal hold and know.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Files {
+    pub seal: u32,
+    pub as_of: u64,
+    pub orders_known: u32,
+    pub refunds_known: u32,
+    pub orders: Vec<RecallOrder>,
+}
+
+impl Files {
+    pub fn refunds(&self) -> u32 {
+        self.orders.iter().map(|order| order.refunds.len() as u32).sum()
+    }
 }
 
 /// Makes an empty network with a plan.

@@ -5,6 +5,7 @@ mod attributes;
 mod commerce;
 mod drawn;
 mod opening;
+mod seals;
 
 use super::{naive::Naive, picture::Network};
 use upline::core::{
@@ -250,6 +251,9 @@ pub fn scenario(seed: u64, steps: usize) -> Scenario {
             maker.learn(&step.command, applied.outcome);
         }
         maker.entries = model.entries();
+        if maker.has_posted() {
+            maker.show_files(model.files());
+        }
         made.push(step);
     }
     Scenario { plan: first, steps: made }
@@ -273,6 +277,7 @@ pub struct StepMaker {
     pub lsn: u64,
     known: commerce::Known,
     opening: opening::Known,
+    seals: seals::Seals,
     /// Whether many signups are imports.
     imports: bool,
     /// Whether the newest member is often the next sponsor, so that the trees get deep.
@@ -300,6 +305,7 @@ impl StepMaker {
             lsn,
             known,
             opening,
+            seals: seals::Seals::default(),
             imports,
             chains,
             brisk,
@@ -349,7 +355,16 @@ impl StepMaker {
             }
             (Outcome::PeriodClosing { .. }, Command::ClosePeriod(period)) => self.known.closed(*period),
             (Outcome::RunRecorded { .. }, Command::RecordRun(run)) => self.known.ran(run.period),
-            (Outcome::PeriodStepped { .. }, Command::StepPeriod(step)) => self.known.stepped(step),
+            (Outcome::PeriodStepped { changed: true, .. }, Command::StepPeriod(step)) => {
+                self.known.stepped(step);
+            }
+            (Outcome::PeriodSealed { changed: true, .. }, Command::SealPeriod(seal)) => {
+                self.known.sealed(seal.period);
+                self.seals.sealed();
+            }
+            (Outcome::OrderRecalled { changed: true, .. }, Command::RecallOrder(order)) => {
+                self.seals.recalled(order);
+            }
             (Outcome::OpeningAdded { .. }, Command::AddOpening(add)) => self.opening_added(add),
             (Outcome::OpeningClosed { .. }, Command::CloseOpening(_)) => self.opening_closed(),
             (Outcome::Reversed { entry, reversal, .. }, _) => self.halves.extend([entry, reversal]),
@@ -379,7 +394,8 @@ impl StepMaker {
         if self.is_opening_unfinished() && self.chance.percent(10) {
             return Command::CloseOpening(Box::new(self.close_opening()));
         }
-        let weight = |kind| drawn::weight(kind, takes_orders);
+        let seals = self.seals.is_possible();
+        let weight = |kind| drawn::weight(kind, takes_orders, seals);
         let mut place = self.chance.below(CommandKind::ALL.into_iter().map(weight).sum());
         let kind = CommandKind::ALL.into_iter().find(|kind| match place.checked_sub(weight(*kind)) {
             None => true,

@@ -25,7 +25,7 @@ use std::{
 use compare::{Pace, Pair};
 use upline::core::{
     Actor,
-    command::{Outcome, Rejection, Stamped, commands},
+    command::{Command, OrderId, Outcome, Rejection, Stamped, commands},
     types::{EntryStatus, Timestamp},
 };
 
@@ -160,48 +160,59 @@ const FAR_AWAY: [Rejection; 11] = [
     Rejection::PlanNamesRemoved,
 ];
 
+/// Outcomes that are reached, but rarely.
+const RARE: [&str; 5] =
+    ["reversed, held true", "two changed at once", "OnceKept false", "kept back", "refunded after a recall"];
+
+/// Outcomes that are reached often.
+const OUTCOMES: [&str; 41] = [
+    "repeat",
+    "registered",
+    "paid",
+    "withheld",
+    "EntryPaid true",
+    "EntryPaid false",
+    "EntryChanged true",
+    "EntryChanged false",
+    "all paid",
+    "StatusSet true",
+    "StatusSet false",
+    "RoleSet true",
+    "RoleSet false",
+    "plan activated",
+    "reversed, held false",
+    "OnceKept true",
+    "matching paid none",
+    "matching paid some",
+    "OrderPlaced true",
+    "OrderPlaced false",
+    "OrderRefunded true",
+    "OrderRefunded false",
+    "PeriodOpened true",
+    "PeriodClosing true",
+    "PeriodClosing false",
+    "PeriodStepped true",
+    "PeriodStepped false",
+    "RunRecorded true",
+    "PeriodSealed true",
+    "PeriodSealed false",
+    "OrderRecalled true",
+    "OrderRecalled false",
+    "sealed with orders",
+    "sealed again",
+    "refund lowers",
+    "refund waits",
+    "refund corrects",
+    "negative volume",
+    "volume of others",
+    "volumes of trees differ",
+    "shared",
+];
+
 /// The comparison is only worth what its steps reach: every kind of outcome, and every rejection possible in
 /// a small network.
 #[test]
 fn random_steps_reach_everything() {
-    const RARE: [&str; 3] = ["reversed, held true", "two changed at once", "OnceKept false"];
-    const OUTCOMES: [&str; 35] = [
-        "repeat",
-        "registered",
-        "paid",
-        "withheld",
-        "EntryPaid true",
-        "EntryPaid false",
-        "EntryChanged true",
-        "EntryChanged false",
-        "all paid",
-        "StatusSet true",
-        "StatusSet false",
-        "RoleSet true",
-        "RoleSet false",
-        "plan activated",
-        "reversed, held false",
-        "OnceKept true",
-        "matching paid none",
-        "matching paid some",
-        "OrderPlaced true",
-        "OrderPlaced false",
-        "OrderRefunded true",
-        "OrderRefunded false",
-        "PeriodOpened true",
-        "PeriodClosing true",
-        "PeriodClosing false",
-        "PeriodStepped true",
-        "PeriodStepped false",
-        "RunRecorded true",
-        "refund lowers",
-        "refund waits",
-        "refund corrects",
-        "negative volume",
-        "volume of others",
-        "volumes of trees differ",
-        "shared",
-    ];
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     let mut variants = BTreeSet::new();
     let mut rewards = 0;
@@ -209,6 +220,7 @@ fn random_steps_reach_everything() {
         let case = scenario(seed, STEPS as usize);
         let mut naive = Naive::new(case.plan);
         let (mut time, mut held_before) = (0, 0_usize);
+        let mut recalled = BTreeSet::new();
         for (step, lsn) in case.steps.into_iter().zip(1..) {
             time += step.pause;
             let command = step.command(|id| naive.code_of(id));
@@ -218,8 +230,11 @@ fn random_steps_reach_everything() {
                 key: step.key,
                 actor: Some(Actor::unknown()),
                 format: Stamped::FORMAT,
-                command,
+                command: command.clone(),
             });
+            for what in seen_of_seals(&command, applied.outcome, &naive, &mut recalled) {
+                *seen.entry(what.to_owned()).or_default() += u64::from(applied.lsn == lsn);
+            }
             let outcome = match applied.outcome {
                 _ if applied.lsn != lsn => "repeat".to_owned(),
                 Outcome::Rejected(rejection) => rejection.name().to_owned(),
@@ -288,4 +303,33 @@ fn random_steps_reach_everything() {
         assert!(seen.get(outcome).is_some_and(|times| 2 <= *times), "{outcome}: {seen:#?}");
     }
     assert!(100 <= rewards, "only {rewards} rewards");
+}
+
+/// What a command did with sealed orders. `recalled` are those that came back and were not sealed since.
+fn seen_of_seals(
+    command: &Command,
+    outcome: Outcome,
+    naive: &Naive,
+    recalled: &mut BTreeSet<OrderId>,
+) -> Vec<&'static str> {
+    let mut seen = Vec::new();
+    let mut is = |what, holds: bool| seen.extend(holds.then_some(what));
+    match (command, outcome) {
+        (Command::SealPeriod(seal), Outcome::PeriodSealed { orders, changed: true, .. }) => {
+            is("sealed with orders", orders != 0);
+            is("kept back", orders < seal.orders);
+            let there = naive.picture().orders;
+            let before = recalled.len();
+            recalled.retain(|id| there.iter().any(|order| order.id == id.as_str()));
+            is("sealed again", recalled.len() < before);
+        }
+        (Command::RecallOrder(order), Outcome::OrderRecalled { changed: true, .. }) => {
+            recalled.insert(order.id.clone());
+        }
+        (Command::RefundOrder(refund), Outcome::OrderRefunded { changed: true, .. }) => {
+            is("refunded after a recall", recalled.contains(&refund.order));
+        }
+        _ => {}
+    }
+    seen
 }

@@ -7,11 +7,18 @@
     reason = "numbers of a test are small, or meant to wrap"
 )]
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use upline::core::{
     Actor, ActorKind,
-    command::{CloseOpening, Command, OpeningKind, Outcome, Rejection, RequestKey, Stamped},
+    command::{
+        CloseOpening, Command, OpeningKind, OrderId, Outcome, RecallOrder, Rejection, RequestKey, SealPeriod,
+        Stamped,
+    },
     types::{MemberIx, Money, Timestamp, Tree},
 };
 
@@ -19,7 +26,7 @@ use crate::networks::{
     naive::Naive,
     network::Real,
     picture::{
-        AttributesPicture, EntryPicture, LivePicture, Make, MemberPicture, Network, OpeningPicture,
+        AttributesPicture, EntryPicture, Files, LivePicture, Make, MemberPicture, Network, OpeningPicture,
         PeriodPicture, Picture, TREES, Volumes,
     },
     script::{self, HOUR, Words, Wrong, name_of, print_money},
@@ -115,7 +122,7 @@ fn check(file: &str, text: &str, make: Make) -> Vec<String> {
                 if let Some(case) = &mut case {
                     return case.submit(Command::PutPlan(Box::new(plan)), None);
                 }
-                case = Some(Case { network: make(plan), lsn: 0, time: 0 });
+                case = Some(Case::new(make(plan)));
                 String::new()
             })
         } else {
@@ -135,9 +142,17 @@ struct Case {
     network: Box<dyn Network>,
     lsn: u64,
     time: i64,
+    /// The files of the next seal, if they are written.
+    files: Option<Files>,
+    /// What the newest files of all seals have, by id.
+    sealed: BTreeMap<String, RecallOrder>,
 }
 
 impl Case {
+    fn new(network: Box<dyn Network>) -> Self {
+        Self { network, lsn: 0, time: 0, files: None, sealed: BTreeMap::new() }
+    }
+
     /// Executes a line and returns its result.
     fn line(&mut self, ask: &str) -> Result<String, Wrong> {
         if let Some((key, ask)) = ask.split_once('|') {
@@ -163,12 +178,75 @@ impl Case {
             "chain" => return self.chain(words),
             "close-opening" => return self.close_opening(words),
             "join" if ask.contains("..") => return self.join_many(words),
+            "write-files" => {
+                let files = self.network.files();
+                let answer = format!("{} orders, {} refunds", files.orders.len(), files.refunds());
+                self.files = Some(files);
+                return Ok(answer);
+            }
+            "seal" => return self.seal(words),
+            "recall" => return self.recall(words),
             _ => {}
         }
         match script::command(verb, words)? {
             Some(command) => Ok(self.submit(command, None)),
             None => self.question(verb, words),
         }
+    }
+
+    /// `seal PERIOD [number N] [orders N] [refunds N] [as-of LSN]`, by the files that are written, else by
+    /// those that would be written now
+    fn seal(&mut self, words: &mut Words) -> Result<String, Wrong> {
+        let period = script::period(words.next("period")?)?;
+        let files = self.files.take().unwrap_or_else(|| self.network.files());
+        let refunds = files.refunds();
+        let Files { seal, as_of, orders_known, refunds_known, orders } = files;
+        let mut made = SealPeriod {
+            period,
+            seal,
+            as_of,
+            orders_known,
+            refunds_known,
+            orders: orders.len() as u32,
+            refunds,
+            manifest: [7; 32],
+
+            boundary: 0,
+            network: [6; 32],
+            reason: None,
+            by: Actor::unknown(),
+        };
+        while let Ok(word) = words.next("") {
+            match word {
+                "number" => made.seal = words.number("number")?,
+                "orders" => made.orders = words.number("orders")?,
+                "refunds" => made.refunds = words.number("refunds")?,
+                "as-of" => made.as_of = words.number("LSN")?,
+                other => return Err(format!("`{other}` is nothing that a seal has")),
+            }
+        }
+        let answer = self.submit(Command::SealPeriod(Box::new(made)), None);
+        if answer.ends_with("orders left") {
+            self.sealed.extend(orders.into_iter().map(|order| (order.id.as_str().to_owned(), order)));
+        }
+        Ok(answer)
+    }
+
+    /// `recall ORDER [as ID] [period PERIOD]`, as files have it, or as another
+    fn recall(&mut self, words: &mut Words) -> Result<String, Wrong> {
+        let name = words.next("order")?;
+        let mut order = self.sealed.get(name).cloned().ok_or_else(|| format!("no file has `{name}`"))?;
+        while let Ok(word) = words.next("") {
+            match word {
+                "as" => order.id = OrderId::parse(words.next("id")?).ok_or("no id")?,
+                "period" => {
+                    let period = script::period(words.next("period")?)?;
+                    order.periods[usize::from(period.calendar)] = period.period;
+                }
+                other => return Err(format!("`{other}` is nothing that is recalled")),
+            }
+        }
+        Ok(self.submit(Command::RecallOrder(Box::new(order)), None))
     }
 
     /// Replaces `by-code-of NAME` by the member's code.
@@ -252,6 +330,7 @@ impl Case {
             Outcome::PlanActivated { version } => vec![format!("version {version}")],
             Outcome::EntryImported { entry } => return format!("entry {entry}"),
             Outcome::OrderPlaced { order, changed: true } => return booked(&picture, order),
+            Outcome::PeriodSealed { orders, changed: true, .. } => return format!("{orders} orders left"),
             Outcome::OrderRefunded { changed: true, .. } => {
                 let Command::RefundOrder(refund) = &stamped.command else { panic!("it gave a refund") };
                 return acts(&picture, refund.id.as_str());
@@ -283,6 +362,10 @@ impl Case {
                 format!("{} rows{closed}", picture.opening.rows.len())
             }
             "total-of" => total_of(&picture, words)?,
+            "orders" => {
+                let ids: Vec<&str> = picture.orders.iter().map(|order| order.id.as_str()).collect();
+                if ids.is_empty() { "none".into() } else { ids.join(" ") }
+            }
             "attributes" => attributes(&picture, member(words.next("member")?)?, words)?,
             "customer" => {
                 let customer = words.next("customer")?;

@@ -297,8 +297,9 @@ fn numbers_and_names_never_change() {
              period_mismatched, 59 period_not_over, 60 period_out_of_order, 61 \
              period_step_not_allowed, 62 approver_is_runner, 63 run_mismatched, 64 attribute_unknown, \
              65 attribute_malformed, 66 owner_unknown, 67 attribute_period_locked, 68 attributes_full, \
-             69 refunds_full, 70 periods_full, 80 opening_closed, 81 opening_too_late, \
-             82 opening_malformed, 83 opening_out_of_order, 84 opening_mismatched, \
+             69 refunds_full, 70 periods_full, 71 seal_stale, 72 recall_mismatched, \
+             80 opening_closed, 81 opening_too_late, 82 opening_malformed, \
+             83 opening_out_of_order, 84 opening_mismatched, \
              85 opening_unfinished, 86 opening_full",
         ),
         (

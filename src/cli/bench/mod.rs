@@ -33,6 +33,7 @@ mod recover;
 mod report;
 mod snapshot;
 mod timing;
+mod volumes;
 
 /// The largest network of a bench: ten times the largest supported network.
 const MEMBERS_MAX: u32 = 100_000_000;
@@ -83,8 +84,10 @@ enum Name {
     Export,
     /// Bonus triggers in the core, one thread (P11)
     Bonus,
-    /// Orders in the core with live volumes of two calendars, one thread; and reading volumes (R5)
+    /// Orders in the core with live volumes of two calendars, one thread (R5)
     Orders,
+    /// Live volumes of members and a top list, read in the core (R5)
+    Volumes,
     /// All ranks and counts from scratch, one thread and two (P6)
     Ranks,
     /// Questions about one member through the engine, without HTTP (P5)
@@ -160,6 +163,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Name::Export => export::run(args, &interrupt)?,
         Name::Bonus => bonus::run(args, &interrupt)?,
         Name::Orders => orders::run(args, &interrupt)?,
+        Name::Volumes => volumes::run(args, &interrupt)?,
         Name::Ranks => ranks::run(args, &interrupt)?,
         Name::Reads => reads::run(args, &interrupt)?,
         Name::Mem => mem::run(args, &interrupt)?,

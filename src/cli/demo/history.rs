@@ -248,7 +248,7 @@ impl Maker<'_> {
             (commerce.markets.len(), commerce.member_tags.len(), commerce.has_owners);
         for member in 0..self.members.min(ATTRIBUTES_MAX) {
             let mut changes = Vec::new();
-            if let Some(market) = self.market(member, markets) {
+            if let Some(market) = market_of(member, markets) {
                 changes.push(AttributeChange::Market(Some(market)));
             }
             if tags != 0 && self.is_one_in(20) {
@@ -264,12 +264,6 @@ impl Maker<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The market of a member: most are in the first one.
-    fn market(&self, member: u32, markets: usize) -> Option<u16> {
-        let last = u16::try_from(markets).ok()?.checked_sub(1)?;
-        Some(if member.is_multiple_of(4) { last } else { 0 })
     }
 
     /// Places an order; one that comes late is of the end of `before`. Perhaps an earlier one is refunded.
@@ -302,7 +296,7 @@ impl Maker<'_> {
             // Half of them have a tag.
             tags: Some(self.below(2 * tags)).filter(|tag| *tag < tags).map_or(0, |tag| 1 << tag),
             group: self.is_one_in(GROUPED_EVERY).then(|| name(&format!("party-{}", number / 100))),
-            market: self.market(member, markets),
+            market: market_of(member, markets),
             lines,
         };
         self.apply(Command::PlaceOrder(Box::new(order)))?;
@@ -358,6 +352,12 @@ impl Maker<'_> {
         self.apply(step(PeriodStep::Approve, &approver))?;
         self.apply(step(PeriodStep::Post, &approver))
     }
+}
+
+/// The market of a member: most are in the first one.
+fn market_of(member: u32, markets: usize) -> Option<u16> {
+    let last = u16::try_from(markets).ok()?.checked_sub(1)?;
+    Some(if member.is_multiple_of(4) { last } else { 0 })
 }
 
 fn name(text: &str) -> OrderId {

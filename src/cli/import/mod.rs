@@ -69,6 +69,7 @@ mod options;
 mod order_lines;
 mod order_sinks;
 pub(super) mod orders;
+mod orders_taken;
 mod reading;
 mod records;
 mod refusal;

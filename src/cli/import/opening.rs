@@ -2,7 +2,8 @@
 //!
 //! CSV has a header line with at least `kind,member`; also `name`, `text`, `calendar`, `position`, `since`
 //! and `value`. NDJSON has on each line an object with these fields. `docs/opening.md` says what rows of each
-//! kind have. Rows may stand in any order, in several files: they are sorted, and so is what the digest covers.
+//! kind have. Rows may stand in any order, in several files: they are sorted, and so is what the digest
+//! covers.
 //!
 //! All or nothing: if a row is refused, or a total is not as expected, nothing is imported. If all rows are
 //! there already, nothing is to do.
@@ -422,7 +423,7 @@ impl Reading<'_> {
         };
         let shape = kind.shape();
         let (value, decimals) = opening_text::parse_value(shape.value, cell(VALUE))
-            .map_err(|why| Reason::malformed("value", &self.value_in_words(cell(VALUE), &why)))?;
+            .map_err(|why| Reason::malformed("value", &value_in_words(cell(VALUE), &why)))?;
         let entry = OpeningEntry {
             member: MemberId([0; 16]),
             kind,
@@ -438,10 +439,6 @@ impl Reading<'_> {
             Some((field, why)) => Err(Reason::malformed(field, &why)),
             None => Ok((name, entry)),
         }
-    }
-
-    fn value_in_words(&self, cell: &str, why: &str) -> String {
-        if cell.is_empty() { "is missing".into() } else { format!("`{}` {why}", visible(cell)) }
     }
 
     /// The position of a calendar. A plan's only one need not be named.
@@ -470,6 +467,10 @@ impl Reading<'_> {
         }
         Ok(Some(since))
     }
+}
+
+fn value_in_words(cell: &str, why: &str) -> String {
+    if cell.is_empty() { "is missing".into() } else { format!("`{}` {why}", visible(cell)) }
 }
 
 fn position(cell: &str, kind: OpeningKind) -> Result<u32, Reason> {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::{
-    orders::{Reason, Taken},
+    orders_taken::{Reason, Taken},
     visible::visible,
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
         remote::Remote,
     },
     core::{
-        command::{Command, PlaceOrder},
+        command::{Command, Outcome, PlaceOrder},
         plan::commerce::AMOUNT,
         state::Verdict,
     },
@@ -61,8 +61,8 @@ pub(super) trait Sink {
     /// When none is named.
     fn member(&mut self, cell: &str) -> Result<String, Trouble>;
 
-    /// Places an order, unless it is there. `body` is as `POST /v1/orders` takes it, and may be anything; what
-    /// comes of it, sooner or later, is added to `taken`.
+    /// Places an order, unless it is there. `body` is as `POST /v1/orders` takes it, and may be anything.
+    /// What comes of it, sooner or later, is added to `taken`.
     ///
     /// # Errors
     /// When nothing comes in any more.
@@ -111,8 +111,9 @@ impl<'n> IntoNetwork<'n> {
         let there = network.state.order_number(&order.id);
         let command = Command::PlaceOrder(Box::new(order));
         let Some(there) = there else {
-            network.apply(command).map_err(Reason::of)?;
-            return Ok(true);
+            let outcome = network.apply(command).map_err(Reason::of)?;
+            // A sealed order is there, though not in the state.
+            return Ok(matches!(outcome, Outcome::OrderPlaced { changed: true, .. }));
         };
         match network.state.check(&network.directory, None, &command) {
             Verdict::Reject(rejection) if self.base <= there => {

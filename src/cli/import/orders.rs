@@ -10,8 +10,8 @@
 //! belong to the order before it and to the one behind it: both are refused. Orders that are there already
 //! with the same content are not errors, so the same file may be imported again.
 //!
-//! Orders go into a data directory, which gets them at the end of the file, or to a running server, which gets
-//! them in batches that are durable one by one (`order_sinks.rs`).
+//! Orders go into a data directory, which gets them at the end of the file, or to a running server, which
+//! gets them in batches that are durable one by one (`order_sinks.rs`).
 
 use std::{
     collections::BTreeMap,
@@ -30,6 +30,7 @@ use super::{
     meter::Meter,
     order_lines::OrderLines,
     order_sinks::{IntoNetwork, Sink, ToServer, Trouble},
+    orders_taken::{Reason, Taken},
     visible::visible,
 };
 use crate::{
@@ -44,7 +45,6 @@ use crate::{
         target::Target,
     },
     core::command::Rejection,
-    http::Problem,
     time_text::{self, TimeForm},
 };
 
@@ -100,64 +100,6 @@ pub(in crate::cli) struct Args {
     /// One JSON object on the last line of standard output
     #[arg(long)]
     json: bool,
-}
-
-/// Why an order was refused: a stable name, and words.
-pub(super) struct Reason {
-    pub name: String,
-    pub words: String,
-}
-
-impl Reason {
-    pub fn new(name: &str, words: impl Into<String>) -> Self {
-        Self { name: name.into(), words: words.into() }
-    }
-
-    pub fn of(problem: impl Into<Problem>) -> Self {
-        let problem: Problem = problem.into();
-        Self::of_json(problem.code().status().as_u16(), &problem.to_json())
-    }
-
-    /// As a server says it.
-    pub fn of_json(status: u16, problem: &Value) -> Self {
-        let name = problem["code"].as_str().unwrap_or("refused");
-        let field = problem["field"].as_str().map(|field| format!("{field}: ")).unwrap_or_default();
-        Self::new(name, format!("{field}{}", problem::in_words(status, Some(problem))))
-    }
-
-    fn of_line(fault: &LineFault) -> Self {
-        Self::new("bad_row", fault.to_string())
-    }
-}
-
-/// A refused order.
-struct Refused {
-    line: u64,
-    order: String,
-    reason: Reason,
-}
-
-/// What came of a file.
-#[derive(Default)]
-pub(super) struct Taken {
-    pub orders: u64,
-    pub already_there: u64,
-    refused: Vec<Refused>,
-    hash: String,
-}
-
-impl Taken {
-    pub fn refuse(&mut self, line: u64, order: String, reason: Reason) {
-        self.refused.push(Refused { line, order, reason });
-    }
-
-    /// Says which orders were refused, and why.
-    fn tell_refused(&self, path: &Path) {
-        for Refused { line, order, reason } in &self.refused {
-            let order = if order.is_empty() { String::new() } else { format!("{}: ", visible(order)) };
-            screen::tell(&format!("{}: line {line}: {order}{}", path.display(), reason.words));
-        }
-    }
 }
 
 pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {

@@ -10,7 +10,7 @@ use crate::{
         state::State,
         types::{BasisPoints, MemberIx, Timestamp},
     },
-    engine::{MemberDirectory, PeriodRef},
+    engine::{MemberDirectory, OrderId, PeriodRef},
     http::offline,
     plan_file,
 };
@@ -81,7 +81,9 @@ fn rows_of_one_id_are_the_lines_of_an_order() {
                 A-2,bert,1,0.5,,,\n";
     let taken = take(&mut network, text);
     assert_eq!((taken.orders, refused(&taken)), (2, vec![]));
-    let order = offline::order(&network.state, 0);
+    let first = OrderId::parse(&network.state.order_id(0)).unwrap();
+    let order = offline::order(&first, &network.state, &network.directory, &network.sealed);
+    let order = order.unwrap().expect("it is there");
     assert_eq!(order["credits"][0]["user_id"], network.state.id(MemberIx(0)).to_string());
     assert_eq!(order["time"], "2026-11-02T00:00:00.000000Z");
     assert_eq!(order["tags"], json!(["autoship", "web"]));

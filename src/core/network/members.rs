@@ -141,6 +141,12 @@ impl Members {
         self.flags(member) ^ u32::from(self.id(member).0[0])
     }
 
+    /// Prefetches what an order needs of a member. The result is meaningless, see `network::prefetch`.
+    pub fn prefetch_joined(&self, member: MemberIx) -> u32 {
+        let Timestamp(time) = self.joined_at(member);
+        u32::from(time & 1 == 0) ^ u32::from(self.id(member).0[0])
+    }
+
     /// Prefetches all member data here but the ledger's. The result is meaningless.
     pub fn prefetch_all(&self, member: MemberIx) -> u32 {
         let Timestamp(time) = self.joined_at(member);

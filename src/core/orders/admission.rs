@@ -1,15 +1,18 @@
 //! Judges orders, and places them.
 
+use bytemuck::Zeroable;
+
 use crate::core::{
     orders::{
         bookings::BookingRow,
         credits::CreditRow,
         part::Orders,
-        placed::{Before, NO_NAME, NO_ORDER, ORDERS_MAX, OrderRow},
+        placed::{Before, NO_NAME, NO_ORDER, ORDERS_MAX, Order},
+        totals::VALUES_MAX,
     },
     plan::{
         Plan,
-        commerce::{Commerce, VolumeForm, VolumeOf},
+        commerce::{CALENDARS_MAX, Commerce, VolumeForm, VolumeOf},
     },
     requests::command::{OrderLine, PlaceOrder, Rejection, VALUE_MAX},
     words::types::{MemberIx, Timestamp},
@@ -31,10 +34,24 @@ pub(in crate::core) struct NewOrder {
     pub time: Timestamp,
     /// The values of all lines, those of a line together.
     values: Vec<i64>,
+    /// The sums over all lines, by value, and their number.
+    totals: ([i64; VALUES_MAX], usize),
+    /// By calendar, and their number.
+    periods: ([u32; CALENDARS_MAX], usize),
+}
+
+impl NewOrder {
     /// The sums over all lines, by value.
-    pub totals: Vec<i64>,
+    pub fn totals(&self) -> &[i64] {
+        let (totals, values) = &self.totals;
+        &totals[..*values]
+    }
+
     /// By calendar.
-    pub periods: Vec<u32>,
+    pub fn periods(&self) -> &[u32] {
+        let (periods, calendars) = &self.periods;
+        &periods[..*calendars]
+    }
 }
 
 impl Orders {
@@ -77,18 +94,18 @@ impl Orders {
         for line in &order.lines {
             put_values(plan, line, &mut values)?;
         }
-        let mut totals = vec![0; width];
+        let mut totals = [0; VALUES_MAX];
         for line in values.chunks_exact(width) {
             totals.iter_mut().zip(line).for_each(|(total, value)| *total += value);
         }
-        self.totals.judge(&totals)?;
+        self.totals.judge(&totals[..width])?;
         let time = order.time.unwrap_or(now);
-        let mut periods = Vec::with_capacity(commerce.calendars.len());
-        for (calendar, rules) in (0..).zip(&commerce.calendars) {
-            let period = self.periods().book(calendar, rules.late, [time, joined, now])?;
-            periods.push(period);
+        let mut periods = [0; CALENDARS_MAX];
+        for ((calendar, rules), period) in (0..).zip(&commerce.calendars).zip(&mut periods) {
+            *period = self.periods().book(calendar, rules.late, [time, joined, now])?;
         }
         let group = order.group.as_ref().and_then(|id| self.find_group(id));
+        let (totals, periods) = ((totals, width), (periods, commerce.calendars.len()));
         Ok(NewOrder { members, customer, group, time, values, totals, periods })
     }
 
@@ -104,7 +121,7 @@ impl Orders {
             (_, known) => known.unwrap_or(NO_ORDER),
         };
         let short = |count: usize| u8::try_from(count).expect("limited");
-        let row = OrderRow {
+        let row = Order {
             lsn,
             time: new.time,
             fingerprint: order.fingerprint(),
@@ -115,20 +132,20 @@ impl Orders {
             market: order.market.unwrap_or(NO_NAME),
             lines: short(order.lines.len()),
             credits: short(new.members.len()),
-            calendars: short(new.periods.len()),
-            values: short(new.totals.len()),
-            id: order.id.as_str().into(),
+            calendars: short(new.periods().len()),
+            values: short(new.totals().len()),
+            ..Order::zeroed()
         };
-        let number = lists.placed.push(&row, &order.id);
+        let number = lists.placed.push(row, &order.id);
         for (member, credit) in new.members.iter().zip(&order.credits) {
             lists.credits.push(CreditRow { order: number, member: member.0, part: credit.part });
         }
-        new.values.iter().for_each(|value| lists.values.push(*value));
-        for (calendar, period) in (0..).zip(&new.periods) {
+        lists.values.extend(&new.values);
+        for (calendar, period) in (0..).zip(new.periods()) {
             lists.bookings.push(BookingRow { order: number, period: *period, calendar });
         }
         self.link(number);
-        self.totals.place(&new.totals);
+        self.totals.place(new.totals());
         number
     }
 

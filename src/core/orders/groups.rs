@@ -73,6 +73,11 @@ impl Groups {
         self.newest.get(group as usize).copied().unwrap_or(NO_ORDER)
     }
 
+    /// Exchanges the newest orders with other lists.
+    pub fn swap_newest(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.newest, &mut other.newest);
+    }
+
     /// Sets the newest order of a group; returns the one before.
     pub fn set_newest(&mut self, group: u32, order: u32) -> u32 {
         set_newest(&mut self.newest, group, order)

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use rand_pcg::{Pcg64, rand_core::RngCore};
 
 use super::*;
-use crate::core::tree::counting::Watch;
+use crate::core::{
+    tree::{counting::Watch, genealogy::Genealogy},
+    words::types::index,
+};
 
 const TREES: [Tree; 2] = [Tree::Sponsor, Tree::Placement];
 /// Calendars with the values that are kept live, a bit for each: others are booked as well.
@@ -81,7 +84,7 @@ impl Model {
             sums[member.at()].iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
             let [sponsor, placement] = &self.trees;
             let trees = Trees { sponsor: Some(sponsor), placement };
-            self.volumes.book(at(calendar, period), &trees, member, &values);
+            self.volumes.book([at(calendar, period)].into_iter(), &trees, member, &values);
         }
     }
 
@@ -104,7 +107,7 @@ impl Model {
         }
     }
 
-    fn check_tree(&self, tree: Tree, found: &LiveVolume, own: &[i64], seen: &str) {
+    fn check_tree(&self, tree: Tree, found: LiveVolume<'_>, own: &[i64], seen: &str) {
         let links = &self.trees[tree as usize];
         let (mut groups, mut levels) = (own.to_vec(), vec![[0; LEVELS_MAX]; own.len()]);
         for member in (0..own.len()).rev() {
@@ -138,11 +141,11 @@ fn sums_are_those_of_the_bookings_along_the_parents() {
         let mut model = Model::new(seed, levels);
         for newest in 0..5 {
             for (calendar, live) in CALENDARS {
-                let dropped = model.volumes.open(at(calendar, newest), live, levels);
+                let dropped = model.volumes.open(at(calendar, newest), live, levels, 8);
                 let expected = newest.checked_sub(2).map(|period| at(calendar, period));
-                assert_eq!(dropped.map(|dropped| dropped.of), expected);
+                assert_eq!(dropped.map(|(of, _)| of), expected);
                 assert!(
-                    model.volumes.open(at(calendar, newest), live, levels).is_none(),
+                    model.volumes.open(at(calendar, newest), live, levels, 8).is_none(),
                     "it is open already"
                 );
             }
@@ -163,8 +166,8 @@ fn sums_are_the_same_from_scratch_and_go_on() {
     let mut model = Model::new(9, 7);
     for (calendar, live) in CALENDARS {
         assert!(
-            model.volumes.open(at(calendar, 0), live, 7).is_none()
-                && model.volumes.open(at(calendar, 1), live, 7).is_none()
+            model.volumes.open(at(calendar, 0), live, 7, 8).is_none()
+                && model.volumes.open(at(calendar, 1), live, 7, 8).is_none()
         );
     }
     for round in 0..4 {
@@ -176,7 +179,7 @@ fn sums_are_the_same_from_scratch_and_go_on() {
         model.trees.iter_mut().for_each(|tree| drop(tree.count_anew(&Watch::default())));
         let mut volumes = LiveVolumes::new();
         for (calendar, live) in CALENDARS {
-            let opened = [1, 0].map(|period| volumes.open(at(calendar, period), live, 7).is_none());
+            let opened = [1, 0].map(|period| volumes.open(at(calendar, period), live, 7, 3).is_none());
             assert_eq!(opened, [true; 2]);
         }
         for ((calendar, period), sums) in &model.booked {
@@ -197,7 +200,7 @@ fn sums_are_the_same_from_scratch_and_go_on() {
 #[test]
 fn trees_that_are_not_counted_have_no_sums() {
     let mut model = Model::new(4, 7);
-    assert!(model.volumes.open(at(0, 7), 1, 7).is_none());
+    assert!(model.volumes.open(at(0, 7), 1, 7, 1).is_none());
     model.trees[0] = Genealogy::new(false);
     for member in 0..100 {
         for tree in TREES {
@@ -208,8 +211,8 @@ fn trees_that_are_not_counted_have_no_sums() {
     let [uncounted, placement] = &model.trees;
     for sponsor in [None, Some(uncounted)] {
         let trees = Trees { sponsor, placement };
-        model.volumes.book(at(0, 7), &trees, index(99), &[5]);
-        model.volumes.prefetch(&trees, &[at(0, 7)], &[index(99)]);
+        model.volumes.book([at(0, 7)].into_iter(), &trees, index(99), &[5]);
+        model.volumes.prefetch(&trees, &[index(99)]);
         let found = model.volumes.read(at(0, 7), 0).unwrap();
         assert_eq!(
             (found.group(&trees, Tree::Sponsor, index(0)), found.levels(&trees, Tree::Sponsor, index(0))),
@@ -228,9 +231,41 @@ fn two_periods_of_each_calendar_are_kept_in_whatever_order_they_are_opened() {
     assert!(volumes.is_empty());
     let mut dropped = Vec::new();
     for (calendar, period) in [(1, 5), (0, 9), (1, 3), (1, 4), (1, 1), (0, 8), (1, 6)] {
-        dropped.extend(volumes.open(at(calendar, period), 0b11, 7).map(|old| old.of));
+        dropped.extend(volumes.open(at(calendar, period), 0b11, 7, 4).map(|(of, _)| of));
     }
     assert_eq!(dropped, [at(1, 3), at(1, 1), at(1, 4)]);
     let kept: Vec<PeriodRef> = volumes.periods.iter().map(|kept| kept.of).collect();
     assert_eq!(kept, [at(0, 9), at(0, 8), at(1, 6), at(1, 5)]);
+}
+
+#[test]
+fn a_table_goes_with_its_last_period_and_a_field_is_used_again() {
+    let mut model = Model::new(6, 7);
+    (0..50).for_each(|_| model.join());
+    // period, levels; the period that is dropped, and the tables that go with it
+    let table = [
+        (0, 7, None),
+        (1, 7, None),
+        (2, 3, Some((0, 0))),
+        (3, 3, Some((1, 1))),
+        (4, 3, Some((2, 0))),
+        (5, 3, Some((3, 0))),
+    ];
+    for (period, levels, expected) in table {
+        let dropped = model.volumes.open(at(0, period), 1, levels, 2);
+        let dropped = dropped.map(|(of, unused)| (of.period, unused.len()));
+        assert_eq!(dropped, expected, "period {period}");
+        let [sponsor, placement] = &model.trees;
+        let trees = Trees { sponsor: Some(sponsor), placement };
+        let found = model.volumes.read(at(0, period), 0).unwrap();
+        assert_eq!((found.own(index(49)), found.group(&trees, Tree::Placement, index(0))), (0, Some(0)));
+        let before = model.volumes.bytes();
+        model.volumes.book([at(0, period)].into_iter(), &trees, index(49), &[5]);
+        assert!(period < 4 || model.volumes.bytes() == before, "no memory is added");
+        let found = model.volumes.read(at(0, period), 0).unwrap();
+        assert_eq!((found.own(index(49)), found.group(&trees, Tree::Placement, index(0))), (5, Some(5)));
+        let levels_seen = found.levels(&trees, Tree::Placement, index(0)).unwrap();
+        assert!(levels_seen[usize::from(levels)..].iter().all(|sum| *sum == 0));
+    }
+    assert_eq!(model.volumes.tables.len(), 2);
 }

@@ -3,7 +3,7 @@
 //! halving, and no row is there twice.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashSet},
     ops::Range,
 };
 
@@ -257,7 +257,7 @@ impl Opening {
         let last = self.rows.len().checked_sub(1).map(|last| self.row_at(last));
         let mut before = last.as_ref();
         let mut of_member = last.as_ref().map_or(0, |last| self.of(MemberIx(last.member)).len());
-        let (mut new_groups, mut names): (HashMap<_, ()>, _) = (HashMap::new(), 0);
+        let (mut new_groups, mut names) = (HashSet::new(), 0);
         for row in rows {
             if before.is_some_and(|before| row.key() <= before.key()) {
                 return Err(Rejection::OpeningOutOfOrder);
@@ -273,7 +273,7 @@ impl Opening {
                 let shape = row.kind().shape();
                 let text = if is_counted_by_text(row.kind()) { &*row.text } else { "" };
                 let position = if shape.position_is_key { row.position } else { 0 };
-                new_groups.insert((row.kind, &*row.name, text, row.calendar, position), ());
+                new_groups.insert((row.kind, &*row.name, text, row.calendar, position));
             }
         }
         let has_room = self.rows.len() + rows.len() <= OPENING_ROWS_MAX

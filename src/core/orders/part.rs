@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::core::{
     orders::{
         attributes::Attributes,
-        bookings::Booked,
+        bookings::{Booked, BookingRow},
         credits::Credited,
         lists::Lists,
         live::{LiveVolumes, Trees},
@@ -18,6 +18,7 @@ use crate::core::{
         refund_bookings::RefundState,
         refunds::Refund,
         runs::Runs,
+        seals::Seals,
         shares::left,
         steps::Steps,
         totals::{PeriodTotals, Totals, VALUES_MAX},
@@ -120,6 +121,24 @@ impl Orders {
         &mut self.lists.runs
     }
 
+    pub fn seals(&self) -> &Seals {
+        &self.lists.seals
+    }
+
+    pub fn seals_mut(&mut self) -> &mut Seals {
+        &mut self.lists.seals
+    }
+
+    /// Whether orders or refunds of a period were sealed: its live volumes are no longer kept.
+    pub fn has_sealed(&self, period: PeriodRef) -> bool {
+        self.lists.sealed_totals.has(period)
+    }
+
+    /// What sealed orders and refunds are of the totals of periods.
+    pub fn sealed_totals(&self) -> impl Iterator<Item = (PeriodRef, PeriodTotals)> + '_ {
+        self.lists.sealed_totals.iter()
+    }
+
     pub fn live(&self) -> &LiveVolumes {
         &self.live
     }
@@ -153,9 +172,14 @@ impl Orders {
         self.lists.placed.find(id)
     }
 
-    /// Prefetches what looking up an order's id reads. The result is meaningless.
-    pub fn prefetch(&self, id: &OrderId) -> u32 {
-        self.lists.placed.prefetch(id)
+    /// Prefetches what looking up ids of orders reads. The result is meaningless.
+    pub fn prefetch<'i>(&self, ids: impl Iterator<Item = &'i OrderId>) -> u32 {
+        self.lists.placed.prefetch(ids)
+    }
+
+    /// Prefetches what crediting a member changes. The result is meaningless.
+    pub fn prefetch_credit(&self, member: MemberIx) -> u32 {
+        self.lists.credits.newest(member).unwrap_or(NO_ORDER)
     }
 
     /// The number of a refund. O(1).
@@ -245,6 +269,13 @@ impl Orders {
         })
     }
 
+    /// The bookings of an order, by calendar.
+    pub(super) fn booking_rows(&self, order: u32) -> impl Iterator<Item = BookingRow> + '_ {
+        let Order { first_booking, calendars, .. } = *self.order(order);
+        let place = move |calendar: u8| (first_booking + u32::from(calendar)) as usize;
+        (0..calendars).map(move |calendar| self.lists.bookings.row_at(place(calendar)))
+    }
+
     /// A value of a line, before refunds.
     pub fn value(&self, order: u32, line: u8, value: u8) -> i64 {
         let Order { first_value, values, .. } = *self.order(order);
@@ -285,27 +316,28 @@ impl Orders {
         self.values_left(order, &self.refunded(order, lowers))
     }
 
-    /// Counts an order in a period.
-    pub fn count_order(&mut self, period: PeriodRef) {
-        self.totals.get_mut(period).orders += 1;
-    }
-
     /// Counts a refund in a period.
     pub fn count_refund(&mut self, period: PeriodRef) {
         self.totals.get_mut(period).refunds += 1;
     }
 
-    /// Adds values to a period, and each member's share of them to the volumes that are kept live.
+    /// Counts an order in a period.
+    pub fn count_order(&mut self, period: PeriodRef) {
+        self.totals.get_mut(period).orders += 1;
+    }
+
+    /// Adds values to periods of different calendars, and each member's share of them to the volumes that are
+    /// kept live.
     pub fn book<'s>(
         &mut self,
-        period: PeriodRef,
+        periods: &(impl Iterator<Item = PeriodRef> + Clone),
         values: &[i64],
         trees: &Trees<'_>,
-        shares: impl Iterator<Item = (MemberIx, &'s Vec<i64>)>,
+        shares: impl Iterator<Item = (MemberIx, &'s [i64])>,
     ) {
-        self.totals.add(period, values);
+        periods.clone().for_each(|period| self.totals.add(period, values));
         for (member, share) in shares {
-            self.live.book(period, trees, member, share);
+            self.live.book(periods.clone(), trees, member, share);
         }
     }
 

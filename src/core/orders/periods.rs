@@ -39,6 +39,9 @@ pub enum PeriodState {
     Approved = 3,
     /// Final.
     Posted = 4,
+    /// Its orders are in files, but for those that are booked in periods of other calendars that are not
+    /// posted yet.
+    Sealed = 5,
 }
 
 impl PeriodState {
@@ -53,6 +56,11 @@ impl PeriodState {
     /// Whether orders and refunds of the period are final.
     pub fn is_locked(self) -> bool {
         Self::Locked <= self
+    }
+
+    /// Whether nothing of the period can change any more.
+    pub fn is_final(self) -> bool {
+        Self::Posted <= self
     }
 }
 
@@ -184,12 +192,6 @@ impl Periods {
     pub fn newest(&self, calendar: u8) -> Option<&PeriodRow> {
         let newest = self.of_calendar(calendar).checked_sub(1)?;
         self.get(PeriodRef { calendar, period: newest })
-    }
-
-    /// The newest period of each calendar that has one.
-    pub fn newest_of_all(&self) -> impl Iterator<Item = PeriodRef> + '_ {
-        let counts = (0..).zip(self.counts());
-        counts.filter_map(|(calendar, count)| Some(PeriodRef { calendar, period: count.checked_sub(1)? }))
     }
 
     /// The period with a label. O(1).
@@ -333,16 +335,40 @@ impl Periods {
             }
             (PeriodStep::Unlock, State::Locked | State::Approved) => Ok(Some(State::Closing)),
             (PeriodStep::Approve, State::Locked) if has_run => Ok(Some(State::Approved)),
-            (PeriodStep::Post, State::Approved) if before.is_some_and(|before| before != State::Posted) => {
+            (PeriodStep::Post, State::Approved) if before.is_some_and(|before| !before.is_final()) => {
                 Err(Rejection::PeriodOutOfOrder)
             }
             (PeriodStep::Post, State::Approved) => Ok(Some(State::Posted)),
             (PeriodStep::Unlock, State::Closing)
             | (PeriodStep::Lock, State::Locked)
             | (PeriodStep::Approve, State::Approved)
-            | (PeriodStep::Post, State::Posted) => Ok(None),
+            | (PeriodStep::Post, State::Posted | State::Sealed) => Ok(None),
+            // A seal is a command of its own.
             _ => Err(Rejection::PeriodStepNotAllowed),
         }
+    }
+
+    /// Whether a period can be sealed: after all earlier ones of its calendar. False if it is sealed already.
+    ///
+    /// # Errors
+    /// When it is not posted, or an earlier one is not sealed.
+    pub fn judge_seal(&self, period: PeriodRef) -> Result<bool, Rejection> {
+        let row = self.get(period).ok_or(Rejection::PeriodUnknown)?;
+        let before = period.period.checked_sub(1).map(|before| PeriodRef { period: before, ..period });
+        let before = before.and_then(|before| self.get(before)).map(PeriodRow::state);
+        match row.state() {
+            PeriodState::Sealed => Ok(false),
+            PeriodState::Posted if before.is_some_and(|before| before != PeriodState::Sealed) => {
+                Err(Rejection::PeriodOutOfOrder)
+            }
+            PeriodState::Posted => Ok(true),
+            _ => Err(Rejection::PeriodStepNotAllowed),
+        }
+    }
+
+    /// Whether everything that is booked in a period is final.
+    pub fn is_final(&self, period: PeriodRef) -> bool {
+        self.get(period).is_some_and(|row| row.state().is_final())
     }
 }
 

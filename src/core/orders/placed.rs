@@ -134,7 +134,24 @@ impl Rows for Placed {
         let has_room = credit.checked_add(row.credits.into()).is_some()
             && booking.checked_add(row.calendars.into()).is_some();
         require(has_room, || wrong("one credit or booking too many"))?;
-        self.push(&row, &id);
+        let OrderRow { lsn, time, fingerprint, tags, customer, group, kind, market, .. } = row;
+        let OrderRow { lines, credits, calendars, values, .. } = row;
+        let order = Order {
+            lsn,
+            time,
+            fingerprint,
+            tags,
+            customer,
+            group,
+            kind,
+            market,
+            lines,
+            credits,
+            calendars,
+            values,
+            ..Order::zeroed()
+        };
+        self.push(order, &id);
         Ok(())
     }
 }
@@ -186,36 +203,19 @@ impl Placed {
         [newest.first_credit + u32::from(newest.credits), newest.first_booking + u32::from(newest.calendars)]
     }
 
-    /// Adds an order, whose lines, credits, values and bookings are added after those of the orders before.
-    pub fn push(&mut self, row: &OrderRow, id: &OrderId) -> u32 {
+    /// Adds an order, whose lines, credits, values and bookings are added after those of the orders before:
+    /// that tells their places.
+    pub fn push(&mut self, order: Order, id: &OrderId) -> u32 {
         let [first_credit, first_booking] = self.next_places();
         let last = self.rows.len().checked_sub(1).map(|last| self.rows.get(last));
         let first_value =
             last.map_or(0, |last| last.first_value + u64::from(last.lines) * u64::from(last.values));
-        let OrderRow { lsn, time, fingerprint, tags, customer, group, kind, market, .. } = *row;
-        let OrderRow { lines, credits, calendars, values, .. } = *row;
-        self.rows.push(Order {
-            lsn,
-            time,
-            fingerprint,
-            tags,
-            first_value,
-            first_credit,
-            first_booking,
-            customer,
-            group,
-            kind,
-            market,
-            lines,
-            credits,
-            calendars,
-            values,
-        });
+        self.rows.push(Order { first_value, first_credit, first_booking, ..order });
         self.ids.push(id.as_str())
     }
 
     /// Prefetches what [`Placed::find`] reads. The result is meaningless.
-    pub fn prefetch(&self, id: &OrderId) -> u32 {
-        self.ids.prefetch(id.as_str())
+    pub fn prefetch<'i>(&self, ids: impl Iterator<Item = &'i OrderId>) -> u32 {
+        self.ids.prefetch(ids.map(OrderId::as_str))
     }
 }

@@ -3,9 +3,12 @@
 use bytemuck::{Pod, Zeroable};
 use strum::{FromRepr, IntoStaticStr, VariantArray};
 
-use crate::core::store::{
-    column::{Column, freeze_fields},
-    rows::{Rows, SoFar, require},
+use crate::core::{
+    store::{
+        column::{Column, freeze_fields},
+        rows::{Rows, SoFar, require},
+    },
+    words::all::all,
 };
 
 /// How a refund acts in a calendar. Codes are on disk: never renumbered.
@@ -25,6 +28,9 @@ pub enum RefundState {
 }
 
 impl RefundState {
+    /// All of them, by code.
+    pub const ALL: [Self; Self::VARIANTS.len()] = all();
+
     /// A correction, which lowers volumes if the plan says so.
     pub fn correction(lowers_volume: bool) -> Self {
         if lowers_volume { Self::LowersLater } else { Self::Correction }

@@ -83,7 +83,7 @@ impl Orders {
         let (state, period) = match state {
             State::Open | State::Closing => (RefundState::Lowered, period.period),
             State::Locked | State::Approved => (RefundState::Waiting, period.period),
-            State::Posted => {
+            State::Posted | State::Sealed => {
                 let later = self.correction_period(period.calendar, time, now)?;
                 (RefundState::correction(lowers_volume), later)
             }

@@ -34,7 +34,7 @@ impl Orders {
             self.check_order(order)?;
             self.check_names(order, commerce)?;
             self.link(order);
-            let values = self.values_left(order, &vec![0; self.order(order).lines.into()]);
+            let values = self.placed_values(order);
             self.totals.judge(&values).map_err(|_| "orders: volumes beyond 64 bits".to_owned())?;
             self.totals.place(&values);
         }
@@ -142,6 +142,8 @@ impl Orders {
     /// Books all orders, refunds and corrections, in a state that has no volumes yet, for their members
     /// alone. O(orders).
     pub fn book_all(&mut self) {
+        let sealed: Vec<_> = self.lists.sealed_totals.iter().collect();
+        sealed.iter().for_each(|(period, totals)| self.totals.get_mut(*period).add(totals));
         for order in (0..self.count()).paced() {
             let booked: Vec<Booked> = self.booked_values(order).collect();
             for Booked { period, values, shares } in booked {

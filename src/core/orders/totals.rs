@@ -25,6 +25,31 @@ pub struct PeriodTotals {
 
 holds_nothing!(PeriodTotals);
 
+impl PeriodTotals {
+    /// Adds the totals of other orders. Those of orders that were sealed and recalled many times stop at the
+    /// ends of 64 bits.
+    pub fn add(&mut self, other: &Self) {
+        self.orders += other.orders;
+        self.refunds += other.refunds;
+        let sums = self.sums.iter_mut().zip(other.sums);
+        sums.for_each(|(sum, other)| *sum = sum.saturating_add(other));
+    }
+
+    /// Adds values.
+    pub fn add_values(&mut self, values: &[i64]) {
+        let sums = self.sums.iter_mut().zip(values);
+        sums.for_each(|(sum, value)| *sum = sum.saturating_add(*value));
+    }
+
+    /// Takes off the totals of some of these orders.
+    pub fn take_off(&mut self, other: &Self) {
+        self.orders = self.orders.saturating_sub(other.orders);
+        self.refunds = self.refunds.saturating_sub(other.refunds);
+        let sums = self.sums.iter_mut().zip(other.sums);
+        sums.for_each(|(sum, other)| *sum = sum.saturating_sub(other));
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Totals {
     /// By calendar and period.
@@ -75,6 +100,11 @@ impl Totals {
     /// Counts an order's values.
     pub fn place(&mut self, values: &[i64]) {
         self.orders.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+    }
+
+    /// No longer counts the values of orders that were sealed.
+    pub fn leave(&mut self, values: &[i64; VALUES_MAX]) {
+        self.orders.iter_mut().zip(values).for_each(|(sum, value)| *sum -= value);
     }
 
     /// Adds values to a period, which are negative for a refund.

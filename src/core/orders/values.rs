@@ -48,6 +48,11 @@ impl Values {
         self.rows.push(value);
     }
 
+    /// Adds the values of the newest order.
+    pub fn extend(&mut self, values: &[i64]) {
+        self.rows.extend_from_slice(values);
+    }
+
     /// The value at a place.
     pub fn get(&self, place: u64) -> i64 {
         *self.rows.get(usize::try_from(place).expect("places are in memory"))

@@ -65,7 +65,7 @@ impl State {
         let lowered = acts.filter_map(|(((now, state), booked), step)| match step {
             None | Some(PeriodStep::Unlock) => Some(*booked),
             Some(PeriodStep::Lock | PeriodStep::Approve) => None,
-            Some(PeriodStep::Post) => (state == RefundState::LowersLater).then_some(now),
+            Some(PeriodStep::Post | PeriodStep::Seal) => (state == RefundState::LowersLater).then_some(now),
         });
         Bookings {
             periods: lowered.collect(),

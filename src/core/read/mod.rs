@@ -14,6 +14,7 @@ pub(in crate::core) mod period_sums;
 pub(in crate::core) mod query;
 pub(in crate::core) mod received;
 pub(in crate::core) mod roster;
+pub(in crate::core) mod sealing;
 mod volumes;
 pub(in crate::core) mod walk;
 pub(in crate::core) mod window;

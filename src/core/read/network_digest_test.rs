@@ -159,6 +159,8 @@ impl Harness {
             | CommandKind::SetAttributes
             | CommandKind::AddOpening
             | CommandKind::CloseOpening
+            | CommandKind::SealPeriod
+            | CommandKind::RecallOrder
             | CommandKind::ClosePeriod => {
                 // Not in the digest, and refused without calendars.
                 Command::ClosePeriod(PeriodRef { calendar: 0, period: 0 })

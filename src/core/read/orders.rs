@@ -51,6 +51,17 @@ pub struct LineView {
 }
 
 impl OrderView {
+    /// The order as it stood after a command; `None` if it was placed later.
+    pub fn as_of(mut self, lsn: u64) -> Option<Self> {
+        self.refunds.retain(|refund| refund.lsn <= lsn);
+        let Self { lines, refunds, .. } = &mut self;
+        lines.iter_mut().for_each(|line| line.refunded = 0);
+        for (line, _, to) in refunds.iter().flat_map(|refund| &refund.lines) {
+            lines.get_mut(usize::from(*line))?.refunded = *to;
+        }
+        (self.lsn <= lsn).then_some(self)
+    }
+
     /// Whether all of it was refunded.
     pub fn is_refunded(&self) -> bool {
         self.lines.iter().all(|line| line.refunded == WHOLE)
@@ -340,6 +351,6 @@ impl State {
         let periods = (0..self.periods_len(calendar)).map(move |period| PeriodRef { calendar, period });
         periods
             .filter_map(|period| Some((period, self.period(period)?.state())))
-            .filter(|(_, state)| *state != PeriodState::Posted)
+            .filter(|(_, state)| !state.is_final())
     }
 }

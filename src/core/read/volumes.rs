@@ -1,5 +1,6 @@
 //! Checks what follows from orders: the totals of periods, refunds that wait, and live volumes. All of it is
-//! added up again from the orders, and along the parents of each member.
+//! added up again from the orders, with what the totals have of sealed ones, and along the parents of each
+//! member.
 
 use std::collections::BTreeMap;
 
@@ -68,6 +69,9 @@ impl Recount {
             let own = newest.map(|period| ((calendar, period), vec![]));
             recount.own.extend(own);
         }
+        for (period, totals) in state.orders.sealed_totals() {
+            recount.totals_of(period).add(&totals);
+        }
         recount.add_orders(state);
         recount.add_refunds(state);
         recount
@@ -128,21 +132,19 @@ impl Recount {
     }
 
     fn check_live(&self, state: &State, faults: &mut Faults) {
+        let has_orders = state.orders_len() != 0 || !state.seals().is_empty();
         for ((calendar, period), own) in &self.own {
             let period = PeriodRef { calendar: *calendar, period: *period };
             let row = state.period(period).expect("it was counted");
             for value in 0..u8::try_from(VALUES_MAX).expect("few") {
                 let kept = state.orders.live().read(period, value);
-                let is_live = row.live >> value & 1 != 0;
+                let is_live = row.live >> value & 1 != 0 && !state.orders.has_sealed(period);
                 faults.require(kept.is_some() == is_live, || {
                     format!("value {value} of {period:?} should be live: {is_live}")
                 });
-                let Some(kept) = kept else { continue };
+                let Some(kept) = kept.filter(|_| has_orders) else { continue };
                 let nothing = Sparse::new();
                 let own = own.get(usize::from(value)).unwrap_or(&nothing);
-                if own.is_empty() && kept.is_untouched() {
-                    continue;
-                }
                 let volume = Volume { state, kept, own, levels: row.live_levels.into(), most: faults.most };
                 let found = volume.faults();
                 faults.add(
@@ -160,7 +162,7 @@ fn place(period: PeriodRef) -> Place {
 /// A live volume, and what each member booked.
 struct Volume<'s> {
     state: &'s State,
-    kept: &'s LiveVolume,
+    kept: LiveVolume<'s>,
     own: &'s Sparse<i64>,
     levels: usize,
     most: usize,

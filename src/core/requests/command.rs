@@ -25,6 +25,10 @@ pub use crate::core::requests::{
         OrderLine, PeriodRef, PeriodStep, PlaceOrder, RecordRun, RefundOrder, RefundScope, StepPeriod,
         VALUE_MAX, WHOLE,
     },
+    seals::{
+        RecallBooking, RecallLine, RecallOrder, RecallRefund, SEALED_REFUND_LINES_MAX, SEALED_REFUNDS_MAX,
+        SealPeriod,
+    },
 };
 
 /// A command as admitted: everything that the state does not determine has been decided by now.
@@ -179,6 +183,10 @@ macro_rules! __commands {
             20 SetAttributes(change: Box<SetAttributes>) of Members,
                 "set_attributes" as "set_attributes" since 6
                 gives AttributesSet { member: MemberIx, changed: bool } if changed;
+            /// Seals a posted period: its orders are in files from now on. Idempotent.
+            21 SealPeriod(seal: Box<SealPeriod>) of Periods, "seal_period" as "seal_period" since 7
+                /// Orders that left the state.
+                gives PeriodSealed { seal: u32, orders: u32, changed: bool } if changed;
             /// Adds rows to the opening state: what members bring from before the first period.
             22 AddOpening(add: Box<AddOpening>) of Periods, "add_opening" as "add_opening" since 7
                 /// The position of the first of them, and how many they are.
@@ -186,6 +194,9 @@ macro_rules! __commands {
             /// Ends the opening state, which is complete. Idempotent.
             23 CloseOpening(close: Box<CloseOpening>) of Periods, "close_opening" as "close_opening" since 7
                 gives OpeningClosed { rows: u32, changed: bool } if changed;
+            /// Brings a sealed order back, to be refunded. Sent by the server. Idempotent.
+            24 RecallOrder(order: Box<RecallOrder>) of Orders, "recall_order" as "recall_order" since 7
+                gives OrderRecalled { order: u32, changed: bool } if changed;
         }
     };
 }
@@ -496,6 +507,10 @@ pub enum Rejection {
     RefundsFull = 69,
     /// There are as many periods, or as many steps or runs of them, as are kept.
     PeriodsFull = 70,
+    /// What the files of a seal hold is not what would leave the state now.
+    SealStale = 71,
+    /// An order that does not fit the network is not one that was sealed.
+    RecallMismatched = 72,
     /// The opening state is closed: it never changes again.
     OpeningClosed = 80,
     /// A period was locked, so the opening state may have been computed with.

@@ -11,4 +11,5 @@ pub(in crate::core) mod orders;
 pub(in crate::core) mod outcome;
 pub(in crate::core) mod part;
 pub(in crate::core) mod rules;
+pub(in crate::core) mod seals;
 pub(in crate::core) mod unchanged;

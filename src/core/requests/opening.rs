@@ -287,12 +287,15 @@ mod tests {
         }
     }
 
+    /// Gives a row a field, or takes it away.
+    type Change = fn(&mut OpeningEntry, bool);
+
     #[test]
     fn a_row_has_what_its_kind_has_and_nothing_else() {
         for kind in OpeningKind::ALL {
             let (row, shape) = (least(kind), kind.shape());
             assert_eq!(row.fault(2), None, "{kind:?}");
-            let changes: [(&str, Need, fn(&mut OpeningEntry, bool)); 4] = [
+            let changes: [(&str, Need, Change); 4] = [
                 ("name", shape.name, |row, is| row.name = text(if is { "x" } else { "" })),
                 ("text", shape.text, |row, is| row.text = text(if is { "x" } else { "" })),
                 ("calendar", shape.calendar, |row, is| row.calendar = is.then_some(0)),

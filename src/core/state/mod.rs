@@ -19,10 +19,15 @@ pub(in crate::core) mod prefetch;
 pub(in crate::core) mod prepare;
 pub(in crate::core) mod prepare_admin;
 pub(in crate::core) mod prepare_plan;
+pub(in crate::core) mod prepare_seal;
 pub(in crate::core) mod repeat;
 pub(in crate::core) mod restore;
 pub(in crate::core) mod rules;
+pub(in crate::core) mod seal;
 pub mod sections;
+#[cfg(test)]
+#[path = "shop_test.rs"]
+mod shop;
 pub(in crate::core) mod signup;
 pub(in crate::core) mod view;
 pub(in crate::core) mod volumes;

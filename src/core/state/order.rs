@@ -94,12 +94,17 @@ impl State {
             AdmittedOrder::New(new) => new,
         };
         let number = self.orders.place(order, &new, self.scalars.lsn);
-        let parts: Vec<u32> = order.credits.iter().map(|credit| credit.part).collect();
-        let shares = shares_of(&new.totals, &parts);
-        for (calendar, period) in (0..).zip(&new.periods) {
-            let period = PeriodRef { calendar, period: *period };
-            self.orders.count_order(period);
-            self.book(period, &new.totals, new.members.iter().copied().zip(&shares));
+        let periods =
+            (0..).zip(new.periods()).map(|(calendar, period)| PeriodRef { calendar, period: *period });
+        periods.clone().for_each(|period| self.orders.count_order(period));
+        let totals = new.totals();
+        if let [member] = new.members[..] {
+            self.book(&periods, totals, std::iter::once((member, totals)));
+        } else {
+            let parts: Vec<u32> = order.credits.iter().map(|credit| credit.part).collect();
+            let shares = shares_of(totals, &parts);
+            let shares = shares.iter().map(Vec::as_slice);
+            self.book(&periods, totals, new.members.iter().copied().zip(shares));
         }
         Outcome::OrderPlaced { order: number, changed: true }
     }
@@ -128,18 +133,20 @@ impl State {
         let [shares_before, shares_after] = [before, after].map(|values| shares_of(values, &parts));
         let shares: Vec<Vec<i64>> =
             shares_before.iter().zip(&shares_after).map(|(before, after)| less(before, after)).collect();
-        self.book(*period, &less(before, after), credits.iter().map(|(member, _)| *member).zip(&shares));
+        let shares = credits.iter().map(|(member, _)| *member).zip(shares.iter().map(Vec::as_slice));
+        self.book(&std::iter::once(*period), &less(before, after), shares);
     }
 
-    /// Adds values to a period, and each member's share of them to the volumes that are kept live.
+    /// Adds values to periods of different calendars, and each member's share of them to the volumes that are
+    /// kept live.
     fn book<'s>(
         &mut self,
-        period: PeriodRef,
+        periods: &(impl Iterator<Item = PeriodRef> + Clone),
         totals: &[i64],
-        shares: impl Iterator<Item = (MemberIx, &'s Vec<i64>)>,
+        shares: impl Iterator<Item = (MemberIx, &'s [i64])>,
     ) {
         let Self { network, orders, .. } = self;
-        orders.book(period, totals, &network.volume_trees(), shares);
+        orders.book(periods, totals, &network.volume_trees(), shares);
     }
 }
 

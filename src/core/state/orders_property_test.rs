@@ -4,7 +4,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::{audit, requests::command::VALUE_MAX};
+use crate::core::{
+    PeriodTotals, audit,
+    plan::Plan,
+    requests::command::{OrderLine, Origin, PlacementRequest, Register, VALUE_MAX},
+    state::shop::by,
+    words::types::{Role, Timestamp},
+};
 
 /// Members of a network of these tests before more of them join.
 const MEMBERS: u8 = 9;
@@ -127,7 +133,7 @@ fn send(shop: &mut Shop, all: &[Sold], order: &[Sent]) {
         match shop.refunds(&name, &format!("o{at}"), part) {
             Outcome::Rejected(Rejection::OrderUnknown) => early.push((*at, *refund)),
             outcome => {
-                assert!(matches!(outcome, Outcome::OrderRefunded { changed: true, .. }), "{outcome:?}")
+                assert!(matches!(outcome, Outcome::OrderRefunded { changed: true, .. }), "{outcome:?}");
             }
         }
     }

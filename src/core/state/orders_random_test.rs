@@ -6,7 +6,7 @@ use rand_pcg::{
     rand_core::{RngCore, SeedableRng},
 };
 
-use super::tests::{Shop, at, by, line, member, order, plan, restored};
+use crate::core::state::shop::{Shop, at, by, line, member, order, plan, restored};
 use crate::core::{
     Bookings, PeriodSums,
     orders::totals::VALUES_MAX,

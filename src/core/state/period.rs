@@ -196,7 +196,7 @@ impl State {
         }
         let before = period.period.checked_sub(1).map(|before| PeriodRef { period: before, ..*period });
         let before = before.and_then(|before| self.orders.periods().get(before));
-        if before.is_some_and(|before| before.state() != PeriodState::Posted) {
+        if before.is_some_and(|before| !before.state().is_final()) {
             return Err(Rejection::PeriodOutOfOrder);
         }
         if Some(*plan_version) != self.plan_version_of_period(*period) || self.scalars.lsn < *up_to_lsn {

@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use crate::core::{
     network::prefetch::{PREFETCH_FROM_MEMBERS, TOGETHER},
-    requests::command::{Command, PeriodRef, Stamped},
+    requests::command::{Command, Stamped},
     state::parts::State,
     words::{
         directory::Directory,
@@ -92,7 +92,7 @@ impl State {
     }
 
     /// Reads what the orders of a group touch: the table of their ids, the members that they are credited to,
-    /// and the volumes of these and of their uplines in the newest periods. `members` is memory to work in.
+    /// and the volumes of these and of their uplines. `members` is memory to work in.
     /// The result is meaningless.
     fn prefetch_orders<D: Directory>(
         &self,
@@ -106,17 +106,19 @@ impl State {
                 _ => None,
             })
         };
-        let seen = orders().fold(0, |seen, order| seen ^ self.orders.prefetch(&order.id));
+        let seen = self.orders.prefetch(orders().map(|order| &order.id));
         members.clear();
         directory.candidates(orders().flat_map(|order| &order.credits).map(|credit| &credit.member), members);
         members.retain(|member| member.at() < self.network.members().len());
         if members.is_empty() {
             return seen;
         }
-        let periods: Vec<PeriodRef> = self.orders.periods().newest_of_all().collect();
-        self.orders.live().prefetch(&self.network.volume_trees(), &periods, members);
         let rows = self.network.members();
-        members.iter().fold(seen, |seen, member| seen ^ rows.prefetch(*member))
+        let seen = members.iter().fold(seen, |seen, member| {
+            seen ^ rows.prefetch_joined(*member) ^ self.orders.prefetch_credit(*member)
+        });
+        self.orders.live().prefetch(&self.network.volume_trees(), members);
+        seen
     }
 
     /// The source of a trigger that pays along `tree`, and the number of levels that it pays.

@@ -1,9 +1,10 @@
 //! Preparations: results that are computed ahead of their command.
 //!
-//! A plan change may re-rate all members or count a whole tree, and a new admin's downline has to be counted.
-//! Neither may stall signups and readers, so it is done ahead: a [`Preparation`] starts from a frozen view or
-//! from the network itself and catches up with later changes in short steps ([`Preparation::advance`]);
-//! [`State::apply_prepared`] then takes its result instead of computing it.
+//! A plan change may re-rate all members or count a whole tree, a new admin's downline has to be counted, and
+//! a seal leaves most orders out. None of them may stall signups and readers, so it is done ahead: a
+//! [`Preparation`] starts from a frozen view or from the network itself and catches up with later changes in
+//! short steps ([`Preparation::advance`]); [`State::apply_prepared`] then takes its result instead of
+//! computing it.
 //!
 //! A preparation is only a cache. Its result is identified by a digest of the command and of all that the
 //! computation read ([`ResultId`]). It is used only where the command that is applied would have the result
@@ -16,13 +17,15 @@
 //! [`Ahead`] is what each of these must do. All matches over the latter two are exhaustive.
 
 use crate::core::{
+    orders::sealing::Remaining,
     plan::Plan,
-    requests::command::Command,
+    requests::command::{Command, SealPeriod},
     state::{
         ahead::{Ahead, ResultId},
         parts::State,
         prepare_admin::{self, DeepLevels},
         prepare_plan::{self, Shadow},
+        prepare_seal::{self, Unsealed},
     },
     store::{freeing::Freeing, view_parts::Parts},
     words::{
@@ -51,6 +54,7 @@ pub struct Preparation {
 pub(in crate::core) enum Work {
     Plan(Box<Shadow>),
     Admin(Box<DeepLevels>),
+    Seal(Box<Unsealed>),
 }
 
 /// What is passed to a command besides itself, and the memory that it leaves to be dropped.
@@ -71,6 +75,7 @@ impl Default for Aside {
 enum Kind<'a> {
     Plan(&'a Plan),
     Admin(&'a MemberId),
+    Seal(&'a SealPeriod),
 }
 
 impl<'a> Kind<'a> {
@@ -78,6 +83,7 @@ impl<'a> Kind<'a> {
         match command {
             Command::PutPlan(plan) => Some(Self::Plan(plan)),
             Command::SetRole { member, role: Role::Admin } => Some(Self::Admin(member)),
+            Command::SealPeriod(seal) => Some(Self::Seal(seal)),
             _ => None,
         }
     }
@@ -88,6 +94,7 @@ impl Work {
         match self {
             Work::Plan(shadow) => &**shadow,
             Work::Admin(levels) => &**levels,
+            Work::Seal(unsealed) => &**unsealed,
         }
     }
 
@@ -95,6 +102,7 @@ impl Work {
         match self {
             Work::Plan(shadow) => &mut **shadow,
             Work::Admin(levels) => &mut **levels,
+            Work::Seal(unsealed) => &mut **unsealed,
         }
     }
 }
@@ -106,10 +114,12 @@ impl Preparation {
     }
 
     /// Begins on a copy of the parts that [`Need::Copy`] named. `None` if the command needs none, would be
-    /// refused, or might be later. For a plan O(members * log members) at most, in parallel.
+    /// refused, or might be later. For a plan O(members * log members) at most, in parallel; for a seal
+    /// O(orders).
     pub fn on_copy(copy: State, command: &Command) -> Option<Self> {
         let work = match Kind::of(command)? {
             Kind::Plan(plan) => Work::Plan(Box::new(Shadow::new(copy, plan)?)),
+            Kind::Seal(seal) => Work::Seal(Box::new(Unsealed::new(&copy, seal)?)),
             Kind::Admin(_) => return None,
         };
         Some(Self { work, complete: None })
@@ -121,7 +131,7 @@ impl Preparation {
             Kind::Admin(member) => {
                 Work::Admin(Box::new(DeepLevels::new(state, state.find(directory, member)?)))
             }
-            Kind::Plan(_) => return None,
+            Kind::Plan(_) | Kind::Seal(_) => return None,
         };
         Some(Self { work, complete: None })
     }
@@ -152,7 +162,8 @@ impl Preparation {
 }
 
 impl State {
-    /// The preparation that `command` is worth: if it would touch `from` members or more.
+    /// The preparation that `command` is worth: if it would touch `from` members, or
+    /// look at as many orders, or more.
     pub fn preparation_for<D: Directory>(&self, directory: &D, command: &Command, from: u32) -> Option<Need> {
         match Kind::of(command)? {
             Kind::Plan(plan) => {
@@ -165,6 +176,7 @@ impl State {
                 let large = |tree| self.tree(tree).downline(member).is_some_and(|downline| from <= downline);
                 (is_new && self.network.counted_trees().any(large)).then_some(Need::Network)
             }
+            Kind::Seal(_) => (from <= self.orders_len()).then_some(Need::Copy(Unsealed::READS)),
         }
     }
 
@@ -173,6 +185,7 @@ impl State {
         match Kind::of(command)? {
             Kind::Plan(plan) => Some(prepare_plan::result(self, plan)),
             Kind::Admin(member) => Some(prepare_admin::result(self, self.find(directory, member)?)),
+            Kind::Seal(seal) => Some(prepare_seal::result(self, seal)),
         }
     }
 
@@ -185,6 +198,14 @@ impl State {
         true
     }
 
+    /// The lists without the orders of a seal, if they were prepared.
+    pub(in crate::core) fn take_prepared_seal(aside: &mut Aside) -> Option<Box<Remaining>> {
+        match aside.prepared.take_if(|work| matches!(work, Work::Seal(_)))? {
+            Work::Seal(unsealed) => Some(unsealed.into_remaining()),
+            Work::Plan(_) | Work::Admin(_) => None,
+        }
+    }
+
     /// The deep levels of a new admin, if they were prepared.
     pub(in crate::core) fn take_prepared_levels(
         member: MemberIx,
@@ -193,7 +214,7 @@ impl State {
         let is_of = |work: &mut Work| matches!(work, Work::Admin(levels) if levels.is_of(member));
         match aside.prepared.take_if(is_of)? {
             Work::Admin(levels) => Some(levels.into_deep()),
-            Work::Plan(_) => None,
+            Work::Plan(_) | Work::Seal(_) => None,
         }
     }
 }

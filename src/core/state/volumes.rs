@@ -1,7 +1,8 @@
 //! Volumes that are kept live: which periods have them, and how they follow the trees.
 
 use crate::core::{
-    requests::command::PeriodRef, state::parts::State, store::freeing::Freeing, words::types::Tree,
+    orders::live::PERIODS_LIVE, requests::command::PeriodRef, state::parts::State, store::freeing::Freeing,
+    words::types::Tree,
 };
 
 impl State {
@@ -13,12 +14,20 @@ impl State {
         (live, commerce.live_levels)
     }
 
-    /// Keeps the live volumes of a period that was opened. What is no longer kept goes to `replaced`.
+    /// Keeps the live volumes of a period that was opened, unless orders of it were sealed. What is no longer
+    /// kept goes to `replaced`.
     pub(in crate::core) fn open_live(&mut self, period: PeriodRef, replaced: &mut Freeing) {
+        if self.orders.has_sealed(period) {
+            return;
+        }
         let row = self.orders.periods().get(period).expect("it was opened");
         let (live, levels) = (row.live, row.live_levels);
-        if let Some(no_longer) = self.orders.live_mut().open(period, live, levels) {
-            replaced.push(Box::new(no_longer));
+        let commerce = &self.plans.plan().commerce;
+        let values =
+            usize::from(commerce.amount_live) + commerce.volumes.iter().filter(|volume| volume.live).count();
+        let expected = commerce.calendars.len() * values * PERIODS_LIVE;
+        if let Some((_, unused)) = self.orders.live_mut().open(period, live, levels, expected) {
+            replaced.push(Box::new(unused));
         }
     }
 

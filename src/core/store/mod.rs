@@ -17,6 +17,7 @@ pub(in crate::core) mod sections;
 pub(in crate::core) mod settled;
 pub(in crate::core) mod sparse;
 pub(crate) mod steps;
+pub(in crate::core) mod sum_rows;
 pub(in crate::core) mod sums;
 pub(in crate::core) mod texts;
 pub(in crate::core) mod view_parts;

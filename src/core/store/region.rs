@@ -19,7 +19,7 @@
 
 use std::{
     fmt,
-    ops::{Deref, DerefMut},
+    ops::{Deref, DerefMut, Range},
 };
 
 pub use crate::core::store::room::{Plain, is_small, use_small_pages};
@@ -106,6 +106,18 @@ impl<T: Plain> Region<T> {
     #[inline]
     pub fn row_mut(&mut self, index: usize) -> &mut T {
         &mut self.room.rows_mut()[index]
+    }
+
+    /// Rows in a range, which must be within its room, as [`Region::row`].
+    #[inline]
+    pub fn room_of(&self, rows: Range<usize>) -> &[T] {
+        &self.room.rows()[rows]
+    }
+
+    /// As [`Region::room_of`], for writing.
+    #[inline]
+    pub fn room_of_mut(&mut self, rows: Range<usize>) -> &mut [T] {
+        &mut self.room.rows_mut()[rows]
     }
 
     /// Appends a row. There must be room.

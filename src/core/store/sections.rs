@@ -168,6 +168,20 @@ macro_rules! __sections {
                 effective: i64,
                 lsn: u64,
             }
+            26 Seals "seals" since 7: SealRow in orders.seals: Seals {
+                lsn: u64,
+                time: i64,
+                as_of: u64,
+                orders: u32,
+                refunds: u32,
+                period: u32,
+                calendar: u16,
+                by_kind: u8,
+                manifest: [u8; 32],
+                boundary: u64,
+                network: [u8; 32],
+                by: Text<u8>,
+            }
             27 Opening "opening" since 7: OpeningRow in orders.opening: Opening {
                 member: u32,
                 kind: u8,
@@ -187,6 +201,21 @@ macro_rules! __sections {
                 digest: [u8; 32],
                 by_kind: u8,
                 by: Text<u8>,
+            }
+            29 SealedTotals "sealed_totals" since 7: SealedTotalRow in orders.sealed_totals: SealedTotals {
+                orders: u64,
+                refunds: u64,
+                amount: i64,
+                volume_1: i64,
+                volume_2: i64,
+                volume_3: i64,
+                volume_4: i64,
+                volume_5: i64,
+                volume_6: i64,
+                volume_7: i64,
+                volume_8: i64,
+                period: u32,
+                calendar: u8,
             }
         }
     };

@@ -66,6 +66,24 @@ impl<T: Plain> Settled<T> {
         }
     }
 
+    /// Appends rows.
+    pub fn extend_from_slice(&mut self, rows: &[T]) {
+        let mut rest = rows;
+        while let Some((next, others)) = rest.split_first() {
+            let fits = rest.len().min(self.last.room() - self.last.len());
+            if fits == 0 {
+                self.push(*next);
+                rest = others;
+                continue;
+            }
+            self.last.extend_from_slice(&rest[..fits]);
+            rest = &rest[fits..];
+            if self.last.len() == Self::REGION_ROWS {
+                self.settle();
+            }
+        }
+    }
+
     /// Seals the last region.
     #[cold]
     fn settle(&mut self) {
@@ -219,6 +237,19 @@ mod tests {
             past.full.iter().zip(&present.full).map(|(one, other)| Arc::ptr_eq(one, other)).collect();
         assert_eq!(shared, [true, false, true]);
         assert!(past.iter().copied().eq((0..2_000_000).map(|value| value + u64::from(value == 600_000))));
+    }
+
+    #[test]
+    fn slices_are_appended_across_regions() {
+        let mut rows = Settled::new();
+        let mut next = 0_u64;
+        for len in [0, 1, 3, 500, 9_000, 64, 524_288, 524_289, 7] {
+            let slice: Vec<u64> = (next..next + len).collect();
+            rows.extend_from_slice(&slice);
+            next += len;
+        }
+        assert!(rows.iter().copied().eq(0..next));
+        assert_eq!(rows.len() as u64, next);
     }
 
     #[test]

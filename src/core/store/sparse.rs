@@ -59,6 +59,32 @@ impl<T: Plain> Sparse<T> {
         self.chunks[number].as_mut().expect("it was added if it was absent").row_mut(row)
     }
 
+    /// Rows from `first` on, which must be in one chunk: up to a power of two of them that divides `first`.
+    /// `None` where none was written.
+    #[inline]
+    pub fn slice(&self, first: usize, rows: usize) -> Option<&[T]> {
+        let chunk = self.chunks.get(first / Self::CHUNK_ROWS)?.as_ref()?;
+        let at = first % Self::CHUNK_ROWS;
+        Some(chunk.room_of(at..at + rows))
+    }
+
+    /// As [`Sparse::slice`], for writing.
+    #[inline]
+    pub fn slice_mut(&mut self, first: usize, rows: usize) -> &mut [T] {
+        self.end = self.end.max(first + rows);
+        let (number, at) = (first / Self::CHUNK_ROWS, first % Self::CHUNK_ROWS);
+        if self.chunks.get(number).is_none_or(Option::is_none) {
+            return self.added_chunk(number).room_of_mut(at..at + rows);
+        }
+        self.chunks[number].as_mut().expect("it is there").room_of_mut(at..at + rows)
+    }
+
+    #[cold]
+    fn added_chunk(&mut self, number: usize) -> &mut Region<T> {
+        self.add_chunk(number);
+        self.chunks[number].as_mut().expect("it was added")
+    }
+
     #[cold]
     fn add_chunk(&mut self, number: usize) {
         if self.chunks.len() <= number {

@@ -14,6 +14,9 @@ pub(crate) const TEXT_BYTES_MAX: usize = 64;
 /// The most texts.
 const TEXTS_MAX: usize = u32::MAX as usize - 1;
 
+/// Texts whose lines are read together.
+const TOGETHER: usize = 64;
+
 /// Where a text ends; it begins where the one before ends.
 #[derive(Clone, Copy, Pod, Zeroable, PartialEq, Eq)]
 #[repr(transparent)]
@@ -63,6 +66,9 @@ impl Texts {
 
     /// The number of a text. O(1).
     pub fn find(&self, text: &str) -> Option<u32> {
+        if self.len() == 0 {
+            return None;
+        }
         let mut room = [0; TEXT_BYTES_MAX];
         let is = |at: MemberIx| self.read(at.at(), &mut room) == text.as_bytes();
         self.table.find(self.hash(text.as_bytes()), is).map(|found| found.0)
@@ -77,15 +83,24 @@ impl Texts {
     pub fn push(&mut self, text: &str) -> u32 {
         debug_assert!(text.len() <= TEXT_BYTES_MAX && self.find(text).is_none());
         let at = narrow(self.len());
-        text.bytes().for_each(|byte| self.bytes.push(byte));
+        self.bytes.extend_from_slice(text.as_bytes());
         self.ends.push(End(self.bytes.len() as u64));
         self.table.add(self.hash(text.as_bytes()), MemberIx(at));
         at
     }
 
-    /// Prefetches what [`Texts::find`] reads. The result is meaningless.
-    pub fn prefetch(&self, text: &str) -> u32 {
-        self.table.prefetch(self.hash(text.as_bytes()))
+    /// Prefetches what [`Texts::find`] reads, for all of `texts` together. The result is meaningless.
+    pub fn prefetch<'t>(&self, texts: impl Iterator<Item = &'t str>) -> u32 {
+        let (mut hashes, mut texts, mut seen) = ([0; TOGETHER], texts, 0);
+        loop {
+            // All hashes first: computing one between two reads would leave few of them in flight.
+            let pairs = hashes.iter_mut().zip(texts.by_ref());
+            let known = pairs.map(|(hash, text)| *hash = self.hash(text.as_bytes())).count();
+            if known == 0 {
+                return seen;
+            }
+            seen = hashes[..known].iter().fold(seen, |seen, hash| seen ^ self.table.prefetch(*hash));
+        }
     }
 
     fn read<'r>(&self, at: usize, room: &'r mut [u8; TEXT_BYTES_MAX]) -> &'r [u8] {

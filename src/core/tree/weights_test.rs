@@ -5,6 +5,15 @@ use rand_pcg::{Pcg64, rand_core::RngCore};
 use super::*;
 use crate::core::words::types::index;
 
+/// The weights have two fields: the weight itself and its double.
+const FIELDS: usize = 2;
+
+fn both(weight: i64) -> Fields {
+    let mut fields = [0; FIELDS_MAX];
+    fields[..FIELDS].copy_from_slice(&[weight, 2 * weight]);
+    fields
+}
+
 /// A forest with a weight for each member.
 struct Model {
     parents: Vec<Option<MemberIx>>,
@@ -24,8 +33,8 @@ impl Model {
             parents: Vec::new(),
             own: Vec::new(),
             tour: Tour::new(),
-            weights: Weights::new(),
-            late: Weights::new(),
+            weights: Weights::new(FIELDS),
+            late: Weights::new(FIELDS),
             inner_splits: 0,
             root_splits: 0,
             random: Pcg64::new(seed.into(), 1),
@@ -48,9 +57,9 @@ impl Model {
             self.inner_splits += split.inners.len();
             self.root_splits += usize::from(split.root.is_some());
             for weights in [&mut self.weights, &mut self.late] {
-                weights.follow(&self.tour, &split, |member| self.own[member.at()]);
+                weights.follow(&self.tour, &split, |member| both(self.own[member.at()]));
                 // Once more changes nothing.
-                weights.follow(&self.tour, &split, |member| self.own[member.at()]);
+                weights.follow(&self.tour, &split, |member| both(self.own[member.at()]));
             }
         }
         assert_eq!(self.tour.take_split(), None);
@@ -63,7 +72,7 @@ impl Model {
         for member in &members[self.below(2)..] {
             let delta = i64::from(self.random.next_u32() % 2_001) - 1_000;
             self.own[member.at()] += delta;
-            self.weights.add(&self.tour, *member, delta);
+            self.weights.add(&self.tour, *member, &both(delta));
         }
     }
 
@@ -80,12 +89,21 @@ impl Model {
 
     fn found(&self, weights: &Weights) -> Vec<i64> {
         let members = (0..self.parents.len()).map(index);
-        members.map(|member| weights.subtree(&self.tour, member, |member| self.own[member.at()])).collect()
+        let of = |member: MemberIx| {
+            let sums = [0, 1].map(|field| {
+                let own = |member: MemberIx| both(self.own[member.at()])[field];
+                weights.subtree(&self.tour, member, field, own)
+            });
+            assert_eq!(sums[1], 2 * sums[0], "{member:?}");
+            sums[0]
+        };
+        members.map(of).collect()
     }
 
     fn rebuilt(&self) -> Weights {
-        let mut weights = Weights::new();
+        let mut weights = Weights::new(FIELDS);
         let own = (0..).map(index).zip(self.own.iter().copied()).filter(|(_, own)| *own != 0);
+        let own = own.map(|(member, own)| (member, both(own)));
         weights.rebuild(&self.tour, own);
         weights
     }
@@ -99,7 +117,7 @@ impl Model {
             (&self.weights.leaves, &rebuilt.leaves, self.tour.leaves.len()),
             (&self.weights.inners, &rebuilt.inners, self.tour.inners.len()),
         ] {
-            let other = (0..nodes).find(|node| totals.get(*node) != expected.get(*node));
+            let other = (0..nodes).find(|node| totals.row(*node) != expected.row(*node));
             assert_eq!(other, None, "{seen}, a node of {nodes} has another total");
         }
     }
@@ -207,7 +225,7 @@ fn a_rebuild_is_right_after_a_subtree_moved() {
             let below =
                 (0..model.parents.len()).map(index).filter(|member| model.tour.contains(top, *member));
             let expected: i64 = below.map(|member| model.own[member.at()]).sum();
-            let found = model.weights.subtree(&model.tour, top, |member| model.own[member.at()]);
+            let found = model.weights.subtree(&model.tour, top, 0, |member| model.own[member.at()]);
             assert_eq!(found, expected, "round {round}, {top:?}");
         }
     }

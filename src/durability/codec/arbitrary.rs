@@ -8,9 +8,10 @@ use crate::core::{
     command::{
         AddOpening, AttributeChange, Carried, ChangeEntry, CloseOpening, Command, Credit, EntryChange,
         ImportEntry, LinePart, OpenPeriod, OpeningEntry, OpeningKind, OpeningText, OrderId, OrderLine,
-        Origin, Outcome, PayFilter, PeriodRef, PeriodStep, PlaceOrder, PlacementRequest, RecordRun,
-        RefundOrder, RefundScope, Register, Rejection, RequestKey, SetAttributes, SponsorRef, Stamped,
-        StepPeriod, TriggerBonus, WideMoney, commands,
+        Origin, Outcome, PayFilter, PeriodRef, PeriodStep, PlaceOrder, PlacementRequest, RecallBooking,
+        RecallLine, RecallOrder, RecallRefund, RecordRun, RefundOrder, RefundScope, Register, Rejection,
+        RequestKey, SealPeriod, SetAttributes, SponsorRef, Stamped, StepPeriod, TriggerBonus, WideMoney,
+        commands,
     },
     plan::{
         BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RANKS_MAX, RATE_MAX, RankBasis,
@@ -133,6 +134,27 @@ random! {
             Box::new(RecordRun { period, plan_version, up_to_lsn, lines, digest, by })
         },
     );
+    Box<SealPeriod>: (period(), seal_numbers(), option::of(reason()), actor()).prop_map(
+        |(period, (counts, [as_of, boundary], hashes), reason, by)| {
+            let [seal, orders_known, refunds_known, orders, refunds] = counts;
+            let [manifest, network] = hashes;
+            Box::new(SealPeriod {
+                period,
+                seal,
+                as_of,
+                orders_known,
+                refunds_known,
+                orders,
+                refunds,
+                manifest,
+                boundary,
+                network,
+                reason,
+                by,
+            })
+        },
+    );
+    Box<RecallOrder>: recalled().prop_map(Box::new);
 }
 
 macro_rules! random_commands {
@@ -246,6 +268,50 @@ fn refund() -> impl Strategy<Value = RefundOrder> {
 fn reference() -> impl Strategy<Value = Reference> {
     "[!-~\u{e4}\u{2116}]{1,64}"
         .prop_map(|text| Reference::parse(&text).expect("the pattern is that of references"))
+}
+
+fn seal_numbers() -> impl Strategy<Value = ([u32; 5], [u64; 2], [[u8; 32]; 2])> {
+    any::<([u32; 5], [u64; 2], [[u8; 32]; 2])>()
+}
+
+fn recalled() -> impl Strategy<Value = RecallOrder> {
+    let line = any::<(u8, u32, u32)>().prop_map(|(line, from, to)| RecallLine { line, from, to });
+    let booking = any::<(u32, u8)>().prop_map(|(period, state)| RecallBooking { period, state });
+    let refund = (order_id(), any::<(u64, i64, u64)>(), vec(line, 0..9), vec(booking, 0..9)).prop_map(
+        |(id, (lsn, time, fingerprint), lines, bookings)| RecallRefund {
+            id,
+            lsn,
+            time: Timestamp(time),
+            fingerprint,
+            lines,
+            bookings,
+        },
+    );
+    let credit = (member(), any::<u32>()).prop_map(|(member, part)| Credit { member, part });
+    let values = vec(vec(any::<i64>(), 0..10), 0..65);
+    let names = (option::of(any::<u16>()), option::of(any::<u16>()), option::of(order_id()));
+    let parts = (vec(credit, 0..17), values, vec(any::<u32>(), 0..9), vec(refund, 0..20));
+    (order_id(), any::<(u64, i64, u64, u64)>(), names, option::of(order_id()), parts).prop_map(
+        |(id, (lsn, time, fingerprint, tags), (kind, market, customer), group, parts)| {
+            let (credits, lines, periods, refunds) = parts;
+            let time = Timestamp(time);
+            RecallOrder {
+                id,
+                lsn,
+                time,
+                fingerprint,
+                tags,
+                kind,
+                market,
+                customer,
+                group,
+                credits,
+                lines,
+                periods,
+                refunds,
+            }
+        },
+    )
 }
 
 fn reason() -> impl Strategy<Value = Reason> {

@@ -10,8 +10,9 @@ use crate::core::{
     Actor, ActorKind,
     command::{
         AddOpening, AttributeChange, CloseOpening, Credit, LinePart, OpenPeriod, OpeningEntry, OpeningKind,
-        OpeningText, OrderId, OrderLine, PeriodRef, PeriodStep, PlaceOrder, RecordRun, RefundOrder,
-        RefundScope, SetAttributes, StepPeriod,
+        OpeningText, OrderId, OrderLine, PeriodRef, PeriodStep, PlaceOrder, RecallBooking, RecallLine,
+        RecallOrder, RecallRefund, RecordRun, RefundOrder, RefundScope, SealPeriod, SetAttributes,
+        StepPeriod,
     },
 };
 
@@ -25,6 +26,38 @@ in_order!(PeriodRef { calendar, period });
 in_order!(StepPeriod { period, step, reason, by });
 in_order!(SetAttributes { member, changes, effective });
 in_order!(RecordRun { period, plan_version, up_to_lsn, lines, digest, by });
+in_order!(SealPeriod {
+    period,
+    seal,
+    as_of,
+    orders_known,
+    refunds_known,
+    orders,
+    refunds,
+    manifest,
+    boundary,
+    network,
+    reason,
+    by
+});
+in_order!(RecallOrder {
+    id,
+    lsn,
+    time,
+    fingerprint,
+    tags,
+    kind,
+    market,
+    customer,
+    group,
+    credits,
+    lines,
+    periods,
+    refunds
+});
+in_order!(RecallRefund { id, lsn, time, fingerprint, lines, bookings });
+in_order!(RecallLine { line, from, to });
+in_order!(RecallBooking { period, state });
 
 in_order!(AddOpening { rows });
 in_order!(OpeningEntry { member, kind, name, text, calendar, position, since, value, decimals });
@@ -50,7 +83,17 @@ macro_rules! boxed {
         )+
     };
 }
-boxed!(PlaceOrder, RefundOrder, StepPeriod, RecordRun, SetAttributes, AddOpening, CloseOpening);
+boxed!(
+    PlaceOrder,
+    RefundOrder,
+    StepPeriod,
+    RecordRun,
+    SetAttributes,
+    AddOpening,
+    CloseOpening,
+    SealPeriod,
+    RecallOrder
+);
 
 /// A count of at most 255, and the items.
 impl<T: Field> Field for Vec<T> {

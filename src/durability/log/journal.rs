@@ -21,7 +21,7 @@ use crate::{
         journal::{Figures, HardState, Journal, LogReader, Purged},
         lock::lock_if_possible,
         paths::rename_to_free,
-        snapshot::drop_bases_below,
+        snapshot::{drop_bases_below, has_base},
         storage::{StorageFile, StorageLock},
     },
 };
@@ -424,7 +424,7 @@ impl Journal for FileJournal {
 
     /// Retires segments that hold nothing after `up_to`: to the archive, from which the retention policy
     /// deletes them.
-    fn purge_prefix(&mut self, up_to: u64) -> Result<Purged> {
+    fn purge_prefix(&mut self, up_to: u64, needed: Option<u64>) -> Result<Purged> {
         if matches!(self.access, Writer::ReadOnly) {
             return Err(Error::ReadOnly);
         }
@@ -449,6 +449,11 @@ impl Journal for FileJournal {
             purged.archived += 1;
         }
         while let Some((segment, first_lsn)) = self.expired() {
+            if let Some(needed) = needed
+                && !has_base(&*self.view.storage, &self.view.paths, [first_lsn - 1, needed])?
+            {
+                break;
+            }
             drop_bases_below(&*self.view.storage, &self.view.paths, first_lsn)?;
             self.view.index.lock().segments.remove(0);
             let path = self.view.paths.archived(segment.number);

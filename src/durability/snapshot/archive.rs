@@ -222,6 +222,20 @@ pub(crate) fn drop_bases_below(storage: &dyn Storage, paths: &Paths, first_lsn: 
     Ok(())
 }
 
+/// Returns whether a snapshot has an LSN in this range, in the archive or among those kept.
+///
+/// # Errors
+/// `Io`.
+pub(crate) fn has_base(storage: &dyn Storage, paths: &Paths, [from, to]: [u64; 2]) -> Result<bool> {
+    for folder in [paths.archive(), paths.snapshots()] {
+        let names = storage.list(&folder).map_err(Error::io("list", &folder))?;
+        if names.iter().filter_map(|name| names::snapshot_lsn(name)).any(|lsn| (from..=to).contains(&lsn)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Returns what is wrong with a snapshot. A snapshot that serving does not need never prevents serving,
 /// whatever makes it unreadable.
 fn damage_in(lsn: u64, file: &Path, lost: &str, checked: Result<()>) -> Option<Damage> {

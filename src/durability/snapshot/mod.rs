@@ -29,4 +29,8 @@ pub use self::{
     store::{Published, SNAPSHOTS_KEPT, SnapshotStore},
     write::SnapshotWriter,
 };
-pub(crate) use self::{archive::drop_bases_below, relabel::relabel, store::of_another_history};
+pub(crate) use self::{
+    archive::{drop_bases_below, has_base},
+    relabel::relabel,
+    store::of_another_history,
+};

@@ -39,7 +39,7 @@ fn script(memory: &Memory, progress: &mut Progress) -> Result<()> {
         }
         if step % 17 == 16 {
             let until = snapshot(&opened, progress.acknowledged - 2, progress.acknowledged)?;
-            opened.journal.purge_prefix(until)?;
+            opened.journal.purge_prefix(until, None)?;
         }
     }
     Ok(())

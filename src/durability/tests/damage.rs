@@ -237,7 +237,7 @@ fn an_old_snapshot_beside_a_newer_log_is_refused() {
     let mut opened = open_at(&memory).unwrap();
     snapshot(&opened, 500, 600).unwrap();
     let until = snapshot(&opened, 550, 600).unwrap();
-    assert!(0 < opened.journal.purge_prefix(until).unwrap().archived);
+    assert!(0 < opened.journal.purge_prefix(until, None).unwrap().archived);
     drop(opened);
     for lsn in [500, 550] {
         memory.forget(&Path::new(ROOT).join(format!("snapshots/{lsn:020}.snap")));
@@ -441,7 +441,7 @@ fn damage_in_the_archive_is_reported_and_not_in_the_way() {
     let mut opened = open_at(&memory).unwrap();
     snapshot(&opened, 500, 600).unwrap();
     let until = snapshot(&opened, 550, 600).unwrap();
-    let archived = opened.journal.purge_prefix(until).unwrap().archived;
+    let archived = opened.journal.purge_prefix(until, None).unwrap().archived;
     assert!(1 < archived);
     drop(opened);
     let path = Path::new(ROOT).join(format!("archive/{:020}.log", 1));

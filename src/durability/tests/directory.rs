@@ -63,7 +63,7 @@ fn an_archive_lost_in_copying_is_made_again() {
     }
     snapshot(&opened, 400, 450).unwrap();
     let until = snapshot(&opened, 410, 450).unwrap();
-    assert!(0 < opened.journal.purge_prefix(until).unwrap().archived);
+    assert!(0 < opened.journal.purge_prefix(until, None).unwrap().archived);
     assert_eq!(commands(opened.journal.reader().read_from(1).unwrap()), group(1, 450));
 }
 
@@ -220,13 +220,13 @@ fn snapshots_retire_segments_and_the_log_reads_through_the_archive() {
         append(&mut opened.journal, number * 3 + 1, 3).unwrap();
     }
     assert_eq!(snapshot(&opened, 500, 900).unwrap(), 0);
-    assert_eq!(opened.journal.purge_prefix(0).unwrap().archived, 0);
+    assert_eq!(opened.journal.purge_prefix(0, None).unwrap().archived, 0);
     assert_eq!(snapshot(&opened, 800, 900).unwrap(), 500);
     assert_eq!(opened.snapshots.list().unwrap(), [500, 800]);
     let early = opened.journal.reader();
     let mut reader = early.read_from(1).unwrap();
     assert_eq!(reader.next().unwrap().unwrap().commands, group(1, 3));
-    let purged = opened.journal.purge_prefix(500).unwrap();
+    let purged = opened.journal.purge_prefix(500, None).unwrap();
     assert!(1 < purged.archived, "{purged:?}");
     assert_eq!(purged.deleted, 0);
     // A reader from before the move continues.
@@ -267,7 +267,7 @@ fn retention_deletes_by_bytes_and_by_days() {
             DataDir::open(&memory.shared(), Path::new(ROOT), LogOptions { retention, ..options() }).unwrap();
         snapshot(&opened, 700, 900).unwrap();
         let until = snapshot(&opened, 800, 900).unwrap();
-        let purged = opened.journal.purge_prefix(until).unwrap();
+        let purged = opened.journal.purge_prefix(until, None).unwrap();
         let figures = opened.journal.figures();
         assert_eq!(figures.archived_segments, left, "{retention:?} {purged:?} {figures:?}");
         assert_eq!(purged.archived - purged.deleted, left);

@@ -13,7 +13,7 @@ fn fill(opened: &mut Opened, groups: u64, every: u64) {
         let last = append(&mut opened.journal, number * 3 + 1, 3).unwrap();
         if number % every == every - 1 {
             let until = snapshot(opened, last, last).unwrap();
-            opened.journal.purge_prefix(until).unwrap();
+            opened.journal.purge_prefix(until, None).unwrap();
         }
     }
 }
@@ -215,7 +215,7 @@ fn archived_files_that_are_gone_or_renamed_are_missed_and_no_base_is_thrown_away
         assert_eq!(opened.report.history_damage, Some(damage), "{what}");
         let last = append(&mut opened.journal, 901, 3).unwrap();
         let until = snapshot(&opened, last, last).unwrap();
-        opened.journal.purge_prefix(until).unwrap();
+        opened.journal.purge_prefix(until, None).unwrap();
         let after = memory.all();
         for path in before.keys().filter(|path| path.starts_with(archived(""))) {
             assert!(after.contains_key(path), "{what}: {} was thrown away", path.display());
@@ -236,7 +236,7 @@ fn what_a_retention_takes_is_not_missed() {
         let memory = original.copy();
         let mut opened = DataDir::open(&memory.shared(), Path::new(ROOT), keep_little).unwrap();
         memory.set_fault(Some(Fault::PowerLoss { at }));
-        let purged = opened.journal.purge_prefix(0);
+        let purged = opened.journal.purge_prefix(0, None);
         memory.set_fault(None);
         drop(opened);
         for survival in [

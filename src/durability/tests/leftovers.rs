@@ -18,7 +18,7 @@ fn whole() -> Memory {
             snapshot(&opened, number * 3 + 3, number * 3 + 3).unwrap();
         }
     }
-    opened.journal.purge_prefix(300).unwrap();
+    opened.journal.purge_prefix(300, None).unwrap();
     drop(opened);
     memory
 }
@@ -364,7 +364,7 @@ fn nothing_is_renamed_over_something_else() {
         .min()
         .unwrap();
     memory.set_content(&paths().archived(number), b"an operator's");
-    assert!(opened.journal.purge_prefix(900).is_err());
+    assert!(opened.journal.purge_prefix(900, None).is_err());
     assert_eq!(memory.content(&paths().archived(number)).as_deref(), Some(&b"an operator's"[..]));
     assert_eq!(
         opened.journal.reader().read_from(first).unwrap().next().unwrap().unwrap().commands[0].lsn,

@@ -64,7 +64,7 @@ fn grow(memory: &Memory, last: u64, history: char, snapshots: &[u64]) {
         lsn = opened.journal.sync().unwrap();
         if snapshots.contains(&lsn) {
             let kept = snapshot(&opened, lsn, lsn).unwrap();
-            opened.journal.purge_prefix(kept).unwrap();
+            opened.journal.purge_prefix(kept, None).unwrap();
         }
     }
 }

@@ -231,7 +231,7 @@ fn damaged_snapshots_go_and_an_archived_one_comes_back_with_its_log() {
     let archive = with_snapshot(450);
     let mut opened = open(&archive.shared(), root()).unwrap();
     let kept = snapshot(&opened, 700, 700).unwrap();
-    assert!(0 < opened.journal.purge_prefix(kept).unwrap().archived);
+    assert!(0 < opened.journal.purge_prefix(kept, None).unwrap().archived);
     drop(opened);
     assert_eq!(verdict(&archive), (Verdict::Healthy, 900));
     let memory = archive.copy();
@@ -294,7 +294,7 @@ fn damaged() -> Vec<(&'static str, Memory, u64)> {
     add("a snapshot that asks for more", &later, 401, &|memory| memory.forget(&segment(last)));
     let mut opened = open(&later.shared(), root()).unwrap();
     let kept = snapshot(&opened, 440, 450).unwrap();
-    opened.journal.purge_prefix(kept).unwrap();
+    opened.journal.purge_prefix(kept, None).unwrap();
     drop(opened);
     add("back from the archive", &later, 1, &|memory| {
         rot(memory, &snapshot_file(400), 300);

@@ -31,8 +31,8 @@ pub struct Event {
     pub member: Option<(Member, Code)>,
     /// The ledger entries it made.
     pub entries: Range<u64>,
-    /// What it booked, for an order or a refund.
-    pub booked: Bookings,
+    /// What it booked, for an order or a refund. `None` for one that was sealed since: files have it.
+    pub booked: Option<Bookings>,
 }
 
 /// Whether a command changed anything.
@@ -185,31 +185,33 @@ fn event(state: &State, directory: &MemberDirectory, stamped: Stamped, steps: &m
     };
     let member = placed.map(|index| (state.member(index), state.code(index)));
     let entries = state.entries_of(stamped.lsn);
-    let booked = booked(state, &stamped, steps);
+    let booked = booked(state, &stamped, fate, steps);
     *steps += EVENT_STEPS;
     Event { stamped, fate, member, entries, booked }
 }
 
 /// What an order or a refund booked. A repeat booked nothing: what its id names came by another command.
-fn booked(state: &State, stamped: &Stamped, steps: &mut usize) -> Bookings {
+/// `None` where the state no longer has it.
+fn booked(state: &State, stamped: &Stamped, fate: Fate, steps: &mut usize) -> Option<Bookings> {
+    let absent = || (fate != Fate::Changed || state.seals().is_empty()).then(Bookings::default);
     match &stamped.command {
         Command::PlaceOrder(order) => {
             let number = state.order_number(&order.id);
             let Some(number) = number.filter(|number| state.order_lsn(*number) == stamped.lsn) else {
-                return Bookings::default();
+                return absent();
             };
             let booked = state.booked_by_order(number);
             *steps += order.lines.len() + booked.shares.len();
-            booked
+            Some(booked)
         }
         Command::RefundOrder(refund) => {
             let number = state.refund_number(&refund.id).map(|(_, refund)| refund);
             let Some(number) = number.filter(|number| state.refund_lsn(*number) == stamped.lsn) else {
-                return Bookings::default();
+                return absent();
             };
             *steps += state.refund_steps(number);
-            state.booked_by_refund(number)
+            Some(state.booked_by_refund(number))
         }
-        _ => Bookings::default(),
+        _ => Some(Bookings::default()),
     }
 }

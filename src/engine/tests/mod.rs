@@ -8,6 +8,7 @@ mod models;
 mod periods;
 mod replica;
 pub(super) mod rig;
+mod seals;
 #[cfg(not(feature = "shuttle"))]
 mod views;
 

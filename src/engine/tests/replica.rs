@@ -13,6 +13,7 @@ use super::{
     super::{
         lifecycle::Inner,
         open::{Base, build},
+        sealed::files::SealedFiles,
         *,
     },
     rig::{fresh_options, genesis, log_options, new_report, plan},
@@ -189,7 +190,7 @@ impl Journal for ReplicaJournal {
         Arc::new(ReplicaLog(Arc::clone(&self.cluster)))
     }
 
-    fn purge_prefix(&mut self, up_to: u64) -> Result<Purged> {
+    fn purge_prefix(&mut self, up_to: u64, _needed: Option<u64>) -> Result<Purged> {
         let mut held = self.held()?;
         let before = held.groups.len();
         held.groups.retain(|group| up_to < group.commands[group.commands.len() - 1].lsn);
@@ -342,7 +343,8 @@ impl Node {
         let snapshot = base.snapshots.newest().unwrap().reader;
         let tail = base.journal.reader().read_from(snapshot.header().lsn + 1).unwrap();
         let built = build(&base, snapshot, tail, &mut |_| {})?;
-        let parts = built.into_parts(base, Box::new(()), new_report(), &options.clock);
+        let sealed = SealedFiles::none();
+        let parts = built.into_parts(base, sealed, Box::new(()), new_report(), &options.clock);
         Ok(Engine { inner: Inner::start(parts, options)? })
     }
 }

@@ -13,6 +13,7 @@ use std::{
 use super::super::{
     lifecycle::{Inner, Parts},
     marks::Marks,
+    sealed::files::SealedFiles,
     snapshotter::{SnapshotSink, Written},
     *,
 };
@@ -133,7 +134,7 @@ impl Journal for ScriptedJournal {
         LogHealth::default()
     }
 
-    fn purge_prefix(&mut self, up_to: u64) -> Result<Purged, Error> {
+    fn purge_prefix(&mut self, up_to: u64, _needed: Option<u64>) -> Result<Purged, Error> {
         self.0.set(|script| script.purged.push(up_to));
         Ok(Purged::default())
     }
@@ -298,6 +299,7 @@ pub(super) fn rig_on(state: State, change: impl FnOnce(&mut EngineOptions, &Scri
     change(&mut options, &script, &sink);
     let parts = Parts {
         history: empty_history(),
+        sealed: SealedFiles::none(),
         store: None,
         state,
         directory: MemberDirectory::with_capacity(0, 0),

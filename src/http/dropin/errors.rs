@@ -100,6 +100,8 @@ pub(super) fn status_and_detail(operation: Operation, rejection: Rejection) -> (
         | Rejection::OrdersFull
         | Rejection::RefundsFull
         | Rejection::PeriodsFull
+        | Rejection::SealStale
+        | Rejection::RecallMismatched
         | Rejection::OrderUnknown
         | Rejection::OrderLineUnknown
         | Rejection::RefundTooLarge
@@ -147,6 +149,11 @@ pub fn not_submitted(error: SubmitError) -> Refused {
         SubmitError::NoRoom => {
             reply::unavailable("The log has no room at present, nothing was done", RETRY_SOON_SECONDS)
         }
+        // No route here places an order.
+        SubmitError::SealsUnreadable => reply::unavailable(
+            "The files of sealed orders cannot be read, nothing was done",
+            RETRY_AFTER_RESTART_SECONDS,
+        ),
         SubmitError::ClockJumped => reply::unavailable(
             "The clock of the server jumped, nothing was done",
             RETRY_AFTER_RESTART_SECONDS,

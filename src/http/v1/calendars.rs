@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     engine::{
-        Actor, MemberDirectory, PeriodRef, PeriodRow, PeriodState, Rejection, RunRow, State, StepRow,
+        Actor, MemberDirectory, PeriodRef, PeriodRow, Rejection, RunRow, State, StepRow,
         calendar::{Calendar, Late},
     },
     http::{auth::Action, context::Shared, reply::Reply},
@@ -331,7 +331,7 @@ impl CalendarView {
 fn oldest_not_posted(state: &State, calendar: u8, periods: u32) -> Option<u32> {
     let is_posted = |number: u32| {
         let row = state.period(PeriodRef { calendar, period: number });
-        row.is_some_and(|row| row.state() == PeriodState::Posted)
+        row.is_some_and(|row| row.state().is_final())
     };
     let (mut posted, mut end) = (0, periods);
     while posted < end {

@@ -155,7 +155,7 @@ fn feed() -> Vec<(&'static str, Value)> {
             "unchanged": reason(),
             "member": nullable(reference("RegisteredMember")),
             "bonuses": described("Ids of the bonuses that it made", list(uuid())),
-            "volumes": described(VOLUMES, list(reference("ChangedVolumes"))),
+            "volumes": described(VOLUMES, nullable(list(reference("ChangedVolumes")))),
         }),
     );
     let member = object(

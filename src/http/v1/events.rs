@@ -300,7 +300,7 @@ fn event_json(engine: &Engine, event: &Event) -> Value {
     let mut object = stamped_json(&event.stamped, &bonus_id);
     let bonuses: Vec<Uuid> = event.entries.clone().map(bonus_id).collect();
     let (changed, unchanged) = event.fate.words();
-    let volumes = volumes_json(engine, &event.booked);
+    let volumes = event.booked.as_ref().map(|booked| volumes_json(engine, booked));
     object["effect"] = json!({
         "changed": changed, "unchanged": unchanged, "member": member, "bonuses": bonuses, "volumes": volumes,
     });

@@ -377,10 +377,13 @@ async fn level(
     // Only pages of levels are left unfinished today; the query in the owner distinguishes them from others.
     let unfinished = unfinished.and_then(|work| work.downcast().ok());
     let listing = unfinished.map_or(new, |work| *work);
-    Ok(level_page(&shared, &source, listing, limit, &cursors, &owner).await)
+    level_page(&shared, &source, listing, limit, &cursors, &owner).await
 }
 
 /// A page of a level: complete, or partial with a cursor to resume it.
+///
+/// # Errors
+/// None: a level is read from the state alone.
 async fn level_page(
     shared: &Shared,
     source: &Source,
@@ -388,15 +391,15 @@ async fn level_page(
     limit: usize,
     cursors: &Cursors,
     owner: &str,
-) -> Reply {
+) -> Result<Reply, Problem> {
     let mut items = Vec::new();
     let mut lsn = 0;
     for number in 1..=PAGE_SLICES_MAX {
         let more;
-        (more, lsn) = shared.heavy.run(|| source.take(&mut listing, limit, &mut items)).await;
+        (more, lsn) = shared.heavy.run(|| source.take(&mut listing, limit, &mut items)).await?;
         if !items.is_empty() || !more {
             let next = more.then(|| cursors.seal(&listing.position()));
-            return shared.heavy.run(|| answer(StatusCode::OK, lsn, &Page { items, next })).await;
+            return Ok(shared.heavy.run(|| answer(StatusCode::OK, lsn, &Page { items, next })).await);
         }
         // Half of the work goes to finding members, so that some is left for their sums.
         if number == PAGE_SLICES_MAX / 2 {
@@ -407,5 +410,6 @@ async fn level_page(
     if listing.is_adding_up() {
         position.push(shared.desk.unfinished.keep(owner, Box::new(listing)));
     }
-    answer(StatusCode::OK, lsn, &Page::<LevelRow> { items: Vec::new(), next: Some(cursors.seal(&position)) })
+    let page = Page::<LevelRow> { items: Vec::new(), next: Some(cursors.seal(&position)) };
+    Ok(answer(StatusCode::OK, lsn, &page))
 }

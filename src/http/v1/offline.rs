@@ -17,20 +17,43 @@ use super::{
 pub use super::{calendars::find as find_period, order_lists::OrderFilter};
 use crate::{
     engine::{
-        Directory, MemberIx, OrderId, PeriodRef, PlaceOrder, RefundOrder, SetAttributes, State, Timestamp,
+        Directory, MemberIx, OrderId, PeriodRef, PlaceOrder, RefundOrder, SealedOrders, SetAttributes, State,
+        Timestamp,
     },
     http::auth::Sight,
 };
 
-/// Returns an order as `GET /v1/orders/{id}` has it.
-pub fn order(state: &State, number: u32) -> Value {
-    object(&Order::new(state, Sight::All, &state.order(number)))
+/// Returns an order as `GET /v1/orders/{id}` has it; `None` if there is none of this id.
+///
+/// # Errors
+/// Files of sealed orders cannot be read.
+pub fn order(
+    id: &OrderId,
+    state: &State,
+    directory: &impl Directory,
+    sealed: &SealedOrders,
+) -> Result<Option<Value>, Problem> {
+    let view = match state.order_number(id) {
+        Some(number) => Some(state.order(number)),
+        None => sealed.order(id)?.map(|row| row.view(state, directory)).transpose()?,
+    };
+    Ok(view.map(|view| object(&Order::new(state, Sight::All, &view))))
 }
 
-/// Returns the newest orders that a filter leaves, at most `most`, as `GET /v1/orders` has them.
-pub fn orders(state: &State, filter: &OrderFilter, most: usize) -> Vec<Value> {
+/// Returns the newest orders that a filter leaves, at most `most`, as `GET /v1/orders` has them: those that
+/// are sealed last.
+///
+/// # Errors
+/// Files of sealed orders cannot be read.
+pub fn orders(
+    filter: &OrderFilter,
+    most: usize,
+    state: &State,
+    directory: &impl Directory,
+    sealed: &SealedOrders,
+) -> Result<Vec<Value>, Problem> {
     let mut found = Vec::new();
-    let Some(list) = filter.list(state) else { return found };
+    let Some(list) = filter.list(state) else { return Ok(found) };
     let mut place = state.first_order(list);
     while found.len() < most
         && let Some((number, next)) = place.and_then(|place| state.order_at(list, place))
@@ -41,7 +64,22 @@ pub fn orders(state: &State, filter: &OrderFilter, most: usize) -> Vec<Value> {
             found.push(object(&Order::new(state, Sight::All, &view)));
         }
     }
-    found
+    let mut before = None;
+    while found.len() < most && !sealed.is_empty() {
+        let (rows, next) = sealed.list(&filter.of_sealed(state), before, most - found.len())?;
+        for row in rows {
+            // One that was recalled is in the state.
+            let is_open = row.id().is_some_and(|id| state.order_number(&id).is_some());
+            if !is_open {
+                found.push(object(&Order::new(state, Sight::All, &row.view(state, directory)?)));
+            }
+        }
+        if next.is_none() {
+            break;
+        }
+        before = next;
+    }
+    Ok(found)
 }
 
 /// Returns a period as lists have it.

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Code as ReferralCode, MemberDirectory, MemberIx, OrderId, OrderList, OrderView, PeriodRef, Rejection,
-        State, Timestamp,
+        Code as ReferralCode, Engine, MemberDirectory, MemberIx, OrderId, OrderList, OrderView, PeriodRef,
+        Rejection, SealedFilter, State, Timestamp,
     },
     http::{
         auth::{Action, Sight, Target},
@@ -32,6 +32,8 @@ use crate::{
 
 /// What looking at an order that a filter leaves out takes, in steps.
 const ORDER_STEPS: usize = 16;
+/// What reading a sealed order takes, in steps.
+const SEALED_STEPS: usize = 256;
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new().routes(routes!(orders))
@@ -167,6 +169,25 @@ impl OrderFilter {
         })
     }
 
+    /// The same filter for sealed orders.
+    pub fn of_sealed(&self, state: &State) -> SealedFilter {
+        let Self { member, customer, group, period, from, until } = self;
+        // Orders of a customer are those of its member: files find these.
+        let owner = customer.as_ref().and_then(|customer| state.customer(customer)).map(|(_, owner)| owner);
+        let labeled = |period: PeriodRef| {
+            let calendar = state.plan().commerce.calendars.get(usize::from(period.calendar))?;
+            Some((calendar.name.clone(), state.period(period)?.label.clone()))
+        };
+        SealedFilter {
+            member: member.or(owner).map(|member| state.member(member).id),
+            customer: customer.clone(),
+            group: group.clone(),
+            period: period.and_then(labeled),
+            from: (from.0 != i64::MIN).then_some(*from),
+            until: (until.0 != i64::MAX).then_some(*until),
+        }
+    }
+
     /// Whether an order of that list is shown.
     pub fn shows(&self, order: &OrderView) -> bool {
         let Self { member, customer, group, period, from, until } = self;
@@ -179,40 +200,133 @@ impl OrderFilter {
     }
 }
 
-/// A list of orders.
+/// A list of orders: first those in the state, then those in files.
 struct Orders {
     sight: Sight,
     filter: OrderFilter,
     list: OrderList,
-    /// Where it goes on; `None` at its end.
-    place: Option<u32>,
+    /// Seals when `part` was determined: each changes the places of lists.
+    seals: usize,
+    /// The LSN of the last order that was looked at in the state.
+    last_lsn: u64,
+    part: Part,
+}
+
+/// Where a list goes on.
+enum Part {
+    /// At a place in the state.
+    Open(u32),
+    /// After the orders of the state that were looked at: its places changed.
+    After,
+    /// With the sealed orders whose LSN is below this.
+    Sealed(Option<u64>),
+    /// With the sealed orders that were read, and then so.
+    Read(Vec<OrderView>, Option<u64>),
+    Nowhere,
+}
+
+impl Orders {
+    /// Where a list goes on when nothing is left in the state.
+    fn after_open(&self) -> Part {
+        // Members and customers without orders in the state may have some in files.
+        if self.seals == 0 { Part::Nowhere } else { Part::Sealed(None) }
+    }
+
+    /// Begins where a cursor says.
+    fn resume(&mut self, words: &[u64], state: &State) -> Result<(), Problem> {
+        match *words {
+            [seals, place, last_lsn] => {
+                let place = u32::try_from(place).map_err(|_| cursor_invalid())?;
+                self.last_lsn = last_lsn;
+                self.part = if seals == self.seals as u64 {
+                    state.order_at(self.list, place).ok_or_else(cursor_invalid)?;
+                    Part::Open(place)
+                } else {
+                    Part::After
+                };
+            }
+            [before] => self.part = Part::Sealed(Some(before).filter(|before| *before != u64::MAX)),
+            _ => return Err(cursor_invalid()),
+        }
+        Ok(())
+    }
+
+    /// A seal came between two slices: the places of the list changed, its order did not.
+    fn follow(&mut self, state: &State) {
+        let seals = state.seals().len();
+        if std::mem::replace(&mut self.seals, seals) != seals && matches!(self.part, Part::Open(_)) {
+            self.part = Part::After;
+        }
+        if matches!(self.part, Part::After) {
+            let first = state.first_order(self.list);
+            self.part = first.map_or_else(|| self.after_open(), Part::Open);
+        }
+    }
+
+    /// Looks at the orders of the state.
+    fn open_slice(&mut self, reader: &Reader<'_>, most: usize, out: &mut Vec<Order>) {
+        let state = reader.state;
+        let mut steps = 0;
+        let after = self.last_lsn;
+        while out.len() < most
+            && steps < SLICE_STEPS
+            && let Part::Open(place) = self.part
+        {
+            let Some((number, next)) = state.order_at(self.list, place) else {
+                self.part = self.after_open();
+                break;
+            };
+            self.part = next.map_or_else(|| self.after_open(), Part::Open);
+            let order = state.order(number);
+            // A line or a refund is as much work as an order without any.
+            steps += ORDER_STEPS * (1 + order.lines.len() + order.refunds.len());
+            // Those that were looked at before a seal changed the places come again.
+            if after <= order.lsn {
+                continue;
+            }
+            self.last_lsn = order.lsn;
+            if self.filter.shows(&order) {
+                out.push(Order::new(state, self.sight, &order));
+            }
+        }
+        reader.note(steps);
+    }
 }
 
 impl Listing for Orders {
     type Item = Order;
     const WALKS: bool = true;
 
-    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Order>) -> bool {
-        let (state, most) = (reader.state, out.len() + rows);
-        let mut steps = 0;
-        while out.len() < most
-            && steps < SLICE_STEPS
-            && let Some((number, next)) = self.place.and_then(|place| state.order_at(self.list, place))
-        {
-            self.place = next;
-            let order = state.order(number);
-            // A line or a refund is as much work as an order without any.
-            steps += ORDER_STEPS * (1 + order.lines.len() + order.refunds.len());
-            if self.filter.shows(&order) {
-                out.push(Order::new(state, self.sight, &order));
-            }
+    fn prepare(&mut self, engine: &Engine, rows: usize) -> Result<(), Problem> {
+        if let Part::Sealed(before) = self.part {
+            let filter = engine.read(|state, _| self.filter.of_sealed(state));
+            let (orders, next) = engine.sealed_orders(&filter, before, rows)?;
+            self.part = Part::Read(orders, next);
         }
-        reader.note(steps);
-        self.place.is_some()
+        Ok(())
+    }
+
+    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Order>) -> bool {
+        self.follow(reader.state);
+        self.open_slice(reader, out.len() + rows, out);
+        if let Part::Read(orders, next) = &mut self.part {
+            let orders = std::mem::take(orders);
+            // They cost a read of files each.
+            reader.note(SEALED_STEPS * orders.len());
+            out.extend(orders.iter().map(|order| Order::new(reader.state, self.sight, order)));
+            self.part = next.map_or(Part::Nowhere, |next| Part::Sealed(Some(next)));
+        }
+        !matches!(self.part, Part::Nowhere)
     }
 
     fn position(&self) -> Vec<u64> {
-        self.place.map(u64::from).into_iter().collect()
+        match self.part {
+            Part::Open(place) => vec![self.seals as u64, place.into(), self.last_lsn],
+            // No number of seals: it is found by LSN.
+            Part::After => vec![u64::MAX, 0, self.last_lsn],
+            Part::Sealed(before) => vec![before.unwrap_or(u64::MAX)],
+            Part::Read(..) | Part::Nowhere => Vec::new(),
+        }
     }
 }
 
@@ -229,10 +343,12 @@ problems!(
 
 /// Orders
 ///
-/// Newest first, in the order in which they were placed; those that are placed after the first page was read
-/// are in no later page of the same list. Of customer, group, member and period there is an index, and the
-/// first of these that is named is used; other filters look through all that it leaves, so that a page may be
-/// short, or empty with a cursor. A member asks with `member`: for itself, or for a member of its downline.
+/// Newest first, in the order in which they were placed, those that are sealed last; those that are placed
+/// after the first page was read are in no later page of the same list. If a period is sealed between two
+/// pages, its orders may come twice, and none is left out. Of customer, group, member and period there is an
+/// index, and the first of these that is named is used; other filters look through all that it leaves, so
+/// that a page may be short, or empty with a cursor. A member asks with `member`: for itself, or for a member
+/// of its downline.
 #[utoipa::path(
     get, path = "/v1/orders", tag = "orders",
     params(OrdersQuery),
@@ -257,19 +373,16 @@ async fn orders(
     let begin = |state: &State, directory: &MemberDirectory| {
         let filter = query.filter(&caller, state, directory)?;
         let sight = caller.0.sight(state, directory);
+        let (seals, last_lsn) = (state.seals().len(), u64::MAX);
         let Some(list) = filter.list(state) else {
-            return Ok(Orders { sight, filter, list: OrderList::All, place: None });
+            return Ok(Orders { sight, filter, list: OrderList::All, seals, last_lsn, part: Part::Nowhere });
         };
-        let place = match after.as_deref() {
-            None => state.first_order(list),
-            Some([place]) => {
-                let place = u32::try_from(*place).map_err(|_| cursor_invalid())?;
-                state.order_at(list, place).ok_or_else(cursor_invalid)?;
-                Some(place)
-            }
-            Some(_) => return Err(cursor_invalid()),
-        };
-        Ok(Orders { sight, filter, list, place })
+        let mut orders = Orders { sight, filter, list, seals, last_lsn, part: Part::Nowhere };
+        match after.as_deref() {
+            None => orders.part = state.first_order(list).map_or_else(|| orders.after_open(), Part::Open),
+            Some(words) => orders.resume(words, state)?,
+        }
+        Ok(orders)
     };
     let Some(as_of) = query.as_of else {
         return page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await;

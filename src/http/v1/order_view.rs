@@ -22,7 +22,7 @@ pub const GROUP_STEPS: usize = 4;
 /// An order as it stands.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
-    "order_id": "A-4711", "number": 0, "lsn": 12, "time": "2026-11-20T01:02:03.000000Z",
+    "order_id": "A-4711", "lsn": 12, "time": "2026-11-20T01:02:03.000000Z",
     "credits": [{ "user_id": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c", "part": "1" }],
     "customer": null, "kind": null, "tags": [], "group": null, "market": null, "currency": "USD",
     "lines": [{ "amount": "12.50", "volumes": { "pv": "10.00" }, "refunded": "0" }],
@@ -34,8 +34,6 @@ pub const GROUP_STEPS: usize = 4;
 pub struct Order {
     #[schema(max_length = 64)]
     pub order_id: String,
-    /// Counted from 0 in the order in which orders were placed.
-    pub number: u32,
     /// LSN of the command that placed it.
     pub lsn: u64,
     pub time: Time,
@@ -155,7 +153,6 @@ impl Order {
         let first_is_seen = order.credits.first().is_some_and(|(first, _)| sight.sees(state, *first));
         Self {
             order_id: order.id.to_string(),
-            number: order.number,
             lsn: order.lsn,
             time: Time(order.time),
             credits: order

@@ -21,7 +21,9 @@ use super::{
     register::{Done, NOT_WRITTEN},
 };
 use crate::{
-    engine::{Answer, AnsweredBy, Command, Engine, MemberDirectory, OrderId, Outcome, Rejection, State},
+    engine::{
+        Answer, AnsweredBy, Command, Engine, MemberDirectory, OrderId, OrderView, Outcome, Rejection, State,
+    },
     http::{
         auth::{Action, Target},
         context::Shared,
@@ -33,20 +35,19 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new().routes(routes!(place_order)).routes(routes!(order)).routes(routes!(refund_order))
 }
 
-/// The order of an outcome, and whether it came now or before. `id` is the field of the body that names what
-/// is new.
+/// Whether an order was placed or refunded now or before. The order is found by its id: a seal changes the
+/// numbers that outcomes have. `id` is the field of the body that names what is new.
 ///
 /// # Errors
 /// The rejection, with the field that it is about.
-pub fn settle(answer: Answer, id: &str, state: &State) -> Result<(u32, Done), Problem> {
-    let (order, changed) = match answer.applied.outcome {
-        Outcome::OrderPlaced { order, changed } => (order, changed),
-        Outcome::OrderRefunded { refund, changed } => (state.order_of_refund(refund), changed),
+pub fn settle(answer: Answer, id: &str) -> Result<Done, Problem> {
+    let changed = match answer.applied.outcome {
+        Outcome::OrderPlaced { changed, .. } | Outcome::OrderRefunded { changed, .. } => changed,
         Outcome::Rejected(rejection) => return Err(rejected(rejection, id, answer.applied.lsn)),
         _ => return Err(Code::Internal.into()),
     };
-    let is_new = changed && answer.by != AnsweredBy::Repeat;
-    Ok((order, if is_new { Done::Now } else { Done::Before }))
+    let is_new = changed && !matches!(answer.by, AnsweredBy::Repeat | AnsweredBy::Seal);
+    Ok(if is_new { Done::Now } else { Done::Before })
 }
 
 /// A rejection with the field of the body that it is about.
@@ -65,30 +66,64 @@ fn rejected(rejection: Rejection, id: &str, lsn: u64) -> Problem {
     problem.with("field", field)
 }
 
-/// Answers with an order as it stands.
-fn shown(engine: &Engine, caller: &Caller, done: Answer, id: &str) -> Result<Reply, Problem> {
-    engine.read(|state, directory| {
-        let (order, when) = settle(done, id, state)?;
-        let order = Order::new(state, caller.0.sight(state, directory), &state.order(order));
+/// Answers with an order as it stands. `id` is that of the order, `field` the field of the body that names
+/// what is new.
+async fn shown(
+    engine: &Engine,
+    caller: &Caller,
+    done: Answer,
+    id: OrderId,
+    field: &str,
+) -> Result<Reply, Problem> {
+    let when = settle(done, field)?;
+    let reply = |state: &State, directory: &MemberDirectory, order: &OrderView| {
+        let order = Order::new(state, caller.0.sight(state, directory), order);
         let location = HeaderValue::try_from(format!("/v1/orders/{}", order.order_id));
         let reply = answer(when.status(), done.applied.lsn, &order);
-        Ok(reply::with_header(reply, header::LOCATION, location.expect("ids are plain ASCII")))
-    })
+        reply::with_header(reply, header::LOCATION, location.expect("ids are plain ASCII"))
+    };
+    let found = engine.read(|state, directory| {
+        let number = state.order_number(&id)?;
+        Some(reply(state, directory, &state.order(number)))
+    });
+    if let Some(reply) = found {
+        return Ok(reply);
+    }
+    let order = sealed(engine, id).await?.ok_or(Code::Internal)?;
+    Ok(engine.read(|state, directory| reply(state, directory, &order)))
 }
 
-/// The order with an id that a principal may see.
+/// A sealed order, read on a thread that may block. `None` if no seal has it.
+async fn sealed(engine: &Engine, id: OrderId) -> Result<Option<OrderView>, Problem> {
+    if !engine.has_sealed_orders() {
+        return Ok(None);
+    }
+    let engine = engine.clone();
+    let read = tokio::task::spawn_blocking(move || engine.sealed_order(&id));
+    Ok(read.await.map_err(|_| Problem::from(Code::Internal))??)
+}
+
+/// Whether a principal may see an order, which may not exist.
 ///
 /// # Errors
-/// `order_unknown`, `parameter_invalid`, `forbidden`.
-fn find(caller: &Caller, id: &str, state: &State, directory: &MemberDirectory) -> Result<u32, Problem> {
-    let number = state.order_number(&order_id(id)?);
-    let unknown = || Problem::from(Rejection::OrderUnknown).at(state.lsn());
-    let target = match number {
-        Some(number) => Target::Order(number),
-        None => Target::order_unknown(state, id),
+/// `order_unknown`, `forbidden`.
+fn may_see(
+    caller: &Caller,
+    id: &OrderId,
+    order: Option<&OrderView>,
+    state: &State,
+    directory: &MemberDirectory,
+) -> Result<(), Problem> {
+    let sight = caller.0.sight(state, directory);
+    // A member sees an order that is credited to somebody whom it sees.
+    let mut credited = order.into_iter().flat_map(|order| &order.credits).map(|(member, _)| *member);
+    let first = credited.clone().next();
+    let target = match credited.find(|member| sight.sees(state, *member)).or(first) {
+        Some(member) => Target::Member(member),
+        None => Target::order_unknown(state, id.as_str()),
     };
-    caller.allowed(Action::ReadMember, target, state, directory, unknown)?;
-    number.ok_or_else(unknown)
+    let unknown = || Problem::from(Rejection::OrderUnknown).at(state.lsn());
+    caller.allowed(Action::ReadMember, target, state, directory, unknown)
 }
 
 /// The id of an order in a path.
@@ -184,8 +219,9 @@ async fn place_order(
     let key = key.for_request(&caller.0.client, "POST /v1/orders", &body);
     let now = engine.clock().wall;
     let order = engine.read(|state, directory| body.order(state, directory, now))?;
+    let id = order.id.clone();
     let done = engine.submit(Command::PlaceOrder(Box::new(order)), caller.sends(key)).await?;
-    shown(engine, &caller, done, "order_id")
+    shown(engine, &caller, done, id, "order_id").await
 }
 
 /// One order
@@ -208,9 +244,17 @@ async fn order(
     Path(id): Path<String>,
     Query(query): Query<AsOfQuery>,
 ) -> Result<Reply, Problem> {
+    let engine = shared.v1_engine()?;
+    let id = order_id(&id)?;
+    let is_open = engine.read(|state, _| state.order_number(&id).is_some());
+    // An order that was recalled was in files before.
+    let filed = if is_open && query.as_of.is_none() { None } else { sealed(engine, id.clone()).await? };
     as_of::read(&shared, &caller, query.as_of, |state, directory| {
-        let number = find(&caller, &id, state, directory)?;
-        let order = Order::new(state, caller.0.sight(state, directory), &state.order(number));
+        let open = state.order_number(&id).map(|number| state.order(number));
+        let order = open.or_else(|| filed.clone().and_then(|order| order.as_of(state.lsn())));
+        may_see(&caller, &id, order.as_ref(), state, directory)?;
+        let order = order.ok_or_else(|| Problem::from(Rejection::OrderUnknown).at(state.lsn()))?;
+        let order = Order::new(state, caller.0.sight(state, directory), &order);
         Ok(answer(StatusCode::OK, state.lsn(), &order))
     })
     .await
@@ -260,7 +304,7 @@ async fn refund_order(
     let engine = shared.v1_engine()?;
     let order = order_id(&id)?;
     let key = key.for_request(&caller.0.client, "POST /v1/orders/{id}/refund", &(&id, &body));
-    let refund = body.refund(order, engine.clock().wall)?;
+    let refund = body.refund(order.clone(), engine.clock().wall)?;
     let done = engine.submit(Command::RefundOrder(Box::new(refund)), caller.sends(key)).await?;
-    shown(engine, &caller, done, "refund_id")
+    shown(engine, &caller, done, order, "refund_id").await
 }

@@ -19,13 +19,14 @@ use std::{
 };
 
 use axum::{
+    BoxError,
     body::{Body, Bytes, HttpBody},
     http::{HeaderMap, HeaderValue, Response, StatusCode, header},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http_body::Frame;
 use serde::Serialize;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 use utoipa::ToSchema;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -164,6 +165,14 @@ pub trait Listing: Send + Unpin + 'static {
     /// Whether a page may take many steps for each row, which makes it heavy work however short it is.
     const WALKS: bool = false;
 
+    /// Reads, with no lock held, what the next slice of so many rows needs besides the state. It may block.
+    ///
+    /// # Errors
+    /// When that cannot be read: the page fails, or the stream breaks off.
+    fn prepare(&mut self, _engine: &Engine, _rows: usize) -> Result<(), Problem> {
+        Ok(())
+    }
+
     /// Appends up to `rows` items, in about [`SLICE_STEPS`] steps of cheap work at most. Returns false when
     /// nothing is left.
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Self::Item>) -> bool;
@@ -237,7 +246,16 @@ impl Source {
     }
 
     /// Takes a slice under one lock, and charges for it. Returns whether there is more, and the LSN.
-    pub fn take<L: Listing>(&self, listing: &mut L, rows: usize, items: &mut Vec<L::Item>) -> (bool, u64) {
+    ///
+    /// # Errors
+    /// Those of [`Listing::prepare`].
+    pub fn take<L: Listing>(
+        &self,
+        listing: &mut L,
+        rows: usize,
+        items: &mut Vec<L::Item>,
+    ) -> Result<(bool, u64), Problem> {
+        listing.prepare(&self.engine, rows)?;
         let before = items.len();
         let (more, lsn, units) = self.engine.read(|state, _| {
             let reader = Reader::new(&self.engine, state);
@@ -245,7 +263,7 @@ impl Source {
             (more, state.lsn(), reader.units(items.len() - before))
         });
         self.payer.charge(units);
-        (more, lsn)
+        Ok((more, lsn))
     }
 }
 
@@ -324,7 +342,7 @@ pub async fn list_as<L: Listing>(
     Ok(if is_stream {
         stream_from(source, slice, lsn)
     } else if !slice.is_page() {
-        later_page(&source, slice, rows, cursors).await
+        later_page(&source, slice, rows, cursors).await?
     } else if slice.items.len() <= LIGHT_ROWS {
         slice.print(lsn, cursors)
     } else {
@@ -334,20 +352,23 @@ pub async fn list_as<L: Listing>(
 
 /// Answers with a page whose first row was not found at once. After a maximum of slices it is answered empty,
 /// with a cursor.
+///
+/// # Errors
+/// Those of [`Listing::prepare`].
 async fn later_page<L: Listing>(
     source: &Source,
     mut slice: Slice<L>,
     rows: usize,
     cursors: &Cursors,
-) -> Reply {
+) -> Result<Reply, Problem> {
     // The caller has already taken the first slice, without a row.
     for number in 2.. {
         let is_last = number == PAGE_SLICES_MAX;
         let work = || source.take(&mut slice.listing, rows, &mut slice.items);
         let lsn;
-        (slice.more, lsn) = source.heavy.run(work).await;
+        (slice.more, lsn) = source.heavy.run(work).await?;
         if slice.is_page() || is_last {
-            return source.heavy.run(|| slice.print(lsn, cursors)).await;
+            return Ok(source.heavy.run(|| slice.print(lsn, cursors)).await);
         }
     }
     unreachable!("it ends with the last slice")
@@ -410,7 +431,7 @@ enum Next<L: Listing> {
     Taken(Slice<L>),
     /// Not taken before it is asked for.
     Resting(L),
-    Awaited(JoinHandle<Slice<L>>),
+    Awaited(JoinHandle<Result<Slice<L>, Problem>>),
     Nothing,
 }
 
@@ -422,8 +443,14 @@ impl<L: Listing> Next<L> {
             let work = || {
                 let slices = L::SLICES_AHEAD.max(1);
                 let mut items = Vec::with_capacity(slices * L::STREAM_ROWS);
-                let more = (0..slices).all(|_| source.take(&mut listing, L::STREAM_ROWS, &mut items).0);
-                Slice { listing, items, more }
+                let mut more = true;
+                for _ in 0..slices {
+                    (more, _) = source.take(&mut listing, L::STREAM_ROWS, &mut items)?;
+                    if !more {
+                        break;
+                    }
+                }
+                Ok(Slice { listing, items, more })
             };
             heavy.run(work).await
         }))
@@ -441,14 +468,14 @@ fn print<T: Serialize>(items: &[T]) -> Vec<u8> {
 
 impl<L: Listing> HttpBody for Lines<L> {
     type Data = Bytes;
-    /// The task that takes slices panicked, or the runtime is ending. The connection ends without a last
-    /// chunk, so that nobody takes the list for complete.
-    type Error = JoinError;
+    /// A slice could not be read, the task that takes slices panicked, or the runtime is ending. The
+    /// connection ends without a last chunk, so that nobody takes the list for complete.
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, JoinError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         // Otherwise a fast reader would keep this worker busy for the whole list.
         if std::mem::take(&mut this.has_sent) {
@@ -464,8 +491,11 @@ impl<L: Listing> HttpBody for Lines<L> {
                 }
                 Next::Taken(slice) => slice,
                 Next::Awaited(mut taking) => match Pin::new(&mut taking).poll(cx) {
-                    Poll::Ready(Ok(slice)) => slice,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                    Poll::Ready(Ok(Ok(slice))) => slice,
+                    Poll::Ready(Ok(Err(problem))) => {
+                        return Poll::Ready(Some(Err(problem.code().name().into())));
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
                     Poll::Pending => {
                         this.next = Next::Awaited(taking);
                         return Poll::Pending;

@@ -1,4 +1,4 @@
-//! What people do with periods: lock, unlock, approve and post them, and run them.
+//! What people do with periods: lock, unlock, approve, post and seal them, and run them.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::{
     register::{NOT_WRITTEN, field_invalid},
 };
 use crate::{
-    engine::{Answer, Command, Outcome, PeriodStep, Reason, RecordRun, Rejection, StepPeriod},
+    engine::{Answer, Command, Outcome, PeriodStep, Reason, RecordRun, Rejection, SealError, StepPeriod},
     http::{auth::Action, context::Shared, reply::Reply},
 };
 
@@ -27,6 +27,7 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(unlock_period))
         .routes(routes!(approve_period))
         .routes(routes!(post_period))
+        .routes(routes!(seal_period))
         .routes(routes!(run_period))
 }
 
@@ -55,6 +56,24 @@ problems!(
         Code::Rejected(Rejection::ApproverIsRunner),
         Code::Rejected(Rejection::PeriodNotOpen),
         Code::Rejected(Rejection::PeriodsFull),
+        Code::BodyTooLarge,
+        Code::MediaTypeUnsupported,
+        Code::BodyEncoded,
+        Code::FieldInvalid,
+    ], pay::COMMON, NOT_WRITTEN
+);
+problems!(
+    SealProblems: [
+        Code::BodyMalformed,
+        Code::BodyTooSlow,
+        Code::Rejected(Rejection::CalendarUnknown),
+        Code::Rejected(Rejection::PeriodUnknown),
+        Code::Rejected(Rejection::PeriodOutOfOrder),
+        Code::Rejected(Rejection::PeriodStepNotAllowed),
+        Code::Rejected(Rejection::SealStale),
+        Code::Rejected(Rejection::PeriodsFull),
+        Code::SealsUnreadable,
+        Code::HistoryNotRetained,
         Code::BodyTooLarge,
         Code::MediaTypeUnsupported,
         Code::BodyEncoded,
@@ -206,6 +225,68 @@ async fn post_period(
     step(&shared, &caller, path, &key, &body, PeriodStep::Post).await
 }
 
+/// Seal a period
+///
+/// Once it is posted, and after all earlier ones of its calendar. The orders whose periods in all calendars
+/// are posted, with their refunds, are written into files in the data directory (`orders/`), and leave the
+/// memory of the server; they are found, listed and refunded as before. Takes seconds for millions of orders.
+/// Harmless when it is sealed already.
+#[utoipa::path(
+    post,
+    path = "/v1/calendars/{name}/periods/{label}/seal",
+    tag = "periods",
+    request_body = StepGiven,
+    params(
+        ("name" = String, Path, description = "The calendar", max_length = 64),
+        ("label" = String, Path, description = "The label of the period", max_length = 64),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "Kept for 72 hours; the same key with another body is 422", min_length = 1,
+            max_length = 255
+        ),
+    ),
+    responses(
+        (status = 200, body = PeriodInFull, description = "Sealed", headers(("x-lsn" = u64))),
+        SealProblems
+    ),
+)]
+async fn seal_period(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Path((name, label)): Path<(String, String)>,
+    key: IdempotencyKey,
+    Json(body): Json<StepGiven>,
+) -> Result<Reply, Problem> {
+    caller.may(Action::StepPeriod)?;
+    let engine = shared.v1_engine()?.clone();
+    let reason = reason_of(&body)?;
+    let scope = "POST /v1/calendars/{name}/periods/{label}/seal";
+    let sent = caller.sends(key.for_request(&caller.0.client, scope, &(&name, &label, &body)));
+    let period = engine.read(|state, _| find(state, &name, &label))?;
+    let work = engine.clone();
+    let sealed = shared.desk.alone(move || work.seal_period_blocking(period, reason, sent)).await?;
+    let done = sealed.map_err(|error| match error {
+        SealError::Submit(error) => Problem::from(error),
+        SealError::Past(error) => error.into(),
+        SealError::Files(error) => {
+            tracing::error!(%error, "a period was not sealed");
+            Code::SealsUnreadable.into()
+        }
+    })?;
+    let Outcome::PeriodSealed { .. } = accepted(done)? else { return Err(Code::Internal.into()) };
+    engine.read(|state, _| {
+        let period = PeriodInFull::new(state, period).ok_or_else(|| Problem::from(Code::Internal))?;
+        Ok(answer(StatusCode::OK, done.applied.lsn, &period))
+    })
+}
+
+/// The reason of a step.
+fn reason_of(body: &StepGiven) -> Result<Option<Reason>, Problem> {
+    let detail = "must have 1 to 200 printable characters, neither blank at its ends";
+    let reason = body.reason.as_deref().map(|text| Reason::parse(text).ok_or(text)).transpose();
+    reason.map_err(|_| field_invalid("reason", detail))
+}
+
 async fn step(
     shared: &Shared,
     caller: &Caller,
@@ -216,14 +297,13 @@ async fn step(
 ) -> Result<Reply, Problem> {
     caller.may(Action::StepPeriod)?;
     let engine = shared.v1_engine()?;
-    let detail = "must have 1 to 200 printable characters, neither blank at its ends";
-    let reason = body.reason.as_deref().map(|text| Reason::parse(text).ok_or(text)).transpose();
-    let reason = reason.map_err(|_| field_invalid("reason", detail))?;
+    let reason = reason_of(body)?;
     let scope = match step {
         PeriodStep::Lock => "POST /v1/calendars/{name}/periods/{label}/lock",
         PeriodStep::Unlock => "POST /v1/calendars/{name}/periods/{label}/unlock",
         PeriodStep::Approve => "POST /v1/calendars/{name}/periods/{label}/approve",
         PeriodStep::Post => "POST /v1/calendars/{name}/periods/{label}/post",
+        PeriodStep::Seal => return Err(Code::Internal.into()),
     };
     let key = key.for_request(&caller.0.client, scope, &(&name, &label, body));
     let period = engine.read(|state, _| find(state, &name, &label))?;

@@ -66,13 +66,15 @@ pub enum Code {
     HostInvalid,
     BodyEncoded,
     TimeInFuture,
+    SealsUnreadable,
+    PeriodSealed,
     /// A rule rejected it. The code is the rejection's own name.
     Rejected(Rejection),
 }
 
 impl Code {
     /// All codes other than rejections.
-    pub const OURS: [Code; 33] = [
+    pub const OURS: [Code; 35] = [
         Code::BodyMalformed,
         Code::CursorInvalid,
         Code::AsOfInvalid,
@@ -106,6 +108,8 @@ impl Code {
         Code::HostInvalid,
         Code::BodyEncoded,
         Code::TimeInFuture,
+        Code::SealsUnreadable,
+        Code::PeriodSealed,
     ];
 
     /// All codes, in the order of the documentation.
@@ -179,6 +183,16 @@ impl Code {
             Code::TimeInFuture => {
                 ("time_in_future", 422, "The time is more than 5 minutes ahead of the server's clock")
             }
+            Code::SealsUnreadable => (
+                "seals_unreadable",
+                500,
+                "The files of sealed orders cannot be read or written; nothing was done, other writes go on",
+            ),
+            Code::PeriodSealed => (
+                "period_sealed",
+                409,
+                "Orders of the period are in files: add them up there, or ask with as_of",
+            ),
             Code::Rejected(rejection) => {
                 let (status, title) = rejection_row(rejection);
                 (rejection.name(), status, title)
@@ -290,6 +304,8 @@ fn rejection_row(rejection: Rejection) -> (u16, &'static str) {
         Rejection::AttributePeriodLocked => (409, "The time is in no period, or only in locked ones"),
         Rejection::RefundsFull => (507, "The order has as many refunds as an order can have"),
         Rejection::PeriodsFull => (507, "There are as many periods, steps or runs as can be kept"),
+        Rejection::SealStale => (409, "The files of the seal are not what would leave the network now"),
+        Rejection::RecallMismatched => (409, "The sealed order does not fit the network"),
         Rejection::OpeningClosed => (409, "The opening state is closed"),
         Rejection::OpeningTooLate => (409, "A period was locked, so the opening state is fixed"),
         Rejection::OpeningMalformed => {
@@ -421,6 +437,7 @@ impl From<SubmitError> for Problem {
             SubmitError::TooLarge => Code::BodyTooLarge,
             SubmitError::NoRoom => Code::NoRoom,
             SubmitError::ClockJumped => Code::ClockJumped,
+            SubmitError::SealsUnreadable => Code::SealsUnreadable,
         })
     }
 }

@@ -188,6 +188,9 @@ impl Shown {
             let is_live = |value: u8| state.live_values_in(*period).any(|live| live == value);
             let others: Vec<u8> =
                 kept.iter().map(|(_, value)| *value).filter(|value| !is_live(*value)).collect();
+            if !others.is_empty() && state.has_sealed_orders(*period) {
+                return Err(Problem::new(Code::PeriodSealed).with("field", "period"));
+            }
             if !others.is_empty() {
                 summed = state.period_sums(member, *period, &others, &legs);
             }
@@ -271,6 +274,7 @@ problems!(
         Code::Rejected(Rejection::MemberUnknown),
         Code::Rejected(Rejection::CalendarUnknown),
         Code::Rejected(Rejection::PeriodUnknown),
+        Code::PeriodSealed,
     ], as_of::PROBLEMS
 );
 

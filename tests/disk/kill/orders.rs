@@ -65,7 +65,7 @@ impl Orders {
 pub fn order(world: &World, chance: &mut Chance) -> Request {
     let order = world.orders.next_order.fetch_add(1, Ordering::Relaxed);
     let (first, second) = (world.sponsor(chance), world.sponsor(chance));
-    let lines: Vec<Value> = (0..1 + chance.below(3))
+    let lines: Vec<Value> = (0..=chance.below(3))
         .map(|_| json!({ "amount": chance.below(1_000), "volumes": { "pv": chance.below(1_000) } }))
         .collect();
     let mut body = json!({ "order_id": order_id(order), "lines": lines });

@@ -96,7 +96,7 @@ struct Script {
 }
 
 impl Script {
-    fn new(seed: u64) -> Vec<Step> {
+    fn of(seed: u64) -> Vec<Step> {
         let mut script = Self {
             chance: Chance::new(seed),
             steps: Vec::new(),
@@ -136,7 +136,7 @@ impl Script {
     fn order(&mut self) -> Value {
         let chance = &mut self.chance;
         let id = format!("A-{}", self.orders.len());
-        let lines: Vec<Value> = (0..1 + chance.below(3))
+        let lines: Vec<Value> = (0..=chance.below(3))
             .map(|_| json!({ "amount": chance.below(99), "volumes": { "pv": chance.below(99) } }))
             .collect();
         // Every other one is of July.
@@ -233,7 +233,7 @@ fn go_on(client: &mut Client, steps: &[Step], told: &mut Told) -> std::io::Resul
 /// Sends a batch. What is answered of it counts as told, even if the rest is not.
 fn batch(client: &mut Client, lines: &[Value], told: &mut Told) -> std::io::Result<()> {
     let id_of = |line: &Value| line["order_id"].as_str().expect("an id").to_owned();
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text: String = lines.iter().map(|line| line.to_string() + "\n").collect();
     let head = format!(
         "POST /v1/orders/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
          content-length: {}\r\n\r\n{text}",
@@ -444,7 +444,7 @@ fn orders_and_periods_survive_a_kill_at_every_sync() {
     let (mut kills, mut points, mut scripts, mut acknowledged, mut was_done) =
         (0_u64, 0_u64, 0_u64, 0, 0_u64);
     while kills < wanted {
-        let script = Script::new(seed + scripts);
+        let script = Script::of(seed + scripts);
         let (mut all, expected) = undisturbed(place.path(), &begin, &script);
         shuffle(&mut all, &mut Chance::new(seed + scripts));
         scripts += 1;

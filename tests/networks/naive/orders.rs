@@ -2,8 +2,9 @@
 
 mod periods;
 mod pictures;
+mod seals;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use upline::core::{
     Actor,
@@ -18,6 +19,8 @@ use upline::core::{
     types::{MemberIx, Timestamp},
 };
 
+use seals::Left;
+
 use super::{Naive, index};
 
 /// The largest sum of a value over all orders.
@@ -31,10 +34,22 @@ pub(super) struct Commerce {
     /// By calendar.
     periods: Vec<Vec<Period>>,
     runs: u32,
+    /// Customers, and the members to whom they belong.
+    owners: BTreeMap<String, MemberIx>,
+    groups: BTreeSet<String>,
+    /// The sealed periods, in the order of their seals.
+    seals: Vec<(usize, usize)>,
+    /// The command that posted a period last.
+    posted: u64,
+    /// Periods that orders or refunds left, and what the totals have beyond what is still there.
+    left: BTreeMap<(usize, usize), Left>,
 }
 
 struct Order {
+    /// Of a recalled one without lines and time.
     content: PlaceOrder,
+    fingerprint: u64,
+    is_recalled: bool,
     lsn: u64,
     time: Timestamp,
     /// Members and their parts.
@@ -46,7 +61,10 @@ struct Order {
 }
 
 struct Refund {
+    /// Of one whose order was recalled without time and scope.
     content: RefundOrder,
+    fingerprint: u64,
+    is_recalled: bool,
     order: usize,
     lsn: u64,
     time: Timestamp,
@@ -62,7 +80,7 @@ struct LineRefund {
     after: u32,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 enum Act {
     /// Lowers the order in its period.
     Lowers,
@@ -94,6 +112,7 @@ enum Stage {
     Locked,
     Approved,
     Posted,
+    Sealed,
 }
 
 impl Period {
@@ -135,7 +154,12 @@ impl Naive {
 
     pub(super) fn place_order(&mut self, order: &PlaceOrder) -> Result<Outcome, Rejection> {
         if let Some(at) = self.order_with(&order.id) {
-            let is_same = self.commerce.orders[at].content == named(order);
+            let known = &self.commerce.orders[at];
+            let is_same = if known.is_recalled {
+                known.fingerprint == order.fingerprint()
+            } else {
+                known.content == named(order)
+            };
             let outcome = Outcome::OrderPlaced { order: at as u32, changed: false };
             return if is_same { Ok(outcome) } else { Err(Rejection::OrderIdTaken) };
         }
@@ -183,8 +207,13 @@ impl Naive {
         let periods = (0..plan.calendars.len())
             .map(|calendar| self.period_for(calendar, time, joined))
             .collect::<Result<_, _>>()?;
-        let (lsn, content) = (self.lsn, named(order));
-        self.commerce.orders.push(Order { content, lsn, time, credits, lines, periods });
+        if let Some(customer) = &order.customer {
+            self.commerce.owners.entry(customer.as_str().into()).or_insert(index(credits[0].0));
+        }
+        self.commerce.groups.extend(order.group.iter().map(|group| group.as_str().to_owned()));
+        let (lsn, content, fingerprint) = (self.lsn, named(order), order.fingerprint());
+        let order = Order { content, fingerprint, is_recalled: false, lsn, time, credits, lines, periods };
+        self.commerce.orders.push(order);
         Ok(Outcome::OrderPlaced { order: self.commerce.orders.len() as u32 - 1, changed: true })
     }
 
@@ -252,15 +281,24 @@ impl Naive {
         self.commerce.refunds.iter().position(|refund| refund.content.id == *id)
     }
 
-    /// Customers, and the first credited members of their first orders.
-    pub(super) fn customers(&self) -> BTreeMap<String, MemberIx> {
-        let mut owners = BTreeMap::new();
-        for order in &self.commerce.orders {
-            if let Some(customer) = &order.content.customer {
-                owners.entry(customer.as_str().to_owned()).or_insert(index(order.credits[0].0));
-            }
-        }
-        owners
+    /// Customers, and the first credited members of their first orders. Their orders may be sealed.
+    pub fn customers(&self) -> &BTreeMap<String, MemberIx> {
+        &self.commerce.owners
+    }
+
+    /// Groups of orders, which may be sealed.
+    pub fn groups(&self) -> &BTreeSet<String> {
+        &self.commerce.groups
+    }
+
+    /// Customers who have orders that are not sealed.
+    pub(super) fn present_customers(&self) -> BTreeMap<String, MemberIx> {
+        let is_present = |customer: &str| {
+            let mut names = self.commerce.orders.iter().filter_map(|order| order.content.customer.as_ref());
+            names.any(|name| name.as_str() == customer)
+        };
+        let present = self.commerce.owners.iter().filter(|(customer, _)| is_present(customer));
+        present.map(|(customer, owner)| (customer.clone(), *owner)).collect()
     }
 }
 
@@ -295,7 +333,12 @@ fn is_well_formed(order: &PlaceOrder) -> bool {
 impl Naive {
     pub(super) fn refund_order(&mut self, refund: &RefundOrder) -> Result<Outcome, Rejection> {
         if let Some(at) = self.refund_with(&refund.id) {
-            let is_same = self.commerce.refunds[at].content == *refund;
+            let known = &self.commerce.refunds[at];
+            let is_same = if known.is_recalled {
+                known.fingerprint == refund.fingerprint()
+            } else {
+                known.content == *refund
+            };
             let outcome = Outcome::OrderRefunded { refund: at as u32, changed: false };
             return if is_same { Ok(outcome) } else { Err(Rejection::OrderIdTaken) };
         }
@@ -310,11 +353,12 @@ impl Naive {
             acts.push(match self.periods_of(calendar)[*period].stage {
                 Stage::Open | Stage::Closing => Act::Lowers,
                 Stage::Locked | Stage::Approved => Act::Waits,
-                Stage::Posted => self.correction(calendar, time)?,
+                Stage::Posted | Stage::Sealed => self.correction(calendar, time)?,
             });
         }
-        let (lsn, content) = (self.lsn, refund.clone());
-        self.commerce.refunds.push(Refund { content, order, lsn, time, lines, acts });
+        let (lsn, content, fingerprint) = (self.lsn, refund.clone(), refund.fingerprint());
+        let refund = Refund { content, fingerprint, is_recalled: false, order, lsn, time, lines, acts };
+        self.commerce.refunds.push(refund);
         Ok(Outcome::OrderRefunded { refund: self.commerce.refunds.len() as u32 - 1, changed: true })
     }
 

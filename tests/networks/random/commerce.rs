@@ -102,6 +102,7 @@ enum Stage {
     Run,
     Approved,
     Posted,
+    Sealed,
 }
 
 /// What the maker of steps knows of orders and periods.
@@ -149,7 +150,22 @@ impl Known {
             PeriodStep::Unlock => Stage::Closing,
             PeriodStep::Approve => Stage::Approved,
             PeriodStep::Post => Stage::Posted,
+            PeriodStep::Seal => Stage::Sealed,
         };
+    }
+
+    pub(super) fn sealed(&mut self, period: PeriodRef) {
+        *self.stage(period) = Stage::Sealed;
+    }
+
+    /// A posted period that can be sealed.
+    pub(super) fn next_to_seal(&self) -> Option<PeriodRef> {
+        let of_calendar = |(calendar, stages): (u8, &Vec<Stage>)| {
+            let next = stages.iter().position(|stage| *stage != Stage::Sealed)?;
+            let is_posted = stages[next] == Stage::Posted;
+            is_posted.then_some(PeriodRef { calendar, period: next as u32 })
+        };
+        (0..).zip(&self.stages).find_map(of_calendar)
     }
 
     pub(super) fn has_no_orders(&self) -> bool {
@@ -159,7 +175,7 @@ impl Known {
     /// The oldest period that is not posted.
     fn oldest(&self, calendar: u8) -> u32 {
         let stages = self.stages.get(usize::from(calendar)).map_or(&[][..], Vec::as_slice);
-        stages.iter().filter(|stage| **stage == Stage::Posted).count() as u32
+        stages.iter().filter(|stage| Stage::Posted <= **stage).count() as u32
     }
 
     pub(super) fn placed(&mut self, order: &PlaceOrder) {
@@ -191,6 +207,9 @@ impl StepMaker {
         if let Some(calendar) = behind.filter(|_| self.chance.percent(75)) {
             return Some(Command::OpenPeriod(self.period_of(calendar)));
         }
+        if self.seals.is_possible() && self.known.next_to_seal().is_some() && self.chance.percent(8) {
+            return Some(Command::SealPeriod(Box::new(self.seal())));
+        }
         if self.chance.percent(if self.brisk { 65 } else { 85 }) {
             return None;
         }
@@ -213,7 +232,7 @@ impl StepMaker {
             }
             Stage::Closing => PeriodStep::Lock,
             Stage::Run => PeriodStep::Approve,
-            Stage::Approved | Stage::Posted => PeriodStep::Post,
+            Stage::Approved | Stage::Posted | Stage::Sealed => PeriodStep::Post,
         };
         Some(Command::StepPeriod(Box::new(StepPeriod { period, step, ..self.step_of_period() })))
     }
@@ -447,6 +466,7 @@ impl StepMaker {
             (Some(order), false) => self.known.orders[order as usize].id.clone(),
             _ => id('x', 0),
         };
+        let order = self.refunded_before_a_seal().unwrap_or(order);
         RefundOrder { id: self.order_or_refund_id('r'), order, time: self.order_time(), scope }
     }
 }

@@ -3,8 +3,8 @@
 use upline::core::{
     command::{
         AddOpening, ChangeEntry, CloseOpening, Command, CommandKind, EntryChange, ImportEntry, OpenPeriod,
-        PayFilter, PeriodRef, PlaceOrder, RecordRun, RefundOrder, Register, SetAttributes, StepPeriod,
-        TriggerBonus, commands,
+        PayFilter, PeriodRef, PlaceOrder, RecallOrder, RecordRun, RefundOrder, Register, SealPeriod,
+        SetAttributes, StepPeriod, TriggerBonus, commands,
     },
     plan::Plan,
     types::{MemberId, Reason, Role, Status},
@@ -13,15 +13,17 @@ use upline::core::{
 use super::{StepMaker, changed_plan};
 
 /// How often a kind of command occurs, in relation to the others.
-pub(super) fn weight(kind: CommandKind, takes_orders: bool) -> u64 {
+pub(super) fn weight(kind: CommandKind, takes_orders: bool, seals: bool) -> u64 {
     match kind {
+        CommandKind::SealPeriod | CommandKind::RecallOrder if !seals => 0,
+        CommandKind::RecallOrder => 8,
         CommandKind::PlaceOrder if takes_orders => 50,
         CommandKind::RefundOrder if takes_orders => 40,
         CommandKind::OpenPeriod if takes_orders => 4,
         CommandKind::ClosePeriod | CommandKind::RecordRun if takes_orders => 3,
         CommandKind::StepPeriod if takes_orders => 10,
         CommandKind::SetAttributes if takes_orders => 8,
-        CommandKind::AddOpening => 5,
+        CommandKind::SealPeriod | CommandKind::AddOpening => 5,
         kind if 6 <= kind.since() => 1,
         CommandKind::Register => 52,
         CommandKind::TriggerBonus => 19,
@@ -80,6 +82,8 @@ drawn! {
     Box<SetAttributes>: |maker| Box::new(maker.attributes());
     Box<AddOpening>: |maker| Box::new(maker.add_opening());
     Box<CloseOpening>: |maker| Box::new(maker.close_opening());
+    Box<SealPeriod>: |maker| Box::new(maker.seal());
+    Box<RecallOrder>: |maker| Box::new(maker.recall());
     ChangeEntry: |maker| ChangeEntry {
         entry: Drawn::drawn(maker),
         change: Drawn::drawn(maker),

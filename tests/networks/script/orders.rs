@@ -1,5 +1,5 @@
-//! Words about orders, refunds, periods and attributes, and the one about the opening state. Names of the plan
-//! are given by their positions, from 0; value 0 is the amount.
+//! Words about orders, refunds, periods and attributes, and the one about the opening state. Names of the
+//! plan are given by their positions, from 0; value 0 is the amount.
 
 use upline::core::{
     Actor, ActorKind,

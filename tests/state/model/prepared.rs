@@ -44,6 +44,7 @@ enum Stage {
 struct Used {
     plans: u32,
     admins: u32,
+    seals: u32,
     /// Of both: with members who joined since the preparation started.
     grown: u32,
     /// For the wrong command, or stale because of another plan.
@@ -58,7 +59,10 @@ fn prepared_changes_do_what_the_others_do() {
         run(seed, scenario(seed, 200), &mut used);
     }
     println!("{used:?}");
-    assert!(50 <= used.plans && 50 <= used.admins && 50 <= used.grown && 10 <= used.not_good, "{used:?}");
+    assert!(
+        50 <= used.plans && 50 <= used.admins && 20 <= used.seals && 50 <= used.grown && 10 <= used.not_good,
+        "{used:?}"
+    );
 }
 
 /// Counts for one member are not used for another, however deep both are.
@@ -214,6 +218,7 @@ fn apply(real: &mut Real, stamped: &Stamped, ahead: Ahead, used: &mut Used) -> O
         _ if !is_good => used.not_good += 1,
         Outcome::PlanActivated { .. } => used.plans += 1,
         Outcome::RoleSet { changed: true, .. } => used.admins += 1,
+        Outcome::PeriodSealed { changed: true, .. } => used.seals += 1,
         _ => return applied.outcome,
     }
     used.grown += u32::from(is_good && ahead.began_with < members);

@@ -11,7 +11,8 @@
 //!   rate for both.
 //! - **P4**, open loop at half of the peak, on a server that logs each sync; latencies are compared with an
 //!   ideal group commit of those very syncs.
-//! - **R5**, closed loop: orders, and signups and orders together, alternate with signups under the same plan.
+//! - **R5**, closed loop: orders, and signups and orders together, alternate with signups under the same
+//!   plan.
 //!
 //! Signups use the route that the replaced service's clients use, `POST /user/register`; so do counts. The
 //! other queries use `/v1`. Authorization is off, and everything else is as in `upline serve`. Servers are

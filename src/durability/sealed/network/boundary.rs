@@ -130,6 +130,16 @@ pub fn write<'m>(
     Ok(manifest)
 }
 
+/// The last full boundary as of a boundary: that itself, or the one that it is a difference against.
+///
+/// # Errors
+/// `Damaged`, `Io`.
+pub fn full(storage: &Arc<dyn Storage>, root: &Path, known: KnownBoundary) -> Result<KnownBoundary> {
+    let path = Place::new(root, known.lsn).path(MANIFEST);
+    let manifest = BoundaryManifest::read(&**storage, &path, known.lsn, &known.hash)?;
+    Ok(manifest.base.map_or(known, |(lsn, hash)| KnownBoundary { lsn, hash }))
+}
+
 /// The digest of all members, and a bit for each that is not as it is in the base.
 fn look<'m>(
     members: u32,

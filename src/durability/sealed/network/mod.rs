@@ -16,7 +16,7 @@ mod manifest;
 mod member;
 
 pub use self::{
-    boundary::{Boundary, KnownBoundary, read, sweep, verify, write},
+    boundary::{Boundary, KnownBoundary, full, read, sweep, verify, write},
     manifest::BoundaryManifest,
     member::{BoundaryMember, BoundaryTag},
 };

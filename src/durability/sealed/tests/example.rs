@@ -73,7 +73,7 @@ fn an_example_on_the_real_disk_has_these_sums() {
     for (lsn, members) in [(9_000, 280), (9_500, 300)] {
         let mut member = |number: u32| {
             let mut member = network[number as usize].clone();
-            member.rank = (lsn == 9_500 && number % 50 == 0).then_some(3);
+            member.rank = (lsn == 9_500 && number.is_multiple_of(50)).then_some(3);
             member
         };
         let boundary = Boundary { lsn, members, base };

@@ -119,7 +119,7 @@ fn files_stay_few_and_each_id_is_found() {
     let mut count = 0;
     for number in 1..40_u64 {
         let orders: Vec<SealedOrder<'static>> =
-            (0..number % 4 + 1).map(|of_seal| order(&format!("A-{number}-{of_seal}"), number)).collect();
+            (0..=number % 4).map(|of_seal| order(&format!("A-{number}-{of_seal}"), number)).collect();
         count += orders.len() as u64;
         seal(&storage, &mut known, &orders);
         let mut store = open(&storage, &known);

@@ -9,7 +9,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Problems, RejectedLine, Subject};
 use crate::{
-    engine::{Answer, Command, Engine, MemberDirectory, Rejection, State},
+    engine::{Answer, Command, Engine, MemberDirectory, OrderId, Rejection, State},
     http::{
         auth::{Action, Sight},
         context::Shared,
@@ -31,7 +31,7 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new().routes(routes!(batch_orders))
 }
 
-/// The answer to one line: one that was accepted has the order's number and periods, one that was rejected a
+/// The answer to one line: one that was accepted has the order's periods, one that was rejected a
 /// problem.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
@@ -44,7 +44,7 @@ enum OrderLineAnswer {
 /// A line whose order is placed.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
-    "line": 2, "status": 201, "lsn": 1801, "order_id": "A-4711", "number": 17,
+    "line": 2, "status": 201, "lsn": 1801, "order_id": "A-4711",
     "booking": { "month": "2026-11" },
 }))]
 struct AcceptedOrder {
@@ -58,9 +58,7 @@ struct AcceptedOrder {
     lsn: u64,
     #[schema(max_length = 64)]
     order_id: String,
-    /// Counted from 0 in the order in which orders were placed.
-    number: u32,
-    /// The period in which each calendar booked it.
+    /// The period in which each calendar booked it. Empty for a repeat of an order that was sealed.
     booking: BTreeMap<String, String>,
 }
 
@@ -101,45 +99,43 @@ impl Subject for Orders {
     const ACTION: Action = Action::WriteOrders;
     const LINE_BYTES_MAX: usize = ORDER_LINE_BYTES_MAX;
 
-    /// An outcome says all that an answer needs.
-    type Kept = ();
+    type Kept = OrderId;
     type Accepted = AcceptedOrder;
 
     fn begin(_: &State) -> Self {
         Self
     }
 
-    fn read(&self, engine: &Engine, text: &[u8]) -> Result<((), Command), Problem> {
+    fn read(&self, engine: &Engine, text: &[u8]) -> Result<(OrderId, Command), Problem> {
         // The fast path reports no field paths; only invalid lines are parsed again.
         let given =
             strict_json::from_slice::<OrderGiven>(text).or_else(|_| extract::parse::<OrderGiven>(text))?;
         let now = engine.clock().wall;
         let order = engine.read(|state, directory| given.order(state, directory, now))?;
-        Ok(((), Command::PlaceOrder(Box::new(order))))
+        Ok((order.id.clone(), Command::PlaceOrder(Box::new(order))))
     }
 
     /// An order in flight may be the reason why another is refused, and never lets one pass.
-    fn may_be_on_its_way<'k>(&self, _: impl Iterator<Item = &'k ()>, (): &(), _: Rejection) -> bool {
+    fn may_be_on_its_way<'k>(&self, _: impl Iterator<Item = &'k OrderId>, _: &OrderId, _: Rejection) -> bool {
         false
     }
 
     fn settle(
         line: u64,
-        (): &(),
+        id: &OrderId,
         answer: Answer,
         _: Sight,
         state: &State,
         _: &MemberDirectory,
     ) -> Result<AcceptedOrder, Problem> {
-        let (number, done) = settle(answer, "order_id", state)?;
-        let booked = state.order_periods(number);
+        let done = settle(answer, "order_id")?;
         let plan = state.plan();
+        let booked = state.order_number(id).into_iter().flat_map(|number| state.order_periods(number));
         Ok(AcceptedOrder {
             line,
             status: done.status().as_u16(),
             lsn: answer.applied.lsn,
-            order_id: state.order_id(number).into_string(),
-            number,
+            order_id: id.as_str().to_owned(),
             booking: booked.map(|period| (calendar(plan, period), label(state, period))).collect(),
         })
     }

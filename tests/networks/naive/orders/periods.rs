@@ -61,7 +61,7 @@ impl Naive {
         Ok(Outcome::PeriodClosing { period: period.period, changed })
     }
 
-    fn find_period(&self, period: PeriodRef) -> Result<(usize, usize), Rejection> {
+    pub(super) fn find_period(&self, period: PeriodRef) -> Result<(usize, usize), Rejection> {
         let (calendar, at) = (usize::from(period.calendar), period.period as usize);
         if self.periods_of(calendar).len() <= at { Err(Rejection::PeriodUnknown) } else { Ok((calendar, at)) }
     }
@@ -74,12 +74,12 @@ impl Naive {
         let periods = self.periods_of(calendar);
         let period = &periods[at];
         let stepped = |changed| Ok(Outcome::PeriodStepped { period: step.period.period, changed });
-        let predecessor_posted = at == 0 || periods[at - 1].stage == Stage::Posted;
+        let predecessor_posted = at == 0 || Stage::Posted <= periods[at - 1].stage;
         match (step.step, period.stage) {
             (PeriodStep::Lock, Stage::Locked)
             | (PeriodStep::Unlock, Stage::Closing)
             | (PeriodStep::Approve, Stage::Approved)
-            | (PeriodStep::Post, Stage::Posted) => return stepped(false),
+            | (PeriodStep::Post, Stage::Posted | Stage::Sealed) => return stepped(false),
             (PeriodStep::Lock, Stage::Open) => return Err(Rejection::PeriodNotOver),
             (PeriodStep::Lock, Stage::Closing) => {
                 if periods[..at].iter().any(|earlier| earlier.stage < Stage::Locked) {
@@ -119,6 +119,7 @@ impl Naive {
             PeriodStep::Unlock => Stage::Closing,
             PeriodStep::Approve => Stage::Approved,
             PeriodStep::Post => Stage::Posted,
+            PeriodStep::Seal => unreachable!("no period takes it as a step"),
         };
         let takes_orders = periods.iter().any(|period| period.takes_orders(self.time));
         if stage == Stage::Posted && !waiting.is_empty() && !takes_orders {
@@ -144,6 +145,9 @@ impl Naive {
             period.runner = None;
         }
         period.stage = stage;
+        if stage == Stage::Posted {
+            self.commerce.posted = self.lsn;
+        }
         stepped(true)
     }
 
@@ -153,7 +157,7 @@ impl Naive {
         if periods[at].stage != Stage::Locked {
             return Err(Rejection::PeriodStepNotAllowed);
         }
-        if at != 0 && periods[at - 1].stage != Stage::Posted {
+        if at != 0 && periods[at - 1].stage < Stage::Posted {
             return Err(Rejection::PeriodOutOfOrder);
         }
         // A new version holds from the next period on.

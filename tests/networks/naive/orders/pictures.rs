@@ -5,7 +5,7 @@ use upline::core::{
     types::LEVELS_MAX,
 };
 
-use super::{Act, LineRefund, Order, Refund, shares};
+use super::{Act, Left, LineRefund, Order, Refund, shares};
 use crate::networks::{
     naive::{Naive, index},
     picture::{LivePicture, OrderPicture, PeriodPicture, RefundPicture, TREES, Volumes},
@@ -44,7 +44,9 @@ impl Naive {
         for calendar in (0..self.commerce.periods.len()).filter(|_| !self.members.is_empty()) {
             let periods = self.periods_of(calendar);
             let newest = periods.len().saturating_sub(2);
-            for (period, of_period) in periods.iter().enumerate().skip(newest) {
+            let has_left = |period| self.commerce.left.contains_key(&(calendar, period));
+            let kept = periods.iter().enumerate().skip(newest).filter(|(period, _)| !has_left(*period));
+            for (period, of_period) in kept {
                 for value in &of_period.live {
                     let own = self.volumes_in(calendar, period, *value);
                     pictures.push(LivePicture {
@@ -134,8 +136,7 @@ impl Naive {
         for calendar in 0..self.commerce.periods.len() {
             for (at, period) in self.periods_of(calendar).iter().enumerate() {
                 let OpenPeriod { label, start, end, grace_until, .. } = &period.content;
-                let booked = self.commerce.orders.iter();
-                let booked = booked.filter(|order| order.periods.get(calendar) == Some(&at));
+                let Left { orders, refunds, sums } = self.totals(calendar, at);
                 let values = 1 + self.plan.commerce.volumes.len();
                 pictures.push(PeriodPicture {
                     calendar: calendar as u8,
@@ -144,11 +145,9 @@ impl Naive {
                     end: *end,
                     grace_until: *grace_until,
                     state: format!("{:?}", period.stage),
-                    orders: booked.count() as u64,
-                    refunds: self.refunds_in(calendar, at),
-                    sums: (0..values)
-                        .map(|value| self.volumes_in(calendar, at, value).iter().sum())
-                        .collect(),
+                    orders: orders.cast_unsigned(),
+                    refunds: refunds.cast_unsigned(),
+                    sums: sums[..values].to_vec(),
                     runs: period.runs,
                 });
             }
@@ -156,13 +155,33 @@ impl Naive {
         pictures
     }
 
+    /// What a period has: what is still there, and what left.
+    pub(super) fn totals(&self, calendar: usize, period: usize) -> Left {
+        let mut totals = self.present(calendar, period);
+        if let Some(left) = self.commerce.left.get(&(calendar, period)) {
+            totals.add(left, 1);
+        }
+        totals
+    }
+
+    /// What a period has from the orders and refunds that are still there.
+    pub(super) fn present(&self, calendar: usize, period: usize) -> Left {
+        let booked = self.commerce.orders.iter();
+        let booked = booked.filter(|order| order.periods.get(calendar) == Some(&period));
+        Left {
+            orders: booked.count() as i64,
+            refunds: self.refunds_in(calendar, period),
+            sums: std::array::from_fn(|value| self.volumes_in(calendar, period, value).iter().sum()),
+        }
+    }
+
     /// Refunds of orders of a period, and corrections in it.
-    fn refunds_in(&self, calendar: usize, period: usize) -> u64 {
+    fn refunds_in(&self, calendar: usize, period: usize) -> i64 {
         let acts_there = |refund: &&Refund| match refund.acts.get(calendar) {
             None | Some(Act::Waits) => false,
             Some(Act::Lowers) => self.commerce.orders[refund.order].periods[calendar] == period,
             Some(Act::Corrects { period: corrected, .. }) => *corrected == period,
         };
-        self.commerce.refunds.iter().filter(acts_there).count() as u64
+        self.commerce.refunds.iter().filter(acts_there).count() as i64
     }
 }

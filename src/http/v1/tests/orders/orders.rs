@@ -23,7 +23,7 @@ async fn an_order_is_placed_once_and_shown_as_it_stands() {
     let found = placed.json();
     assert_eq!(placed.headers["x-lsn"], found["lsn"].to_string());
     let expected = json!({
-        "order_id": "A-1", "number": 0, "lsn": found["lsn"], "time": found["time"],
+        "order_id": "A-1", "lsn": found["lsn"], "time": found["time"],
         "credits": [{ "user_id": id(2), "part": "0.25" }, { "user_id": id(3), "part": "0.75" }],
         "customer": "C-1", "kind": "signup", "tags": ["party"], "group": "party-12", "market": "de",
         "currency": "USD",

@@ -1,0 +1,69 @@
+//! The network at the end of a period, as files: a sealed period can be explained when the log before it is
+//! gone.
+
+use super::{named::boundary_of, seal::SealError};
+use crate::{
+    core::{
+        command::PeriodRef,
+        state::State,
+        types::{MemberIx, Timestamp},
+    },
+    durability::sealed::network::{self, Boundary, BoundaryMember, BoundaryTag, KnownBoundary},
+    engine::handle::Engine,
+};
+
+impl Engine {
+    /// Writes the network at the end of a period, or finds it where another period ended at that moment.
+    /// `view` knows the attributes of members as they were corrected. O(members), and a past state.
+    ///
+    /// # Errors
+    /// The past is not retained, or the disk fails.
+    pub(super) fn write_boundary(&self, view: &State, period: PeriodRef) -> Result<KnownBoundary, SealError> {
+        let end = view.period(period).map_or(Timestamp(0), |row| row.end);
+        // Statuses and attributes of that instant hold at it; who joined at it belongs to the next period.
+        let (lsn, before) = (self.lsn_at(end)?, self.lsn_at(Timestamp(end.0.saturating_sub(1)))?);
+        if let Some(seal) = view.seals().iter().find(|seal| seal.boundary == lsn) {
+            return Ok(boundary_of(seal));
+        }
+        let members = if before == lsn { None } else { Some(self.state_at(before)?.len()) };
+        let past = self.state_at(lsn)?;
+        let members = members.unwrap_or_else(|| past.len());
+        let files = &self.inner.shared.sealed;
+        let base = view.seals().last().map(boundary_of);
+        let base = base.map(|last| network::full(&files.storage, &files.root, last)).transpose()?;
+        let boundary = Boundary { lsn, members, base };
+        let manifest = network::write(&files.storage, &files.root, boundary, &mut |number| {
+            member_at(&past, view, MemberIx(number), end)
+        })?;
+        Ok(KnownBoundary { lsn, hash: manifest.own_hash() })
+    }
+}
+
+/// A member of the past, with the attributes that are known of that instant now.
+fn member_at(past: &State, now: &State, number: MemberIx, at: Timestamp) -> BoundaryMember<'static> {
+    let member = past.member(number);
+    let commerce = &now.plan().commerce;
+    let attributes = now.attributes(number, Some(at));
+    let index = |member: Option<MemberIx>| member.map(|member| member.0);
+    let tags = attributes.tags.iter().filter_map(|tag| {
+        let name = commerce.member_tags.get(usize::from(tag.tag))?;
+        Some(BoundaryTag { tag: name.to_string().into(), since: tag.from, until: tag.until })
+    });
+    BoundaryMember {
+        id: member.id.0,
+        joined_at: member.joined_at,
+        code: Some(past.code(number).as_str().to_owned().into()),
+        sponsor: index(member.sponsor),
+        parent: index(member.parent),
+        slot: member.slot,
+        status: member.status.name().into(),
+        role: member.role.name().into(),
+        rank: Some(past.rank(number).paid_as),
+        market: attributes
+            .market
+            .and_then(|market| commerce.markets.get(usize::from(market)))
+            .map(|market| market.to_string().into()),
+        owner: (attributes.owner != number).then_some(attributes.owner.0),
+        tags: tags.collect(),
+    }
+}

@@ -1,0 +1,182 @@
+//! Makes a seal: files first, then the command that names them.
+
+use super::{convert, files::Leftovers, named::known_of, orders::SealedOrders};
+use crate::{
+    core::{
+        command::{Applied, Command, OrderId, Outcome, PeriodRef, Rejection, SealPeriod},
+        state::{Part, Parts, State},
+        types::Reason,
+    },
+    durability::{
+        Error as DurabilityError,
+        sealed::{Basis, Known, Manifest, Store, Writer},
+    },
+    engine::{Answer, AnsweredBy, HistoryError, Sent, SubmitError, handle::Engine},
+};
+
+/// The parts of a view whose orders are written.
+const SEALED: Parts = Parts::of(&[Part::Members, Part::Orders]);
+/// Times that a seal begins again because a period was posted meanwhile.
+const TRIES_MAX: usize = 3;
+
+/// Why a seal was not made. The period is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The files could not be written, or files of earlier seals not be read.
+    #[error("the files of the seal could not be written: {0}")]
+    Files(#[from] DurabilityError),
+    /// The network at the end of the period cannot be told any more.
+    #[error("the network at the end of the period: {0}")]
+    Past(#[from] HistoryError),
+    /// The command has no outcome.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+}
+
+impl Engine {
+    /// Seals a posted period: writes the orders whose periods are final, with their refunds, into files, and
+    /// then takes them out of the state. Idempotent. Blocks, for seconds where there are millions of orders:
+    /// call it from a thread that may block. Other calls wait.
+    ///
+    /// # Errors
+    /// See [`SealError`]. A rule that refuses it is an outcome.
+    pub fn seal_period_blocking(
+        &self,
+        period: PeriodRef,
+        reason: Option<Reason>,
+        sent: Sent,
+    ) -> Result<Answer, SealError> {
+        let _alone = self.inner.shared.sealed.sealing.lock();
+        if let Some(applied) = self.read(|state, _| state.known(sent.key)) {
+            return Ok(Answer { applied, by: AnsweredBy::Repeat });
+        }
+        for _ in 1..TRIES_MAX {
+            let answer = self.try_seal(period, reason.clone(), sent.clone())?;
+            if answer.applied.outcome != Outcome::Rejected(Rejection::SealStale) {
+                return Ok(answer);
+            }
+        }
+        self.try_seal(period, reason, sent)
+    }
+
+    fn try_seal(&self, period: PeriodRef, reason: Option<Reason>, sent: Sent) -> Result<Answer, SealError> {
+        let view = self.frozen_view_of(SEALED);
+        let mut seal = match view.seal_to_come(period, sent.actor.clone(), reason) {
+            Err(rejection) => {
+                let applied = Applied { outcome: Outcome::Rejected(rejection), lsn: view.lsn() };
+                return Ok(Answer { applied, by: AnsweredBy::Admission });
+            }
+            // Sealed before: the command only says so.
+            Ok((seal, false)) => return Ok(self.submit_blocking(command(seal), sent)?),
+            Ok((seal, true)) => seal,
+        };
+        let files = &self.inner.shared.sealed;
+        let before = files.orders();
+        let written = self.write_boundary(&view, period).and_then(|boundary| {
+            let manifest = self.write(&view, &seal, &before)?;
+            Ok((boundary, manifest))
+        });
+        let (boundary, manifest) = match written {
+            Ok(written) => written,
+            Err(error) => {
+                self.remove_unnamed();
+                return Err(error);
+            }
+        };
+        drop(view);
+        (seal.boundary, seal.network) = (boundary.lsn, boundary.hash);
+        seal.manifest = manifest.hash();
+        seal.orders = narrow(manifest.orders);
+        seal.refunds = narrow(manifest.refunds);
+        let mut known = self.read(|state, _| known_of(state));
+        known.push(Known { number: seal.seal, hash: seal.manifest });
+        files.exchange(SealedOrders::open_or_mend(&files.storage, &files.root, &known)?);
+        let answer = self.submit_blocking(command(seal), sent);
+        match &answer {
+            Ok(answer) if matches!(answer.applied.outcome, Outcome::PeriodSealed { changed: true, .. }) => {
+                self.merge_ids();
+            }
+            // After a restart the log says whether it came to the command.
+            Err(SubmitError::OutcomeUnknown) => {}
+            Ok(_) | Err(_) => {
+                files.exchange(before);
+                self.remove_unnamed();
+            }
+        }
+        Ok(answer?)
+    }
+
+    /// Writes the files of a seal.
+    fn write(
+        &self,
+        view: &State,
+        seal: &SealPeriod,
+        before: &SealedOrders,
+    ) -> Result<Manifest, DurabilityError> {
+        let files = &self.inner.shared.sealed;
+        let mut writer = Writer::begin(&files.storage, &files.root, seal.seal, convert::schema(view))?;
+        // What was placed later is in no file yet.
+        let sealed_up_to = view.seals().last().map_or(0, |last| last.as_of);
+        for number in view.sealable() {
+            let order = view.order_in_files(number);
+            let supersedes = if order.lsn <= sealed_up_to { sealed_in(before, &order.id)? } else { None };
+            writer.add(&convert::to_files(view, &order, supersedes))?;
+        }
+        let previous = view.seals().last().map(|last| last.manifest);
+        writer.finish(Basis { lsn: view.lsn(), periods: posted_periods(view), previous })
+    }
+
+    fn merge_ids(&self) {
+        let files = &self.inner.shared.sealed;
+        let orders = files.orders();
+        let Some(store) = orders.store() else { return };
+        match store.merged() {
+            Ok(Some(store)) => {
+                let merged = SealedOrders::of(store);
+                files.exchange(merged.clone());
+                let removed = merged.store().map_or(Ok(()), Store::remove_merged);
+                if let Err(error) = removed {
+                    tracing::warn!(%error, "files of ids that were merged could not be removed");
+                }
+            }
+            Ok(None) => {}
+            // The files stay as they are, and the next seal tries again.
+            Err(error) => tracing::warn!(%error, "files of ids could not be merged"),
+        }
+    }
+
+    /// Removes the files of a seal that no command names.
+    fn remove_unnamed(&self) {
+        let files = &self.inner.shared.sealed;
+        if let Err(error) = self.read(|state, _| Leftovers::of(state)).remove(&files.storage, &files.root) {
+            tracing::warn!(%error, "the files of a seal that failed could not be removed");
+        }
+    }
+}
+
+fn command(seal: SealPeriod) -> Command {
+    Command::SealPeriod(Box::new(seal))
+}
+
+fn narrow(count: u64) -> u32 {
+    u32::try_from(count).expect("orders have 32-bit numbers")
+}
+
+/// The seal that has an order already.
+fn sealed_in(orders: &SealedOrders, id: &OrderId) -> Result<Option<u32>, DurabilityError> {
+    let Some(store) = orders.store() else { return Ok(None) };
+    Ok(store.find(id.as_str())?.map(|found| found.place.seal))
+}
+
+/// The newest final period of each calendar, for people.
+fn posted_periods(view: &State) -> Vec<(String, String)> {
+    let calendars = (0_u8..).zip(&view.plan().commerce.calendars);
+    calendars
+        .filter_map(|(calendar, about)| {
+            let periods = (0..view.periods_len(calendar)).rev();
+            let mut rows = periods.filter_map(|period| view.period(PeriodRef { calendar, period }));
+            let newest = rows.find(|row| row.state().is_final())?;
+            Some((about.name.to_string(), newest.label.to_string()))
+        })
+        .collect()
+}
