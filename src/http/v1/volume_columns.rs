@@ -118,7 +118,8 @@ impl Columns {
 impl ColumnsNow<'_> {
     /// The rows that a slice may have: fewer where each takes many sums, at least one.
     pub fn rows(&self, asked: usize) -> usize {
-        asked.min((SLICE_STEPS / SUM_STEPS / self.sums.max(1)).max(1))
+        let steps = self.sums * SUM_STEPS;
+        SLICE_STEPS.checked_div(steps).map_or(asked, |most| asked.min(most.max(1)))
     }
 
     /// How much work the sums of so many rows are, in steps.
