@@ -9,19 +9,25 @@ use crate::{
         types::{MemberIx, Timestamp},
     },
     durability::sealed::network::{self, Boundary, BoundaryMember, BoundaryTag, KnownBoundary},
-    engine::handle::Engine,
+    engine::{HistoryError, handle::Engine},
 };
 
 impl Engine {
     /// Writes the network at the end of a period, or finds it where another period ended at that moment.
     /// `view` knows the attributes of members as they were corrected. O(members), and a past state.
     ///
+    /// Where the log does not reach back to the end of the period, as after an import, it is the oldest
+    /// network that is known, with all its members: else such a period, and all later ones, could never be
+    /// sealed.
+    ///
     /// # Errors
-    /// The past is not retained, or the disk fails.
+    /// The past cannot be read, or the disk fails.
     pub(super) fn write_boundary(&self, view: &State, period: PeriodRef) -> Result<KnownBoundary, SealError> {
         let end = view.period(period).map_or(Timestamp(0), |row| row.end);
         // Statuses and attributes of that instant hold at it; who joined at it belongs to the next period.
-        let (lsn, before) = (self.lsn_at(end)?, self.lsn_at(Timestamp(end.0.saturating_sub(1)))?);
+        let oldest = self.oldest_state_lsn()?;
+        let lsn = self.lsn_from(end, oldest)?;
+        let before = self.lsn_from(Timestamp(end.0.saturating_sub(1)), oldest)?;
         if let Some(seal) = view.seals().iter().find(|seal| seal.boundary == lsn) {
             return Ok(boundary_of(seal));
         }
@@ -36,6 +42,15 @@ impl Engine {
             member_at(&past, view, MemberIx(number), end)
         })?;
         Ok(KnownBoundary { lsn, hash: manifest.own_hash() })
+    }
+
+    /// The newest LSN at a moment, and no earlier one than `oldest`.
+    fn lsn_from(&self, time: Timestamp, oldest: u64) -> Result<u64, HistoryError> {
+        match self.lsn_at(time) {
+            Ok(lsn) => Ok(lsn.max(oldest)),
+            Err(HistoryError::BelowRetained { .. }) => Ok(oldest),
+            Err(error) => Err(error),
+        }
     }
 }
 

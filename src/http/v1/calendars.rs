@@ -88,7 +88,8 @@ pub struct Period {
     pub number: u32,
     /// `open`: its end has not passed. `closing`: it has; late orders come in until `grace_until`. `locked`:
     /// nothing of it changes, unless it is unlocked. `approved`: its run was accepted. `posted`: it is final.
-    #[schema(value_type = String, pattern = "^(open|closing|locked|approved|posted)$")]
+    /// `sealed`: its orders are in files.
+    #[schema(value_type = String, pattern = "^(open|closing|locked|approved|posted|sealed)$")]
     pub state: &'static str,
     pub start: Time,
     /// The first instant behind it.
@@ -130,7 +131,7 @@ pub struct PeriodTotals {
 #[derive(Serialize, ToSchema)]
 struct StepTaken {
     /// `lock`, `unlock`, `approve` or `post`.
-    #[schema(value_type = String, pattern = "^(lock|unlock|approve|post)$", example = "lock")]
+    #[schema(value_type = String, pattern = "^(lock|unlock|approve|post|seal)$", example = "lock")]
     step: &'static str,
     /// LSN of the command that took it.
     lsn: u64,
