@@ -135,6 +135,7 @@ impl Orders {
     fn copy_refund(&mut self, from: &Self, refund: u32, order: u32) {
         let row = RefundRow { order, ..from.lists.refunds.row_at(refund as usize) };
         let id = OrderId::parse(&row.id).expect("it was one");
+        let number = self.refunds_len();
         self.lists.refunds.push(&row, &id);
         for (line, from, to) in from.refund_lines(refund) {
             self.lists.refund_lines.push(RefundLineRow { from, to, line });
@@ -142,6 +143,7 @@ impl Orders {
         for (period, state) in from.refund_states(refund) {
             self.lists.refund_bookings.push(RefundBookingRow { period: period.period, state: state as u8 });
         }
+        self.note_waiting(number);
     }
 }
 
