@@ -161,7 +161,9 @@ impl State {
     fn act<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped, aside: &mut Aside) -> Applied {
         let result = self.judge_and_act(directory, stamped, aside);
         let applied = Applied { outcome: result.unwrap_or_else(Outcome::Rejected), lsn: stamped.lsn };
-        if let (Some(key), Ok(_)) = (stamped.key, result) {
+        // A seal is refused while it acts: a count of what would leave is part of its work.
+        let is_refused = matches!(applied.outcome, Outcome::Rejected(_));
+        if let (Some(key), false) = (stamped.key, is_refused) {
             self.requests.remember(key, stamped.time, applied);
         }
         applied
