@@ -15,11 +15,9 @@ impl State {
     }
 
     /// Keeps the live volumes of a period that was opened, unless orders of it were sealed. What is no longer
-    /// kept goes to `replaced`.
+    /// kept goes to `replaced`. Only the newest are kept, whichever of them were sealed: a state that is
+    /// restored opens them all once more, and must come to the same.
     pub(in crate::core) fn open_live(&mut self, period: PeriodRef, replaced: &mut Freeing) {
-        if self.orders.has_sealed(period) {
-            return;
-        }
         let row = self.orders.periods().get(period).expect("it was opened");
         let (live, levels) = (row.live, row.live_levels);
         let commerce = &self.plans.plan().commerce;
@@ -28,6 +26,12 @@ impl State {
         let expected = commerce.calendars.len() * values * PERIODS_LIVE;
         if let Some((_, unused)) = self.orders.live_mut().open(period, live, levels, expected) {
             replaced.push(Box::new(unused));
+        }
+        let older = period.period.checked_sub(PERIODS_LIVE as u32);
+        let older = older.map(|older| PeriodRef { period: older, ..period });
+        let sealed = self.orders.has_sealed(period).then_some(period);
+        for closed in older.into_iter().chain(sealed) {
+            replaced.push(Box::new(self.orders.live_mut().close(closed)));
         }
     }
 
