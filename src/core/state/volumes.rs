@@ -27,7 +27,8 @@ impl State {
         if let Some((_, unused)) = self.orders.live_mut().open(period, live, levels, expected) {
             replaced.push(Box::new(unused));
         }
-        let older = period.period.checked_sub(PERIODS_LIVE as u32);
+        let kept = u32::try_from(PERIODS_LIVE).expect("few");
+        let older = period.period.checked_sub(kept);
         let older = older.map(|older| PeriodRef { period: older, ..period });
         let sealed = self.orders.has_sealed(period).then_some(period);
         for closed in older.into_iter().chain(sealed) {
