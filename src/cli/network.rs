@@ -11,7 +11,7 @@ use super::{
 use crate::{
     core::{
         Actor,
-        command::{Command, ImportEntry, OrderId, Outcome, Rejection, Stamped, TriggerBonus},
+        command::{Command, ImportEntry, Outcome, Rejection, Stamped, TriggerBonus},
         judge_carried_id,
         state::{Directory, State},
         types::{MemberId, MemberIx, Timestamp},
@@ -130,7 +130,7 @@ impl Network {
     /// The rejection.
     pub fn apply_known(&mut self, command: Command, members: &[KnownMember]) -> Result<Outcome, Rejection> {
         if !self.sealed.is_empty() {
-            match self.outcome_of_sealed(&command).map_err(unreadable)? {
+            match self.sealed.outcome_of(&command).map_err(unreadable)? {
                 Some(Outcome::Rejected(rejection)) => return Err(rejection),
                 Some(outcome) => return Ok(outcome),
                 None => {}
@@ -140,13 +140,6 @@ impl Network {
             }
         }
         self.apply_open(command, members)
-    }
-
-    /// The outcome of a command whose id belongs to a sealed order or refund.
-    fn outcome_of_sealed(&self, command: &Command) -> Result<Option<Outcome>, SubmitError> {
-        let state = &self.state;
-        let is_open = |id: &OrderId| state.order_number(id).is_some() || state.refund_number(id).is_some();
-        self.sealed.outcome_of(command, is_open)
     }
 
     /// Applies a command that no sealed order answers.

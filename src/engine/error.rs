@@ -43,7 +43,7 @@ pub enum SubmitError {
 }
 
 /// Why a directory could not be opened. Nothing in it was changed, except that recovery may have cut a torn
-/// tail.
+/// tail and removed unfinished files.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The plan in force in the directory is not the one that was asked for.

@@ -160,6 +160,10 @@ pub const PERIODS_MISSING_MAX: usize = 4_096;
 /// When the next period of a calendar could not be computed, how long until it is tried again.
 pub const PERIODS_RETRY_AFTER: Duration = Duration::from_mins(1);
 
+/// How often a refund is submitted again because its order was sealed in front of it. Each time takes another
+/// seal, which lasts far longer than a refund.
+pub const SEALED_MEANWHILE_MAX: usize = 3;
+
 /// Commands between two calls of the progress callback while opening.
 pub const PROGRESS_EVERY_COMMANDS: u64 = 65_536;
 

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use super::{
-    Answer, Command, EngineOptions, OpenError, OpenReport, PendingWrite, Rejection, Sent, SnapshotError,
-    SnapshotInfo, SubmitError,
+    Actor, Answer, BegunSeal, Command, EngineOptions, OpenError, OpenReport, PendingWrite, PeriodRef, Reason,
+    Rejection, SealError, SealStart, Sent, SnapshotError, SnapshotInfo, SubmitError,
     handle::Engine,
     lifecycle::{Assembled, assemble},
     open,
@@ -93,6 +93,33 @@ impl SteppedWriter {
             }
             Err(error) => Submitted::Answered(Err(error)),
         }
+    }
+
+    /// What [`Engine::seal_period_blocking`] does before its command, which the caller then submits. It makes
+    /// a view of its own: not while one is being copied for a snapshot.
+    ///
+    /// # Errors
+    /// As [`Engine::seal_period_blocking`].
+    pub fn begin_seal(
+        &self,
+        period: PeriodRef,
+        reason: Option<Reason>,
+        by: Actor,
+    ) -> Result<SealStart, SealError> {
+        self.engine.begin_seal(period, reason, by)
+    }
+
+    /// What [`Engine::seal_period_blocking`] does with the answer to its command.
+    pub fn end_seal(&self, begun: BegunSeal, answer: &Result<Answer, SubmitError>) {
+        self.engine.end_seal(begun, answer);
+    }
+
+    /// What [`Engine::submit`] submits before a refund of a sealed order, and waits for.
+    ///
+    /// # Errors
+    /// `SealsUnreadable`.
+    pub fn recall_needed(&self, command: &Command) -> Result<Option<Command>, SubmitError> {
+        self.engine.recall_needed(command)
     }
 
     /// What the ticker does after an idle moment: requests a mark, which a step of the writer then makes. A

@@ -8,6 +8,7 @@ use super::{
     answer::{Answer, AnsweredBy, Sent},
     error::SubmitError,
     handle::Engine,
+    limits::SEALED_MEANWHILE_MAX,
     prepare::Ready,
     sync,
     writer::{self, Job, Write},
@@ -38,6 +39,18 @@ impl Engine {
     /// When a plan in the command was not validated: our bug.
     pub async fn submit(&self, command: Command, sent: impl Into<Sent>) -> Result<Answer, SubmitError> {
         let sent = sent.into();
+        if matches!(command, Command::RefundOrder(_)) {
+            for _ in 0..SEALED_MEANWHILE_MAX {
+                let answer = self.submit_once(command.clone(), sent.clone()).await?;
+                if !self.was_sealed_meanwhile(&command, &answer)? {
+                    return Ok(answer);
+                }
+            }
+        }
+        self.submit_once(command, sent).await
+    }
+
+    async fn submit_once(&self, command: Command, sent: Sent) -> Result<Answer, SubmitError> {
         if let Err(error) = self.recall_before(&command).await {
             return self.conclude(Err(error));
         }
@@ -71,6 +84,18 @@ impl Engine {
     /// As [`Engine::submit`].
     pub fn submit_blocking(&self, command: Command, sent: impl Into<Sent>) -> Result<Answer, SubmitError> {
         let sent = sent.into();
+        if matches!(command, Command::RefundOrder(_)) {
+            for _ in 0..SEALED_MEANWHILE_MAX {
+                let answer = self.submit_once_blocking(command.clone(), sent.clone())?;
+                if !self.was_sealed_meanwhile(&command, &answer)? {
+                    return Ok(answer);
+                }
+            }
+        }
+        self.submit_once_blocking(command, sent)
+    }
+
+    fn submit_once_blocking(&self, command: Command, sent: Sent) -> Result<Answer, SubmitError> {
         if let Err(error) = self.recall_before_blocking(&command) {
             return self.conclude(Err(error));
         }
@@ -105,7 +130,8 @@ impl Engine {
             return Ok(Admitted::Answered(answer));
         }
         // Held until the command is queued: by the time a later seal is submitted, all commands that were
-        // checked against the files before it are in front of it, and the state still has its orders.
+        // checked against the files before it are in front of it, and the state still has its orders. What
+        // comes behind it was checked against its files too.
         let sealed = self.inner.shared.sealed.hold();
         if let Some(answer) = self.sealed_answer(&sealed, &command)? {
             return Ok(Admitted::Answered(answer));

@@ -11,11 +11,16 @@ use super::{naive::Naive, picture::Network};
 use upline::core::{
     Actor,
     command::{
-        Carried, Command, CommandKind, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register,
-        RequestKey, SponsorRef, Stamped, TriggerBonus,
+        Carried, Command, CommandKind, ImportEntry, Origin, Outcome, PayFilter, PeriodRef, PlacementRequest,
+        Register, RequestKey, SponsorRef, Stamped, TriggerBonus,
     },
-    plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
-    types::{BasisPoints, Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp, Tree},
+    plan::{
+        BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep,
+        commerce::Commerce,
+    },
+    types::{
+        BasisPoints, Code, EntryStatus, MemberId, Money, Reason, Reference, Role, Status, Timestamp, Tree,
+    },
 };
 
 const HOUR: i64 = 3_600_000_000;
@@ -59,6 +64,17 @@ impl Chance {
 const TRIGGERS: [&str; 4] = ["referral", "purchase", "welcome", "gift"];
 
 pub fn plan(chance: &mut Chance) -> Plan {
+    let takes = commerce::commerce(chance);
+    plan_with(chance, takes)
+}
+
+/// The plan of a network that is mostly orders, and periods that end soon.
+pub fn plan_of_shop(chance: &mut Chance) -> Plan {
+    let takes = commerce::commerce_of_shop(chance);
+    plan_with(chance, takes)
+}
+
+fn plan_with(chance: &mut Chance, commerce: Commerce) -> Plan {
     let placement = placement(chance);
     let level_cap = chance.of_slice(&[1, 2, 3, 5, 15]);
     let level_fill = chance.percent(40);
@@ -69,7 +85,7 @@ pub fn plan(chance: &mut Chance) -> Plan {
         count_sponsor_tree: true,
         level_cap,
         bonuses: bonuses(chance, level_cap),
-        commerce: commerce::commerce(chance),
+        commerce,
         ranks: if level_fill { level_fill_ranks(chance, level_cap, 0) } else { threshold_ranks(chance, 0) },
     };
     without_needless_counts(chance, plan)
@@ -229,9 +245,18 @@ pub struct Scenario {
 }
 
 pub fn scenario(seed: u64, steps: usize) -> Scenario {
+    scenario_of(seed, steps, false)
+}
+
+/// One whose steps are mostly orders, and periods that end soon.
+pub fn scenario_of_shop(seed: u64, steps: usize) -> Scenario {
+    scenario_of(seed, steps, true)
+}
+
+fn scenario_of(seed: u64, steps: usize, shop: bool) -> Scenario {
     let mut chance = Chance::of(seed);
-    let first = plan(&mut chance);
-    let mut maker = StepMaker::new(chance, first.clone());
+    let first = if shop { plan_of_shop(&mut chance) } else { plan(&mut chance) };
+    let mut maker = StepMaker::new(chance, first.clone(), shop);
     // Applies the steps as they are generated, so that most of the next ones are meaningful.
     let mut model = Naive::new(first.clone());
     let (mut time, mut made) = (0, Vec::with_capacity(steps));
@@ -282,14 +307,21 @@ pub struct StepMaker {
     imports: bool,
     /// Whether the newest member is often the next sponsor, so that the trees get deep.
     chains: bool,
-    /// Whether periods are posted soon after they end.
-    brisk: bool,
+    /// How soon periods are posted after they end.
+    pace: commerce::Pace,
+    /// Whether most commands are about orders.
+    shop: bool,
 }
 
 impl StepMaker {
-    /// For a network that starts with `plan`.
-    pub fn new(mut chance: Chance, plan: Plan) -> Self {
+    /// For a network that starts with `plan`, that of a shop or another.
+    pub fn new(mut chance: Chance, plan: Plan, shop: bool) -> Self {
         let (imports, chains, brisk) = (chance.percent(20), chance.percent(30), chance.percent(60));
+        let pace = match (shop, brisk) {
+            (true, _) => commerce::Pace::SHOP,
+            (false, true) => commerce::Pace::BRISK,
+            (false, false) => commerce::Pace::SLOW,
+        };
         let (ids, halves) = (Vec::new(), Vec::new());
         let (known, opening) = (commerce::Known::default(), opening::Known::default());
         let (plan_version, time, lsn) = (1, 0, 0);
@@ -308,7 +340,8 @@ impl StepMaker {
             seals: seals::Seals::default(),
             imports,
             chains,
-            brisk,
+            pace,
+            shop,
         }
     }
 
@@ -373,6 +406,29 @@ impl StepMaker {
         }
     }
 
+    /// Whether most commands are about orders.
+    pub fn is_shop(&self) -> bool {
+        self.shop
+    }
+
+    /// What is due in a shop, which does not wait for its orders.
+    pub fn due_in_shop(&mut self) -> Option<Command> {
+        let takes_orders = self.shop && self.plan.commerce.takes_orders();
+        if takes_orders { self.due_now() } else { None }
+    }
+
+    /// The next period to seal, or rarely another one.
+    pub fn next_seal(&mut self) -> Option<PeriodRef> {
+        let next = self.known.next_to_seal()?;
+        Some(if self.chance.percent(5) { self.period() } else { next })
+    }
+
+    /// Who acts, and why.
+    pub fn acts(&mut self) -> (Actor, Option<Reason>) {
+        let reason = if self.chance.percent(50) { Reason::parse("as it fell") } else { None };
+        (self.operator(), reason)
+    }
+
     fn key(&mut self) -> Option<RequestKey> {
         if self.chance.percent(75) {
             return None;
@@ -395,7 +451,11 @@ impl StepMaker {
             return Command::CloseOpening(Box::new(self.close_opening()));
         }
         let seals = self.seals.is_possible();
-        let weight = |kind| drawn::weight(kind, takes_orders, seals);
+        let orders = self.shop;
+        let weight = |kind| match kind {
+            CommandKind::PlaceOrder | CommandKind::RefundOrder if takes_orders && orders => 300,
+            kind => drawn::weight(kind, takes_orders, seals),
+        };
         let mut place = self.chance.below(CommandKind::ALL.into_iter().map(weight).sum());
         let kind = CommandKind::ALL.into_iter().find(|kind| match place.checked_sub(weight(*kind)) {
             None => true,

@@ -49,6 +49,19 @@ pub fn while_serving(chance: &mut Chance) -> Trouble {
     })
 }
 
+/// For a process that has written the files of a seal, and whose next calls log its command and merge ids, or
+/// read sealed orders.
+pub fn while_sealing(chance: &mut Chance) -> Option<Trouble> {
+    let at = 1 + chance.below(8);
+    let kind = chance.of_slice(&ERRORS);
+    Some(Trouble::Fault(match chance.below(100) {
+        0..=49 => return None,
+        50..=69 => Fault::PowerLoss { at },
+        70..=84 => Fault::Fail { at, kind },
+        _ => Fault::FailLook { at, kind },
+    }))
+}
+
 /// For an opening process; creating a directory takes more calls than repairing one.
 pub fn while_opening(chance: &mut Chance, making: bool) -> Trouble {
     let at = 1 + chance.below(if making { 40 } else { 12 });
@@ -142,15 +155,24 @@ impl Damage {
         }
     }
 
+    /// Returns whether the file is one of those of sealed periods.
+    pub fn is_of_seals(&self) -> bool {
+        let text = self.path.to_string_lossy();
+        ["/orders/", "/order-ids/", "/network/"].iter().any(|folder| text.contains(folder))
+    }
+
     /// Returns whether the file is not needed: it is archived, or a snapshot in addition to another one, from
-    /// which the log continues as well.
+    /// which the log continues as well; or ids of sealed orders, which are made again from those.
     pub fn is_survivable(&self, files: &BTreeMap<PathBuf, Vec<u8>>) -> bool {
         let is_snapshot = |path: &PathBuf| {
             path.to_string_lossy().contains("/snapshots/")
                 && path.extension().is_some_and(|end| end == "snap")
         };
+        let is_of_ids = self.path.to_string_lossy().contains("/order-ids/");
         let others = files.keys().filter(|path| is_snapshot(path) && **path != self.path);
-        self.path.to_string_lossy().contains("/archive/") || is_snapshot(&self.path) && others.count() != 0
+        self.path.to_string_lossy().contains("/archive/")
+            || is_of_ids
+            || is_snapshot(&self.path) && others.count() != 0
     }
 
     /// Returns whether a directory may open without an error despite lost history: the damage is in the

@@ -4,10 +4,11 @@
 //! One seed is one network's history. The engine's own parts (`SteppedEngine`: opening, admission, writer,
 //! snapshotter) run on one thread on the file system in memory (`durability::memory`), and the seed decides
 //! everything else: the plan, each command and its key, which of them wait together for one group, marks,
-//! snapshots with groups between their chunks, segment size and retention, when the clock jumps and whether
-//! it is corrected or accepted, which call of which life fails and how, whether the process is killed or the
-//! power fails and which sectors and names then survive, what fails again while the next process recovers,
-//! which byte of a stopped directory flips and which of its files is cut or missing.
+//! snapshots with groups between their chunks, seals with groups between their files and their command,
+//! segment size and retention, when the clock jumps and whether it is corrected or accepted, which call of
+//! which life fails and how, whether the process is killed or the power fails and which sectors and names
+//! then survive, what fails again while the next process recovers, which byte of a stopped directory flips
+//! and which of its files is cut or missing.
 //!
 //! Guarantees checked (numbered as in the design):
 //!
@@ -21,6 +22,8 @@
 //! - D4: a failed log answers "unknown" to the current group and "read-only" to all others; reads continue,
 //!   showing what was acknowledged.
 //! - D5: repeated keys and registrations get their original response, before and after restarts.
+//! - A seal whose process ends at any moment was made or was not. Sealed orders are in their files as they
+//!   were, are listed, and come back for refunds; their ids stay taken.
 //! - Writes are refused after a clock jump exactly when another naive model says so
 //!   (`tests/common/naive_clock.rs`), and then nothing is changed.
 //! - D6: replay yields the digest that the state had at that LSN; so does each past state that is still

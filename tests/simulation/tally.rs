@@ -64,6 +64,14 @@ pub struct Tally {
     pub refunds_waiting: u64,
     pub refunds_corrected: u64,
     pub waits_ended: u64,
+    /// Orders in the files of seals.
+    pub sealed_orders: u64,
+    /// Seals whose files could not be written, and whose command came too late.
+    pub seals_failed: u64,
+    pub seals_stale: u64,
+    /// Commands refused because sealed files could not be read.
+    pub seals_unreadable: u64,
+    pub repeats_of_sealed: u64,
     /// By reason: orders and refunds that a rule refused.
     pub orders_refused: BTreeMap<&'static str, u64>,
     /// Acknowledged orders and refunds that were sent again.
@@ -92,7 +100,7 @@ impl Tally {
         self.poisoned + self.failed_snapshots + self.no_room
     }
 
-    fn fields(&mut self) -> [(&'static str, &mut u64); 32] {
+    fn fields(&mut self) -> [(&'static str, &mut u64); 37] {
         [
             ("seeds", &mut self.seeds),
             ("twice", &mut self.twice),
@@ -126,6 +134,11 @@ impl Tally {
             ("refunds_corrected", &mut self.refunds_corrected),
             ("waits_ended", &mut self.waits_ended),
             ("orders_repeated", &mut self.orders_repeated),
+            ("sealed_orders", &mut self.sealed_orders),
+            ("seals_failed", &mut self.seals_failed),
+            ("seals_stale", &mut self.seals_stale),
+            ("seals_unreadable", &mut self.seals_unreadable),
+            ("repeats_of_sealed", &mut self.repeats_of_sealed),
         ]
     }
 

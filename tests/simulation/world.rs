@@ -1,8 +1,8 @@
 //! One seed: a network's history on a failing disk.
 
 use std::{
-    collections::BTreeMap,
-    path::Path,
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -25,7 +25,7 @@ use upline::{
     },
     engine::{
         Engine, EngineOptions, OpenError, OpenReport, PendingWrite, PlanChoice, SnapshotPolicy,
-        SteppedEngine, create,
+        SteppedEngine, create, verify_sealed,
     },
     metrics::Metrics,
 };
@@ -40,11 +40,15 @@ use crate::{
     },
     tally::Tally,
 };
+use seals::Seals;
 
 mod beside;
+mod seals;
 mod writes;
 
 const ROOT: &str = "/sim";
+/// Percentage of the networks that are shops: mostly orders, and periods that end soon and are sealed.
+const SHOPS: u64 = 25;
 const HOUR: i64 = 3_600_000_000;
 
 /// The parameters of a run.
@@ -93,12 +97,24 @@ pub struct World {
     past_damaged: bool,
     /// A network with long pauses between small groups: marks fill its segments, so that they rotate often.
     idle: bool,
+    seals: Seals,
     tally: Tally,
 }
 
 /// Returns whether the log failed permanently; without room for another segment it only waits.
 fn is_poisoned(engine: &Engine) -> bool {
     engine.status().poisoned.is_some()
+}
+
+/// The files that are not in both, or not the same.
+fn changed(one: &BTreeMap<PathBuf, Vec<u8>>, other: &BTreeMap<PathBuf, Vec<u8>>) -> Vec<PathBuf> {
+    let paths: BTreeSet<&PathBuf> = one.keys().chain(other.keys()).collect();
+    paths.into_iter().filter(|path| one.get(*path) != other.get(*path)).cloned().collect()
+}
+
+/// Whether recovery may mend it: an unfinished file, or the log with a torn tail.
+fn is_mended(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "tmp") || path.starts_with(Path::new(ROOT).join("log"))
 }
 
 struct Waiting {
@@ -110,7 +126,10 @@ struct Waiting {
 impl World {
     pub fn new(setting: Setting, metrics: Arc<Metrics>) -> Self {
         let mut chance = Chance::of(setting.seed);
-        let plan = random::plan(&mut chance);
+        let shop = chance.percent(SHOPS);
+        // A shop needs time for its periods to end.
+        let operations = setting.operations * if shop { 2 } else { 1 };
+        let plan = if shop { random::plan_of_shop(&mut chance) } else { random::plan(&mut chance) };
         let genesis = Genesis {
             id: InstanceId(setting.seed.to_le_bytes().repeat(2).try_into().expect("sixteen bytes")),
             network_id: 1,
@@ -128,8 +147,8 @@ impl World {
         let idle = chance.percent(35);
         let clock_jump_max = chance.percent(50).then_some(HOUR / 6);
         Self {
-            setting,
-            maker: StepMaker::new(Chance::of(chance.next()), plan.clone()),
+            setting: Setting { operations, ..setting },
+            maker: StepMaker::new(Chance::of(chance.next()), plan.clone(), shop),
             chance,
             metrics,
             genesis,
@@ -150,6 +169,7 @@ impl World {
             trouble: Trouble::None,
             past_damaged: false,
             idle,
+            seals: Seals::default(),
             tally: Tally { seeds: 1, ..Tally::default() },
         }
     }
@@ -165,6 +185,7 @@ impl World {
         assert_eq!(found, Vec::<String>::new(), "audit");
         self.tell_again(engine.writing(), usize::MAX);
         self.check_past(engine.engine());
+        self.check_sealed(engine.writing());
         self.tally.rotations = self.newest_segment() - 1;
         (self.tally, self.trace.value())
     }
@@ -212,8 +233,9 @@ impl World {
             let went_wrong = self.trouble;
             self.set_trouble(Trouble::None);
             match opened {
-                Ok((engine, report)) => {
+                Ok((mut engine, report)) => {
                     self.check_opened(engine.engine(), &report);
+                    self.check_sealed(engine.writing());
                     return engine;
                 }
                 Err(error) => {
@@ -331,6 +353,7 @@ impl World {
         let mut left = self.chance.between(2, 24);
         while 0 < left && self.tally.operations < self.setting.operations {
             left -= 1;
+            self.begin_seal(engine.writing());
             match self.chance.below(100) {
                 0..=79 => {
                     self.group(engine.writing());
@@ -367,12 +390,19 @@ impl World {
             faults::end(&mut self.chance)
         };
         drop(engine);
+        self.seals.end_of_process();
         self.say(|| format!("end: {end:?} after {} calls", self.disk.calls()));
         self.set_trouble(Trouble::None);
         self.crash(end);
         if end == End::Stop && self.chance.percent(30) {
             self.damage();
         }
+    }
+
+    /// Whether files of seals are damaged in a way that opening does not see, and a check does.
+    fn has_damaged_seals(&self, engine: &Engine) -> bool {
+        let found = engine.read(|state, _| verify_sealed(&self.storage(), Path::new(ROOT), state));
+        !found.expect("the disk reads").is_empty()
     }
 
     fn crash(&mut self, end: End) {
@@ -402,6 +432,10 @@ impl World {
                 let is_said =
                     report.notes.iter().any(|note| note.contains("does not go back as far as it should"));
                 self.past_damaged = was_damaged || damage.shows_later() || is_said;
+                if self.has_damaged_seals(engine.engine()) {
+                    drop(engine);
+                    damage.undo(&self.disk);
+                }
                 self.tally.harmless += 1;
             }
             Err(error) => {
@@ -421,7 +455,13 @@ impl World {
                     was_damaged || !damage.is_survivable(&damaged),
                     "there is enough without it: {error}"
                 );
-                assert!(damaged == self.disk.all(), "refused, and something was changed");
+                let changed = changed(&damaged, &self.disk.all());
+                // Which seals there are is known when everything else is in order.
+                let is_late = damage.is_of_seals();
+                assert!(
+                    changed.iter().all(|path| is_late && is_mended(path)),
+                    "refused, and changed: {changed:?}"
+                );
                 damage.undo(&self.disk);
                 self.past_damaged = was_damaged;
                 self.tally.refusals += 1;

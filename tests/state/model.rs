@@ -32,13 +32,15 @@ use upline::core::{
 use crate::networks::{
     naive::Naive,
     picture::{Network, Picture, Volumes},
-    random::{Scenario, Step, scenario},
+    random::{Scenario, Step, scenario, scenario_of_shop},
 };
 
 const CASES: u64 = 256;
 const STEPS: u64 = 200;
 /// First seed of a plain test run; each case has its own.
 const FIRST_SEED: u64 = 1;
+/// One of so many cases is a shop: mostly orders, and periods that end soon and are sealed.
+const SHOP_EVERY: u64 = 4;
 
 #[test]
 fn the_core_does_what_the_naive_model_does() {
@@ -69,9 +71,13 @@ fn from_environment(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
+fn case_of(seed: u64, steps: usize) -> Scenario {
+    if seed.is_multiple_of(SHOP_EVERY) { scenario_of_shop(seed, steps) } else { scenario(seed, steps) }
+}
+
 /// Runs one case. When it fails, the steps needed for the failure are printed and run again.
 fn run(seed: u64, steps: usize) {
-    let case = scenario(seed, steps);
+    let case = case_of(seed, steps);
     let Err(failed_at) = attempt(seed, &case, Pace::NORMAL) else { return };
     let Scenario { plan, mut steps } = case;
     steps.truncate(failed_at + 1);
@@ -216,8 +222,8 @@ fn random_steps_reach_everything() {
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     let mut variants = BTreeSet::new();
     let mut rewards = 0;
-    for seed in (0..192).map(|case| FIRST_SEED + case) {
-        let case = scenario(seed, STEPS as usize);
+    for seed in (0..224).map(|case| FIRST_SEED + case) {
+        let case = case_of(seed, STEPS as usize);
         let mut naive = Naive::new(case.plan);
         let (mut time, mut held_before) = (0, 0_usize);
         let mut recalled = BTreeSet::new();

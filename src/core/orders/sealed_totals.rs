@@ -100,6 +100,9 @@ impl Rows for SealedTotals {
         require(row.period < periods, || wrong("no such period"))?;
         let follows = self.periods.last().is_none_or(|last| last.of() < row.of());
         require(follows, || wrong("out of order"))?;
+        // Each was a command.
+        let is_possible = row.orders <= so_far.lsn && row.refunds <= so_far.lsn;
+        require(is_possible, || wrong("more orders or refunds than commands"))?;
         Arc::make_mut(&mut self.periods).push(row);
         Ok(())
     }

@@ -109,7 +109,6 @@ impl Totals {
 
     /// Adds values to a period, which are negative for a refund.
     pub fn add(&mut self, period: PeriodRef, values: &[i64]) {
-        let totals = self.get_mut(period);
-        totals.sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        self.get_mut(period).add_values(values);
     }
 }

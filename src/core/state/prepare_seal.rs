@@ -41,6 +41,11 @@ impl Unsealed {
 }
 
 impl Unsealed {
+    /// Whether another seal came first: the orders have other numbers, and the command will be refused.
+    fn is_overtaken(&self, state: &State) -> bool {
+        state.orders.seals().list().len() != self.seal.seal as usize
+    }
+
     pub fn into_remaining(self) -> Box<Remaining> {
         self.remaining
     }
@@ -52,11 +57,11 @@ impl Ahead for Unsealed {
     }
 
     fn advance(&mut self, state: &State, steps: usize) -> bool {
-        self.remaining.advance(&state.orders, steps)
+        self.is_overtaken(state) || self.remaining.advance(&state.orders, steps)
     }
 
     fn complete(&mut self, state: &State) -> bool {
-        if !std::mem::replace(&mut self.is_complete, true) {
+        if !std::mem::replace(&mut self.is_complete, true) && !self.is_overtaken(state) {
             self.remaining.complete(&state.orders);
             return true;
         }

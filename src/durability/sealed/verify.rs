@@ -70,8 +70,8 @@ pub fn rebuild_ids(storage: &Arc<dyn Storage>, root: &Path, known: &[Known]) -> 
     let paths = Paths::new(root);
     let folder = paths.ids();
     let (Some(first), Some(last)) = (known.first(), known.last()) else { return Ok(()) };
-    storage.create_dir(&folder).map_err(Error::io("create", &folder))?;
     let store = Store::without_ids(storage, &paths, known)?;
+    storage.create_dir(&folder).map_err(Error::io("create", &folder))?;
     let mut sorter = IdSorter::new(storage, &paths, last.number);
     for (seal, month) in months(&store) {
         let mut result = Ok(());

@@ -40,10 +40,11 @@ impl SealedFiles {
     /// # Errors
     /// Files that the state knows are missing or damaged, or the disk fails.
     pub fn open(storage: &Arc<dyn Storage>, root: PathBuf, state: &State) -> Result<Self, DurabilityError> {
+        let orders = RwLock::new(SealedOrders::open_or_mend(storage, &root, &known_of(state))?);
+        // Afterwards: an opening that is refused changes nothing.
         for path in Leftovers::of(state).remove(storage, &root)? {
             tracing::warn!(path = %path.display(), "removed a file of a seal that was not completed");
         }
-        let orders = RwLock::new(SealedOrders::open_or_mend(storage, &root, &known_of(state))?);
         Ok(Self { storage: Arc::clone(storage), root, orders, sealing: Mutex::new(()) })
     }
 

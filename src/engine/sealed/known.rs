@@ -13,7 +13,7 @@ use crate::{
 const SHOWN_TOGETHER: usize = 64;
 
 impl Engine {
-    /// The answer to a command whose id belongs to a sealed order or refund: see
+    /// The answer to a command whose id belongs to an order or a refund in the files: see
     /// [`SealedOrders::outcome_of`].
     ///
     /// # Errors
@@ -23,14 +23,8 @@ impl Engine {
         sealed: &SealedOrders,
         command: &Command,
     ) -> Result<Option<Answer>, SubmitError> {
-        let mut lsn = 0;
-        let is_in_state = |id: &OrderId| {
-            self.read(|state, _| {
-                lsn = state.lsn();
-                state.order_number(id).is_some() || state.refund_number(id).is_some()
-            })
-        };
-        let Some(outcome) = sealed.outcome_of(command, is_in_state)? else { return Ok(None) };
+        let Some(outcome) = sealed.outcome_of(command)? else { return Ok(None) };
+        let lsn = self.read(|state, _| state.lsn());
         let is_refused = matches!(outcome, Outcome::Rejected(_));
         let by = if is_refused { AnsweredBy::Admission } else { AnsweredBy::Seal };
         Ok(Some(Answer { applied: Applied { outcome, lsn }, by }))

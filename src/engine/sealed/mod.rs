@@ -18,5 +18,5 @@ mod seal;
 pub use self::{
     check::verify_sealed,
     orders::{SealedFilter, SealedOrders, SealedRow},
-    seal::SealError,
+    seal::{BegunSeal, SealError, SealStart},
 };

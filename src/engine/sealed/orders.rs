@@ -66,17 +66,16 @@ impl SealedOrders {
         self.store().is_none_or(|store| store.ids_count() == 0)
     }
 
-    /// The outcome of a command whose id belongs to a sealed order or refund: what the same one was answered
-    /// before, or that the id is taken. `None` for all other commands. `is_in_state` says of an id whether
-    /// the state has it, which then answers. Reads 4 KiB of each file of ids.
+    /// The outcome of a command whose id belongs to an order or a refund in the files: what the same one was
+    /// answered before, or that the id is taken. `None` for all other commands. Reads 4 KiB of each file of
+    /// ids.
+    ///
+    /// The state may have the order as well: a seal is about to take it, or it was recalled. The answer is
+    /// the same, and does not depend on which of the two is applied first.
     ///
     /// # Errors
     /// `SealsUnreadable`.
-    pub fn outcome_of(
-        &self,
-        command: &Command,
-        is_in_state: impl FnOnce(&OrderId) -> bool,
-    ) -> Result<Option<Outcome>, SubmitError> {
+    pub fn outcome_of(&self, command: &Command) -> Result<Option<Outcome>, SubmitError> {
         if self.is_empty() {
             return Ok(None);
         }
@@ -91,9 +90,6 @@ impl SealedOrders {
             }
             _ => return Ok(None),
         };
-        if is_in_state(id) {
-            return Ok(None);
-        }
         let Some(found) = self.find(id)? else { return Ok(None) };
         let is_same = found.what == what && found.fingerprint == fingerprint;
         Ok(Some(if is_same { outcome } else { Outcome::Rejected(Rejection::OrderIdTaken) }))
@@ -111,8 +107,15 @@ impl SealedOrders {
         if self.is_empty() || self.find(&refund.id)?.is_some() {
             return Ok(None);
         }
-        let found = self.find(&refund.order)?.filter(|found| found.what == What::Order);
-        found.map(|found| self.read(&found)).transpose()
+        self.find_order(&refund.order)?.map(|found| self.read(&found)).transpose()
+    }
+
+    /// Whether a seal has this order.
+    ///
+    /// # Errors
+    /// `SealsUnreadable`.
+    pub(super) fn has_order(&self, id: &OrderId) -> Result<bool, SubmitError> {
+        Ok(self.find_order(id)?.is_some())
     }
 
     /// The command that must come before this one: a refund of a sealed order recalls that. `None` for all
@@ -122,7 +125,7 @@ impl SealedOrders {
     /// `SealsUnreadable`.
     pub fn recall_before(&self, command: &Command, state: &State) -> Result<Option<Command>, SubmitError> {
         let Command::RefundOrder(refund) = command else { return Ok(None) };
-        if state.order_number(&refund.order).is_some() {
+        if !may_need_recall(state, refund) {
             return Ok(None);
         }
         let Some(order) = self.to_recall(refund)? else { return Ok(None) };
@@ -137,8 +140,7 @@ impl SealedOrders {
         if self.is_empty() {
             return Ok(None);
         }
-        let found = self.find(id)?.filter(|found| found.what == What::Order);
-        found.map(|found| self.read(&found).map(SealedRow)).transpose()
+        self.find_order(id)?.map(|found| self.read(&found).map(SealedRow)).transpose()
     }
 
     /// Some orders, newest first: at most `limit` of those whose LSN is below `before`. The second is where
@@ -166,6 +168,10 @@ impl SealedOrders {
         Ok((listed.orders.into_iter().map(SealedRow).collect(), listed.next))
     }
 
+    fn find_order(&self, id: &OrderId) -> Result<Option<Found>, SubmitError> {
+        Ok(self.find(id)?.filter(|found| found.what == What::Order))
+    }
+
     fn find(&self, id: &OrderId) -> Result<Option<Found>, SubmitError> {
         let found = self.store().map_or(Ok(None), |store| store.find(id.as_str()));
         found.map_err(|error| unreadable(&error))
@@ -175,6 +181,13 @@ impl SealedOrders {
         let store = self.store().expect("it has what was found there");
         store.order(found.place).map_err(|error| unreadable(&error))
     }
+}
+
+/// Whether a refund is of an order that the state does not have. One whose own id is taken is refused without
+/// its order.
+pub(super) fn may_need_recall(state: &State, refund: &RefundOrder) -> bool {
+    let is_taken = state.order_number(&refund.id).is_some() || state.refund_number(&refund.id).is_some();
+    state.order_number(&refund.order).is_none() && !is_taken
 }
 
 /// An order as files have it.

@@ -2,13 +2,13 @@
 
 use tokio::sync::oneshot;
 
-use super::orders::recall_of;
+use super::orders::{may_need_recall, recall_of};
 use crate::{
     core::{
         Actor, ActorKind,
-        command::{Command, OrderId, RefundOrder},
+        command::{Command, Outcome, RefundOrder, Rejection},
     },
-    engine::{Sent, SubmitError, handle::Engine, sync},
+    engine::{Answer, Sent, SubmitError, handle::Engine, sync},
 };
 
 impl Engine {
@@ -29,28 +29,52 @@ impl Engine {
     }
 
     /// As `recall_before`, for threads that may block.
-    ///
-    /// # Errors
-    /// As [`Engine::submit`].
     pub(in crate::engine) fn recall_before_blocking(&self, command: &Command) -> Result<(), SubmitError> {
         self.refund_of_sealed(command).map_or(Ok(()), |refund| self.recall(refund))
+    }
+
+    /// The command that recalls the order that this one refunds; `None` for all other commands. Reads files.
+    ///
+    /// # Errors
+    /// `SealsUnreadable`.
+    pub(in crate::engine) fn recall_needed(&self, command: &Command) -> Result<Option<Command>, SubmitError> {
+        self.refund_of_sealed(command).map_or(Ok(None), |refund| self.recall_for(refund))
+    }
+
+    /// Whether a refund was refused because its order left the state after it was looked for there: a seal
+    /// came between. Reads 4 KiB of each file of ids.
+    ///
+    /// # Errors
+    /// `SealsUnreadable`.
+    pub(in crate::engine) fn was_sealed_meanwhile(
+        &self,
+        command: &Command,
+        answer: &Answer,
+    ) -> Result<bool, SubmitError> {
+        if answer.applied.outcome != Outcome::Rejected(Rejection::OrderUnknown) {
+            return Ok(false);
+        }
+        let Some(refund) = self.refund_of_sealed(command) else { return Ok(false) };
+        self.inner.shared.sealed.orders().has_order(&refund.order)
     }
 
     /// A refund of an order that the state does not have, where there are sealed ones.
     fn refund_of_sealed<'c>(&self, command: &'c Command) -> Option<&'c RefundOrder> {
         let Command::RefundOrder(refund) = command else { return None };
-        (self.has_sealed_orders() && !self.has_order(&refund.order)).then_some(refund)
+        let may_need = self.has_sealed_orders() && self.read(|state, _| may_need_recall(state, refund));
+        may_need.then_some(refund)
     }
 
-    fn has_order(&self, id: &OrderId) -> bool {
-        self.read(|state, _| state.order_number(id).is_some())
+    fn recall_for(&self, refund: &RefundOrder) -> Result<Option<Command>, SubmitError> {
+        let Some(order) = self.inner.shared.sealed.orders().to_recall(refund)? else { return Ok(None) };
+        let recall = self.read(|state, _| recall_of(state, &order))?;
+        Ok(Some(Command::RecallOrder(Box::new(recall))))
     }
 
     fn recall(&self, refund: &RefundOrder) -> Result<(), SubmitError> {
-        let Some(order) = self.inner.shared.sealed.orders().to_recall(refund)? else { return Ok(()) };
-        let recall = self.read(|state, _| recall_of(state, &order))?;
+        let Some(recall) = self.recall_for(refund)? else { return Ok(()) };
         // A refusal is not ours to tell: without its order the refund is refused.
         let sent = Sent { actor: Actor::new(ActorKind::System, ""), key: None };
-        self.submit_blocking(Command::RecallOrder(Box::new(recall)), sent).map(drop)
+        self.submit_blocking(recall, sent).map(drop)
     }
 }

@@ -3,6 +3,7 @@
 use super::{convert, files::Leftovers, named::known_of, orders::SealedOrders};
 use crate::{
     core::{
+        Actor,
         command::{Applied, Command, OrderId, Outcome, PeriodRef, Rejection, SealPeriod},
         state::{Part, Parts, State},
         types::Reason,
@@ -33,6 +34,26 @@ pub enum SealError {
     Submit(#[from] SubmitError),
 }
 
+/// What the beginning of a seal led to.
+pub enum SealStart {
+    /// A rule refuses it.
+    Answered(Answer),
+    Begun(BegunSeal),
+}
+
+/// A seal whose files are written and shown to admission: its command is to be submitted.
+pub struct BegunSeal {
+    pub command: Command,
+    /// The files that admission saw before; `None` where the period was sealed already.
+    before: Option<SealedOrders>,
+}
+
+impl BegunSeal {
+    fn new(seal: SealPeriod, before: Option<SealedOrders>) -> Self {
+        Self { command: Command::SealPeriod(Box::new(seal)), before }
+    }
+}
+
 impl Engine {
     /// Seals a posted period: writes the orders whose periods are final, with their refunds, into files, and
     /// then takes them out of the state. Idempotent. Blocks, for seconds where there are millions of orders:
@@ -60,30 +81,57 @@ impl Engine {
     }
 
     fn try_seal(&self, period: PeriodRef, reason: Option<Reason>, sent: Sent) -> Result<Answer, SealError> {
+        match self.begin_seal(period, reason, sent.actor.clone())? {
+            SealStart::Answered(answer) => Ok(answer),
+            SealStart::Begun(begun) => {
+                let answer = self.submit_blocking(begun.command.clone(), sent);
+                self.end_seal(begun, &answer);
+                Ok(answer?)
+            }
+        }
+    }
+
+    /// Writes the files of a seal and shows them to admission. The command comes next, and then
+    /// [`Engine::end_seal`]; no other seal begins before.
+    ///
+    /// # Errors
+    /// As [`Engine::seal_period_blocking`]. No file is left then, as far as the disk allows.
+    pub(in crate::engine) fn begin_seal(
+        &self,
+        period: PeriodRef,
+        reason: Option<Reason>,
+        by: Actor,
+    ) -> Result<SealStart, SealError> {
         let view = self.frozen_view_of(SEALED);
-        let mut seal = match view.seal_to_come(period, sent.actor.clone(), reason) {
+        let mut seal = match view.seal_to_come(period, by, reason) {
             Err(rejection) => {
                 let applied = Applied { outcome: Outcome::Rejected(rejection), lsn: view.lsn() };
-                return Ok(Answer { applied, by: AnsweredBy::Admission });
+                return Ok(SealStart::Answered(Answer { applied, by: AnsweredBy::Admission }));
             }
             // Sealed before: the command only says so.
-            Ok((seal, false)) => return Ok(self.submit_blocking(command(seal), sent)?),
+            Ok((seal, false)) => return Ok(SealStart::Begun(BegunSeal::new(seal, None))),
             Ok((seal, true)) => seal,
         };
-        let files = &self.inner.shared.sealed;
-        let before = files.orders();
-        let written = self.write_boundary(&view, period).and_then(|boundary| {
-            let manifest = self.write(&view, &seal, &before)?;
-            Ok((boundary, manifest))
-        });
-        let (boundary, manifest) = match written {
-            Ok(written) => written,
+        let before = self.inner.shared.sealed.orders();
+        match self.write_and_show(&view, &mut seal, &before) {
+            Ok(()) => Ok(SealStart::Begun(BegunSeal::new(seal, Some(before)))),
             Err(error) => {
                 self.remove_unnamed();
-                return Err(error);
+                Err(error)
             }
-        };
-        drop(view);
+        }
+    }
+
+    /// Writes all files of a seal, enters them in its command, and shows them to admission.
+    fn write_and_show(
+        &self,
+        view: &State,
+        seal: &mut SealPeriod,
+        before: &SealedOrders,
+    ) -> Result<(), SealError> {
+        let files = &self.inner.shared.sealed;
+        let boundary = self.write_boundary(view, seal.period)?;
+        let manifest = self.write(view, seal, before)?;
         (seal.boundary, seal.network) = (boundary.lsn, boundary.hash);
         seal.manifest = manifest.hash();
         seal.orders = narrow(manifest.orders);
@@ -91,19 +139,23 @@ impl Engine {
         let mut known = self.read(|state, _| known_of(state));
         known.push(Known { number: seal.seal, hash: seal.manifest });
         files.exchange(SealedOrders::open_or_mend(&files.storage, &files.root, &known)?);
-        let answer = self.submit_blocking(command(seal), sent);
-        match &answer {
+        Ok(())
+    }
+
+    /// Concludes a seal by the answer to its command: the files stay, or are hidden again and removed.
+    pub(in crate::engine) fn end_seal(&self, begun: BegunSeal, answer: &Result<Answer, SubmitError>) {
+        let Some(before) = begun.before else { return };
+        match answer {
             Ok(answer) if matches!(answer.applied.outcome, Outcome::PeriodSealed { changed: true, .. }) => {
                 self.merge_ids();
             }
             // After a restart the log says whether it came to the command.
             Err(SubmitError::OutcomeUnknown) => {}
             Ok(_) | Err(_) => {
-                files.exchange(before);
+                self.inner.shared.sealed.exchange(before);
                 self.remove_unnamed();
             }
         }
-        Ok(answer?)
     }
 
     /// Writes the files of a seal.
@@ -152,10 +204,6 @@ impl Engine {
             tracing::warn!(%error, "the files of a seal that failed could not be removed");
         }
     }
-}
-
-fn command(seal: SealPeriod) -> Command {
-    Command::SealPeriod(Box::new(seal))
 }
 
 fn narrow(count: u64) -> u32 {

@@ -29,6 +29,7 @@ use shuttle::{
 
 use super::{
     rig::{Rig, ScriptInner, in_memory},
+    seals::{FIRST, Shop, order, refund},
     *,
 };
 
@@ -381,6 +382,30 @@ fn an_id_that_was_brought_along_is_there_with_its_row() {
         let outcome = rig.engine.submit_blocking(Command::Register(register), None).unwrap().applied.outcome;
         assert_eq!(outcome, Outcome::Registered { member: MemberIx(1) });
         reader.join().unwrap();
+    });
+}
+
+/// A refund that was admitted while the state had its order may come to its turn behind the seal.
+#[test]
+fn an_order_that_is_being_sealed_is_refunded_and_stays_what_it_is() {
+    explore("seal", || {
+        let shop = Shop::posted();
+        let of_client = |command: Command| {
+            let engine = shop.engine.clone();
+            thread::spawn(move || engine.submit_blocking(command, None).unwrap().applied.outcome)
+        };
+        let refunded = of_client(refund("r2", "B", RefundScope::Rest));
+        let repeated = of_client(Command::PlaceOrder(Box::new(order("A", 1, 1_000))));
+        let other = of_client(Command::PlaceOrder(Box::new(order("A", 1, 999))));
+        let sealed = shop.seals(FIRST);
+        assert!(matches!(sealed, Outcome::PeriodSealed { seal: 0, changed: true, .. }), "{sealed:?}");
+        let refunded = refunded.join().unwrap();
+        assert!(matches!(refunded, Outcome::OrderRefunded { changed: true, .. }), "{refunded:?}");
+        let repeated = repeated.join().unwrap();
+        assert!(matches!(repeated, Outcome::OrderPlaced { changed: false, .. }), "{repeated:?}");
+        assert_eq!(other.join().unwrap(), Outcome::Rejected(Rejection::OrderIdTaken));
+        let [a, b] = ["A", "B"].map(|name| shop.view(name).unwrap());
+        assert_eq!((a.refunds.len(), b.refunds.len(), b.is_refunded()), (0, 2, true));
     });
 }
 

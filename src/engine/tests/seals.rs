@@ -22,14 +22,14 @@ use crate::{
     engine::empty_run,
 };
 
-const FIRST: PeriodRef = PeriodRef { calendar: 0, period: 0 };
+pub(super) const FIRST: PeriodRef = PeriodRef { calendar: 0, period: 0 };
 const SECOND: PeriodRef = PeriodRef { calendar: 0, period: 1 };
 
 /// A shop whose engine can be opened again on the same disk.
-struct Shop {
+pub(super) struct Shop {
     storage: Arc<dyn Storage>,
     now: Arc<AtomicI64>,
-    engine: Engine,
+    pub engine: Engine,
 }
 
 fn shop_plan() -> Plan {
@@ -72,7 +72,7 @@ fn id(text: &str) -> OrderId {
     OrderId::parse(text).unwrap()
 }
 
-fn order(name: &str, by: u64, amount: i64) -> PlaceOrder {
+pub(super) fn order(name: &str, by: u64, amount: i64) -> PlaceOrder {
     PlaceOrder {
         id: id(name),
         credits: vec![Credit { member: member(by), part: WHOLE }],
@@ -91,7 +91,7 @@ fn order(name: &str, by: u64, amount: i64) -> PlaceOrder {
 
 impl Shop {
     /// Two members, two orders of the first period, one of them partly refunded; the first period is posted.
-    fn posted() -> Self {
+    pub fn posted() -> Self {
         Self::posted_on(Memory::new().shared())
     }
 
@@ -146,7 +146,7 @@ impl Shop {
         step(PeriodStep::Post);
     }
 
-    fn seals(&self, period: PeriodRef) -> Outcome {
+    pub fn seals(&self, period: PeriodRef) -> Outcome {
         let sent = Sent { actor: Actor::unknown(), key: None };
         self.engine.seal_period_blocking(period, None, sent).unwrap().applied.outcome
     }
@@ -160,7 +160,7 @@ impl Shop {
     }
 
     /// An order as it stands, in the state or in files. Numbers change.
-    fn view(&self, name: &str) -> Option<OrderView> {
+    pub fn view(&self, name: &str) -> Option<OrderView> {
         let open = self.engine.read(|state, _| {
             let number = state.order_number(&id(name))?;
             Some(state.order(number))
@@ -180,7 +180,7 @@ impl Shop {
     }
 }
 
-fn refund(name: &str, of: &str, scope: RefundScope) -> Command {
+pub(super) fn refund(name: &str, of: &str, scope: RefundScope) -> Command {
     Command::RefundOrder(Box::new(RefundOrder { id: id(name), order: id(of), time: None, scope }))
 }
 

@@ -277,6 +277,16 @@ impl Naive {
         self.commerce.orders.iter().position(|order| order.content.id == *id)
     }
 
+    /// Whether an order with this id is in the state.
+    pub fn has_order(&self, id: &OrderId) -> bool {
+        self.order_with(id).is_some()
+    }
+
+    /// Whether an order or a refund in the state has this id.
+    pub fn has_order_id(&self, id: &OrderId) -> bool {
+        self.has_order(id) || self.refund_with(id).is_some()
+    }
+
     fn refund_with(&self, id: &OrderId) -> Option<usize> {
         self.commerce.refunds.iter().position(|refund| refund.content.id == *id)
     }

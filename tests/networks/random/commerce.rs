@@ -3,8 +3,8 @@
 use upline::core::{
     Actor, ActorKind,
     command::{
-        Command, Credit, LinePart, OpenPeriod, OrderId, OrderLine, PeriodRef, PeriodStep, PlaceOrder,
-        RecordRun, RefundOrder, RefundScope, StepPeriod, VALUE_MAX, WHOLE,
+        Command, CommandKind, Credit, LinePart, OpenPeriod, OrderId, OrderLine, PeriodRef, PeriodStep,
+        PlaceOrder, RecordRun, RefundOrder, RefundScope, StepPeriod, VALUE_MAX, WHOLE,
     },
     plan::{
         calendar::{Calendar, Every, Grace, Late},
@@ -17,9 +17,10 @@ use super::{Chance, HOUR, StepMaker};
 
 /// What a plan says about orders: nothing in half of the cases.
 pub(super) fn commerce(chance: &mut Chance) -> Commerce {
-    if chance.percent(50) {
-        return Commerce::default();
-    }
+    if chance.percent(50) { Commerce::default() } else { taking_orders(chance) }
+}
+
+fn taking_orders(chance: &mut Chance) -> Commerce {
     let calendars = (0..chance.between(1, 2)).map(|at| calendar(chance, at)).collect();
     let mut volumes = Vec::new();
     for at in 0..chance.between(1, 3) {
@@ -94,6 +95,42 @@ fn volume(chance: &mut Chance, at: u64) -> Volume {
     }
 }
 
+/// How soon periods are posted after they end, in percent.
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    /// Steps in which nothing is done though something is due.
+    idle: u64,
+    /// Acts on a period that is not the oldest.
+    later: u64,
+    /// Delays of a locked period, in which its refunds wait.
+    held: u64,
+    /// Steps that seal a period, where one can be sealed.
+    seals: u64,
+}
+
+impl Pace {
+    pub const SLOW: Self = Self { idle: 85, later: 30, held: 60, seals: 8 };
+    pub const BRISK: Self = Self { idle: 65, later: 10, held: 5, seals: 8 };
+    /// Many short periods, of which most are posted and sealed.
+    pub const SHOP: Self = Self { idle: 35, later: 3, held: 2, seals: 30 };
+}
+
+/// Lengths of periods: long ones, or there would be more periods than orders; short ones, which end with
+/// orders in them.
+const LENGTHS: [i64; 8] = [1, HOUR, 2 * HOUR, 2 * HOUR, 10 * HOUR, 36 * HOUR, 36 * HOUR, 9_000 * HOUR];
+const GRACES: [i64; 5] = [0, 0, 1, 36 * HOUR, 9_000 * HOUR];
+const SHOP_LENGTHS: [i64; 3] = [HOUR, 2 * HOUR, 3 * HOUR];
+
+/// What the plan of a shop says: mostly one calendar, whose periods one person can post.
+pub(super) fn commerce_of_shop(chance: &mut Chance) -> Commerce {
+    let mut commerce = taking_orders(chance);
+    if chance.percent(80) {
+        commerce.calendars.truncate(1);
+    }
+    commerce.calendars.iter_mut().for_each(|calendar| calendar.four_eyes = false);
+    commerce
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     Open,
@@ -116,6 +153,8 @@ pub(super) struct Known {
     stages: Vec<Vec<Stage>>,
     orders: Vec<PlaceOrder>,
     refunds: Vec<RefundOrder>,
+    /// What was last due.
+    due: Option<(CommandKind, u8, Option<PeriodStep>)>,
     /// Ids that were drawn: several orders may be drawn before the first of them is known.
     ids: u64,
 }
@@ -195,26 +234,43 @@ impl StepMaker {
         calendar as u8
     }
 
-    /// What is due: the next period of a calendar that has none for the present, or the next step in the life
-    /// of its oldest one.
+    /// What is due, mostly once: its outcome may still be on its way.
     pub(super) fn due(&mut self) -> Option<Command> {
+        let due = self.due_now()?;
+        let what = match &due {
+            Command::OpenPeriod(period) => (due.kind(), period.calendar, None),
+            Command::StepPeriod(step) => (due.kind(), step.period.calendar, Some(step.step)),
+            Command::ClosePeriod(period) => (due.kind(), period.calendar, None),
+            _ => (due.kind(), 0, None),
+        };
+        let is_again = self.known.due == Some(what);
+        self.known.due = Some(what);
+        (!is_again || self.chance.percent(20)).then_some(due)
+    }
+
+    /// The next period of a calendar that has none for the present, or the next step in the life of its
+    /// oldest one.
+    pub(super) fn due_now(&mut self) -> Option<Command> {
         let calendars = 0..self.plan.commerce.calendars.len() as u8;
         let is_behind = |calendar: &u8| {
             let newest = self.known.periods.get(usize::from(*calendar)).and_then(|periods| periods.last());
             newest.is_none_or(|newest| newest.end.0 <= self.time)
         };
         let behind = calendars.clone().find(is_behind);
-        if let Some(calendar) = behind.filter(|_| self.chance.percent(75)) {
+        if let Some(calendar) = behind.filter(|_| self.chance.percent(if self.shop { 95 } else { 75 })) {
             return Some(Command::OpenPeriod(self.period_of(calendar)));
         }
-        if self.seals.is_possible() && self.known.next_to_seal().is_some() && self.chance.percent(8) {
+        if self.seals.is_possible()
+            && self.known.next_to_seal().is_some()
+            && self.chance.percent(self.pace.seals)
+        {
             return Some(Command::SealPeriod(Box::new(self.seal())));
         }
-        if self.chance.percent(if self.brisk { 65 } else { 85 }) {
+        if self.chance.percent(self.pace.idle) {
             return None;
         }
         let calendar = self.chance.below(u64::from(calendars.end)) as u8;
-        let later = u32::from(self.chance.percent(if self.brisk { 10 } else { 30 }));
+        let later = u32::from(self.chance.percent(self.pace.later));
         let period = PeriodRef { calendar, period: self.known.oldest(calendar) + later };
         let row = self.known.periods.get(usize::from(calendar))?.get(period.period as usize)?;
         if self.time < row.end.0 {
@@ -222,7 +278,7 @@ impl StepMaker {
         }
         let stage = *self.known.stage(period);
         // Refunds of a locked period wait.
-        if Stage::Locked <= stage && self.chance.percent(if self.brisk { 5 } else { 60 }) {
+        if Stage::Locked <= stage && self.chance.percent(self.pace.held) {
             return None;
         }
         let step = match stage {
@@ -250,11 +306,11 @@ impl StepMaker {
         let start = last
             .as_ref()
             .map_or(self.time - self.chance.of_slice(&[0, 1, HOUR, 50 * HOUR]), |last| last.end.0);
-        // Long ones, or there would be more periods than orders; short ones, which end with orders in them.
-        let lengths = [1, HOUR, 2 * HOUR, 2 * HOUR, 10 * HOUR, 36 * HOUR, 36 * HOUR, 9_000 * HOUR];
+        let (lengths, graces) =
+            if self.shop { (&SHOP_LENGTHS[..], &[0][..]) } else { (&LENGTHS[..], &GRACES[..]) };
         let from = if self.chance.percent(80) { start.max(self.time) } else { start };
-        let end = from + self.chance.of_slice(&lengths);
-        let grace = end + self.chance.of_slice(&[0, 0, 1, 36 * HOUR, 9_000 * HOUR]);
+        let end = from + self.chance.of_slice(lengths);
+        let grace = end + self.chance.of_slice(graces);
         let grace = last.as_ref().map_or(grace, |last| grace.max(last.grace_until.0));
         let mut period = OpenPeriod {
             calendar,

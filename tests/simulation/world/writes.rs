@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::atomic::Ordering};
 use upline::{
     core::{
         Actor, RefundState,
-        command::{Applied, Command, Outcome, Register, RequestKey, Stamped},
+        command::{Applied, Command, Outcome, Register, Rejection, RequestKey, Stamped},
         types::Timestamp,
     },
     engine::{Answer, AnsweredBy, Engine, SteppedWriter, SubmitError, Submitted},
@@ -13,6 +13,9 @@ use upline::{
 
 use super::{HOUR, Waiting, World, is_poisoned};
 use crate::{faults::Trouble, networks::picture::Network};
+
+/// Steps of periods before the commands of a group, at most.
+const DUE_AT_ONCE: usize = 4;
 
 impl World {
     /// Submits commands that wait together.
@@ -22,19 +25,34 @@ impl World {
         self.turn(writing, &mut queued);
     }
 
-    pub(super) fn submit_some(&mut self, writing: &SteppedWriter, queued: &mut VecDeque<Waiting>) {
-        let most = if self.idle { 2 } else { self.chance.of_slice(&[1, 1, 3, 8, 20]) };
+    pub(super) fn submit_some(&mut self, writing: &mut SteppedWriter, queued: &mut VecDeque<Waiting>) {
+        for _ in 0..DUE_AT_ONCE {
+            let Some(due) = self.maker.due_in_shop() else { break };
+            self.submit(writing, due, None, queued);
+            self.turn(writing, queued);
+        }
+        // Small groups where there is time between them, in which periods end.
+        let sizes: &[u64] = match (self.idle, self.maker.is_shop()) {
+            (true, _) => &[2],
+            (false, true) => &[1, 1, 3, 3, 20],
+            (false, false) => &[1, 1, 3, 8, 20],
+        };
+        let most = self.chance.of_slice(sizes);
         for _ in 0..self.chance.between(1, most) {
             let step = self.maker.step();
             self.time_passes(step.pause);
             let command = step.command(|id| self.naive.code_of(id));
             let again = self.chance.percent(4);
+            if self.recall_before(writing, &command, queued) {
+                self.turn(writing, queued);
+            }
             self.submit(writing, command.clone(), step.key, queued);
             if again {
                 // A client that stopped waiting.
                 self.submit(writing, command, step.key, queued);
             }
         }
+        self.send_seal(writing, queued);
     }
 
     /// Advances time, or sets the clock.
@@ -79,33 +97,49 @@ impl World {
         let was_ready = !is_poisoned(writing.engine());
         // Like the lines of an import, which may depend on earlier lines.
         let unjudged = self.chance.percent(15);
-        match writing.submit(command.clone(), key, |_| unjudged) {
+        // No command in flight frees an id.
+        let may_pass = |why| unjudged && why != Rejection::OrderIdTaken;
+        let answer = match writing.submit(command.clone(), key, may_pass) {
             Submitted::Queued(reply) => {
                 assert!(was_ready, "D4: a poisoned writer takes nothing");
                 queued.push_back(Waiting { command, key, reply });
+                return;
             }
-            Submitted::Answered(Err(error)) => {
+            Submitted::Answered(answer) => answer,
+        };
+        match answer {
+            Err(SubmitError::SealsUnreadable) => {
+                assert!(was_ready && self.trouble != Trouble::None, "unreadable, and nothing was wrong");
+                self.tally.seals_unreadable += 1;
+            }
+            Err(error) => {
                 let expected = if was_ready { SubmitError::TooLarge } else { SubmitError::ReadOnly };
                 assert_eq!(error, expected, "{command:?}");
             }
-            Submitted::Answered(Ok(answer)) => {
+            Ok(answer) => {
                 assert!(was_ready, "D4: a poisoned writer answers nothing");
                 self.check_at_once(&command, key, answer);
             }
         }
+        self.end_seal(writing, &command, &answer);
     }
 
     /// A response without the log must match the model of what was acknowledged.
     pub(super) fn check_at_once(&mut self, command: &Command, key: Option<RequestKey>, answer: Answer) {
         let (lsn, _) = self.naive.position();
-        let (expected, by) = match self.naive.without_effect(key, command) {
-            Ok(earlier) => (earlier, AnsweredBy::Repeat),
-            Err(rejection) => (Applied { outcome: Outcome::Rejected(rejection), lsn }, AnsweredBy::Admission),
+        let (expected, by) = if let Some((outcome, by)) = self.sealed_answer(key, command) {
+            (Applied { outcome, lsn }, by)
+        } else {
+            match self.naive.without_effect(key, command) {
+                Ok(earlier) => (earlier, AnsweredBy::Repeat),
+                Err(why) => (Applied { outcome: Outcome::Rejected(why), lsn }, AnsweredBy::Admission),
+            }
         };
         assert_eq!((answer.applied, answer.by), (expected, by), "{command:?}, {key:?}");
         self.count_refusal(command, answer.applied.outcome);
         match by {
             AnsweredBy::Repeat => self.tally.repeats += 1,
+            AnsweredBy::Seal => self.tally.repeats_of_sealed += 1,
             _ => self.tally.refused_at_admission += 1,
         }
     }
@@ -122,7 +156,11 @@ impl World {
                 let Waiting { command, key, .. } = queued.pop_front().expect("it was looked at");
                 group.push((command, key, answer));
             }
+            let seal = group.iter().find(|(command, ..)| matches!(command, Command::SealPeriod(_))).cloned();
             self.check_group(writing.engine(), group, was_ready);
+            if let Some((command, _, answer)) = seal {
+                self.end_seal(writing, &command, &answer);
+            }
         }
         assert!(queued.is_empty(), "everybody is answered");
     }
@@ -208,6 +246,7 @@ impl World {
         };
         let waiting = self.naive.refunds_waiting();
         let applied = self.naive.apply(&stamped);
+        self.note_sealed(&stamped.command, applied.outcome);
         self.count_effect(engine, &stamped, applied, waiting);
         self.count_refusal(&stamped.command, applied.outcome);
         if applied.lsn == stamped.lsn {

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use upline::core::{
     RefundState,
     command::{
-        OrderId, Outcome, PlaceOrder, RecallBooking, RecallLine, RecallOrder, RecallRefund, RefundOrder,
-        RefundScope, Rejection, SEALED_REFUND_LINES_MAX, SEALED_REFUNDS_MAX, SealPeriod, VALUE_MAX, WHOLE,
+        OrderId, Outcome, PeriodRef, PlaceOrder, RecallBooking, RecallLine, RecallOrder, RecallRefund,
+        RefundOrder, RefundScope, Rejection, SEALED_REFUND_LINES_MAX, SEALED_REFUNDS_MAX, SealPeriod,
+        VALUE_MAX, WHOLE,
     },
 };
 
@@ -45,6 +46,11 @@ impl Naive {
             refunds_known: refunds as u32,
             orders: sealable.map(|order| self.in_files(order)).collect(),
         }
+    }
+
+    /// Whether a period is sealed.
+    pub fn is_sealed(&self, period: PeriodRef) -> bool {
+        self.find_period(period).is_ok_and(|place| self.commerce.seals.contains(&place))
     }
 
     fn is_final(&self, calendar: usize, period: usize) -> bool {
