@@ -16,6 +16,7 @@ use crate::{
         state::{Directory, State},
         types::{MemberId, MemberIx, Timestamp},
     },
+    durability::record_bytes_bound,
     engine::{RowIds, SealedOrders, SubmitError, UnsharedDirectory},
     shapes::{self, Shape},
     workload,
@@ -29,6 +30,10 @@ const MEMBERS_PREFETCHED: usize = 64;
 
 /// Commands per recorded group. The log accepts larger ones; this bounds what is encoded at once.
 pub(super) const GROUP_COMMANDS: usize = if cfg!(test) { 32 } else { 4_096 };
+
+/// Bytes of the records of a group, by an upper bound, unless one command alone has more: the smallest
+/// segment holds it. A command of the opening state has many rows.
+const GROUP_BYTES: usize = 1_000_000;
 
 pub(super) struct Network {
     pub state: State,
@@ -52,6 +57,15 @@ pub(super) struct Group {
     /// Rolling hash over all outcomes before the group's first command.
     pub outcome_hash_before: u64,
     pub commands: Vec<Stamped>,
+    /// Of their records, at most.
+    bytes: usize,
+}
+
+impl Group {
+    /// Whether another command of so many bytes belongs to it.
+    fn has_room(&self, bytes: usize) -> bool {
+        self.commands.len() < GROUP_COMMANDS && self.bytes + bytes <= GROUP_BYTES
+    }
 }
 
 /// A member's id, and the member if there is one.
@@ -151,9 +165,13 @@ impl Network {
         let mut directory = Known { directory: &mut self.directory, members };
         let applied = self.state.apply_unless_rejected(&mut directory, &stamped)?;
         if let Some(groups) = &mut self.record {
-            match groups.last_mut().filter(|group| group.commands.len() < GROUP_COMMANDS) {
-                Some(group) => group.commands.push(stamped),
-                None => groups.push(Group { outcome_hash_before, commands: vec![stamped] }),
+            let bytes = record_bytes_bound(&stamped.command) + 4 + self.actor.id().len();
+            match groups.last_mut().filter(|group| group.has_room(bytes)) {
+                Some(group) => {
+                    group.bytes += bytes;
+                    group.commands.push(stamped);
+                }
+                None => groups.push(Group { outcome_hash_before, commands: vec![stamped], bytes }),
             }
         }
         Ok(applied.outcome)

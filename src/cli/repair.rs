@@ -157,7 +157,8 @@ fn show(args: &Args, data_dir: &Path, look: &Look) -> Result<(), Failure> {
     if !findings.is_empty() {
         object["verdict"] = "beyond repair".into();
         screen::say_result(args.json, &object, || {
-            "every file is whole, and what they hold does not verify: this is nothing that a repair mends"
+            "log and snapshots are whole, but what they hold, or a sealed file, does not verify: this is \
+             nothing that a repair mends"
                 .into()
         })?;
         return Err(does_not_verify(data_dir));

@@ -92,16 +92,16 @@ pub struct Damage {
 impl Damage {
     /// Returns the data directory that the file belongs to, judged by its path.
     pub fn data_dir(&self) -> Option<&Path> {
-        let (name, parent) = (self.file.file_name()?, self.file.parent()?);
-        let is_part = |path: &Path| {
-            path.file_name()
-                .is_some_and(|name| ["log", "archive", "snapshots"].iter().any(|part| name == *part))
+        const FILES: [&str; 1] = ["instance"];
+        const FOLDERS: [&str; 6] = ["log", "archive", "snapshots", "orders", "order-ids", "network"];
+        let is_of = |path: &Path, names: &[&str]| {
+            path.file_name().is_some_and(|name| names.iter().any(|known| name == *known))
         };
-        match (is_part(parent), name == "instance" || is_part(&self.file)) {
-            (true, _) => parent.parent(),
-            (false, true) => Some(parent),
-            (false, false) => None,
+        if is_of(&self.file, &FILES) {
+            return self.file.parent();
         }
+        // Months and boundaries have folders of their own in those.
+        self.file.ancestors().take(3).find(|path| is_of(path, &FOLDERS))?.parent()
     }
 }
 
@@ -187,5 +187,37 @@ impl Error {
             format!("a record does not decode: {error}"),
             format!("commands from LSN {lsn} on"),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_knows_its_data_directory() {
+        let of = |file: &str| {
+            let Error::Damaged(damage) = Error::damaged(Path::new(file), 0, None, "", "") else {
+                unreachable!("it is damage")
+            };
+            damage.data_dir().map(|path| path.display().to_string())
+        };
+        for data in ["/data", "/srv/orders", "/log", "/network/1"] {
+            for file in [
+                "instance",
+                "log",
+                "log/00000000000000000001.log",
+                "archive/00000000000000000001.log",
+                "snapshots/00000000000000000001.snap",
+                "orders",
+                "orders/seals/00000000.toml",
+                "orders/2026-07/00000000.parquet",
+                "order-ids/00000000-00000002.ids",
+                "network/00000000000000009500/members.parquet",
+            ] {
+                assert_eq!(of(&format!("{data}/{file}")).as_deref(), Some(data), "{data}/{file}");
+            }
+        }
+        assert_eq!(of("/data/elsewhere/file"), None);
     }
 }

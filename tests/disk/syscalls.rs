@@ -13,8 +13,10 @@
 //! `UPLINE_SEED` shuffles. `strace` counts calls per thread, so a point is the n-th such call of each thread.
 
 mod offline;
+mod opening;
 mod orders;
 mod script;
+mod seals;
 mod traced;
 
 use std::{collections::BTreeSet, fs, path::Path, time::Instant};

@@ -243,6 +243,11 @@ fn what_was_not_sealed_here_is_not_recalled() {
         assert_eq!(outcome, why, "{at}");
         assert_eq!(shop.state.orders_len(), 1);
     }
+    // One that is there already is not taken with another content either.
+    shop.does(Command::RecallOrder(Box::new(recall.clone())));
+    let other = RecallOrder { fingerprint: recall.fingerprint + 1, ..recall };
+    shop.refuses(Command::RecallOrder(Box::new(other)), Rejection::RecallMismatched);
+    assert_eq!(shop.state.orders_len(), 2);
 }
 
 #[test]
@@ -270,4 +275,21 @@ fn a_prepared_seal_is_the_one_that_is_computed() {
     survives_an_image(&prepared);
     let known = prepared.state.orders.known();
     assert_eq!((known.orders, known.refunds), (3, 2));
+}
+
+#[test]
+fn a_seal_whose_files_are_older_than_a_posting_is_stale_prepared_or_not() {
+    let mut shop = posted_shop();
+    let command = Command::SealPeriod(Box::new(seal_now(&shop, SHORT)));
+    // Prepared from the state of the files, in which `later` stays.
+    let mut preparation = Preparation::on_copy(restored(&shop.state), &command).expect("it is worth it");
+    shop.closes(at(0, 1));
+    shop.posts(at(0, 1));
+    while !preparation.advance(&shop.state, 1) {}
+    preparation.complete(&shop.state);
+    let stale = Outcome::Rejected(Rejection::SealStale);
+    assert_eq!(shop.outcome_prepared(command.clone(), preparation), stale);
+    assert_eq!(shop.outcome(command), stale);
+    assert_eq!(shop.state.orders_len(), 3);
+    survives_an_image(&shop);
 }

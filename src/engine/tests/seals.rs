@@ -15,6 +15,7 @@ use crate::{
         commerce::{Commerce, Volume, VolumeForm},
     },
     durability::{
+        Retention,
         memory::{Fault, Memory, Survival},
         sealed::{Basis, Schema, Writer},
         storage::Storage,
@@ -61,7 +62,8 @@ fn opened(storage: &Arc<dyn Storage>, now: &Arc<AtomicI64>) -> Engine {
     let mut options = fresh_options("/d".into());
     options.plan.plan = shop_plan();
     options.storage = Arc::clone(storage);
-    options.log = log_options();
+    // Of the past only what a period needs.
+    options.log = LogOptions { retention: Retention::Bytes(0), ..log_options() };
     options.clock_jump_max = None;
     let now = Arc::clone(now);
     options.clock = Arc::new(move || Timestamp(now.load(Ordering::SeqCst)));
@@ -314,6 +316,21 @@ fn lost_files_of_a_seal_refuse_the_start_and_lost_ids_are_made_again() {
     options.clock = Arc::new(move || Timestamp(now.load(Ordering::SeqCst)));
     let error = Engine::open(options).err().expect("a seal is lost").to_string();
     assert!(error.contains("orders/seals"), "{error}");
+}
+
+#[test]
+fn the_past_of_a_period_stays_until_it_is_sealed() {
+    let shop = Shop::posted();
+    let opened = shop.engine.read(|state, _| state.unsealed_since()).unwrap();
+    // Several segments, which no kept snapshot needs.
+    for first in [100, 300, 500] {
+        (first..first + 150).for_each(|number| _ = shop.does(signup(number, Some(1))));
+        shop.engine.snapshot_now_blocking().unwrap();
+    }
+    assert!(shop.engine.oldest_state_lsn().unwrap() <= opened);
+    assert_eq!(shop.engine.state_at(opened).unwrap().lsn(), opened);
+    let outcome = shop.seals(FIRST);
+    assert_eq!(outcome, Outcome::PeriodSealed { seal: 0, orders: 2, changed: true });
 }
 
 /// What must be so before, while and after a period is sealed.
