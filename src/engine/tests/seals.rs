@@ -250,11 +250,11 @@ fn a_sealed_order_is_refunded_and_sealed_again() {
     shop.posts(SECOND, 3_001);
     assert_eq!(shop.seals(SECOND), Outcome::PeriodSealed { seal: 1, orders: 1, changed: true });
     assert_eq!(shop.orders_in_state(), 0);
-    for by in [AnsweredBy::Seal, AnsweredBy::Log] {
+    for _ in 0..2 {
         assert_eq!(shop.view("B").unwrap(), refunded, "the newer row");
         assert!(shop.view("A").is_some());
         let repeat = shop.answer(refund("r2", "B", RefundScope::Rest));
-        assert_eq!(repeat.by, by);
+        assert_eq!(repeat.by, AnsweredBy::Seal, "also when the order was recalled");
         assert!(matches!(repeat.applied.outcome, Outcome::OrderRefunded { changed: false, .. }));
         let more = shop.answer(refund("r3", "B", RefundScope::Rest)).applied.outcome;
         assert_eq!(more, Outcome::Rejected(Rejection::RefundTooLarge));
