@@ -76,6 +76,11 @@ pub enum Error {
     BadSeal(String),
 }
 
+/// Folders of a data directory that have files in them.
+const FOLDERS: [&str; 4] = ["log", "archive", "snapshots", "order-ids"];
+/// Those that have folders of files in them.
+const DEEP_FOLDERS: [&str; 2] = ["orders", "network"];
+
 /// Where damage was found, and what dropping everything from there would cost.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Damage {
@@ -92,16 +97,19 @@ pub struct Damage {
 impl Damage {
     /// Returns the data directory that the file belongs to, judged by its path.
     pub fn data_dir(&self) -> Option<&Path> {
-        let (name, parent) = (self.file.file_name()?, self.file.parent()?);
-        let is_part = |path: &Path| {
-            path.file_name()
-                .is_some_and(|name| ["log", "archive", "snapshots"].iter().any(|part| name == *part))
+        let (file, parent) = (&*self.file, self.file.parent()?);
+        let has_name = |path: &Path, names: &[&str]| {
+            path.file_name().is_some_and(|name| names.iter().any(|part| name == *part))
         };
-        match (is_part(parent), name == "instance" || is_part(&self.file)) {
-            (true, _) => parent.parent(),
-            (false, true) => Some(parent),
-            (false, false) => None,
+        if has_name(parent, &FOLDERS) {
+            return parent.parent();
         }
+        if parent.parent().is_some_and(|above| has_name(above, &DEEP_FOLDERS)) {
+            return parent.parent()?.parent();
+        }
+        let is_part =
+            has_name(file, &["instance"]) || has_name(file, &FOLDERS) || has_name(file, &DEEP_FOLDERS);
+        is_part.then_some(parent)
     }
 }
 

@@ -107,7 +107,10 @@ pub use self::{
     options::{EngineOptions, NETWORK_ID, PlanChoice, SnapshotPolicy},
     period_figures::PeriodToLock,
     periods::{MissingPeriods, due_periods, empty_run},
-    sealed::{SealError, SealedFilter, SealedOrders, SealedRow, verify_sealed},
+    sealed::{
+        LeftDamaged, SealError, SealedFilter, SealedLook, SealedOrders, SealedRepair, SealedRow,
+        verify_sealed,
+    },
     search::{Prefix, SearchBusy},
     snapshotter::SnapshotStep,
     status::{EngineStatus, LogFigures, OpenProgress, OpenReport, ShutdownReport, SnapshotInfo, Watermarks},

@@ -14,7 +14,7 @@ use crate::{
     durability::{
         Error as DurabilityError,
         sealed::{
-            self, Known,
+            self, Known, Store,
             network::{self, KnownBoundary},
         },
         storage::Storage,
@@ -43,7 +43,12 @@ impl SealedFiles {
         for path in Leftovers::of(state).remove(storage, &root)? {
             tracing::warn!(path = %path.display(), "removed a file of a seal that was not completed");
         }
-        let orders = RwLock::new(SealedOrders::open_or_mend(storage, &root, &known_of(state))?);
+        let orders = SealedOrders::open_or_mend(storage, &root, &known_of(state))?;
+        for damage in orders.store().map_or(Ok(Vec::new()), Store::missing)? {
+            // Everything else can be served.
+            tracing::error!(%damage, "a file of sealed orders is lost: `upline repair`");
+        }
+        let orders = RwLock::new(orders);
         Ok(Self { storage: Arc::clone(storage), root, orders, sealing: Mutex::new(()) })
     }
 
