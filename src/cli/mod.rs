@@ -15,6 +15,8 @@ mod descriptors;
 mod dot;
 mod exit;
 mod export;
+mod export_orders;
+mod export_stop;
 mod files;
 mod flags;
 mod import;
