@@ -1,5 +1,5 @@
 //! `upline export`: the members in join order, the ledger in its order, and the opening state, as CSV or
-//! NDJSON.
+//! NDJSON; the orders as objects (`export_orders.rs`).
 //!
 //! The output can be imported again, with the same network digest. `level`, `direct` and `downline` are those
 //! of the placement tree, `level` is 1 for a root; times are ISO 8601 in UTC to the microsecond; `rank` is
@@ -22,6 +22,7 @@
 //! cell that already begins with apostrophes before such a character. NDJSON is exact.
 
 use std::{
+    cell::Cell,
     collections::{BTreeSet, HashMap},
     fs::File,
     io::{self, BufWriter, Write},
@@ -34,6 +35,8 @@ use serde_json::json;
 use super::{
     DataDirArgs,
     exit::{Exit, Failure},
+    export_orders,
+    export_stop::{INCOMPLETE, Stop},
     files::{self, Named},
     in_order::in_order,
     interrupt::Interrupt,
@@ -47,7 +50,7 @@ use crate::{
         types::{MemberIx, Reference, Timestamp, Tree},
     },
     durability::storage::Disk,
-    engine::{self, Loaded},
+    engine::{self, Loaded, SealedOrders},
     opening_text, private_file, time_text,
 };
 
@@ -55,9 +58,6 @@ use crate::{
 const PIECE_ROWS: usize = 1_024;
 /// About the bytes of a row.
 const ROW_BYTES: usize = 256;
-
-/// The message for an interrupted export.
-const INCOMPLETE: &str = "the export is not complete";
 
 const MEMBER_COLUMNS: [&str; 12] = [
     "member",
@@ -119,7 +119,7 @@ const OPENING_COLUMNS: [&str; 8] =
 
 const BONUS_COLUMNS: [&str; 7] = ["receiver", "source", "level", "amount", "kind", "status", "created_at"];
 
-/// Writes members, bonuses and the opening state for `import`, spreadsheets and programs.
+/// Writes members, bonuses and the opening state for `import`, spreadsheets and programs, and orders.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -135,6 +135,10 @@ pub(super) struct Args {
     /// Write the opening state there; `-` is standard output
     #[arg(long, value_name = "FILE")]
     opening: Option<PathBuf>,
+    /// Write the orders there, sealed ones too, with their refunds: in either format a JSON object a line;
+    /// `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    orders: Option<PathBuf>,
     /// One JSON object on the last line of standard output
     #[arg(long, requires = "output")]
     json: bool,
@@ -173,17 +177,30 @@ impl Args {
     fn opening(&self) -> Option<Output<'_>> {
         self.opening.as_deref().map(Output::named)
     }
+
+    fn orders(&self) -> Option<Output<'_>> {
+        self.orders.as_deref().map(Output::named)
+    }
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
-    let loaded = interrupt.interruptible(INCOMPLETE, || load(args))?;
+    let (loaded, sealed) = interrupt.interruptible(INCOMPLETE, || load(args))?;
     let state = &loaded.state;
     let members = |out: &mut dyn Write| write_members(state, args.format, out, &interrupt);
     let bonuses = |out: &mut dyn Write| write_bonuses(state, args.format, out, &interrupt);
     let opening = |out: &mut dyn Write| write_opening(state, args.format, out, &interrupt);
-    let all: [(Option<Output<'_>>, &RowWriter<'_>); 3] =
-        [(Some(args.members()), &members), (args.ledger(), &bonuses), (args.opening(), &opening)];
+    let orders_written = Cell::new(None);
+    let orders = |out: &mut dyn Write| {
+        orders_written.set(Some(export_orders::write(&loaded, &sealed, out, &interrupt)?));
+        Ok(())
+    };
+    let all: [(Option<Output<'_>>, &RowWriter<'_>); 4] = [
+        (Some(args.members()), &members),
+        (args.ledger(), &bonuses),
+        (args.opening(), &opening),
+        (args.orders(), &orders),
+    ];
     // Files appear when everything is written, so that no two are of different exports.
     let (mut replaced, mut direct) = (Vec::new(), Vec::new());
     for (out, rows) in all {
@@ -208,7 +225,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let digest = crate::core::network_digest(state).to_string();
         let object = json!({
             "command": "export", "members": state.len(), "bonuses": bonuses, "opening": opening,
-            "lsn": state.lsn(), "network_digest": digest,
+            "orders": orders_written.get(), "lsn": state.lsn(), "network_digest": digest,
         });
         screen::say(&object.to_string())?;
     }
@@ -219,33 +236,43 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 type RowWriter<'a> = dyn Fn(&mut dyn Write) -> Result<(), Stop> + 'a;
 
 /// Loads the network, after checking that its files can be written.
-fn load(args: &Args) -> Result<Loaded, Failure> {
+fn load(args: &Args) -> Result<(Loaded, SealedOrders), Failure> {
     let config = args.data_dir.resolve([].into())?;
     check_files(args, &config.data_dir)?;
     let mut loading = screen::Loading::new();
     let loaded = engine::load(&Disk::shared(), &config.data_dir, &mut |progress| loading.show(progress))?;
     loading.finish();
-    Ok(loaded)
+    let sealed = match args.orders {
+        Some(_) => SealedOrders::open(&Disk::shared(), &config.data_dir, &loaded.state)?,
+        None => SealedOrders::default(),
+    };
+    Ok((loaded, sealed))
 }
 
 /// Refuses files of which one would overwrite the other, or the input.
 fn check_files(args: &Args, data_dir: &Path) -> Result<(), Failure> {
-    let outputs =
-        [("--output", Some(args.members())), ("--bonuses", args.ledger()), ("--opening", args.opening())];
-    let standard = outputs.iter().filter(|(_, output)| *output == Some(Output::Standard)).count();
-    if 1 < standard + usize::from(args.json) {
-        let what = match (args.json, args.ledger(), args.opening()) {
-            (true, ..) => "rows and --json",
-            (_, Some(Output::Standard), Some(Output::Standard)) => "bonuses and the opening state",
-            (_, _, Some(Output::Standard)) => "members and the opening state",
-            _ => "members and bonuses",
-        };
-        let message = format!("{what} would both go to standard output: one of them needs a file");
+    let outputs = [
+        ("--output", "members", Some(args.members())),
+        ("--bonuses", "bonuses", args.ledger()),
+        ("--opening", "the opening state", args.opening()),
+        ("--orders", "orders", args.orders()),
+    ];
+    let on_standard = outputs.iter().filter(|(.., output)| *output == Some(Output::Standard));
+    let mut on_standard: Vec<&str> = on_standard.map(|(_, what, _)| *what).collect();
+    let standard = on_standard.len();
+    if args.json {
+        on_standard.truncate(1);
+        on_standard.iter_mut().for_each(|what| *what = "rows");
+        on_standard.push("--json");
+    }
+    if let [first, second, ..] = on_standard[..] {
+        let message =
+            format!("{first} and {second} would both go to standard output: one of them needs a file");
         return Err(Failure::new(Exit::Usage, message));
     }
     let written: Vec<Named<'_>> = outputs
         .iter()
-        .filter_map(|(how, output)| Some(Named { how, path: output.as_ref()?.file()? }))
+        .filter_map(|(how, _, output)| Some(Named { how, path: output.as_ref()?.file()? }))
         .collect();
     // Each also has a temporary name while incomplete.
     let unfinished: Vec<(String, PathBuf)> = written
@@ -262,35 +289,6 @@ fn check_files(args: &Args, data_dir: &Path) -> Result<(), Failure> {
     }
     let written = written.iter().map(|file| Named { how: file.how, path: file.path });
     files::refuse_same(&config_file.chain(written).chain(unfinished).collect::<Vec<_>>())
-}
-
-/// The reason why writing stopped.
-enum Stop {
-    Io(io::Error),
-    Interrupted,
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Stop::Io(error)
-    }
-}
-
-impl Stop {
-    fn of_file(self, path: &Path) -> Failure {
-        let name = path.display();
-        match self {
-            Stop::Io(error) => Failure::new(Exit::Failed, format!("cannot write {name}: {error}")),
-            Stop::Interrupted => self.into_failure(""),
-        }
-    }
-
-    fn into_failure(self, name: &str) -> Failure {
-        match self {
-            Stop::Io(error) => screen::output_failure(&error, name),
-            Stop::Interrupted => Failure::interrupted(INCOMPLETE),
-        }
-    }
 }
 
 /// Returns whether the output replaces the file of this name. A pipe or a device is written directly.

@@ -4,14 +4,12 @@
 //! progress looks like a torn write.
 //!
 //! With `--json` every line is one object, and `what` is its type: `segment`, `frame`, `command`, `end`,
-//! `missing` (of a log), `snapshot`, `chunk`, `damage` (of a snapshot), and last `summary`. `command_json.rs`
-//! defines the form of commands.
+//! `missing` (of a log), `snapshot`, `chunk`, `damage` (of a snapshot), those of `inspect_seals.rs`, and last
+//! `summary`. `command_json.rs` defines the form of commands.
 
 use std::{
     fmt::Write as _,
-    io::{BufWriter, Stdout, Write},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use serde_json::{Value, json};
@@ -20,7 +18,8 @@ use uuid::Uuid;
 use super::{
     DataDirArgs,
     exit::{Exit, Failure},
-    screen,
+    inspect_lines::{Lines, check_is_directory, hex},
+    inspect_seals, screen,
 };
 use crate::{
     command_json::{stamped_json, time_text},
@@ -31,7 +30,7 @@ use crate::{
             self, DamageRule, EndSeen, EndVerdict, FrameKind, FrameSeen, LogItem, SegmentHeaderSeen,
             SegmentSeen,
         },
-        storage::{Disk, Storage},
+        storage::Disk,
     },
     engine::{RowIds, RowKind},
 };
@@ -48,6 +47,8 @@ enum What {
     Log(LogArgs),
     /// Chunks and manifest of a snapshot, or of all of a data directory
     Snapshot(SnapshotArgs),
+    /// Sealed orders: manifests, files, ids and networks at boundaries, with what is missing or damaged
+    Seals(inspect_seals::Args),
 }
 
 #[derive(clap::Args, Debug)]
@@ -81,27 +82,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match &args.what {
         What::Log(args) => inspect_log(args),
         What::Snapshot(args) => inspect_snapshots(args),
-    }
-}
-
-/// The destination and format of lines.
-struct Lines {
-    out: BufWriter<Stdout>,
-    json: bool,
-}
-
-impl Lines {
-    fn new(json: bool) -> Self {
-        Self { out: screen::bulk_output(), json }
-    }
-
-    fn line(&mut self, object: impl FnOnce() -> Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        let line = if self.json { object().to_string() } else { text() };
-        writeln!(self.out, "{line}").map_err(|error| screen::output_failure(&error, "standard output"))
-    }
-
-    fn finish(mut self) -> Result<(), Failure> {
-        self.out.flush().map_err(|error| screen::output_failure(&error, "standard output"))
+        What::Seals(args) => inspect_seals::run(args),
     }
 }
 
@@ -157,17 +138,6 @@ fn inspect_log(args: &LogArgs) -> Result<(), Failure> {
         Exit::Damaged,
         format!("the log of {} is damaged in {} places", path.display(), summary.damage.len()),
     ))
-}
-
-/// A directory without `instance` and `log` is not ours to inspect.
-fn check_is_directory(storage: &Arc<dyn Storage>, path: &Path) -> Result<(), Failure> {
-    let is_there = storage.is_dir(&path.join("log")).unwrap_or(false)
-        || storage.is_file(&path.join("instance")).unwrap_or(false);
-    if is_there {
-        return Ok(());
-    }
-    let reason = if path.exists() { "it has neither `instance` nor `log`" } else { "it does not exist" };
-    Err(Error::NotADataDirectory { path: path.to_path_buf(), reason: reason.into() }.into())
 }
 
 fn show_item(
@@ -536,11 +506,4 @@ fn manifest_text(manifest: &Manifest) -> String {
 
 fn hex64(number: u64) -> String {
     format!("{number:016x}")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -5,12 +5,19 @@ use serde_json::Value;
 use super::exit::{Exit, Failure};
 use crate::http::Problem;
 
+/// The code of a problem that is no refusal: files of the directory are damaged.
+const SEALS_UNREADABLE: &str = "seals_unreadable";
+
 /// Returns the failure for what the rules of a directory refuse: a server would give the same reason.
 pub(super) fn refused(why: impl Into<Problem>) -> Failure {
     let problem: Problem = why.into();
     let status = problem.code().status().as_u16();
     let problem = problem.to_json();
-    Failure::new(exit(status, Some(&problem)), in_words(status, Some(&problem)))
+    let words = in_words(status, Some(&problem));
+    if problem["code"] == SEALS_UNREADABLE {
+        return Failure::new(Exit::Damaged, format!("{words}. What can be done, says `upline repair`"));
+    }
+    Failure::new(exit(status, Some(&problem)), words)
 }
 
 /// Returns the exit code of a refusal. A missing route is not a missing member or bonus: only the latter have

@@ -13,11 +13,12 @@ use uuid::Uuid;
 use super::{
     DataDirArgs,
     exit::{Exit, Failure},
-    screen,
+    repair_report::{command_line, problem_json, report_text},
+    repair_sealed, screen,
     verify::{does_not_verify, judge},
 };
 use crate::{
-    command_json::{stamped_json, time_text},
+    command_json::stamped_json,
     core::{command::Stamped, types::Timestamp},
     durability::{
         Error,
@@ -25,7 +26,6 @@ use crate::{
         storage::Disk,
     },
     engine::{self, RowIds, RowKind},
-    version,
 };
 
 #[derive(clap::Args, Debug)]
@@ -72,7 +72,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     drop(repair);
     let report = kept_in.join("report.json");
     // What the files hold is judged as well, as `verify` does.
-    let findings = judge(data_dir)?.findings;
+    let judged = judge(data_dir)?;
+    let findings = judged.all_findings();
     for finding in &findings {
         screen::tell(&format!("upline: {finding}"));
     }
@@ -96,7 +97,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             report.display()
         )
     })?;
-    if findings.is_empty() { Ok(()) } else { Err(does_not_verify(data_dir)) }
+    match (findings.is_empty(), judged.findings.is_empty()) {
+        (true, _) => Ok(()),
+        (false, false) => Err(does_not_verify(data_dir)),
+        (false, true) => Err(Failure::new(
+            Exit::VerifyFailed,
+            format!("the log is repaired; now look at the sealed files: {}", command_line(data_dir)),
+        )),
+    }
 }
 
 /// Finds out whether snapshots that reach further than the log can be later states of its network. Those that
@@ -137,34 +145,41 @@ fn decide(args: &Args, repair: &mut Repair) -> Result<bool, Failure> {
         (Verdict::WithoutLoss, Some(_)) => {
             refuse("this can be repaired without dropping anything: --apply".into())
         }
-        (Verdict::Healthy, Some(_)) => refuse("nothing is damaged".into()),
+        (Verdict::Healthy, Some(_)) => refuse("nothing of the log is damaged".into()),
         (Verdict::Healthy | Verdict::WouldLose, None) => Ok(false),
     }
 }
 
-/// Reports the findings, and exits accordingly. Files that all verify may still hold a network that does not:
-/// the directory is healthy only if `verify` has no finding either.
-fn show(args: &Args, data_dir: &Path, look: &Look) -> Result<(), Failure> {
-    let findings = match look.verdict {
-        Verdict::Healthy => judge(data_dir)?.findings,
-        Verdict::WithoutLoss | Verdict::WouldLose => Vec::new(),
-    };
+/// Looks at what no file of the log shows. Files that all verify may still hold a network that does not: the
+/// directory is healthy only if `verify` has no finding either. Sealed files are repaired here.
+fn look_further(args: &Args, data_dir: &Path, look: &Look) -> Result<(), Failure> {
+    let judged = judge(data_dir)?;
+    let mut object = object_of(look);
+    let findings = judged.all_findings();
+    object["findings"] = json!(findings);
+    if judged.findings.is_empty() {
+        let how = repair_sealed::How { apply: args.apply, json: args.json };
+        return repair_sealed::run(&how, data_dir, judged, object, &text_of(look));
+    }
     for finding in &findings {
         screen::tell(&format!("upline: {finding}"));
     }
-    let mut object = object_of(look);
-    object["findings"] = json!(findings);
-    if !findings.is_empty() {
-        object["verdict"] = "beyond repair".into();
-        screen::say_result(args.json, &object, || {
-            "log and snapshots are whole, but what they hold, or a sealed file, does not verify: this is \
-             nothing that a repair mends"
-                .into()
-        })?;
-        return Err(does_not_verify(data_dir));
+    object["verdict"] = "beyond repair".into();
+    screen::say_result(args.json, &object, || {
+        "every file is whole, and what they hold does not verify: this is nothing that a repair mends".into()
+    })?;
+    Err(does_not_verify(data_dir))
+}
+
+/// Reports the findings, and exits accordingly.
+fn show(args: &Args, data_dir: &Path, look: &Look) -> Result<(), Failure> {
+    if look.verdict == Verdict::Healthy {
+        return look_further(args, data_dir, look);
     }
+    let mut object = object_of(look);
+    object["findings"] = json!([]);
     screen::say_result(args.json, &object, || text_of(look))?;
-    let line = format!("upline repair --data-dir {}", data_dir.display());
+    let line = command_line(data_dir);
     match look.verdict {
         Verdict::Healthy => Ok(()),
         Verdict::WithoutLoss => Err(Failure::new(
@@ -242,16 +257,7 @@ fn loss_of(look: &Look) -> Vec<String> {
 }
 
 fn object_of(look: &Look) -> Value {
-    let problems: Vec<Value> = look
-        .problems
-        .iter()
-        .map(|problem| {
-            json!({
-                "file": problem.file, "offset": problem.offset, "lsn": problem.lsn, "reason": problem.reason,
-                "lost": problem.lost,
-            })
-        })
-        .collect();
+    let problems: Vec<Value> = look.problems.iter().map(problem_json).collect();
     let range = (look.dropped.commands != 0).then_some((look.dropped.first_lsn, look.dropped.last_lsn));
     json!({
         "command": "repair",
@@ -308,30 +314,8 @@ impl Papers for Writer<'_> {
     }
 
     fn report(&mut self, moved: &[Moved], is_finished: bool) -> String {
-        let files: Vec<Value> = moved
-            .iter()
-            .map(|moved| {
-                let content = moved.content.as_ref();
-                let blake3 =
-                    content.map(|content| blake3::Hash::from_bytes(content.blake3).to_hex().to_string());
-                json!({
-                    "file": moved.file,
-                    "kept_as": moved.kept_as,
-                    "bytes": content.map(|content| content.bytes),
-                    "crc32c": content.map(|content| format!("{:08x}", content.crc32c)),
-                    "blake3": blake3,
-                    "first_lsn": moved.lsns.map(|(first, _)| first),
-                    "last_whole_lsn": moved.lsns.map(|(_, last)| last),
-                })
-            })
-            .collect();
         let mut object = object_of(self.look);
-        object["finished"] = is_finished.into();
-        object["began"] = time_text(self.began).into();
-        object["version"] = version::SHOWN.into();
-        object["user"] = json!(std::env::var("USER").ok());
         object["dropped_in"] = "dropped.ndjson".into();
-        object["files"] = files.into();
-        format!("{object:#}\n")
+        report_text(object, self.began, moved, is_finished)
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     core::{audit, both, network_digest, state_digest},
-    durability::{past, storage::Disk},
+    durability::{Damage, past, storage::Disk},
     engine::{self, OpenError},
     time_text,
 };
@@ -38,6 +38,16 @@ pub(super) struct Args {
 pub(super) struct Judged {
     pub loaded: engine::Loaded,
     pub findings: Vec<String>,
+    /// What is wrong with files of seals.
+    pub sealed: Vec<Damage>,
+}
+
+impl Judged {
+    /// All findings, for people.
+    pub fn all_findings(&self) -> Vec<String> {
+        let sealed = self.sealed.iter().map(|damage| format!("sealed files: {damage}"));
+        self.findings.iter().cloned().chain(sealed).collect()
+    }
 }
 
 /// Opens a directory as `serve` does, without changing it, and checks everything. What `verify` and `repair`
@@ -59,10 +69,9 @@ pub(super) fn judge(data_dir: &Path) -> Result<Judged, Failure> {
         .extend(loaded.report.fallbacks.iter().map(|reason| format!("a snapshot was not usable: {reason}")));
     let past = past?;
     let sealed = engine::verify_sealed(&Disk::shared(), data_dir, &loaded.state)?;
-    findings.extend(sealed.into_iter().map(|damage| format!("sealed files: {damage}")));
     findings.extend(past.iter().map(|(place, damage)| format!("{place}: {damage}")));
     bar.finish_and_clear();
-    Ok(Judged { loaded, findings })
+    Ok(Judged { loaded, findings, sealed })
 }
 
 /// The failure of a directory that opens, and has findings.
@@ -73,7 +82,8 @@ pub(super) fn does_not_verify(data_dir: &Path) -> Failure {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
     let config = args.data_dir.resolve([].into())?;
-    let Judged { loaded, findings } = judge(&config.data_dir)?;
+    let judged = judge(&config.data_dir)?;
+    let (findings, loaded) = (judged.all_findings(), &judged.loaded);
     let state = &loaded.state;
     let (digest, network) = (state_digest(state), network_digest(state));
     for finding in &findings {

@@ -6,6 +6,7 @@
 //! same rules.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -26,10 +27,14 @@ use super::{
     },
     names,
     paths::{Paths, open_listed},
+    sealed::Named,
     snapshot,
     storage::{Access, Storage},
 };
-use crate::core::{command::Stamped, types::Timestamp};
+use crate::core::{
+    command::{Command, Stamped},
+    types::Timestamp,
+};
 
 pub use super::log::scan::DamageRule;
 
@@ -405,4 +410,48 @@ pub fn snapshot_files(storage: &Arc<dyn Storage>, path: &Path) -> Result<Vec<Pat
         files.extend(names.into_iter().map(|name| directory.join(name)));
     }
     Ok(files)
+}
+
+/// Returns the seals and boundaries that commands name: those that the newest snapshot knows whose seals
+/// verify, and those of the log after it. Reads the log.
+///
+/// Whether a command of the log was carried out shows only in a state: one that was refused, since a period
+/// was posted meanwhile, names files that were removed. The next one has the same number, and counts.
+///
+/// # Errors
+/// `Io`, `NotADataDirectory` if there is no log.
+pub fn named_seals(storage: &Arc<dyn Storage>, path: &Path) -> Result<Named> {
+    let mut named = Named::default();
+    let mut known_up_to = None;
+    for file in snapshot_files(storage, path)?.iter().rev() {
+        let (lsn, seals) = match snapshot::seals_in(&**storage, file) {
+            Err(Error::Damaged(_)) => continue,
+            found => found?,
+        };
+        for (number, seal) in (0..).zip(seals) {
+            named.seals.insert(number, (seal.lsn, seal.manifest));
+            named.boundaries.insert(seal.boundary, seal.network);
+        }
+        known_up_to = Some(lsn);
+        break;
+    }
+    let mut next = None;
+    let mut boundaries = BTreeMap::new();
+    log(storage, path, &mut |item| {
+        let LogItem::Frame(frame) = item else { return true };
+        next = next.or(Some(frame.first_lsn));
+        for stamped in frame.commands.iter().flatten().filter(|stamped| known_up_to < Some(stamped.lsn)) {
+            // One that found its period sealed already names nothing.
+            if let Command::SealPeriod(seal) = &stamped.command
+                && seal.manifest != [0; 32]
+            {
+                named.seals.insert(seal.seal, (stamped.lsn, seal.manifest));
+                boundaries.insert(seal.seal, (seal.boundary, seal.network));
+            }
+        }
+        true
+    })?;
+    named.boundaries.extend(boundaries.into_values());
+    named.is_complete = known_up_to.is_some() || next == Some(1);
+    Ok(named)
 }

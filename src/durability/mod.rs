@@ -19,6 +19,7 @@
 //! orders/<month>/<seal>.parquet  sealed orders of a month, and `<seal>.refunds.parquet`, their refunds
 //! orders/seals/<seal>.toml      the manifest of a seal, published last; `<seal>.sums`, checksums of blocks
 //! order-ids/<first>-<last>.ids  the ids of sealed orders and refunds of these seals
+//! network/<lsn>/                the members at the end of a sealed period
 //! *.tmp                         unfinished; the next opening removes it if it holds nothing unique
 //! damaged-<time>/               what a repair moved aside, with its report
 //! snapshots/*.damaged           a snapshot that did not verify, set aside for the operator to inspect and

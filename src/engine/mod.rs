@@ -107,7 +107,10 @@ pub use self::{
     options::{EngineOptions, NETWORK_ID, PlanChoice, SnapshotPolicy},
     period_figures::PeriodToLock,
     periods::{MissingPeriods, due_periods, empty_run},
-    sealed::{BegunSeal, SealError, SealStart, SealedFilter, SealedOrders, SealedRow, verify_sealed},
+    sealed::{
+        BegunSeal, LeftDamaged, SealError, SealStart, SealedFilter, SealedLook, SealedOrders, SealedRepair,
+        SealedRow, verify_sealed,
+    },
     search::{Prefix, SearchBusy},
     snapshotter::SnapshotStep,
     status::{EngineStatus, LogFigures, OpenProgress, OpenReport, ShutdownReport, SnapshotInfo, Watermarks},

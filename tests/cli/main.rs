@@ -24,6 +24,7 @@ mod private_files;
 mod readme;
 mod real_data;
 mod repair;
+mod seals;
 mod serve;
 mod support;
 mod times;

@@ -11,3 +11,4 @@ mod files;
 mod flips;
 mod full_disk;
 mod kinds;
+mod seals;

@@ -74,11 +74,7 @@ impl Repair {
     /// The call may be repeated.
     pub fn carry_out(&self, name: &str, papers: &mut dyn Papers) -> Result<PathBuf> {
         let (storage, root) = (&*self.storage, self.paths.root());
-        let directory = root.join(name);
-        if storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
-            return Err(Error::io("create", &directory)(ErrorKind::AlreadyExists.into()));
-        }
-        storage.create_dir(&directory).map_err(Error::io("create", &directory))?;
+        let directory = begin(storage, root, name)?;
         let mut moved = Vec::new();
         for path in taken(self.steps()) {
             moved.push(self.look_at(path, kept_as(&directory, path))?);
@@ -141,6 +137,16 @@ impl Repair {
     }
 }
 
+/// Creates the directory for everything that is moved aside.
+pub(super) fn begin(storage: &dyn Storage, root: &Path, name: &str) -> Result<PathBuf> {
+    let directory = root.join(name);
+    if storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
+        return Err(Error::io("create", &directory)(ErrorKind::AlreadyExists.into()));
+    }
+    storage.create_dir(&directory).map_err(Error::io("create", &directory))?;
+    Ok(directory)
+}
+
 fn take(facts: &Facts, way: &Way, step: &Step, directory: &Path) -> Result<()> {
     let storage = &*facts.storage;
     match step {
@@ -177,7 +183,7 @@ fn kept_as(directory: &Path, path: &Path) -> PathBuf {
     directory.join(part).join(path.file_name().unwrap_or_default())
 }
 
-fn content_of(storage: &dyn Storage, path: &Path) -> Result<Content> {
+pub(super) fn content_of(storage: &dyn Storage, path: &Path) -> Result<Content> {
     let file = open_listed(storage, path, Access::Read)?;
     let bytes = file.len().map_err(Error::io("look at", path))?;
     let (mut crc32c, mut hasher) = (0, blake3::Hasher::new());
@@ -219,7 +225,7 @@ fn copy(storage: &dyn Storage, from: &Path, to: &Path) -> Result<Box<dyn Storage
 }
 
 /// Renames a file and makes both names durable: the new one first, so that one always exists.
-fn rename(storage: &dyn Storage, from: &Path, to: &Path) -> Result<()> {
+pub(super) fn rename(storage: &dyn Storage, from: &Path, to: &Path) -> Result<()> {
     storage.rename(from, to).map_err(Error::io("rename", from))?;
     sync_parent(storage, to)?;
     sync_parent(storage, from)
@@ -230,7 +236,7 @@ fn sync_parent(storage: &dyn Storage, path: &Path) -> Result<()> {
     storage.sync_dir(parent).map_err(Error::io("sync", parent))
 }
 
-fn write_report(storage: &dyn Storage, directory: &Path, text: &str) -> Result<()> {
+pub(super) fn write_report(storage: &dyn Storage, directory: &Path, text: &str) -> Result<()> {
     let path = directory.join("report.json");
     let temporary = Paths::temporary(&path);
     let file = segment::create_fresh(storage, &temporary)?;

@@ -8,7 +8,11 @@
 //! tried out on a file system in memory (`trial`), and proposed only if opening accepts what they leave. If
 //! nothing indicates that more was ever written, a repair loses nothing; otherwise it drops commands that may
 //! have been acknowledged, and runs only if the caller names the LSN after which it drops.
+//!
+//! Sealed files are made again from states, so the engine repairs them (`engine/sealed/mend.rs`), with the
+//! trial and the directory for what is moved aside ([`Aside`]) that are here.
 
+mod aside;
 mod carry_out;
 mod change;
 mod facts;
@@ -20,6 +24,8 @@ mod trial;
 mod way;
 
 pub use self::{
+    aside::Aside,
     carry_out::{Content, Moved, Papers},
     look::{Dropped, Look, Repair, Verdict},
+    trial::in_memory_above,
 };

@@ -266,16 +266,32 @@ fn open_present(storage: &dyn Storage, path: &Path) -> Result<Box<dyn StorageFil
 
 /// The hash of a file up to some byte, read in pieces.
 pub(super) fn hash_of(file: &dyn StorageFile, path: &Path, bytes: u64) -> Result<[u8; 32]> {
-    let mut buffer = vec![0; WRITTEN_BYTES];
     let mut hasher = blake3::Hasher::new();
+    each_piece(file, path, bytes, &mut |piece| _ = hasher.update(piece))?;
+    Ok(*hasher.finalize().as_bytes())
+}
+
+/// The hash of a file up to some byte, and the CRC-32C of each block.
+pub(super) fn sums_of(file: &dyn StorageFile, path: &Path, bytes: u64) -> Result<([u8; 32], Vec<u32>)> {
+    let (mut hasher, mut sums) = (blake3::Hasher::new(), Vec::new());
+    each_piece(file, path, bytes, &mut |piece| {
+        hasher.update(piece);
+        sums.extend(piece.chunks(BLOCK_BYTES).map(crc32c::crc32c));
+    })?;
+    Ok((*hasher.finalize().as_bytes(), sums))
+}
+
+/// Reads a file up to some byte, in pieces of whole blocks.
+fn each_piece(file: &dyn StorageFile, path: &Path, bytes: u64, see: &mut dyn FnMut(&[u8])) -> Result<()> {
+    let mut buffer = vec![0; WRITTEN_BYTES];
     let mut offset = 0;
     while offset < bytes {
         let length = usize::try_from(bytes - offset).map_or(WRITTEN_BYTES, |rest| rest.min(WRITTEN_BYTES));
         file.read_exact_at(&mut buffer[..length], offset).map_err(Error::reading(path))?;
-        hasher.update(&buffer[..length]);
+        see(&buffer[..length]);
         offset += length as u64;
     }
-    Ok(*hasher.finalize().as_bytes())
+    Ok(())
 }
 
 impl fmt::Debug for Checked {

@@ -22,12 +22,15 @@
 //! its column `supersedes` says which seal has the older row.
 
 mod columns;
+mod complete;
 mod cursor;
 mod file;
 mod group;
 mod ids;
+mod inspect;
 mod list;
 mod manifest;
+mod mend;
 pub mod network;
 mod order;
 mod place;
@@ -43,8 +46,11 @@ mod writer;
 mod tests;
 
 pub use self::{
+    complete::CompleteSeal,
+    inspect::{BoundarySeen, FileSeen, IdsSeen, Named, SealSeen, SealedItem, inspect},
     list::{Filter, LIST_MAX, Listed},
     manifest::{Manifest, ManifestFile, Sums},
+    mend::{Keep, SealedPart, hash_of_file, id_files, is_there, manifest_of, newest_seals_of, remake_sums},
     order::{Credit, RefundBooking, RefundedLine, SealedOrder, SealedRefund, WHOLE},
     place::{Found, Month, Place, What},
     schema::{Schema, Volume},

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     cursor::{Numbers, wrong},
-    file::{BLOCK_BYTES, Checked, LOST, read_small, reading},
+    file::{BLOCK_BYTES, Checked, LOST, open_whole, read_small, reading},
     ids::{IdFile, merge},
     manifest::{Manifest, ManifestFile},
     order::SealedOrder,
@@ -19,7 +19,7 @@ use super::{
     schema::refund_column,
 };
 use crate::durability::{
-    error::{Error, Result},
+    error::{Damage, Error, Result},
     storage::Storage,
 };
 
@@ -103,6 +103,25 @@ impl Store {
 
     pub(super) fn id_files(&self) -> &[Arc<IdFile>] {
         &self.ids
+    }
+
+    /// Files of the seals that are missing, or have another length than their manifests say. O(files).
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn missing(&self) -> Result<Vec<Damage>> {
+        let mut missing = Vec::new();
+        for (number, seal) in &*self.seals {
+            let files = seal.manifest.files.iter().map(|file| (self.path_of(file), file.bytes));
+            let sums = (self.paths.sums(*number), seal.manifest.sums.bytes);
+            for (path, bytes) in files.chain([sums]) {
+                match open_whole(&*self.storage, &path, bytes) {
+                    Err(Error::Damaged(damage)) => missing.push(*damage),
+                    opened => drop(opened?),
+                }
+            }
+        }
+        Ok(missing)
     }
 
     /// The number of files of ids.
@@ -411,7 +430,12 @@ fn read_sums(storage: &dyn Storage, paths: &Paths, manifest: &Manifest, file: us
 }
 
 /// The files of ids that together have the ids of these seals, oldest first: as few as there are.
-fn covering(storage: &dyn Storage, paths: &Paths, first: u32, last: u32) -> Result<Vec<(u32, u32)>> {
+pub(super) fn covering(
+    storage: &dyn Storage,
+    paths: &Paths,
+    first: u32,
+    last: u32,
+) -> Result<Vec<(u32, u32)>> {
     let folder = paths.ids();
     let missing = |seal: u32| {
         let reason = format!("the file with the ids of seal {seal} is missing");

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     file::TEMPORARY,
-    manifest::Manifest,
+    mend::manifest_of,
     place::{Month, Paths, parse_id_file, parse_relative},
     store::Known,
 };
@@ -43,15 +43,21 @@ pub fn leftovers(storage: &dyn Storage, root: &Path, known: &[Known]) -> Result<
     let paths = Paths::new(root);
     let mut kept = BTreeSet::new();
     for seal in known {
-        let (manifest, hash) = Manifest::read(storage, &paths, seal.number)?;
-        if hash != seal.hash {
-            let path = paths.manifest(seal.number);
-            let reason = "it is not the one that the state knows";
-            return Err(Error::damaged(&path, 0, None, reason, super::file::LOST));
-        }
+        let manifest = manifest_of(storage, root, *seal)?;
         kept.extend(manifest.files.iter().map(|file| file.path.clone()));
     }
     let is_known = |number: u32| known.iter().any(|seal| seal.number == number);
+    leftovers_but(storage, &paths, &is_known, &|_, path| kept.contains(path))
+}
+
+/// Unfinished files, and all files of seals that are not known or do not have the file. `has` is asked with
+/// the number of a seal, known or not, and the path of a file.
+pub(super) fn leftovers_but(
+    storage: &dyn Storage,
+    paths: &Paths,
+    is_known: &dyn Fn(u32) -> bool,
+    has: &dyn Fn(u32, &str) -> bool,
+) -> Result<Vec<PathBuf>> {
     let mut leftovers = Vec::new();
     let seals = paths.seals();
     for suffix in [".toml", ".sums"] {
@@ -68,7 +74,7 @@ pub fn leftovers(storage: &dyn Storage, root: &Path, known: &[Known]) -> Result<
         let folder = paths.month(month);
         for name in names_in(storage, &folder)? {
             let relative = format!("orders/{month}/{name}");
-            if parse_relative(&relative).is_some() && !kept.contains(&relative) {
+            if parse_relative(&relative).is_some_and(|(seal, _, _)| !has(seal, &relative)) {
                 leftovers.push(folder.join(name));
             }
         }
@@ -89,7 +95,7 @@ fn unfinished(storage: &dyn Storage, folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The names in a folder, sorted; none if there is no such folder.
-fn names_in(storage: &dyn Storage, folder: &Path) -> Result<Vec<String>> {
+pub(super) fn names_in(storage: &dyn Storage, folder: &Path) -> Result<Vec<String>> {
     if !storage.is_dir(folder).map_err(Error::io("look at", folder))? {
         return Ok(Vec::new());
     }

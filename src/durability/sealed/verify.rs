@@ -95,7 +95,7 @@ pub fn rebuild_ids(storage: &Arc<dyn Storage>, root: &Path, known: &[Known]) -> 
 }
 
 /// Each seal and month that has orders, the newest seal first.
-fn months(store: &Store) -> Vec<(u32, Month)> {
+pub(super) fn months(store: &Store) -> Vec<(u32, Month)> {
     let seals = store.seals().iter().rev();
     seals.flat_map(|(number, seal)| seal.order_files().map(|(month, _)| (*number, month))).collect()
 }

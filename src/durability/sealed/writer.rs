@@ -13,6 +13,7 @@ use parquet::file::writer::SerializedFileWriter;
 
 use super::{
     columns::{RefundRows, write_orders},
+    complete::CompleteSeal,
     file::{Finished, Unfinished, writing},
     group::Group,
     ids::{Entry, IdSorter},
@@ -170,7 +171,17 @@ impl Writer {
     /// # Errors
     /// `BadSeal` for two orders or refunds with one id, `Io`. Without the command that names the manifest,
     /// nothing of this counts.
-    pub fn finish(mut self, basis: Basis) -> Result<Manifest> {
+    pub fn finish(self, basis: Basis) -> Result<Manifest> {
+        let complete = self.complete(basis)?;
+        complete.publish()?;
+        Ok(complete.into_manifest())
+    }
+
+    /// Writes what is left and makes it durable, without giving any file its name.
+    ///
+    /// # Errors
+    /// As [`Writer::finish`].
+    pub fn complete(mut self, basis: Basis) -> Result<CompleteSeal> {
         let months: Vec<Month> = self.groups.keys().copied().collect();
         months.into_iter().try_for_each(|month| self.send(month))?;
         let worker = self.join()?;
@@ -181,8 +192,8 @@ impl Writer {
         };
         let ([orders, lines], [refunds, _]) = (count(FileKind::Orders), count(FileKind::Refunds));
         let sums = self.write_sums(&written.files)?;
-        self.publish(&written, &sums)?;
-        let files: Vec<ManifestFile> = written.files.into_iter().map(|file| file.entry).collect();
+        let (entries, mut finished): (Vec<_>, Vec<_>) =
+            written.files.into_iter().map(|file| (file.entry, file.finished)).unzip();
         let manifest = Manifest {
             number: self.number,
             basis_lsn: basis.lsn,
@@ -192,12 +203,12 @@ impl Writer {
             refunds,
             supersedes: std::mem::take(&mut self.supersedes).into_iter().collect(),
             previous: basis.previous,
-            digest: Manifest::digest_of(&files),
+            digest: Manifest::digest_of(&entries),
             sums: Sums { bytes: sums.bytes, hash: sums.hash },
-            files,
+            files: entries,
         };
-        manifest.publish(&self.storage, &self.paths)?;
-        Ok(manifest)
+        finished.push(sums);
+        Ok(CompleteSeal::new(&self.storage, &self.paths, manifest, finished, written.ids))
     }
 
     /// Writes the checksums of all blocks, file after file in the order of the manifest.
@@ -207,23 +218,6 @@ impl Writer {
             sums.put(&sum.to_le_bytes())?;
         }
         sums.finish()
-    }
-
-    /// Names the files, and makes the names durable.
-    fn publish(&self, written: &Written, sums: &Finished) -> Result<()> {
-        let files = written.files.iter().map(|file| &file.finished);
-        files.chain([&written.ids, sums]).try_for_each(Finished::publish)?;
-        let months: BTreeSet<Month> = written.files.iter().map(|file| file.month).collect();
-        let folders = months.into_iter().map(|month| self.paths.month(month)).chain([
-            self.paths.seals(),
-            self.paths.ids(),
-            self.paths.orders(),
-            self.paths.root().to_path_buf(),
-        ]);
-        for folder in folders {
-            self.storage.sync_dir(&folder).map_err(Error::io("sync", &folder))?;
-        }
-        Ok(())
     }
 }
 
@@ -269,7 +263,6 @@ struct Written {
 }
 
 struct WrittenFile {
-    month: Month,
     kind: FileKind,
     entry: ManifestFile,
     finished: Finished,
@@ -388,7 +381,7 @@ impl Worker {
             lsns,
             digest,
         };
-        Ok(WrittenFile { month, kind, entry, finished })
+        Ok(WrittenFile { kind, entry, finished })
     }
 }
 

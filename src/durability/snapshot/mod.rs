@@ -18,6 +18,7 @@ mod inspect;
 mod read;
 mod relabel;
 mod rows;
+mod seals;
 mod store;
 mod write;
 
@@ -32,5 +33,6 @@ pub use self::{
 pub(crate) use self::{
     archive::{drop_bases_below, has_base},
     relabel::relabel,
+    seals::seals_in,
     store::of_another_history,
 };

@@ -1,14 +1,10 @@
 //! The network at the end of a period, as files: a sealed period can be explained when the log before it is
 //! gone.
 
-use super::{named::boundary_of, seal::SealError};
+use super::{named::boundary_of, seal::SealError, write::complete_boundary};
 use crate::{
-    core::{
-        command::PeriodRef,
-        state::State,
-        types::{MemberIx, Timestamp},
-    },
-    durability::sealed::network::{self, Boundary, BoundaryMember, BoundaryTag, KnownBoundary},
+    core::{command::PeriodRef, state::State, types::Timestamp},
+    durability::sealed::network::{self, Boundary, KnownBoundary},
     engine::{HistoryError, handle::Engine},
 };
 
@@ -38,10 +34,8 @@ impl Engine {
         let base = view.seals().last().map(boundary_of);
         let base = base.map(|last| network::full(&files.storage, &files.root, last)).transpose()?;
         let boundary = Boundary { lsn, members, base };
-        let manifest = network::write(&files.storage, &files.root, boundary, &mut |number| {
-            member_at(&past, view, MemberIx(number), end)
-        })?;
-        Ok(KnownBoundary { lsn, hash: manifest.own_hash() })
+        let complete = complete_boundary(&files.storage, &files.root, boundary, [&past, view], end)?;
+        Ok(KnownBoundary { lsn, hash: complete.publish()?.own_hash() })
     }
 
     /// The newest LSN at a moment, and no earlier one than `oldest`.
@@ -51,34 +45,5 @@ impl Engine {
             Err(HistoryError::BelowRetained { .. }) => Ok(oldest),
             Err(error) => Err(error),
         }
-    }
-}
-
-/// A member of the past, with the attributes that are known of that instant now.
-fn member_at(past: &State, now: &State, number: MemberIx, at: Timestamp) -> BoundaryMember<'static> {
-    let member = past.member(number);
-    let commerce = &now.plan().commerce;
-    let attributes = now.attributes(number, Some(at));
-    let index = |member: Option<MemberIx>| member.map(|member| member.0);
-    let tags = attributes.tags.iter().filter_map(|tag| {
-        let name = commerce.member_tags.get(usize::from(tag.tag))?;
-        Some(BoundaryTag { tag: name.to_string().into(), since: tag.from, until: tag.until })
-    });
-    BoundaryMember {
-        id: member.id.0,
-        joined_at: member.joined_at,
-        code: Some(past.code(number).as_str().to_owned().into()),
-        sponsor: index(member.sponsor),
-        parent: index(member.parent),
-        slot: member.slot,
-        status: member.status.name().into(),
-        role: member.role.name().into(),
-        rank: Some(past.rank(number).paid_as),
-        market: attributes
-            .market
-            .and_then(|market| commerce.markets.get(usize::from(market)))
-            .map(|market| market.to_string().into()),
-        owner: (attributes.owner != number).then_some(attributes.owner.0),
-        tags: tags.collect(),
     }
 }

@@ -7,7 +7,10 @@ use crate::{
     core::state::State,
     durability::{
         Damage, Error as DurabilityError,
-        sealed::{self, network},
+        sealed::{
+            self, Known,
+            network::{self, KnownBoundary},
+        },
         storage::Storage,
     },
 };
@@ -22,9 +25,19 @@ pub fn verify_sealed(
     root: &Path,
     state: &State,
 ) -> Result<Vec<Damage>, DurabilityError> {
-    let mut damage = sealed::verify(storage, root, &known_of(state))?.damage;
     let mut boundaries: Vec<_> = state.seals().iter().map(boundary_of).collect();
     boundaries.dedup();
-    damage.extend(network::verify(storage, root, &boundaries)?);
+    verify_sealed_of(storage, root, &known_of(state), &boundaries)
+}
+
+/// As [`verify_sealed`], for seals and boundaries that are known.
+pub(super) fn verify_sealed_of(
+    storage: &Arc<dyn Storage>,
+    root: &Path,
+    known: &[Known],
+    boundaries: &[KnownBoundary],
+) -> Result<Vec<Damage>, DurabilityError> {
+    let mut damage = sealed::verify(storage, root, known)?.damage;
+    damage.extend(network::verify(storage, root, boundaries)?);
     Ok(damage)
 }

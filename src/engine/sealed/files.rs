@@ -14,7 +14,7 @@ use crate::{
     durability::{
         Error as DurabilityError,
         sealed::{
-            self, Known,
+            self, Known, Store,
             network::{self, KnownBoundary},
         },
         storage::Storage,
@@ -40,12 +40,16 @@ impl SealedFiles {
     /// # Errors
     /// Files that the state knows are missing or damaged, or the disk fails.
     pub fn open(storage: &Arc<dyn Storage>, root: PathBuf, state: &State) -> Result<Self, DurabilityError> {
-        let orders = RwLock::new(SealedOrders::open_or_mend(storage, &root, &known_of(state))?);
+        let orders = SealedOrders::open_or_mend(storage, &root, &known_of(state))?;
+        for damage in orders.store().map_or(Ok(Vec::new()), Store::missing)? {
+            // Everything else can be served.
+            tracing::error!(%damage, "a file of sealed orders is lost: `upline repair`");
+        }
         // Afterwards: an opening that is refused changes nothing.
         for path in Leftovers::of(state).remove(storage, &root)? {
             tracing::warn!(path = %path.display(), "removed a file of a seal that was not completed");
         }
-        Ok(Self { storage: Arc::clone(storage), root, orders, sealing: Mutex::new(()) })
+        Ok(Self { storage: Arc::clone(storage), root, orders: RwLock::new(orders), sealing: Mutex::new(()) })
     }
 
     /// No files, for engines without a directory.

@@ -10,13 +10,17 @@ mod check;
 mod convert;
 pub(super) mod files;
 mod known;
+mod mend;
 mod named;
 mod orders;
+mod past;
 mod recall;
 mod seal;
+mod write;
 
 pub use self::{
     check::verify_sealed,
+    mend::{LeftDamaged, SealedLook, SealedRepair},
     orders::{SealedFilter, SealedOrders, SealedRow},
     seal::{BegunSeal, SealError, SealStart},
 };

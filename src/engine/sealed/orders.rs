@@ -230,7 +230,7 @@ pub(super) fn recall_of(state: &State, order: &SealedOrder<'_>) -> Result<Recall
 }
 
 fn unreadable(error: &DurabilityError) -> SubmitError {
-    tracing::error!(%error, "the files of sealed orders cannot be read");
+    tracing::error!(%error, "the files of sealed orders cannot be read: `upline repair`");
     SubmitError::SealsUnreadable
 }
 

@@ -1,16 +1,16 @@
 //! Makes a seal: files first, then the command that names them.
 
-use super::{convert, files::Leftovers, named::known_of, orders::SealedOrders};
+use super::{files::Leftovers, named::known_of, orders::SealedOrders, write::complete_seal};
 use crate::{
     core::{
         Actor,
-        command::{Applied, Command, OrderId, Outcome, PeriodRef, Rejection, SealPeriod},
+        command::{Applied, Command, OrderId, Outcome, PeriodRef, RecallOrder, Rejection, SealPeriod},
         state::{Part, Parts, State},
         types::Reason,
     },
     durability::{
         Error as DurabilityError,
-        sealed::{Basis, Known, Manifest, Store, Writer},
+        sealed::{Known, Manifest, Store},
     },
     engine::{Answer, AnsweredBy, HistoryError, Sent, SubmitError, handle::Engine},
 };
@@ -131,7 +131,7 @@ impl Engine {
     ) -> Result<(), SealError> {
         let files = &self.inner.shared.sealed;
         let boundary = self.write_boundary(view, seal.period)?;
-        let manifest = self.write(view, seal, before)?;
+        let manifest = self.write(view, before)?;
         (seal.boundary, seal.network) = (boundary.lsn, boundary.hash);
         seal.manifest = manifest.hash();
         seal.orders = narrow(manifest.orders);
@@ -159,23 +159,12 @@ impl Engine {
     }
 
     /// Writes the files of a seal.
-    fn write(
-        &self,
-        view: &State,
-        seal: &SealPeriod,
-        before: &SealedOrders,
-    ) -> Result<Manifest, DurabilityError> {
+    fn write(&self, view: &State, before: &SealedOrders) -> Result<Manifest, DurabilityError> {
         let files = &self.inner.shared.sealed;
-        let mut writer = Writer::begin(&files.storage, &files.root, seal.seal, convert::schema(view))?;
-        // What was placed later is in no file yet.
-        let sealed_up_to = view.seals().last().map_or(0, |last| last.as_of);
-        for number in view.sealable() {
-            let order = view.order_in_files(number);
-            let supersedes = if order.lsn <= sealed_up_to { sealed_in(before, &order.id)? } else { None };
-            writer.add(&convert::to_files(view, &order, supersedes))?;
-        }
-        let previous = view.seals().last().map(|last| last.manifest);
-        writer.finish(Basis { lsn: view.lsn(), periods: posted_periods(view), previous })
+        let earlier = &mut |order: &RecallOrder| sealed_in(before, &order.id);
+        let complete = complete_seal(&files.storage, &files.root, view, earlier)?;
+        complete.publish()?;
+        Ok(complete.into_manifest())
     }
 
     fn merge_ids(&self) {
@@ -214,17 +203,4 @@ fn narrow(count: u64) -> u32 {
 fn sealed_in(orders: &SealedOrders, id: &OrderId) -> Result<Option<u32>, DurabilityError> {
     let Some(store) = orders.store() else { return Ok(None) };
     Ok(store.find(id.as_str())?.map(|found| found.place.seal))
-}
-
-/// The newest final period of each calendar, for people.
-fn posted_periods(view: &State) -> Vec<(String, String)> {
-    let calendars = (0_u8..).zip(&view.plan().commerce.calendars);
-    calendars
-        .filter_map(|(calendar, about)| {
-            let periods = (0..view.periods_len(calendar)).rev();
-            let mut rows = periods.filter_map(|period| view.period(PeriodRef { calendar, period }));
-            let newest = rows.find(|row| row.state().is_final())?;
-            Some((about.name.to_string(), newest.label.to_string()))
-        })
-        .collect()
 }

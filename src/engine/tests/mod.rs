@@ -9,6 +9,7 @@ mod periods;
 mod replica;
 pub(super) mod rig;
 mod seals;
+mod seals_mended;
 #[cfg(not(feature = "shuttle"))]
 mod views;
 

@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub(super) const FIRST: PeriodRef = PeriodRef { calendar: 0, period: 0 };
-const SECOND: PeriodRef = PeriodRef { calendar: 0, period: 1 };
+pub(super) const SECOND: PeriodRef = PeriodRef { calendar: 0, period: 1 };
 
 /// A shop whose engine can be opened again on the same disk.
 pub(super) struct Shop {
@@ -97,7 +97,7 @@ impl Shop {
         Self::posted_on(Memory::new().shared())
     }
 
-    fn posted_on(storage: Arc<dyn Storage>) -> Self {
+    pub fn posted_on(storage: Arc<dyn Storage>) -> Self {
         let now = Arc::new(AtomicI64::new(1_000));
         let engine = opened(&storage, &now);
         let shop = Self { storage, now, engine };
@@ -113,17 +113,17 @@ impl Shop {
         shop
     }
 
-    fn answer(&self, command: Command) -> Answer {
+    pub fn answer(&self, command: Command) -> Answer {
         self.engine.submit_blocking(command, None).unwrap()
     }
 
-    fn does(&self, command: Command) -> Outcome {
+    pub fn does(&self, command: Command) -> Outcome {
         let outcome = self.answer(command).applied.outcome;
         assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
         outcome
     }
 
-    fn opens(&self, period: PeriodRef, (start, end): (i64, i64)) {
+    pub fn opens(&self, period: PeriodRef, (start, end): (i64, i64)) {
         self.does(Command::OpenPeriod(OpenPeriod {
             calendar: period.calendar,
             label: id(&format!("p{}", period.period)),
@@ -134,7 +134,7 @@ impl Shop {
     }
 
     /// Makes a period final at a time.
-    fn posts(&self, period: PeriodRef, time: i64) {
+    pub fn posts(&self, period: PeriodRef, time: i64) {
         self.now.store(time, Ordering::SeqCst);
         let step = |step| {
             let step = StepPeriod { period, step, reason: None, by: Actor::unknown() };

@@ -1,6 +1,8 @@
 //! Orders, periods and attributes of a data directory in the words of `/v1`: for commands that work without a
 //! server.
 
+use std::ops::ControlFlow;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,11 +19,14 @@ use super::{
 pub use super::{calendars::find as find_period, order_lists::OrderFilter};
 use crate::{
     engine::{
-        Directory, MemberIx, OrderId, PeriodRef, PlaceOrder, RefundOrder, SealedOrders, SetAttributes, State,
-        Timestamp,
+        Directory, MemberIx, OrderId, PeriodRef, PlaceOrder, RefundOrder, SealedFilter, SealedOrders,
+        SetAttributes, State, Timestamp,
     },
     http::auth::Sight,
 };
+
+/// Sealed orders that are read at a time where all are.
+const EACH_PAGE: usize = 4_096;
 
 /// Returns an order as `GET /v1/orders/{id}` has it; `None` if there is none of this id.
 ///
@@ -80,6 +85,42 @@ pub fn orders(
         before = next;
     }
     Ok(found)
+}
+
+/// Tells `each` all orders, each once and as it is now, as `GET /v1/orders/{id}` has them: those of the state
+/// newest first, then those that are sealed. `each` may end it.
+///
+/// # Errors
+/// Files of sealed orders cannot be read.
+pub fn each_order(
+    state: &State,
+    directory: &impl Directory,
+    sealed: &SealedOrders,
+    each: &mut dyn FnMut(Value) -> ControlFlow<()>,
+) -> Result<(), Problem> {
+    for number in (0..state.orders_len()).rev() {
+        if each(object(&Order::new(state, Sight::All, &state.order(number)))).is_break() {
+            return Ok(());
+        }
+    }
+    let mut before = None;
+    while !sealed.is_empty() {
+        let (rows, next) = sealed.list(&SealedFilter::default(), before, EACH_PAGE)?;
+        for row in rows {
+            // One that was recalled is in the state.
+            let is_open = row.id().is_some_and(|id| state.order_number(&id).is_some());
+            let shown =
+                || Ok::<_, Problem>(object(&Order::new(state, Sight::All, &row.view(state, directory)?)));
+            if !is_open && each(shown()?).is_break() {
+                return Ok(());
+            }
+        }
+        if next.is_none() {
+            break;
+        }
+        before = next;
+    }
+    Ok(())
 }
 
 /// Returns a period as lists have it.

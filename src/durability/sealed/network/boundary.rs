@@ -1,6 +1,7 @@
 //! Writes, reads, checks and removes boundaries.
 
 use std::{
+    collections::BTreeSet,
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
@@ -11,14 +12,17 @@ use parquet::file::writer::SerializedFileWriter;
 use super::{
     super::{
         file::{
-            BLOCK_BYTES, Checked, LOST, TEMPORARY, Unfinished, hash_of, open_whole, read_small, reading,
-            writing,
+            BLOCK_BYTES, Checked, Finished, LOST, TEMPORARY, Unfinished, hash_of, open_whole, read_small,
+            reading, writing,
         },
+        mend::Keep,
         rows::RowFile,
     },
     columns::{GROUP_MEMBERS, Members, properties, schema, write_members},
     manifest::BoundaryManifest,
     member::BoundaryMember,
+    mend::lost_files,
+    place::{FOLDER, KnownBoundary, MANIFEST, MEMBERS, Place, SUMS, parse_folder},
 };
 use crate::durability::{
     error::{Damage, Error, Result},
@@ -27,11 +31,6 @@ use crate::durability::{
 
 /// A difference has at most one in so many rows of a full boundary.
 const DIFFERENCE: u64 = 4;
-const FOLDER: &str = "network";
-const MEMBERS: &str = "members.parquet";
-const SUMS: &str = "members.sums";
-const MANIFEST: &str = "manifest.toml";
-
 /// What is written.
 #[derive(Clone, Copy, Debug)]
 pub struct Boundary {
@@ -43,27 +42,13 @@ pub struct Boundary {
     pub base: Option<KnownBoundary>,
 }
 
-/// A boundary that a command named.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct KnownBoundary {
-    pub lsn: u64,
-    /// The hash of its manifest.
-    pub hash: [u8; 32],
-}
-
-/// Paths of a boundary.
-struct Place {
-    folder: PathBuf,
-}
-
-impl Place {
-    fn new(root: &Path, lsn: u64) -> Self {
-        Self { folder: root.join(FOLDER).join(format!("{lsn:020}")) }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
-    }
+/// A boundary whose files are written and durable, and lack their names.
+pub struct CompleteBoundary {
+    storage: Arc<dyn Storage>,
+    root: PathBuf,
+    manifest: BoundaryManifest,
+    members: Finished,
+    sums: Finished,
 }
 
 /// Writes a boundary and makes it durable. `member` gives each member by its number, and is asked for each
@@ -78,6 +63,19 @@ pub fn write<'m>(
     boundary: Boundary,
     member: &mut dyn FnMut(u32) -> BoundaryMember<'m>,
 ) -> Result<BoundaryManifest> {
+    complete(storage, root, boundary, member)?.publish()
+}
+
+/// Writes the files of a boundary and makes them durable, without giving any its name.
+///
+/// # Errors
+/// As [`write`].
+pub fn complete<'m>(
+    storage: &Arc<dyn Storage>,
+    root: &Path,
+    boundary: Boundary,
+    member: &mut dyn FnMut(u32) -> BoundaryMember<'m>,
+) -> Result<CompleteBoundary> {
     let place = Place::new(root, boundary.lsn);
     let network = root.join(FOLDER);
     for folder in [&network, &place.folder] {
@@ -110,11 +108,6 @@ pub fn write<'m>(
         sums.put(&sum.to_le_bytes())?;
     }
     let sums = sums.finish()?;
-    finished.publish()?;
-    sums.publish()?;
-    for folder in [&*place.folder, &network, root] {
-        storage.sync_dir(folder).map_err(Error::io("sync", folder))?;
-    }
     let manifest = BoundaryManifest {
         lsn: boundary.lsn,
         members: boundary.members,
@@ -126,8 +119,76 @@ pub fn write<'m>(
         sums_hash: sums.hash,
         digest,
     };
-    manifest.publish(storage, &place.path(MANIFEST), &place.folder)?;
-    Ok(manifest)
+    let (storage, root) = (Arc::clone(storage), root.to_path_buf());
+    Ok(CompleteBoundary { storage, root, manifest, members: finished, sums })
+}
+
+impl CompleteBoundary {
+    /// The manifest, which names the files.
+    pub fn manifest(&self) -> &BoundaryManifest {
+        &self.manifest
+    }
+
+    /// Names the files, makes the names durable, and publishes the manifest last. Returns it.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn publish(self) -> Result<BoundaryManifest> {
+        self.members.publish()?;
+        self.sums.publish()?;
+        self.sync_names()?;
+        self.publish_manifest()?;
+        Ok(self.manifest)
+    }
+
+    /// Puts what is lost or damaged of the same boundary in its place, and removes the rest. `keep` is told
+    /// each name before it is taken. Returns what was replaced.
+    ///
+    /// # Errors
+    /// `Io`, and those of `keep`.
+    pub fn replace(self, keep: Keep<'_>) -> Result<Vec<PathBuf>> {
+        let lost = lost_files(&*self.storage, &self.root, &self.manifest)?;
+        for file in [&self.members, &self.sums] {
+            if lost.iter().any(|path| path == file.path()) {
+                keep(file.path())?;
+                file.publish()?;
+            } else {
+                file.discard()?;
+            }
+        }
+        self.sync_names()?;
+        let own = self.place().path(MANIFEST);
+        if lost.contains(&own) {
+            keep(&own)?;
+            self.publish_manifest()?;
+        }
+        Ok(lost)
+    }
+
+    /// Removes the files without ever naming them.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn discard(self) -> Result<()> {
+        self.members.discard()?;
+        self.sums.discard()
+    }
+
+    fn place(&self) -> Place {
+        Place::new(&self.root, self.manifest.lsn)
+    }
+
+    fn publish_manifest(&self) -> Result<()> {
+        let place = self.place();
+        self.manifest.publish(&self.storage, &place.path(MANIFEST), &place.folder)
+    }
+
+    fn sync_names(&self) -> Result<()> {
+        for folder in [&*self.place().folder, &self.root.join(FOLDER), &self.root] {
+            self.storage.sync_dir(folder).map_err(Error::io("sync", folder))?;
+        }
+        Ok(())
+    }
 }
 
 /// The last full boundary as of a boundary: that itself, or the one that it is a difference against.
@@ -281,26 +342,37 @@ pub fn verify(storage: &Arc<dyn Storage>, root: &Path, known: &[KnownBoundary]) 
 /// # Errors
 /// `Io`.
 pub fn sweep(storage: &Arc<dyn Storage>, root: &Path, known: &[KnownBoundary]) -> Result<Vec<PathBuf>> {
+    let leftovers = leftovers(&**storage, root, known)?;
+    for path in &leftovers {
+        storage.remove(path).map_err(Error::io("remove", path))?;
+    }
+    let folders: BTreeSet<&Path> = leftovers.iter().filter_map(|path| path.parent()).collect();
+    for folder in folders {
+        storage.sync_dir(folder).map_err(Error::io("sync", folder))?;
+    }
+    Ok(leftovers)
+}
+
+/// What a sweep would remove, in that order.
+///
+/// # Errors
+/// `Io`.
+pub fn leftovers(storage: &dyn Storage, root: &Path, known: &[KnownBoundary]) -> Result<Vec<PathBuf>> {
     let network = root.join(FOLDER);
-    let mut removed = Vec::new();
-    for name in names_in(&**storage, &network)? {
-        let Some(lsn) = name.parse().ok().filter(|lsn: &u64| format!("{lsn:020}") == name) else { continue };
+    let mut leftovers = Vec::new();
+    for name in names_in(storage, &network)? {
+        let Some(lsn) = parse_folder(&name) else { continue };
         let is_known = known.iter().any(|known| known.lsn == lsn);
         let folder = network.join(&name);
-        let names = names_in(&**storage, &folder)?;
+        let names = names_in(storage, &folder)?;
         // The manifest first, so that none is left without its files.
         for own in [MANIFEST, MEMBERS, SUMS] {
             let unfinished = format!("{own}{TEMPORARY}");
-            let leftovers = names.iter().filter(|name| **name == unfinished || !is_known && *name == own);
-            for name in leftovers {
-                let path = folder.join(name);
-                storage.remove(&path).map_err(Error::io("remove", &path))?;
-                removed.push(path);
-            }
+            let of_none = names.iter().filter(|name| **name == unfinished || !is_known && *name == own);
+            leftovers.extend(of_none.map(|name| folder.join(name)));
         }
-        storage.sync_dir(&folder).map_err(Error::io("sync", &folder))?;
     }
-    Ok(removed)
+    Ok(leftovers)
 }
 
 fn names_in(storage: &dyn Storage, folder: &Path) -> Result<Vec<String>> {

@@ -14,9 +14,14 @@ mod boundary;
 mod columns;
 mod manifest;
 mod member;
+mod mend;
+mod place;
 
+pub(super) use self::mend::{listed, lsn_of};
 pub use self::{
-    boundary::{Boundary, KnownBoundary, full, read, sweep, verify, write},
+    boundary::{Boundary, CompleteBoundary, complete, full, leftovers, read, sweep, verify, write},
     manifest::BoundaryManifest,
     member::{BoundaryMember, BoundaryTag},
+    mend::{hash_of_file, manifest_of, remake_sums},
+    place::KnownBoundary,
 };
