@@ -216,6 +216,21 @@ fn a_sealed_order_is_recalled_refunded_and_sealed_again() {
 }
 
 #[test]
+fn an_order_is_recalled_once() {
+    let mut shop = posted_shop();
+    let recall = kept_in_files(&shop, "whole");
+    let seal = seal_now(&shop, SHORT);
+    shop.does(Command::SealPeriod(Box::new(seal)));
+    // As much left its period with the other order: the counts alone would let it come twice.
+    for changed in [true, false] {
+        let outcome = shop.does(Command::RecallOrder(Box::new(recall.clone())));
+        assert_eq!(outcome, Outcome::OrderRecalled { order: 1, changed });
+        assert_eq!(shop.state.orders_len(), 2);
+    }
+    survives_an_image(&shop);
+}
+
+#[test]
 fn what_was_not_sealed_here_is_not_recalled() {
     let mut shop = posted_shop();
     let recall = kept_in_files(&shop, "part");

@@ -34,7 +34,7 @@ const CALLS: [(&str, &[Fault]); 6] = [
 
 const MEMBERS: u64 = 24;
 /// Of each member. All of them together are more than a segment of the log holds.
-const KEYS: u64 = 300;
+const KEYS: u64 = 360;
 
 /// A network of members.
 fn begin(place: &Path) -> PathBuf {
