@@ -185,7 +185,7 @@ impl World {
         assert_eq!(found, Vec::<String>::new(), "audit");
         self.tell_again(engine.writing(), usize::MAX);
         self.check_past(engine.engine());
-        self.check_sealed(engine.writing());
+        self.check_all_sealed(engine.writing());
         self.tally.rotations = self.newest_segment() - 1;
         (self.tally, self.trace.value())
     }
@@ -235,7 +235,7 @@ impl World {
             match opened {
                 Ok((mut engine, report)) => {
                     self.check_opened(engine.engine(), &report);
-                    self.check_sealed(engine.writing());
+                    self.check_sealed(engine.writing(), seals::CHECKED);
                     return engine;
                 }
                 Err(error) => {

@@ -25,6 +25,8 @@ const BEGIN_PERCENT: u64 = 60;
 const SEND_PERCENT: u64 = 60;
 /// Percentage of refunds that do not wait for the recall of their order.
 const HASTY_PERCENT: u64 = 10;
+/// Sealed orders that are looked at after a seal and an opening.
+pub(super) const CHECKED: usize = 3;
 /// Orders of a page of the list of sealed orders.
 const PAGE: usize = 3;
 
@@ -164,7 +166,7 @@ impl World {
         if let Ok(answer) = answer {
             let is_stale = answer.applied.outcome == Outcome::Rejected(Rejection::SealStale);
             self.tally.seals_stale += u64::from(is_stale);
-            self.check_sealed(writing);
+            self.check_sealed(writing, CHECKED);
         }
     }
 
@@ -252,19 +254,27 @@ impl World {
         Some(Command::RecallOrder(Box::new(order)))
     }
 
-    /// Each sealed order is in the files as it was sealed, and the list has those that were not recalled.
-    pub(super) fn check_sealed(&mut self, writing: &SteppedWriter) {
-        if self.trouble != Trouble::None {
+    /// Some sealed orders, which `most` bounds, are in the files as they were sealed.
+    pub(super) fn check_sealed(&mut self, writing: &SteppedWriter, most: usize) {
+        if self.trouble != Trouble::None || self.seals.orders.is_empty() {
             return;
         }
+        let others = self.seals.orders.len().saturating_sub(most);
+        let first = self.chance.below(others as u64 + 1) as usize;
         let fresh = OrderId::parse("fresh").expect("an id");
-        for (id, order) in &self.seals.orders {
+        for (id, order) in self.seals.orders.iter().skip(first).take(most) {
             let refund =
                 RefundOrder { id: fresh.clone(), order: id.clone(), time: None, scope: RefundScope::Rest };
             let recall = writing.recall_needed(&Command::RefundOrder(Box::new(refund)));
             let expected = (!self.naive.has_order(id)).then(|| Command::RecallOrder(Box::new(order.clone())));
             assert_eq!(recall, Ok(expected), "{id:?}");
         }
+    }
+
+    /// All sealed orders are in the files as they were sealed, the list has those that were not recalled, and
+    /// no file is damaged.
+    pub(super) fn check_all_sealed(&mut self, writing: &SteppedWriter) {
+        self.check_sealed(writing, usize::MAX);
         assert_eq!(listed(writing.engine()), self.to_list());
         let found = writing
             .engine()
