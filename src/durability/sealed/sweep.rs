@@ -25,14 +25,20 @@ use crate::durability::{
 /// `Damaged` for a manifest that the state knows and that is not it; nothing was removed then. `Io`.
 pub fn sweep(storage: &Arc<dyn Storage>, root: &Path, known: &[Known]) -> Result<Vec<PathBuf>> {
     let leftovers = leftovers(&**storage, root, known)?;
-    for path in &leftovers {
+    remove_all(&**storage, &leftovers)?;
+    Ok(leftovers)
+}
+
+/// Removes files, and makes that durable.
+pub(super) fn remove_all(storage: &dyn Storage, paths: &[PathBuf]) -> Result<()> {
+    for path in paths {
         storage.remove(path).map_err(Error::io("remove", path))?;
     }
-    let folders: BTreeSet<&Path> = leftovers.iter().filter_map(|path| path.parent()).collect();
+    let folders: BTreeSet<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
     for folder in folders {
         storage.sync_dir(folder).map_err(Error::io("sync", folder))?;
     }
-    Ok(leftovers)
+    Ok(())
 }
 
 /// What a sweep would remove, in that order.

@@ -5,53 +5,22 @@
 //!
 //! `UPLINE_ORDER_KILLS` (6) kills are taken from the shuffled list of all. `UPLINE_SEED` shuffles.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
 use super::{
     copy, offline,
-    orders::{PLAN, assert_recounted, is_possible, shuffle},
-    traced::Fault,
+    orders::{KILLS, assert_recounted, begin, is_possible, shuffle},
 };
 use crate::{
     common::{Server, uuid},
     proof::{self, Chance},
 };
 
-const KILL: &[Fault] = &[Fault::Kill];
-const CALLS: [(&str, &[Fault]); 6] = [
-    ("pwrite64", KILL),
-    ("fdatasync", KILL),
-    ("fsync", KILL),
-    ("rename", KILL),
-    ("unlink", KILL),
-    ("mkdir", KILL),
-];
-
 const MEMBERS: u64 = 24;
 /// Of each member. All of them together are more than a segment of the log holds.
 const KEYS: u64 = 360;
-
-/// A network of members.
-fn begin(place: &Path) -> PathBuf {
-    let (data, plan) = (place.join("begin"), place.join("plan.toml"));
-    fs::write(&plan, PLAN).expect("a file");
-    let server = Server::start(&data, &["--plan", plan.to_str().expect("UTF-8")]);
-    for number in 1..=MEMBERS {
-        let mut body = json!({ "user_id": uuid(number), "joined_at": "2026-06-30T00:00:00Z" });
-        if number != 1 {
-            body["sponsor"] = json!({ "user_id": uuid(number / 2) });
-        }
-        assert_eq!(server.post("/v1/members", &body.to_string()).status, 201);
-    }
-    server.terminate();
-    assert!(server.wait().success());
-    data
-}
 
 /// Rows of several kinds; how many, and their text.
 fn rows() -> (u64, String) {
@@ -105,7 +74,7 @@ fn an_opening_import_survives_a_kill_at_every_sync() {
     let wanted = proof::number("UPLINE_ORDER_KILLS", 6);
     let seed = proof::number("UPLINE_SEED", 1);
     let place = tempfile::tempdir().expect("a temporary directory");
-    let begin = begin(place.path());
+    let begin = begin(place.path(), MEMBERS);
     let (count, text) = rows();
     let file = place.path().join("opening.csv");
     fs::write(&file, text).expect("a file");
@@ -113,7 +82,7 @@ fn an_opening_import_survives_a_kill_at_every_sync() {
     copy(&begin, &whole);
     copy(&begin, &traced);
     last_line(&offline::run_plainly(&import(&whole, &file)));
-    let mut all = offline::points(place.path(), &traced, &CALLS, &words(&import(&traced, &file)));
+    let mut all = offline::points(place.path(), &traced, &KILLS, &words(&import(&traced, &file)));
     let (none, expected) = (shown(&begin), shown(&whole));
     assert_eq!(expected["rows"], count, "{expected}");
     assert_recounted(&whole);

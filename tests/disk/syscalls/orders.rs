@@ -70,6 +70,15 @@ minimum = 3
 "#;
 
 const KILL: &[Fault] = &[Fault::Kill];
+/// A kill at each call that changes a file or a folder.
+pub const KILLS: [(&str, &[Fault]); 6] = [
+    ("pwrite64", KILL),
+    ("fdatasync", KILL),
+    ("fsync", KILL),
+    ("rename", KILL),
+    ("unlink", KILL),
+    ("mkdir", KILL),
+];
 const MEMBERS: u64 = 6;
 const JULY: &str = "/v1/calendars/month/periods/2026-07";
 
@@ -370,12 +379,12 @@ pub fn assert_recounted(data: &Path) {
     assert_eq!(digest(&state), digest(&opened.state), "the log from its beginning gives another state");
 }
 
-/// A directory with members and periods, which each script begins with.
-fn begin(place: &Path) -> PathBuf {
+/// A directory with so many members, and periods from July on, under [`PLAN`].
+pub fn begin(place: &Path, members: u64) -> PathBuf {
     let (data, plan) = (place.join("begin"), place.join("plan.toml"));
     fs::write(&plan, PLAN).expect("a file");
     let server = Server::start(&data, &["--plan", plan.to_str().expect("UTF-8")]);
-    for number in 1..=MEMBERS {
+    for number in 1..=members {
         // Before July, whose orders would be of the month in which they joined otherwise.
         let mut body = json!({ "user_id": uuid(number), "joined_at": "2026-06-30T00:00:00Z" });
         if number != 1 {
@@ -444,7 +453,7 @@ fn orders_and_periods_survive_a_kill_at_every_sync() {
     let (wanted, seed) = (proof::number("UPLINE_ORDER_KILLS", 8), proof::number("UPLINE_SEED", 1));
     println!("seed {seed}");
     let (started, place) = (Instant::now(), tempfile::tempdir().expect("a temporary directory"));
-    let begin = begin(place.path());
+    let begin = begin(place.path(), MEMBERS);
     let (mut kills, mut points, mut scripts, mut acknowledged, mut was_done) =
         (0_u64, 0_u64, 0_u64, 0, 0_u64);
     while kills < wanted {
@@ -521,7 +530,7 @@ fn an_import_of_orders_survives_a_kill_at_every_sync() {
     let wanted = proof::number("UPLINE_ORDER_KILLS", 8).div_ceil(4);
     let seed = proof::number("UPLINE_SEED", 1);
     let place = tempfile::tempdir().expect("a temporary directory");
-    let begin = begin(place.path());
+    let begin = begin(place.path(), MEMBERS);
     let row = |number: u64| {
         let (member, month) = (uuid(1 + number % MEMBERS), 7 + number % 2);
         format!("A-{number},{member},{},{},2026-0{month}-10\n", number % 97, number % 89)

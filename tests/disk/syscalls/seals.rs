@@ -23,9 +23,9 @@ use serde_json::{Value, json};
 
 use super::{
     copy, offline,
-    orders::{PLAN, assert_recounted, is_possible, shuffle},
+    orders::{KILLS, PLAN, assert_recounted, is_possible, shuffle},
     script::Traced,
-    traced::{self, Fault, Point},
+    traced::{self, Point},
 };
 use crate::{
     common::{Client, Server, uuid},
@@ -34,16 +34,6 @@ use crate::{
 use script::{Beginning, Script, Step, Told, assert_idempotent, go_on, picture};
 
 pub const MEMBERS: u64 = 6;
-
-const KILL: &[Fault] = &[Fault::Kill];
-const CALLS: [(&str, &[Fault]); 6] = [
-    ("pwrite64", KILL),
-    ("fdatasync", KILL),
-    ("fsync", KILL),
-    ("rename", KILL),
-    ("unlink", KILL),
-    ("mkdir", KILL),
-];
 
 /// A directory with the orders of a script, July and its quarter posted.
 fn begin(place: &Path, script: &Script) -> (PathBuf, Beginning) {
@@ -134,11 +124,11 @@ impl End {
 fn undisturbed(place: &Path, begin: &Path, script: &Script) -> (Vec<Point>, End) {
     let (data, trace) = (place.join("undisturbed"), place.join("trace"));
     copy(begin, &data);
-    let calls = CALLS.map(|(call, _)| call).join(",");
+    let calls = KILLS.map(|(call, _)| call).join(",");
     let arguments = ["-o", trace.to_str().expect("UTF-8"), "-e", &format!("trace={calls}")];
     let is_done = run(&data, &arguments, &script.steps, &mut Told::default());
     assert!(is_done, "without a fault all goes well");
-    let points = traced::points(&fs::read_to_string(&trace).expect("a trace"), &data, &CALLS);
+    let points = traced::points(&fs::read_to_string(&trace).expect("a trace"), &data, &KILLS);
     let end = End::of(&data, Server::start(&data, &[]));
     fs::remove_dir_all(&data).expect("it was made here");
     (points, end)
@@ -233,7 +223,7 @@ fn sealables(place: &Path, begin: &Path, script: &Script) -> Vec<Sealable> {
         let [before, sealed] = ["before", "sealed"].map(|name| place.join(format!("{name}-{label}")));
         copy(&data, &before);
         copy(&data, &sealed);
-        let points = offline::points(place, &sealed, &CALLS, &words(&arguments(&sealed, label)));
+        let points = offline::points(place, &sealed, &KILLS, &words(&arguments(&sealed, label)));
         let expected = End::of(&sealed, Server::start(&sealed, &[]));
         sealables.push(Sealable { data: before, told: told.clone(), label, points, expected });
     }

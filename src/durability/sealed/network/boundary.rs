@@ -1,7 +1,6 @@
 //! Writes, reads, checks and removes boundaries.
 
 use std::{
-    collections::BTreeSet,
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,6 +16,7 @@ use super::{
         },
         mend::Keep,
         rows::RowFile,
+        sweep::remove_all,
     },
     columns::{GROUP_MEMBERS, Members, properties, schema, write_members},
     manifest::BoundaryManifest,
@@ -31,6 +31,7 @@ use crate::durability::{
 
 /// A difference has at most one in so many rows of a full boundary.
 const DIFFERENCE: u64 = 4;
+
 /// What is written.
 #[derive(Clone, Copy, Debug)]
 pub struct Boundary {
@@ -343,13 +344,7 @@ pub fn verify(storage: &Arc<dyn Storage>, root: &Path, known: &[KnownBoundary]) 
 /// `Io`.
 pub fn sweep(storage: &Arc<dyn Storage>, root: &Path, known: &[KnownBoundary]) -> Result<Vec<PathBuf>> {
     let leftovers = leftovers(&**storage, root, known)?;
-    for path in &leftovers {
-        storage.remove(path).map_err(Error::io("remove", path))?;
-    }
-    let folders: BTreeSet<&Path> = leftovers.iter().filter_map(|path| path.parent()).collect();
-    for folder in folders {
-        storage.sync_dir(folder).map_err(Error::io("sync", folder))?;
-    }
+    remove_all(&**storage, &leftovers)?;
     Ok(leftovers)
 }
 
