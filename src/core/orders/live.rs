@@ -1,9 +1,10 @@
 //! Live volumes: what members and those below them have sold in the newest periods, kept with each booking.
 //!
 //! For a calendar, a period and a value (the amount, or a volume of the plan) there are the sum of each
-//! member's own bookings, and for each counted tree the sums of the nearest levels below it, and totals for
-//! the sum of its whole downline (`tree/weights.rs`). A booking changes the sums of the member, those of each
-//! of its nearest ancestors and some four in the tour: the depth of the tree does not matter.
+//! member's own bookings, and for each counted tree the sums of the nearest levels below those who have many
+//! below them (`tree/level_weights.rs`), and totals for the sum of a whole downline (`tree/weights.rs`). A
+//! booking changes the sums of the member, those of some of its nearest ancestors, and some four in the tour:
+//! the depth of the tree does not matter.
 //!
 //! The sums of all calendars are side by side in the rows of a table (`live_table.rs`), so that a booking
 //! reads the way up once, and changes one line of memory where there would be one for each calendar. A period

@@ -9,7 +9,9 @@ use crate::core::{
         parallel::both,
         sum_rows::{FIELDS_MAX, Fields, SumRows},
     },
-    tree::{counting::Counts, genealogy::Genealogy, tour::Split, weights::Weights},
+    tree::{
+        counting::Counts, genealogy::Genealogy, level_weights::LevelWeights, tour::Split, weights::Weights,
+    },
     words::types::{LEVELS_MAX, MemberIx, NONE, Tree, index},
 };
 
@@ -22,7 +24,7 @@ pub(in crate::core) struct Trees<'t> {
 }
 
 impl<'t> Trees<'t> {
-    pub(super) fn counted(&self, tree: Tree) -> Option<(&'t Genealogy, &'t Counts)> {
+    fn counted(&self, tree: Tree) -> Option<Counted<'t>> {
         let tree = match tree {
             Tree::Sponsor => self.sponsor?,
             Tree::Placement => self.placement,
@@ -31,7 +33,7 @@ impl<'t> Trees<'t> {
     }
 
     /// By the number of the tree.
-    fn all_counted(&self) -> [Option<(&'t Genealogy, &'t Counts)>; 2] {
+    fn all_counted(&self) -> [Option<Counted<'t>>; 2] {
         [Tree::Sponsor, Tree::Placement].map(|tree| self.counted(tree))
     }
 }
@@ -50,14 +52,14 @@ pub(in crate::core) struct Table {
 
 /// The sums along one tree.
 struct Along {
-    /// `stride` rows for each family: the sums of the nearest levels below its parent.
-    levels: SumRows,
-    /// Levels kept.
-    deepest: usize,
-    /// A power of two, so that the rows of a family are in as few lines of memory as there can be.
-    stride: usize,
+    /// Of the nearest levels below each member.
+    levels: LevelWeights,
+    /// Of the whole downline.
     weights: Weights,
 }
+
+/// A tree with its counts.
+type Counted<'t> = (&'t Genealogy, &'t Counts);
 
 impl Held for Table {
     fn bytes(&self) -> usize {
@@ -81,7 +83,7 @@ impl Table {
 
     /// Levels kept.
     pub fn levels_kept(&self) -> usize {
-        self.along[0].deepest
+        self.along[0].levels.deepest()
     }
 
     pub fn fields(&self) -> usize {
@@ -128,8 +130,8 @@ impl Table {
         let Some(more) = self.booking.take() else { return };
         self.own.add(member.at(), &more);
         for (along, counted) in self.along.iter_mut().zip(trees.all_counted()) {
-            if let Some((tree, counts)) = counted {
-                along.book(tree, counts, member, &more);
+            if let Some(counted) = counted {
+                along.book(counted, member, &more);
             }
         }
     }
@@ -166,22 +168,16 @@ impl Table {
         tree: Tree,
         member: MemberIx,
     ) -> Option<[i64; LEVELS_MAX]> {
-        let (links, _) = trees.counted(tree)?;
-        let family = links.link(member).family;
-        let mut levels = [0; LEVELS_MAX];
-        if family != NONE {
-            let along = &self.along[tree as usize];
-            let kept = levels.iter_mut().take(along.deepest).enumerate();
-            kept.for_each(|(level, sum)| *sum = along.levels.get(along.row(family, level), field));
-        }
-        Some(levels)
+        let own = |member| self.own(field, member);
+        Some(self.along[tree as usize].levels.levels(trees.counted(tree)?, member, field, own))
     }
 
     /// Follows a split of a tree's tour: before the next member joins that tree, and before the next booking.
     pub fn follow(&mut self, trees: &Trees, tree: Tree, split: &Split) {
-        let Some((_, counts)) = trees.counted(tree) else { return };
         let Self { own, along, .. } = self;
-        along[tree as usize].weights.follow(&counts.tour, split, |member| own.row(member.at()));
+        if let Some(counted) = trees.counted(tree) {
+            along[tree as usize].follow(counted, split, own);
+        }
     }
 
     /// All other sums from the members' own ones: after loading, and after a tree was counted again. O(n).
@@ -189,9 +185,10 @@ impl Table {
         let Self { own, along: [in_sponsors, in_placement], .. } = self;
         let own = &*own;
         let rebuild = |along: &mut Along, tree: Tree| {
-            *along = Along::new(own.fields(), along.deepest);
-            if let Some((tree, counts)) = trees.counted(tree) {
-                along.add_up(tree, counts, own);
+            if let Some(counted) = trees.counted(tree) {
+                along.rebuild(counted, own);
+            } else {
+                *along = Along::new(own.fields(), along.levels.deepest());
             }
         };
         both(|| rebuild(in_sponsors, Tree::Sponsor), || rebuild(in_placement, Tree::Placement));
@@ -200,66 +197,29 @@ impl Table {
 
 impl Along {
     fn new(fields: usize, deepest: usize) -> Self {
-        let stride = deepest.next_power_of_two();
-        Self { levels: SumRows::new(fields), deepest, stride, weights: Weights::new(fields) }
+        Self { levels: LevelWeights::new(fields, deepest), weights: Weights::new(fields) }
     }
 
-    /// The row of a level, counted from 0, of a family.
-    #[inline]
-    fn row(&self, family: u32, level: usize) -> usize {
-        family as usize * self.stride + level
-    }
-
-    fn book(&mut self, tree: &Genealogy, counts: &Counts, member: MemberIx, more: &Fields) {
+    fn book(&mut self, (links, counts): Counted, member: MemberIx, more: &Fields) {
         self.weights.add(&counts.tour, member, more);
-        for (level, family) in self.families(tree, counts, member).iter().enumerate() {
-            if *family == NONE {
-                break;
-            }
-            let row = self.row(*family, level);
-            self.levels.add(row, more);
+        if let Some(parent) = MemberIx::from_column(links.link(member).parent) {
+            self.levels.add(counts, links.link(parent).family, more);
         }
     }
 
-    /// The families of the ancestors by whose levels a member is counted, nearest first; `NONE` where there
-    /// are no more.
-    fn families<'c>(&self, tree: &Genealogy, counts: &'c Counts, member: MemberIx) -> &'c [u32] {
-        let Some(parent) = MemberIx::from_column(tree.link(member).parent) else { return &[] };
-        &counts.chains.get(tree.link(parent).family as usize)[..self.deepest]
+    fn follow(&mut self, counted: Counted, split: &Split, own: &SumRows) {
+        if !self.weights.is_empty() {
+            self.weights.follow(&counted.1.tour, split, |member| own.row(member.at()));
+            self.levels.follow(counted, split, |member| own.row(member.at()));
+        }
     }
 
-    /// Everything from the members' own sums, where there is nothing yet.
-    fn add_up(&mut self, tree: &Genealogy, counts: &Counts, own: &SumRows) {
-        let booked = || {
-            let rows = (0..own.end()).paced().map(|at| (index(at), own.row(at)));
-            rows.filter(|(_, sums)| *sums != [0; FIELDS_MAX])
-        };
-        self.weights.rebuild(&counts.tour, booked());
-        if self.deepest == 0 {
-            return;
-        }
-        for (member, sums) in booked() {
-            if let Some(family) = self.families(tree, counts, member).first() {
-                let row = self.row(*family, 0);
-                self.levels.add(row, &sums);
-            }
-        }
-        // A family's number is higher than those of the families above it.
-        let families = self.levels.end().div_ceil(self.stride);
-        for family in (0..families).rev().paced() {
-            // The second of a chain is the family of the owner's parent.
-            let above = counts.chains.get(family)[1];
-            if above == NONE {
-                continue;
-            }
-            for level in 1..self.deepest {
-                let sums = self.levels.row(family * self.stride + level - 1);
-                if sums != [0; FIELDS_MAX] {
-                    let row = self.row(above, level);
-                    self.levels.add(row, &sums);
-                }
-            }
-        }
+    /// Everything from the members' own sums.
+    fn rebuild(&mut self, counted: Counted, own: &SumRows) {
+        let rows = (0..own.end()).paced().map(|at| (index(at), own.row(at)));
+        let booked = rows.filter(|(_, sums)| *sums != [0; FIELDS_MAX]);
+        self.weights.rebuild(&counted.1.tour, booked);
+        self.levels.rebuild(counted, |member| own.row(member.at()));
     }
 }
 
@@ -276,28 +236,19 @@ pub(super) fn prefetch(tables: &[&Table], trees: &Trees, members: &[MemberIx]) {
     let mut families = Vec::with_capacity(members.len());
     for (number, counted) in trees.all_counted().into_iter().enumerate() {
         let Some((tree, counts)) = counted else { continue };
+        let along = || tables.iter().map(|table| &table.along[number]);
         families.clear();
         for member in members {
             let parent = MemberIx::from_column(tree.link(*member).parent);
-            families.extend(parent.map(|parent| tree.link(parent).family as usize));
-            for table in tables {
-                sums ^= table.along[number].weights.prefetch_leaf(&counts.tour, *member);
-            }
+            families.extend(parent.map(|parent| tree.link(parent).family));
+            let of_tables = along().map(|along| along.weights.prefetch_leaf(&counts.tour, *member));
+            sums ^= of_tables.fold(0, |seen, read| seen ^ read);
         }
         for member in members {
-            let of_tables = tables.iter().map(|table| &table.along[number].weights);
-            sums ^= of_tables.fold(0, |seen, weights| seen ^ weights.prefetch_above(&counts.tour, *member));
+            let of_tables = along().map(|along| along.weights.prefetch_above(&counts.tour, *member));
+            sums ^= of_tables.fold(0, |seen, read| seen ^ read);
         }
-        words ^= families.iter().fold(0, |seen, family| seen ^ counts.chains.get(*family)[0]);
-        for family in &families {
-            let chain = counts.chains.get(*family);
-            for along in tables.iter().map(|table| &table.along[number]) {
-                let above = chain[..along.deepest].iter().take_while(|family| **family != NONE);
-                for (level, family) in above.enumerate() {
-                    sums ^= along.levels.prefetch(along.row(*family, level));
-                }
-            }
-        }
+        sums ^= along().fold(0, |seen, along| seen ^ along.levels.prefetch(counts, &families));
     }
     black_box((words, sums));
 }

@@ -5,6 +5,7 @@ pub(in crate::core) mod counting;
 pub(in crate::core) mod families;
 pub(in crate::core) mod full;
 pub(in crate::core) mod genealogy;
+pub(in crate::core) mod level_weights;
 pub(in crate::core) mod link;
 pub(in crate::core) mod open_key;
 pub(in crate::core) mod order;

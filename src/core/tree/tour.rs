@@ -373,10 +373,48 @@ impl Tour {
         *self.leaf_of.get(token.to_word() as usize)
     }
 
-    pub(super) fn position_in_leaf(&self, leaf: u32, word: u32) -> usize {
+    /// The tokens in a leaf.
+    pub(super) fn tokens(&self, leaf: u32) -> &[u32] {
         let row = self.leaves.get(leaf as usize);
-        let tokens = &row.tokens[..row.len as usize];
-        tokens.iter().position(|token| *token == word).expect("a token is in the leaf that leaf_of names")
+        &row.tokens[..row.len as usize]
+    }
+
+    /// The tokens of a member's downline, if all of them are in one leaf with its own two.
+    pub(super) fn between_in_leaf(&self, member: MemberIx) -> &[u32] {
+        let [enter, exit] = [Token::Enter(member), Token::Exit(member)];
+        let leaf = self.leaf_with(enter);
+        let [begin, end] = [enter, exit].map(|token| self.position_in_leaf(leaf, token.to_word()));
+        &self.tokens(leaf)[begin + 1..end]
+    }
+
+    /// All leaves, in the order of their tokens.
+    pub(super) fn leaves_in_order(&self) -> impl Iterator<Item = u32> + '_ {
+        let mut root = self.leaves.get(*self.last_leaf as usize).parent;
+        while self.inners.get(root as usize).parent != NONE {
+            root = self.inners.get(root as usize).parent;
+        }
+        // The way down: each node with the place of its next child. As long as the tour is high.
+        let mut way = vec![(root, 0)];
+        std::iter::from_fn(move || {
+            loop {
+                let (node, place) = way.last_mut()?;
+                let inner = self.inners.get(*node as usize);
+                let child = inner.children[..inner.len as usize].get(*place).copied();
+                *place += 1;
+                match child {
+                    None => _ = way.pop(),
+                    Some(leaf) if inner.height == 1 => return Some(leaf),
+                    Some(node) => way.push((node, 0)),
+                }
+            }
+        })
+    }
+
+    pub(super) fn position_in_leaf(&self, leaf: u32, word: u32) -> usize {
+        self.tokens(leaf)
+            .iter()
+            .position(|token| *token == word)
+            .expect("a token is in the leaf that leaf_of names")
     }
 
     fn add_to_counts(&mut self, leaf: u32, tokens: u32) {

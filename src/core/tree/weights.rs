@@ -36,6 +36,11 @@ impl Weights {
         Self { leaves: SumRows::new(fields), inners: SumRows::new(fields) }
     }
 
+    /// Whether nothing was ever added.
+    pub fn is_empty(&self) -> bool {
+        self.leaves.is_empty()
+    }
+
     /// Adds to the weights of a member. O(log n).
     pub fn add(&mut self, tour: &Tour, member: MemberIx, more: &Fields) {
         let leaf = tour.leaf_with(Token::Enter(member));
@@ -65,16 +70,12 @@ impl Weights {
         let [mut left, mut right] = [enter, exit].map(|token| tour.leaf_with(token));
         let [begin, end] =
             [(left, enter), (right, exit)].map(|(leaf, token)| tour.position_in_leaf(leaf, token.to_word()));
-        let tokens = |leaf: u32| {
-            let row = tour.leaves.get(leaf as usize);
-            &row.tokens[..row.len as usize]
-        };
         let of_tokens =
             |words: &[u32]| -> i64 { words.iter().filter_map(|word| Token::entered(*word)).map(&own).sum() };
         if left == right {
-            return of_tokens(&tokens(left)[begin..end]);
+            return of_tokens(&tour.tokens(left)[begin..end]);
         }
-        let mut sum = of_tokens(&tokens(left)[begin..]) + of_tokens(&tokens(right)[..end]);
+        let mut sum = of_tokens(&tour.tokens(left)[begin..]) + of_tokens(&tour.tokens(right)[..end]);
         // All leaves are equally deep, so both ends arrive at their common node together.
         let mut above = [left, right].map(|leaf| tour.leaves.get(leaf as usize).parent);
         loop {
@@ -96,11 +97,10 @@ impl Weights {
     /// Follows a split of the tour, which must be called for each one before the next push. `own` tells the
     /// weights of a member. O(log n), and a push in thirty or more splits anything.
     pub fn follow(&mut self, tour: &Tour, split: &Split, own: impl Fn(MemberIx) -> Fields) {
-        if self.leaves.is_empty() {
+        if self.is_empty() {
             return;
         }
-        let row = tour.leaves.get(split.leaves[1] as usize);
-        let members = row.tokens[..row.len as usize].iter().filter_map(|word| Token::entered(*word));
+        let members = tour.tokens(split.leaves[1]).iter().filter_map(|word| Token::entered(*word));
         move_totals(&mut self.leaves, split.leaves, &sum_of(members.map(own)));
         for pair in &split.inners {
             let totals = self.totals_below(tour.inners.get(pair[1] as usize));
