@@ -25,15 +25,25 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     let mut report = args.report("orders", target, members, shape, &plan);
     let orders = number(members);
     report.param("orders", orders);
-    let placed = |live| placed(args, shop_plan(plan.clone(), live), (members, shape), interrupt);
-    let (network, watch) = placed(true)?;
+    let grown = |live| grown(args, shop_plan(plan.clone(), live), (members, shape));
+    let mut network = grown(true);
+    let image = workload::image(&network);
+    let watch = place(args, &mut network, members, interrupt)?;
     let reached = rate(orders, watch.took());
     report.figure("orders_per_second", reached);
     watch.report(&mut report);
     report.figure("bytes_per_order_with_volumes", network.state.memory().orders as f64 / orders as f64);
-    report.digest = Some(state_digest(&network.state).to_string());
+    let digest = state_digest(&network.state);
+    report.digest = Some(digest.to_string());
     drop(network);
-    let (network, watch) = placed(false)?;
+    // As a server has it, which was started since: most of it is in huge pages.
+    let mut network = workload::restored(image);
+    let watch = place(args, &mut network, members, interrupt)?;
+    report.figure("orders_per_second_after_a_start", rate(orders, watch.took()));
+    assert_eq!(state_digest(&network.state), digest, "a network is the same after a start");
+    drop(network);
+    let mut network = grown(false);
+    let watch = place(args, &mut network, members, interrupt)?;
     let limit = rate(orders, watch.took());
     report.limit("orders_without_volumes_per_second", limit);
     let on_core = watch.on_core().map(|time| time.as_secs_f64());
@@ -49,16 +59,21 @@ pub(super) fn number(members: u32) -> u64 {
     ORDERS.min(members).into()
 }
 
-/// Grows a network, opens a period of each calendar, and places the orders. Only these are timed.
-pub(super) fn placed(
-    args: &Args,
-    plan: Plan,
-    (members, shape): (u32, Shape),
-    interrupt: &Interrupt,
-) -> Result<(Network, Stopwatch), Failure> {
-    let number = number(members);
+/// A network with a period of each calendar open.
+fn grown(args: &Args, plan: Plan, (members, shape): (u32, Shape)) -> Network {
     let mut network = Network::grown(plan, shape, members, args.seed);
     network.apply(&periods(network.state.lsn()));
+    network
+}
+
+/// Places the orders. Only these are timed.
+fn place(
+    args: &Args,
+    network: &mut Network,
+    members: u32,
+    interrupt: &Interrupt,
+) -> Result<Stopwatch, Failure> {
+    let number = number(members);
     let lsn = network.state.lsn();
     let mut watch = Stopwatch::default();
     for first in (0..number).step_by(usize::try_from(BATCH).expect("a small number")) {
@@ -66,5 +81,17 @@ pub(super) fn placed(
         let batch = workload::orders(lsn, members, args.seed, first..number.min(first + BATCH));
         watch.time(|| network.apply(&batch));
     }
-    Ok((network, watch))
+    Ok(watch)
+}
+
+/// A network with its orders.
+pub(super) fn placed(
+    args: &Args,
+    plan: Plan,
+    (members, shape): (u32, Shape),
+    interrupt: &Interrupt,
+) -> Result<Network, Failure> {
+    let mut network = grown(args, plan, (members, shape));
+    place(args, &mut network, members, interrupt)?;
+    Ok(network)
 }

@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     report.param("orders", orders::number(members));
     let reads = READS.min(members);
     report.param("reads", reads);
-    let (network, _) = orders::placed(args, shop_plan(plan, true), (members, shape), interrupt)?;
+    let network = orders::placed(args, shop_plan(plan, true), (members, shape), interrupt)?;
     let state = &network.state;
     let mut all = None;
     for (name, read) in READINGS {
