@@ -198,9 +198,18 @@ impl Server {
 
     /// SIGTERM.
     pub fn terminate(&self) {
-        let killed =
-            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("`kill` runs");
-        assert!(killed.success());
+        self.signal("-TERM");
+    }
+
+    /// SIGHUP: it reads keys again at once.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args([name, &self.child.id().to_string()]).status().expect("`kill` runs");
+        assert!(sent.success());
     }
 
     /// Waits for it to exit.
