@@ -91,7 +91,7 @@ impl Watched {
 
 #[test]
 fn heavy_work_is_bounded_and_gives_its_memory_back() {
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     let data = place.path().join("data");
     let made = Command::new(binary())
         .args([
@@ -107,6 +107,7 @@ fn heavy_work_is_bounded_and_gives_its_memory_back() {
         ])
         .arg(&data)
         .env_clear()
+        .envs([crate::common::SMALL_SEGMENTS])
         .output()
         .expect("the binary runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

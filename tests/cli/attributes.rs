@@ -1,21 +1,8 @@
 //! `upline member attributes`: in a directory and by a server.
 
-use std::{ffi::OsStr, process::Command};
-
 use serde_json::{Value, json};
 
-use crate::support::{self, Place, Ran, Server};
-
-/// The program with small segments of the log, which spare the disk.
-fn command<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
-    let mut command = support::command(arguments);
-    command.env("UPLINE_SEGMENT_BYTES", "1048576");
-    command
-}
-
-fn run<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Ran {
-    command(arguments).output().expect("the program starts").into()
-}
+use crate::support::{Place, Ran, Server, command, run, verified};
 
 const PLAN: &str = "name = \"attributes\"\n\
     currency = { code = \"USD\", exponent = 2 }\n\
@@ -74,7 +61,7 @@ fn attributes_are_shown_and_set_in_a_directory_and_by_a_server() {
         attributes(arguments, from).ends_with(code).says(says);
     }
     assert_eq!(shown(from), expected);
-    support::verified(&data);
+    verified(&data);
 
     let mut serve = command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]);
     let server = Server::start(&mut serve);

@@ -56,7 +56,7 @@ fn digests(lines: &[Value]) -> Vec<&Value> {
 
 /// Runs a bench twice with one seed and once with another.
 fn same_work_same_digest(name: &str) -> Vec<Value> {
-    let place = Place::new();
+    let place = Place::on_disk();
     let lines = bench(name, place.root(), &[]);
     assert!(is_empty(place.root()), "it leaves nothing behind");
     let digested: Vec<&Value> = digests(&lines).into_iter().filter(|digest| digest.is_string()).collect();
@@ -74,9 +74,9 @@ fn place() {
     assert_eq!(lines.len(), 1);
     check(&lines[0], "place", "P1: ", &["signups_per_second", "without_ids_per_second", "seconds", "depth"]);
     // The digest in the table of the Criterion bench of the same networks: both run one workload.
-    let line = &bench("place", Place::new().root(), &["--shape", "uniform"])[0];
+    let line = &bench("place", Place::on_disk().root(), &["--shape", "uniform"])[0];
     assert!(line["digest"].as_str().expect("text").starts_with("5417d9e925ca7bd7"), "{line}");
-    let chain = &bench("place", Place::new().root(), &["--shape", "chain"])[0];
+    let chain = &bench("place", Place::on_disk().root(), &["--shape", "chain"])[0];
     check(chain, "place", "P2: ", &["signups_per_second", "single_p50_us", "single_p99_us"]);
     assert_eq!(chain["figures"]["depth"], 2_000);
 }
@@ -197,7 +197,7 @@ fn recover() {
 #[test]
 fn a_bench_that_is_interrupted_leaves_no_files_and_no_children() {
     for name in ["import", "export", "snapshot", "recover"] {
-        let place = Place::new();
+        let place = Place::on_disk();
         let arguments = ["bench", name, "--members", "300000", "--seconds", "3600", "--dir", &place.text("")];
         let started = command(arguments)
             .stdout(std::process::Stdio::piped())

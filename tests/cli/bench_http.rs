@@ -31,7 +31,8 @@ fn named(name: &str, dir: &Path, seconds: &str) -> Command {
 
 #[test]
 fn it_says_what_it_measured_and_the_network_holds_what_was_acknowledged() {
-    let dir = tempfile::tempdir().expect("a directory");
+    // It measures the disk too.
+    let dir = tempfile::tempdir().expect("a temporary directory");
     let output = bench(dir.path(), "1").output().expect("the binary starts");
     let (said, complained) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -99,7 +100,7 @@ fn it_says_what_it_measured_and_the_network_holds_what_was_acknowledged() {
 
 #[test]
 fn guard_asks_for_what_costs_much_while_members_sign_up() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = crate::common::scratch();
     let output = named("guard", dir.path(), "1").output().expect("the binary starts");
     let (said, complained) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -132,7 +133,7 @@ fn guard_asks_for_what_costs_much_while_members_sign_up() {
 /// Stopping it yields no figures and leaves no servers running.
 #[test]
 fn a_bench_that_is_stopped_takes_its_servers_with_it() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = crate::common::scratch();
     let mut child = bench(dir.path(), "3600")
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -1,24 +1,13 @@
 //! `upline bonus`: the list, and every change, in a directory and by a server.
 
-use std::{ffi::OsStr, path::Path, process::Command};
+use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
-use crate::support::{self, Place, Ran, Server, verified};
+use crate::support::{Place, Ran, Server, command, run, verified};
 
 /// The id of no bonus.
 const NO_BONUS: &str = "00000000-0000-4000-8000-000000000099";
-
-/// The program with small segments of the log, which spare the disk.
-fn command<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
-    let mut command = support::command(arguments);
-    command.env("UPLINE_SEGMENT_BYTES", "1048576");
-    command
-}
-
-fn run<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Ran {
-    command(arguments).output().expect("the program starts").into()
-}
 
 /// Makes a network with some referral bonuses.
 fn network(place: &Place) -> String {

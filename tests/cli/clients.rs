@@ -20,6 +20,7 @@ fn guarded(dir: &Path) -> (Server, String, String) {
         .args(["keys", "create", "--name", "client", "--role", "admin", "--json", "--data-dir"])
         .arg(&data_dir)
         .env_clear()
+        .envs([crate::common::SMALL_SEGMENTS])
         .output()
         .expect("the binary starts");
     assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
@@ -29,7 +30,7 @@ fn guarded(dir: &Path) -> (Server, String, String) {
 }
 
 fn run_example(interpreter: &str, example: &Path) {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = crate::common::scratch();
     let (server, id, secret) = guarded(dir.path());
     let output = Command::new(interpreter)
         .arg(example)

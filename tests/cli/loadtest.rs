@@ -44,7 +44,7 @@ fn each_script_of_k6_runs_once() {
         .filter_map(|path| Some(path.file_stem()?.to_str().expect("names are UTF-8").to_owned()))
         .collect();
     assert_eq!(names, ["mixed", "orders", "reads", "signup", "soak"]);
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = crate::common::scratch();
     let plan = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans/demo.toml");
     let plan = ["--plan", plan.to_str().expect("UTF-8")];
     let server = Server::start(&dir.path().join("data"), &plan);
@@ -86,7 +86,7 @@ fn what_a_script_gets_wrong_is_noticed() {
         println!("not run: there is no node {NODE_MIN} or later here");
         return;
     }
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = crate::common::scratch();
     let server = Server::start(&dir.path().join("data"), &[]);
     let shim = Path::new(env!("CARGO_MANIFEST_DIR")).join("loadtest/k6/shim/run.mjs");
     let options = |executor: &str| {

@@ -1,24 +1,11 @@
 //! `upline opening`: imports what members bring from before the first period, all or nothing, and shows it.
 
-use std::{ffi::OsStr, process::Command};
-
 use serde_json::{Value, json};
 
 use crate::{
     common::Server,
-    support::{self, Place, Ran},
+    support::{Place, Ran, command, run},
 };
-
-/// The program with small segments of the log, which spare the disk.
-fn command<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
-    let mut command = support::command(arguments);
-    command.env("UPLINE_SEGMENT_BYTES", "1048576");
-    command
-}
-
-fn run<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Ran {
-    command(arguments).output().expect("the program starts").into()
-}
 
 /// Asserts a part of standard output.
 #[track_caller]

@@ -1,26 +1,13 @@
 //! `upline orders`, `upline period` and `upline run`: in a directory and by a server.
 
 use std::{
-    ffi::OsStr,
     io::{Read, Write},
     net::TcpListener,
-    process::Command,
 };
 
 use serde_json::{Value, json};
 
-use crate::support::{self, Place, Ran, Server};
-
-/// The program with small segments of the log, which spare the disk.
-fn command<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
-    let mut command = support::command(arguments);
-    command.env("UPLINE_SEGMENT_BYTES", "1048576");
-    command
-}
-
-fn run<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Ran {
-    command(arguments).output().expect("the program starts").into()
-}
+use crate::support::{Place, Ran, Server, command, run, verified};
 
 const PLAN: &str = "name = \"orders\"\n\
     currency = { code = \"USD\", exponent = 2 }\n\
@@ -94,7 +81,7 @@ fn orders_are_imported_shown_listed_and_refunded() {
     assert!(lsn < rest["lsn"].as_u64().unwrap());
     said(run(["orders", "refund", "A-1", "--id", "R-3", "--part", "0.1", "--data-dir", &data]), 13, "(409 ");
     said(run(["orders", "refund", "A-1", "--id", "A-2", "--data-dir", &data]), 13, "(409 order_id_taken)");
-    support::verified(&data);
+    verified(&data);
 }
 
 #[test]
@@ -152,7 +139,7 @@ fn a_file_goes_to_a_running_server_in_batches() {
     }
     server.signal("TERM");
     server.end().ends_with(0);
-    support::verified(&data);
+    verified(&data);
 }
 
 /// A server may end a batch: it drains, or another batch needs the place.
@@ -226,7 +213,7 @@ fn a_period_goes_its_way_in_a_directory_and_by_a_server() {
         (&shown["steps"][0]["by"]["kind"], &shown["steps"][0]["reason"]),
         (&json!("cli"), &json!("looked at"))
     );
-    support::verified(&data);
+    verified(&data);
 
     let listed = json_of(&["period", "list", "month", "--limit", "1000"], from);
     let mut serve = command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]);

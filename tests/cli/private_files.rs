@@ -21,7 +21,7 @@ fn command(umask: &str, arguments: &[&str]) -> Command {
     let script = format!("umask {umask}; exec \"$0\" \"$@\"");
     command.args(["-c", &script, env!("CARGO_BIN_EXE_upline")]).args(arguments);
     // No configuration is inherited from this process; the shell needs no PATH.
-    command.env_clear().stdin(Stdio::null());
+    command.env_clear().envs([crate::common::SMALL_SEGMENTS]).stdin(Stdio::null());
     command
 }
 

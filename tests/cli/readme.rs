@@ -99,7 +99,7 @@ fn says_what_happens(name: &str) {
     let steps = steps(&page(name));
     let steps_min = STEPS_MIN.iter().find(|(page, _)| *page == name).map_or(1, |(_, steps)| *steps);
     assert!(steps_min <= steps.len(), "{name} has {} steps, and had {steps_min}", steps.len());
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     // The pages assume a checkout, which is recognized by this file, and keeps its data in `snapshots/live`.
     fs::create_dir(place.path().join("snapshots")).expect("a temporary directory");
     fs::write(place.path().join("snapshots/README.md"), "the format\n").expect("a temporary file");
@@ -246,8 +246,11 @@ impl Session<'_> {
                 let data_dir = self.place.join("snapshots/live");
                 let data = ["--data-dir", data_dir.to_str().expect("UTF-8")];
                 let demo = ["demo", "--no-serve"].into_iter().chain(arguments.iter().map(String::as_str));
-                let made =
-                    Command::new(env!("CARGO_BIN_EXE_upline")).args(demo.chain(data)).env_clear().output();
+                let made = Command::new(env!("CARGO_BIN_EXE_upline"))
+                    .args(demo.chain(data))
+                    .env_clear()
+                    .envs([crate::common::SMALL_SEGMENTS])
+                    .output();
                 assert!(made.expect("the binary starts").status.success());
                 let months = Month::now().0 - written.0;
                 (self.matcher.lsns_vary, self.matcher.months) = (true, Some(months));
@@ -319,6 +322,7 @@ impl Session<'_> {
             .args(arguments)
             .current_dir(self.place)
             .env_clear()
+            .envs([crate::common::SMALL_SEGMENTS])
             .env("UPLINE_SEGMENT_BYTES", "1048576")
             .stdin(Stdio::null())
             .stdout(stream(&output))

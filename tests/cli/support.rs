@@ -12,6 +12,8 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::common::SMALL_SEGMENTS;
+
 /// Timeout for everything here, on a slow machine under load.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -20,6 +22,11 @@ pub struct Place(TempDir);
 
 impl Place {
     pub fn new() -> Self {
+        Self(crate::common::scratch())
+    }
+
+    /// For benches, which measure the disk too.
+    pub fn on_disk() -> Self {
         Self(tempfile::tempdir().expect("a temporary directory"))
     }
 
@@ -42,7 +49,7 @@ impl Place {
     }
 }
 
-/// Returns the program without any configuration from this process.
+/// Returns the program without any configuration from this process, with small segments of the log.
 pub fn command<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_upline"));
     command.args(arguments).stdin(Stdio::null());
@@ -51,6 +58,10 @@ pub fn command<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Comma
         if name_text.starts_with("UPLINE_") || name_text == "MAX_CHILDREN" {
             command.env_remove(&name);
         }
+    }
+    // Where configuration is shown it is what the arguments say.
+    if command.get_args().next().is_none_or(|first| first != "config") {
+        command.envs([SMALL_SEGMENTS]);
     }
     command
 }

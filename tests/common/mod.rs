@@ -5,6 +5,9 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod described;
+mod scratch;
+
+pub use scratch::scratch;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -19,11 +22,16 @@ use std::{
 /// that hang, and a loaded machine must not fail one.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A test that measures, or that uses the whole machine, waits here for its turn.
+/// For the environment of a program that writes: a segment is filled with zeros when it is made, and its
+/// usual size of 64 MiB takes longer than what most tests do with it.
+pub const SMALL_SEGMENTS: (&str, &str) = ("UPLINE_SEGMENT_BYTES", "1048576");
+
+/// A test that measures, or that uses the whole machine, waits here for its turn where times are judged. In a
+/// plain `cargo test` they run beside each other: many of them wait for a disk or a timeout.
 #[must_use = "the turn ends when it is dropped"]
-pub fn turn() -> MutexGuard<'static, ()> {
+pub fn turn() -> Option<MutexGuard<'static, ()>> {
     static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+    are_times_judged().then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Returns whether the machine is idle otherwise: then the design's figures are enforced.
@@ -190,9 +198,18 @@ impl Server {
 
     /// SIGTERM.
     pub fn terminate(&self) {
-        let killed =
-            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("`kill` runs");
-        assert!(killed.success());
+        self.signal("-TERM");
+    }
+
+    /// SIGHUP: it reads keys again at once.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args([name, &self.child.id().to_string()]).status().expect("`kill` runs");
+        assert!(sent.success());
     }
 
     /// Waits for it to exit.

@@ -528,7 +528,7 @@ fn write_files(directory: &Path, files: &BTreeMap<String, Vec<u8>>) {
 
 /// Makes a working copy: opening may write.
 fn copy_of(version: u32) -> tempfile::TempDir {
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::common::scratch();
     write_files(place.path(), &files(&golden(version)));
     place
 }
@@ -565,7 +565,7 @@ fn every_version_still_opens_and_gives_what_was_recorded() {
 #[test]
 fn this_release_still_writes_the_newest_version_to_the_byte() {
     regenerate_if_asked();
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::common::scratch();
     let path = place.path().join("new");
     let expected = generate(&path);
     assert_eq!(expected, fs::read_to_string(golden(FORMAT_VERSION).join("expected.txt")).unwrap());

@@ -6,7 +6,7 @@
 //! is visible before it is durable: after each of some thousand responses the power fails, and the reported
 //! LSN is there.
 //!
-//! `UPLINE_HISTORY_OPERATIONS` (12,000) and `UPLINE_SEED` set the amount and the seed.
+//! `UPLINE_HISTORY_OPERATIONS` (8,000) and `UPLINE_SEED` set the amount and the seed.
 
 mod clients;
 mod durable;
@@ -51,7 +51,7 @@ fn assert_real_time(answers: &[Answered]) -> u64 {
 fn every_answer_is_that_of_its_lsn() {
     let _turn = crate::common::turn();
     let (operations, seed) =
-        (proof::number("UPLINE_HISTORY_OPERATIONS", 12_000), proof::number("UPLINE_SEED", 1));
+        (proof::number("UPLINE_HISTORY_OPERATIONS", 8_000), proof::number("UPLINE_SEED", 1));
     println!("seed {seed}");
     let begin = Instant::now();
     let directory = tempfile::tempdir().expect("a temporary directory");

@@ -9,7 +9,7 @@
 //! - An interrupted call fails nothing.
 //! - A disk that lies about a byte may lead to a refusal, never to a silent loss (D3).
 //!
-//! `UPLINE_POINTS` (50) points are taken from the shuffled list of all, from `UPLINE_POINTS_FIRST` on;
+//! `UPLINE_POINTS` (30) points are taken from the shuffled list of all, from `UPLINE_POINTS_FIRST` on;
 //! `UPLINE_SEED` shuffles. `strace` counts calls per thread, so a point is the n-th such call of each thread.
 
 mod offline;
@@ -83,7 +83,7 @@ fn leave_debris(data: &Path) {
 }
 
 fn prepare(stage: Stage, seen: &Seen, before: Option<&Path>) -> Prepared {
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::common::scratch();
     let data = directory.path().join("data");
     let before = before.map(|before| {
         let kept = directory.path().join("before");
@@ -114,7 +114,7 @@ fn prepare(stage: Stage, seen: &Seen, before: Option<&Path>) -> Prepared {
 
 /// Runs the stage with one fault and asserts the guarantees.
 fn try_point(prepared: &Prepared, begin: &Seen, point: &Point) -> Seen {
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::common::scratch();
     let data = directory.path().join("data");
     if let Some(before) = &prepared.before {
         copy(before, &data);
@@ -158,7 +158,7 @@ fn every_call_may_fail() {
         );
         return;
     }
-    let (count, first) = (proof::number("UPLINE_POINTS", 50), proof::number("UPLINE_POINTS_FIRST", 0));
+    let (count, first) = (proof::number("UPLINE_POINTS", 30), proof::number("UPLINE_POINTS_FIRST", 0));
     let seed = proof::number("UPLINE_SEED", 1);
     println!("seed {seed}");
     let begin = Instant::now();

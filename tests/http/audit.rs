@@ -181,6 +181,7 @@ fn a_sender_without_credentials_is_named_by_its_address_and_a_command_by_its_use
         .arg(place.data())
         .arg(&rows)
         .env_clear()
+        .envs([crate::common::SMALL_SEGMENTS])
         .output()
         .expect("it runs");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -188,6 +189,7 @@ fn a_sender_without_credentials_is_named_by_its_address_and_a_command_by_its_use
         .args(["inspect", "log", "--json", "--from", &(newest + 1).to_string(), "--data-dir"])
         .arg(place.data())
         .env_clear()
+        .envs([crate::common::SMALL_SEGMENTS])
         .output()
         .expect("it runs");
     let lines = String::from_utf8(shown.stdout).expect("UTF-8");

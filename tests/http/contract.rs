@@ -22,7 +22,7 @@ impl std::ops::Deref for Fresh {
 }
 
 fn fresh(arguments: &[&str]) -> Fresh {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::common::scratch();
     Fresh { server: Server::start(&dir.path().join("data"), arguments), _dir: dir }
 }
 
@@ -764,7 +764,7 @@ fn two_hundred_and_fifty_members_with_a_referral_each() {
 
 #[test]
 fn everything_survives_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::common::scratch();
     let data = dir.path().join("data");
     let server = Server::start(&data, &[]);
     for member in 1..=6 {

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::common::Server;
 
 fn fresh(arguments: &[&str]) -> (Server, TempDir) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::common::scratch();
     (Server::start(&dir.path().join("data"), arguments), dir)
 }
 

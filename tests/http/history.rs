@@ -7,7 +7,7 @@ use crate::common::{self, Client, Server, registration, uuid};
 /// Starts a server on a new directory with members 0 to 5, each under the previous one, and one bonus from
 /// the last.
 fn grown(arguments: &[&str]) -> (Server, tempfile::TempDir) {
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     let server = Server::start(&place.path().join("data"), arguments);
     for number in 0..6 {
         sign_up(&server, number);
@@ -260,7 +260,7 @@ fn the_feed_is_followed_resumed_and_ends_with_the_server() {
 /// A command that lost a race is in the log like any other; the feed reports that it had no effect, and why.
 #[test]
 fn the_feed_knows_what_changed_nothing_also_after_a_restart() {
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     let server = Server::start(&place.path().join("data"), &[]);
     sign_up(&server, 0);
     let line = |number: u64, code: &str| {
@@ -338,7 +338,7 @@ fn only_so_many_feeds_are_followed() {
 /// A service reads the feed and explanations with their scope only.
 #[test]
 fn keys_open_what_their_scope_says() {
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     let data = place.path().join("data");
     drop(Server::start(&data, &[]));
     let key = |scope: &str| {
@@ -346,6 +346,7 @@ fn keys_open_what_their_scope_says() {
             .args(["keys", "create", "--json", "--name", "feed", "--scope", scope, "--data-dir"])
             .arg(&data)
             .env_clear()
+            .envs([crate::common::SMALL_SEGMENTS])
             .output()
             .expect("the binary starts");
         let key: Value = serde_json::from_slice(&output.stdout).expect("JSON");

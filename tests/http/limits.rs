@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::common::{self, Client, PATIENCE, Server, assert_within, registration, uuid};
 
 fn fresh(arguments: &[&str]) -> (Server, TempDir) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::common::scratch();
     (Server::start(&dir.path().join("data"), arguments), dir)
 }
 

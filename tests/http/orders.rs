@@ -76,7 +76,7 @@ fn group(server: &Server, member: u64) -> Value {
 
 #[test]
 fn orders_and_refunds_survive_a_kill() {
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::common::scratch();
     let server = start(place.path());
     join(&server);
     let (status, placed) = post(&server, "/v1/orders", &order("A-1", 2));
@@ -103,7 +103,7 @@ fn orders_and_refunds_survive_a_kill() {
 
 #[test]
 fn a_batch_is_answered_line_by_line_however_it_is_cut() {
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::common::scratch();
     let server = start(place.path());
     join(&server);
     let text = (0..500)
@@ -143,7 +143,7 @@ fn a_period_is_led_through_its_life_and_each_command_names_who_sent_it() {
     let place = Place::new();
     let admin = place.key(&["--role", "admin"]);
     let shop = place.key(&["--scope", "orders:write"]);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::common::scratch();
     let server = place.serve(&["--plan", &plan(folder.path())]);
     let send = |key: &crate::auth::support::Key, path: &str, body: &Value| {
         let body = if body.is_null() { String::new() } else { body.to_string() };

@@ -68,7 +68,7 @@ struct Shop {
 
 impl Shop {
     fn new() -> Self {
-        let shop = Self { place: tempfile::tempdir().unwrap() };
+        let shop = Self { place: crate::common::scratch() };
         fs::write(shop.place.path().join("plan.toml"), PLAN).unwrap();
         shop
     }

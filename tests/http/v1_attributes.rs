@@ -56,7 +56,7 @@ fn server(directory: &Path) -> Server {
 
 #[test]
 fn attributes_are_set_and_read_by_the_names_of_the_plan() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = crate::common::scratch();
     let server = server(directory.path());
     let read = |query: &str| server.request("GET", &format!("{}{query}", path(2)), &[], b"");
     let before = read("");
@@ -123,7 +123,7 @@ const LINE: &str =
 
 #[test]
 fn a_batch_sets_attributes_line_by_line() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = crate::common::scratch();
     let server = server(directory.path());
     let of = |member: u64, more: Value| {
         let mut line = json!({ "user_id": uuid(member) });

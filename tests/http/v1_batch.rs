@@ -97,7 +97,7 @@ fn members(server: &Server) -> u64 {
 
 #[test]
 fn each_line_is_answered_in_its_place() {
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::common::scratch();
     let server = Server::start(place.path(), &[]);
     let long = format!("{{\"user_id\":\"{}\",\"code\":\"{}\"}}\n", uuid(50), "x".repeat(5_000));
     // line, status, code
@@ -182,7 +182,7 @@ fn each_line_is_answered_in_its_place() {
 
 #[test]
 fn an_answer_comes_while_the_next_line_is_not_sent_yet() {
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::common::scratch();
     let server = Server::start(place.path(), &[]);
     let mut client = server.connect();
     let mut sender = client.sender();
@@ -215,7 +215,7 @@ fn an_answer_comes_while_the_next_line_is_not_sent_yet() {
 #[test]
 fn a_cut_connection_loses_nothing_answered_and_the_whole_may_be_sent_again() {
     const MEMBERS: u64 = 20_000;
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::common::scratch();
     let server = Server::start(place.path(), &[]);
     let text = tree(1, MEMBERS);
     let mut client = server.connect();
@@ -254,7 +254,7 @@ fn a_cut_connection_loses_nothing_answered_and_the_whole_may_be_sent_again() {
 #[test]
 fn batches_and_single_signups_go_side_by_side() {
     const MEMBERS: u64 = 20_000;
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::common::scratch();
     let server = Arc::new(Server::start(place.path(), &[]));
     let shared = tree(1, MEMBERS);
     let own = tree(1_000_000, MEMBERS);
@@ -294,7 +294,7 @@ fn batches_and_single_signups_go_side_by_side() {
 
 #[test]
 fn there_is_a_limit_of_batches_and_of_patience() {
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::common::scratch();
     let server = Server::start(place.path(), &[]);
     let mut open: Vec<Client> = (0..4)
         .map(|number| {
@@ -332,7 +332,7 @@ fn there_is_a_limit_of_batches_and_of_patience() {
 
 #[test]
 fn stopping_ends_a_batch_between_two_lines() {
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::common::scratch();
     let server = Server::start(place.path(), &[]);
     let mut client = server.connect();
     let mut sender = client.sender();
@@ -360,7 +360,7 @@ fn stopping_ends_a_batch_between_two_lines() {
 #[test]
 fn who_does_not_read_is_not_read_from_and_may_begin_to_read_late() {
     const MEMBERS: u64 = 100_000;
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::common::scratch();
     let server = Server::start(place.path(), &[]);
     let text = tree(1, MEMBERS);
     let before = memory(&server, "VmRSS");
@@ -393,7 +393,7 @@ fn who_does_not_read_is_not_read_from_and_may_begin_to_read_late() {
 
 #[test]
 fn curl_sends_a_file() {
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::common::scratch();
     let server = Server::start(place.path(), &[]);
     let file = place.path().join("members.ndjson");
     std::fs::write(&file, tree(1, 30_000)).unwrap();
@@ -429,7 +429,7 @@ fn a_long_batch_stays_in_bounded_memory() {
     /// First responses that need no member, then repeats: then only the batch's own memory grows.
     const GROWTH_KIB_MAX: u64 = 64 * 1_024;
     let lines: u64 = if std::env::var_os("UPLINE_DEEP").is_some() { 1_000_000 } else { 100_000 };
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::common::scratch();
     // A snapshot takes the memory of a second state while it is made, and the million's last command would
     // trigger one.
     let server =
@@ -492,7 +492,7 @@ fn count(server: &Server, text: &str, status: u16) -> u64 {
 
 #[test]
 fn what_the_description_says_of_a_line_is_so() {
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::common::scratch();
     let server = Server::start(place.path(), &[]);
     let description = server.get("/openapi.json").json();
     let operation = &description["paths"]["/v1/members/batch"]["post"];

@@ -27,7 +27,7 @@ fn send(server: &Server, method: &str, path: &str, body: &Value) -> Value {
 
 #[test]
 fn lines_of_a_batch_are_accepted_or_rejected() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::common::scratch();
     let server = Server::start(dir.path(), &[]);
     let id = |number: u64| uuid(number);
     // line, whether it is accepted
@@ -99,13 +99,14 @@ fn checked(server: &Server) -> Vec<Value> {
 }
 
 fn import(data: &Path, rows: &str, bonuses: &str) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::common::scratch();
     let (members, ledger) = (folder.path().join("members.csv"), folder.path().join("bonuses.csv"));
     std::fs::write(&members, rows).unwrap();
     std::fs::write(&ledger, bonuses).unwrap();
     let mut command = Command::new(binary());
     command.arg("import").arg(&members).arg("--bonuses").arg(&ledger).arg("--data-dir").arg(data);
-    let output = command.env_clear().stdin(Stdio::null()).output().unwrap();
+    let output =
+        command.env_clear().envs([crate::common::SMALL_SEGMENTS]).stdin(Stdio::null()).output().unwrap();
     assert!(
         output.status.success(),
         "{}{}",
@@ -117,7 +118,7 @@ fn import(data: &Path, rows: &str, bonuses: &str) {
 /// Every kind of command that can be in the log, with every form of its parts.
 #[test]
 fn every_kind_of_command_is_described_as_it_is_sent() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::common::scratch();
     let data = dir.path().join("data");
     let rows = format!(
         "member,sponsor,joined_at,code,role,status,id,lifetime_rank,paid_once\n\
@@ -202,7 +203,7 @@ fn every_kind_of_command_is_described_as_it_is_sent() {
 
 #[test]
 fn every_form_of_a_plan_is_described_in_the_feed() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::common::scratch();
     let plans = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans");
     let (mut rules, mut pays) = (BTreeSet::new(), BTreeSet::new());
     for (at, name) in ["binary", "levels", "matrix"].into_iter().enumerate() {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::common::{PATIENCE, Reply, Server, uuid};
 
 fn start() -> (tempfile::TempDir, Server) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = crate::common::scratch();
     let server = Server::start(&directory.path().join("data"), &[]);
     (directory, server)
 }

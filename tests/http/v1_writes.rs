@@ -37,7 +37,7 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = crate::common::scratch();
         std::fs::write(directory.path().join("plan.toml"), PLAN).unwrap();
         Self { directory }
     }
@@ -533,7 +533,7 @@ fn bonuses_are_paid_by_the_rules() {
 /// that a request is validated against may have changed since it was done: its key is looked up first.
 #[test]
 fn a_repeat_is_known_under_a_plan_that_would_refuse_it() {
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::common::scratch();
     let server = Server::start(place.path(), &[]);
     post(&server, "/v1/members", &json!({ "user_id": uuid(1) }));
     // A root's purchase pays no one, so the currency is not fixed yet.

@@ -1,7 +1,7 @@
 //! The edge under attack: thousands of connections that send nothing or half a request, readers that do not
 //! read, malicious JSON, expensive queries, and write overload.
 //!
-//! `UPLINE_CONNECTIONS` (1,000 idle and as many half-sent heads), `UPLINE_OVERLOAD_SECONDS` (2 for each load)
+//! `UPLINE_CONNECTIONS` (1,000 idle and as many half-sent heads), `UPLINE_OVERLOAD_SECONDS` (1 for each load)
 //! and `UPLINE_SLOW_READERS` (150) set the amounts. With `UPLINE_STRICT=1`, for an otherwise idle machine,
 //! the figures of the design are enforced; otherwise bounds that a busy machine meets too.
 

@@ -109,7 +109,7 @@ fn assert_acknowledged(members: &BTreeMap<String, [String; 5]>, acknowledged: &[
 #[test]
 fn sixteen_clients_fill_one_matrix_in_order() {
     let _turn = crate::common::turn();
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::common::scratch();
     let data = dir.path().join("data");
     let server = Server::start(&data, &[]);
     assert_eq!(server.post("/user/register", &registration(&uuid(0), None)).status, 200);
@@ -126,7 +126,7 @@ fn sixteen_clients_fill_one_matrix_in_order() {
 #[test]
 fn a_kill_in_the_middle_loses_nothing_acknowledged() {
     let _turn = crate::common::turn();
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::common::scratch();
     let data = dir.path().join("data");
     let mut all: Vec<Value> = Vec::new();
     for round in 1..=3_u64 {
@@ -170,7 +170,7 @@ fn a_kill_in_the_middle_loses_nothing_acknowledged() {
 fn one_member_registered_by_many_is_registered_once() {
     let _turn = crate::common::turn();
     // mended: the original answers some of them with 500.
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::common::scratch();
     let server = Server::start(&dir.path().join("data"), &[]);
     let address = server.address;
     for member in 0..50 {

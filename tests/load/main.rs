@@ -1,5 +1,8 @@
-//! Tests that need the machine for themselves: crowds of clients, overload, networks of a million. Each waits
-//! for its turn (`common::turn`): it measures, or would starve another one.
+//! Tests that need the machine for themselves where times are judged: crowds of clients, overload, large
+//! networks. There each waits for its turn (`common::turn`): it measures, or would starve another one.
+//!
+//! `UPLINE_MEMBERS` makes the large networks as large as the deep tier has them, a million; in a plain run,
+//! which judges no time, they are smaller.
 
 mod attack;
 mod clients;

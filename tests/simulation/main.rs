@@ -65,7 +65,7 @@ use upline::{core::on_threads, metrics::Metrics};
 use world::{Setting, World};
 
 /// Seeds in a plain test run.
-const SEEDS: u64 = 5_000;
+const SEEDS: u64 = 2_500;
 /// Commands submitted per seed.
 const OPERATIONS: u64 = 100;
 const FIRST_SEED: u64 = 1;

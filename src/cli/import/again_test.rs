@@ -54,7 +54,7 @@ fn rows(random: &mut Pcg64, count: usize, dirty: bool) -> String {
 #[test]
 fn a_second_run_changes_nothing_and_a_died_one_is_finished() {
     let (mut cuts, mut updates) = (0, 0);
-    for seed in 0..400_u64 {
+    for seed in 0..150_u64 {
         let mut random = Pcg64::new(seed.into(), 11);
         let count = random.next_u32() as usize;
         let before = rows(&mut random, count % 4, false);
@@ -100,7 +100,7 @@ fn a_second_run_changes_nothing_and_a_died_one_is_finished() {
         }
         updates += first.updated;
     }
-    assert!(800 < cuts && 25 < updates, "{cuts} cuts, {updates} members set to something else");
+    assert!(300 < cuts && 9 < updates, "{cuts} cuts, {updates} members set to something else");
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn a_reversal_finds_what_it_takes_back_among_any_number_of_bonuses() {
 fn bonuses_of_a_died_import_are_finished_whatever_was_refused() {
     const COLUMNS: &str = "receiver,source,level,amount,kind,status,created_at,id,number,reverses\n";
     const ID: &str = "aaaaaaaa-0000-4000-8000-00000000000";
-    for seed in 0..150_u64 {
+    for seed in 0..50_u64 {
         let mut random = Pcg64::new(seed.into(), 5);
         let mut below = |bound: usize| random.next_u32() as usize % bound;
         let mut file = COLUMNS.to_string();

@@ -124,7 +124,7 @@ fn meant(cell: &str, rows: &[Written], code_of: &BTreeMap<usize, String>) -> Opt
 #[test]
 fn every_cell_means_whom_the_rule_says() {
     let (mut taken_in, mut refused) = (0, 0);
-    for seed in 0..3_000_u64 {
+    for seed in 0..600_u64 {
         let mut random = Random(Pcg64::new(seed.into(), 3));
         let rows = random_rows(&mut random);
         let mut network = network(plan_file::DEFAULT_PLAN);
@@ -163,7 +163,7 @@ fn every_cell_means_whom_the_rule_says() {
         let again = members_from(&mut network, file.as_bytes(), false);
         assert_eq!((again.members, network_digest(&network.state)), (0, digest), "seed {seed}\n{file}");
     }
-    assert!(10_000 < taken_in && 1_000 < refused, "{taken_in} taken in, {refused} refused");
+    assert!(2_000 < taken_in && 200 < refused, "{taken_in} taken in, {refused} refused");
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn assert_refused(ran: &Output, about: &str) {
 #[test]
 fn a_directory_of_a_newer_release_is_refused_by_every_command_and_left_alone() {
     regenerate_if_asked();
-    let place = tempfile::tempdir().unwrap();
+    let place = crate::common::scratch();
     let rows = place.path().join("rows.csv");
     fs::write(&rows, "member,sponsor,joined_at\na,,\n").unwrap();
     let data = place.path().join("data");

@@ -48,7 +48,7 @@ fn jump(chance: &mut proof::Chance, now: i64) -> i64 {
 #[test]
 fn no_jump_of_the_clock_expires_a_key() {
     for jump in [73 * 3_600 * SECOND, YEAR, 100 * YEAR] {
-        let place = tempfile::tempdir().expect("a temporary directory");
+        let place = crate::common::scratch();
         let clock = Arc::new(AtomicI64::new(START));
         let open = || {
             let mut options = directory::options(&place.path().join("data"));
@@ -99,7 +99,7 @@ fn whatever_the_clock_says_log_time_goes_on() {
     let (jumps, seed) = (proof::number("UPLINE_CLOCK_JUMPS", 400), proof::number("UPLINE_SEED", 1));
     println!("seed {seed}");
     let mut chance = proof::Chance::new(seed);
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     let data = place.path().join("data");
     let clock = Arc::new(AtomicI64::new(START));
     let open = || {
@@ -189,7 +189,7 @@ fn of_the_future(data: &Path, ahead: i64) {
 /// operator accepts.
 #[test]
 fn a_machine_whose_clock_is_behind_its_log_reads_and_does_not_write() {
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     let data = place.path().join("data");
     of_the_future(&data, 5 * 3_600 * SECOND);
     let before = directory::content(&data);

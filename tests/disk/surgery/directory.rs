@@ -107,6 +107,7 @@ pub fn run(command: &str, data: &Path, more: &[&str]) -> (Option<i32>, String) {
         .arg("--data-dir")
         .arg(data)
         .env_clear()
+        .envs([crate::common::SMALL_SEGMENTS])
         .output()
         .expect("it starts");
     (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())

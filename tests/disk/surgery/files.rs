@@ -132,7 +132,7 @@ fn operations(content: &Content, other: &Content) -> Vec<(&'static str, Fate, Co
 
 #[test]
 fn files_that_are_not_what_they_should_be_are_refused_or_not_needed() {
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     let (whole, another) = (place.path().join("whole"), place.path().join("another"));
     directory::make(&whole);
     directory::make(&another);
@@ -176,7 +176,7 @@ fn files_that_are_not_what_they_should_be_are_refused_or_not_needed() {
 
 #[test]
 fn a_second_process_ends_at_once_and_changes_nothing() {
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     let data = place.path().join("data");
     directory::make(&data);
     let server = Server::start(&data, &["--log", "error"]);

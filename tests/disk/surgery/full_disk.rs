@@ -164,7 +164,7 @@ fn starts(data: &Path) -> bool {
 #[test]
 fn a_full_disk_stops_writes_and_loses_nothing() {
     let _turn = crate::common::turn();
-    let disks = proof::number("UPLINE_FULL_DISKS", 20);
+    let disks = proof::number("UPLINE_FULL_DISKS", 10);
     let place = tempfile::tempdir().expect("a temporary directory");
     let (mut failed, mut healed, mut too_small, mut members) = (0_u64, 0_u64, 0_u64, 0_u64);
     for disk in 0..disks {

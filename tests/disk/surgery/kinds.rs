@@ -45,6 +45,7 @@ fn ended(arguments: &[&str], data: &Path) -> (i32, String) {
         .arg("--data-dir")
         .arg(data)
         .env_clear()
+        .envs([crate::common::SMALL_SEGMENTS])
         .stdin(Stdio::null())
         .stdout(into())
         .stderr(into())
@@ -86,7 +87,7 @@ fn names(data: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn no_command_waits_and_all_of_them_agree_whatever_has_a_name_of_the_directory() {
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     let whole = place.path().join("whole");
     directory::make(&whole);
     let (content, names) = (directory::content(&whole), names(&whole));
@@ -134,7 +135,7 @@ fn no_command_waits_and_all_of_them_agree_whatever_has_a_name_of_the_directory()
 
 #[test]
 fn a_newest_snapshot_that_is_no_file_gives_way_to_the_older_one() {
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     let whole = place.path().join("whole");
     directory::make(&whole);
     let content = directory::content(&whole);
@@ -155,7 +156,7 @@ fn a_newest_snapshot_that_is_no_file_gives_way_to_the_older_one() {
 
 #[test]
 fn keys_that_are_no_file_are_refused() {
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     let data = place.path().join("data");
     directory::make(&data);
     for kind in ["directory", "pipe"] {

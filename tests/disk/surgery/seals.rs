@@ -128,7 +128,7 @@ fn operations(content: &Content) -> Vec<(&'static str, Fate, Content)> {
 /// Each is refused, noticed or made up for; and a repair gives back all that was there, to the byte.
 #[test]
 fn damaged_files_of_seals_are_noticed_and_made_again() {
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     let whole = place.path().join("whole");
     make(&whole);
     let content = directory::content(&whole);

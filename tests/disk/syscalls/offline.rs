@@ -90,7 +90,7 @@ fn a_first_key_that_is_not_finished_keeps_nobody_from_starting() {
         );
         return;
     }
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     let arguments = |data: &Path| -> Vec<String> {
         ["keys", "create", "--name", "gateway", "--data-dir", data.to_str().expect("UTF-8")]
             .map(str::to_owned)
@@ -139,7 +139,7 @@ fn a_strict_import_is_all_or_nothing_wherever_it_ends() {
         );
         return;
     }
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     let row =
         |number: u64| if number == 0 { "m0,,\n".to_owned() } else { format!("m{number},m{},\n", number / 3) };
     let file = |name: &str, rows: std::ops::Range<u64>| -> PathBuf {
@@ -171,7 +171,7 @@ fn a_strict_import_is_all_or_nothing_wherever_it_ends() {
     let total = all.len();
     // The points that decide, and an even sample of the others.
     let step =
-        total.div_ceil(usize::try_from(proof::number("UPLINE_STRICT_POINTS", 24)).expect("a number")).max(1);
+        total.div_ceil(usize::try_from(proof::number("UPLINE_STRICT_POINTS", 12)).expect("a number")).max(1);
     let is_chosen = |(number, point): &(usize, Point)| {
         number % step == 0 || matches!(point.call.as_str(), "unlink" | "rename")
     };

@@ -6,7 +6,7 @@
 //! and periods that it has without a kill. The log, applied from its beginning, gives the same state, and a
 //! recount its volumes and totals.
 //!
-//! `UPLINE_ORDER_KILLS` (8) kills are taken from the shuffled list of all, and a quarter of it of the import;
+//! `UPLINE_ORDER_KILLS` (4) kills are taken from the shuffled list of all, and a quarter of it of the import;
 //! when all points of a script had their turn, another one is begun. `UPLINE_SEED` makes the scripts.
 
 use std::{
@@ -450,9 +450,9 @@ fn orders_and_periods_survive_a_kill_at_every_sync() {
     if !is_possible("orders") {
         return;
     }
-    let (wanted, seed) = (proof::number("UPLINE_ORDER_KILLS", 8), proof::number("UPLINE_SEED", 1));
+    let (wanted, seed) = (proof::number("UPLINE_ORDER_KILLS", 4), proof::number("UPLINE_SEED", 1));
     println!("seed {seed}");
-    let (started, place) = (Instant::now(), tempfile::tempdir().expect("a temporary directory"));
+    let (started, place) = (Instant::now(), crate::common::scratch());
     let begin = begin(place.path(), MEMBERS);
     let (mut kills, mut points, mut scripts, mut acknowledged, mut was_done) =
         (0_u64, 0_u64, 0_u64, 0, 0_u64);
@@ -527,9 +527,9 @@ fn an_import_of_orders_survives_a_kill_at_every_sync() {
     if !is_possible("orders_import") {
         return;
     }
-    let wanted = proof::number("UPLINE_ORDER_KILLS", 8).div_ceil(4);
+    let wanted = proof::number("UPLINE_ORDER_KILLS", 4).div_ceil(4);
     let seed = proof::number("UPLINE_SEED", 1);
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     let begin = begin(place.path(), MEMBERS);
     let row = |number: u64| {
         let (member, month) = (uuid(1 + number % MEMBERS), 7 + number % 2);

@@ -369,7 +369,8 @@ pub fn assert_kept(data: &Path, seen: &Seen, may_have_findings: bool) {
         plan_is_explicit: false,
         width_is_explicit: false,
     };
-    let options = EngineOptions::new(data.to_path_buf(), plan, Metrics::new(&[]));
+    let mut options = EngineOptions::new(data.to_path_buf(), plan, Metrics::new(&[]));
+    options.log.segment_bytes = 1 << 20;
     let (engine, _) = Engine::open(options).expect("what a fault leaves can be opened");
     let (members, entries, faults) = engine.read(|state, _| {
         let members: Vec<u64> = (0..state.len()).map(|index| number(state.id(MemberIx(index)))).collect();

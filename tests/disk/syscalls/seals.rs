@@ -7,7 +7,7 @@
 //! volumes, periods and files of a run without a kill. `verify` reads all files, and the log, applied from
 //! its beginning, gives the same state.
 //!
-//! `UPLINE_ORDER_KILLS` (16) kills are taken from the shuffled list of all, and a third of it of the command.
+//! `UPLINE_ORDER_KILLS` (6) kills are taken from the shuffled list of all, and a third of it of the command.
 //! `UPLINE_SEED` makes the scripts.
 
 mod script;
@@ -140,9 +140,9 @@ fn seals_and_recalls_survive_a_kill_at_every_sync() {
     if !is_possible("seals") {
         return;
     }
-    let (wanted, seed) = (proof::number("UPLINE_ORDER_KILLS", 16), proof::number("UPLINE_SEED", 1));
+    let (wanted, seed) = (proof::number("UPLINE_ORDER_KILLS", 6), proof::number("UPLINE_SEED", 1));
     println!("seed {seed}");
-    let (started, place) = (Instant::now(), tempfile::tempdir().expect("a temporary directory"));
+    let (started, place) = (Instant::now(), crate::common::scratch());
     let (mut kills, mut points, mut scripts, mut was_done) = (0_u64, 0_u64, 0_u64, 0_u64);
     let (mut in_seal, mut in_recall, mut acknowledged) = (0_u64, 0_u64, 0);
     while kills < wanted {
@@ -236,9 +236,9 @@ fn the_command_that_seals_survives_a_kill_at_every_sync() {
     if !is_possible("seal_command") {
         return;
     }
-    let wanted = proof::number("UPLINE_ORDER_KILLS", 16).div_ceil(3);
+    let wanted = proof::number("UPLINE_ORDER_KILLS", 6).div_ceil(3);
     let seed = proof::number("UPLINE_SEED", 1);
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let place = crate::common::scratch();
     let script = Script::of(seed);
     let (begin, beginning) = begin(place.path(), &script);
     let sealables = sealables(place.path(), &begin, &script);

@@ -27,7 +27,7 @@ pub struct Key {
 
 impl Place {
     pub fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(crate::common::scratch())
     }
 
     pub fn data(&self) -> PathBuf {
@@ -67,6 +67,7 @@ pub fn upline(data_dir: &Path, arguments: &[&str]) -> Output {
         .arg("--data-dir")
         .arg(data_dir)
         .env_clear()
+        .envs([crate::common::SMALL_SEGMENTS])
         .stdin(Stdio::null())
         .output()
         .unwrap()
@@ -75,7 +76,14 @@ pub fn upline(data_dir: &Path, arguments: &[&str]) -> Output {
 /// Starts a server, waits until it listens, stops it; returns its exit code.
 pub fn start_and_stop(data_dir: &Path, arguments: &[&str]) -> Option<i32> {
     let mut command = Command::new(binary());
-    command.arg("serve").args(arguments).arg("--data-dir").arg(data_dir).env_clear().stdin(Stdio::null());
+    command
+        .arg("serve")
+        .args(arguments)
+        .arg("--data-dir")
+        .arg(data_dir)
+        .env_clear()
+        .envs([crate::common::SMALL_SEGMENTS])
+        .stdin(Stdio::null());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -27,6 +27,7 @@ impl Key {
             .args(arguments)
             .arg(data_dir)
             .env_clear()
+            .envs([crate::common::SMALL_SEGMENTS])
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -56,7 +57,7 @@ fn trigger(number: u64, kind: &str) -> String {
 
 #[test]
 fn the_same_idempotency_key_of_two_principals_is_two() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::common::scratch();
     let data = dir.path().join("data");
     let server = Server::start(&data, &[]);
     server.post("/user/register", &registration(&uuid(1), None));
@@ -128,7 +129,7 @@ fn send_chunk(stream: &mut TcpStream, text: &str) -> std::io::Result<()> {
 
 #[test]
 fn no_principal_takes_all_places_of_batches() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::common::scratch();
     let data = dir.path().join("data");
     let (anna, bert) = (Key::new(&data, "anna"), Key::new(&data, "bert"));
     let server = Server::start(&data, &[]);

@@ -29,7 +29,7 @@ const PROBES: usize = 50;
 const MEMBERS: u64 = 3_000;
 
 fn started(arguments: &[&str]) -> (Server, tempfile::TempDir) {
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::common::scratch();
     let server = Server::start(&directory.path().join("data"), &[&["--log", "warn"], arguments].concat());
     (server, directory)
 }

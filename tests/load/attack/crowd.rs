@@ -54,7 +54,7 @@ fn last_cut(crowd: Vec<TcpStream>, begin: Instant) -> Duration {
 
 fn attack() {
     let count = proof::number("UPLINE_CONNECTIONS", 1_000);
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::common::scratch();
     let most = (3 * count + 100).to_string();
     let server = Server::start(
         &directory.path().join("data"),

@@ -147,7 +147,7 @@ fn with_no_file_left(server: &Server, client: &mut Client, mut writer: Client) -
 }
 
 fn attack() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::common::scratch();
     let data = directory.path().join("data");
     let arguments = ["--ops-addr", "127.0.0.1:0", "--connections-per-address", "0", "--log", "error"];
     let server = Server::start_with_files(&data, &arguments, FILES);

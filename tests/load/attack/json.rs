@@ -14,7 +14,7 @@ const ROUTES: [(&str, &str); 5] = [
 #[test]
 fn bodies_made_to_hurt_are_refused_and_hurt_nobody() {
     let _turn = turn();
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::common::scratch();
     let server = Server::start(&directory.path().join("data"), &["--log", "warn"]);
     let mut client = server.connect();
     let bodies = [

@@ -108,7 +108,7 @@ fn beyond_its_capacity_it_does_what_it_can_and_refuses_the_rest_at_once() {
     {
         return;
     }
-    let time = Duration::from_secs(proof::number("UPLINE_OVERLOAD_SECONDS", 2));
+    let time = Duration::from_secs(proof::number("UPLINE_OVERLOAD_SECONDS", 1));
     let metrics = Metrics::new(request_series());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

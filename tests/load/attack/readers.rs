@@ -19,7 +19,7 @@ const BYTES_PER_CONNECTION: u64 = 16 << 10;
 fn readers_that_take_nothing_cost_little_however_long_their_answer() {
     let _turn = turn();
     let count = proof::number("UPLINE_SLOW_READERS", 150);
-    let directory = tempfile::tempdir().expect("a temporary directory");
+    let directory = crate::common::scratch();
     let server = Server::start(&directory.path().join("data"), &["--log", "warn"]);
     let body = |member: u64| {
         if member == 0 {
