@@ -9,6 +9,7 @@ use crate::core::{
         runs::RunRow,
         shares,
         steps::StepRow,
+        strays::OrderList,
         totals::{PeriodTotals, VALUES_MAX},
     },
     requests::command::{OrderId, PeriodRef, WHOLE},
@@ -117,20 +118,6 @@ pub struct RefundView {
     pub states: Vec<(PeriodRef, RefundState)>,
 }
 
-/// A list of orders, newest first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum OrderList {
-    All,
-    /// Those that a member is credited for.
-    OfMember(MemberIx),
-    /// Those of a customer, by number.
-    OfCustomer(u32),
-    /// Those of a group, by number.
-    OfGroup(u32),
-    /// Those booked in a period.
-    InPeriod(PeriodRef),
-}
-
 impl State {
     /// Whether the network has orders, refunds, periods or attributes, which refer to names of the plan.
     pub fn has_orders(&self) -> bool {
@@ -235,7 +222,8 @@ impl State {
         }
     }
 
-    /// Where a list of orders begins; `None` if it is empty.
+    /// Where a list of orders begins; `None` if it is empty. Its places follow the numbers of orders: see
+    /// [`OrderWalk`](crate::core::OrderWalk) for the order in which they were placed.
     pub fn first_order(&self, list: OrderList) -> Option<u32> {
         let orders = &self.orders;
         let present = |place: u32| Some(place).filter(|place| *place != NO_ORDER);
