@@ -48,6 +48,11 @@ impl NewOrder {
         &totals[..*values]
     }
 
+    /// By line.
+    pub fn values_of_lines(&self) -> impl Iterator<Item = &[i64]> {
+        self.values.chunks_exact(self.totals().len())
+    }
+
     /// By calendar.
     pub fn periods(&self) -> &[u32] {
         let (periods, calendars) = &self.periods;

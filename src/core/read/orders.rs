@@ -2,6 +2,7 @@
 
 use crate::core::{
     orders::{
+        admission::AdmittedOrder,
         live::PERIODS_LIVE,
         periods::{PeriodRow, PeriodState},
         placed::{NO_NAME, NO_ORDER, Order},
@@ -12,9 +13,12 @@ use crate::core::{
         strays::OrderList,
         totals::{PeriodTotals, VALUES_MAX},
     },
-    requests::command::{OrderId, PeriodRef, WHOLE},
+    requests::command::{OrderId, PeriodRef, PlaceOrder, Rejection, WHOLE},
     state::{parts::State, plans::PlanVersion},
-    words::types::{LEVELS_MAX, MemberIx, Timestamp, Tree},
+    words::{
+        directory::Directory,
+        types::{LEVELS_MAX, MemberIx, Timestamp, Tree},
+    },
 };
 
 /// An order as it stands.
@@ -209,6 +213,56 @@ impl State {
             periods: orders.periods_of(number).collect(),
             refunds,
         }
+    }
+
+    /// What an order would be, placed at the log time `now`: one that is there already is shown as it is. Its
+    /// number and LSN are not known yet, and 0.
+    ///
+    /// # Errors
+    /// As placing it.
+    pub fn preview_order<D: Directory>(
+        &self,
+        directory: &D,
+        order: &PlaceOrder,
+        now: Timestamp,
+    ) -> Result<OrderView, Rejection> {
+        let new = match self.judge_order(directory, order, now)? {
+            AdmittedOrder::Known(number) => return Ok(self.order(number)),
+            AdmittedOrder::New(new) => new,
+        };
+        let text = |id: &Option<OrderId>| id.as_ref().map(|id| id.as_str().into());
+        let parts = order.credits.iter().map(|credit| credit.part);
+        Ok(OrderView {
+            number: 0,
+            id: order.id.as_str().into(),
+            lsn: 0,
+            time: new.time,
+            credits: new.members.iter().copied().zip(parts).collect(),
+            customer: text(&order.customer),
+            kind: order.kind,
+            market: order.market,
+            tags: order.tags,
+            group: text(&order.group),
+            lines: new.values_of_lines().map(|line| LineView { values: line.into(), refunded: 0 }).collect(),
+            periods: (0..)
+                .zip(new.periods())
+                .map(|(calendar, period)| PeriodRef { calendar, period: *period })
+                .collect(),
+            refunds: Vec::new(),
+        })
+    }
+
+    /// How a refund of this time would act, given at the log time `now`, of an order that is booked in these
+    /// periods.
+    ///
+    /// # Errors
+    /// As giving it.
+    pub fn preview_refund(
+        &self,
+        periods: &[PeriodRef],
+        [time, now]: [Timestamp; 2],
+    ) -> Result<Vec<(PeriodRef, RefundState)>, Rejection> {
+        self.orders.acts_of_refund(periods, self.refunds_lower_volume(), [time, now])
     }
 
     fn refund_view(&self, refund: u32) -> RefundView {

@@ -66,8 +66,8 @@ impl Store {
     /// A page may have fewer orders than `limit`, or none, and not be the last: it reads the filters of 64
     /// row groups, or 16 row groups themselves, and then ends before the LSN to which it is complete. It goes
     /// on beyond that only through row groups that all have LSNs on both sides of `before`: of a month, a
-    /// seal has one or two of them. A row group has up to 131,072 lines, and of each order of the page one row
-    /// is read. Memory does not grow with the orders.
+    /// seal has one or two of them. A row group has up to 131,072 lines, and of each order of the page one
+    /// row is read. Memory does not grow with the orders.
     ///
     /// # Errors
     /// `Damaged`, `Io`.
@@ -119,8 +119,8 @@ impl Store {
             let rows = self.rows(seal, month, FileKind::Orders)?;
             let Some(group) = group else {
                 sources.extend((0..rows.groups()).map(|group| {
-                    let last = lsns_of(&rows, group).map_or(greatest, |[_, last]| last.min(greatest));
-                    (last, seal, month, Some(group))
+                    let newest = lsns_of(&rows, group).map_or(greatest, |[_, last]| last.min(greatest));
+                    (newest, seal, month, Some(group))
                 }));
                 continue;
             };

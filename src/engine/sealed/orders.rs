@@ -110,6 +110,14 @@ impl SealedOrders {
         self.find_order(&refund.order)?.map(|found| self.read(&found)).transpose()
     }
 
+    /// Whether a seal has an order or a refund with this id.
+    ///
+    /// # Errors
+    /// `SealsUnreadable`.
+    pub fn has(&self, id: &OrderId) -> Result<bool, SubmitError> {
+        Ok(self.find(id)?.is_some())
+    }
+
     /// Whether a seal has this order.
     ///
     /// # Errors

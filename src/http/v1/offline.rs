@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 use serde_json::Value;
 
-pub use super::calendars::find as find_period;
 use super::{
     attributes::{Attributes, AttributesGiven},
     calendars::{Period, PeriodInFull},
@@ -16,6 +15,10 @@ use super::{
     problem::{Code, Problem},
     strict_json,
     types::user_id,
+};
+pub use super::{
+    calendars::find as find_period,
+    carried::{Carried, Difference, NotCarried, carry_order, lsn_of_exported},
 };
 use crate::{
     engine::{
