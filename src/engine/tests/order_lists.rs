@@ -1,4 +1,4 @@
-//! Lists of orders while periods are sealed and sealed orders come back, against a plain filter of all orders.
+//! Lists of orders while periods are sealed and sealed orders come back, against a plain filter of all.
 
 use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Orders of another network, as `upline export --orders` writes them, to be placed here as they were.
 //!
-//! An order is placed anew by the rules of this network, with the time that it had, and its refunds are given
+//! An order is placed by the rules of this network, with the time that it had, and its refunds are given
 //! in their order. So before anything is done it is told what would come of it, and that must be what is
 //! written, but for the LSNs: the same volumes, periods and refunds. What cannot be had, such as a booking
 //! into a period that takes no more orders, is refused, and nothing of the order comes in.

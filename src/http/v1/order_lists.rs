@@ -206,12 +206,12 @@ problems!(
 
 /// Orders
 ///
-/// Newest first, in the order in which they were placed, sealed or not; each is there once, whatever is placed,
-/// sealed and refunded between two pages, and those that are placed after the first page was read are in no
-/// later page of the same list. Of customer, group, member and period there is an index, and the first of
-/// these that is named is used; other filters look through all that it leaves, and a page reads only so many
-/// files, so that it may be short, or empty with a cursor. A member asks with `member`: for itself, or for a
-/// member of its downline.
+/// Newest first, in the order in which they were placed, sealed or not; each is there once, whatever is
+/// placed, sealed and refunded between two pages, and those that are placed after the first page was read are
+/// in no later page of the same list. Of customer, group, member and period there is an index, and the first
+/// of these that is named is used; other filters look through all that it leaves, and a page reads only so
+/// many files, so that it may be short, or empty with a cursor. A member asks with `member`: for itself, or
+/// for a member of its downline.
 #[utoipa::path(
     get, path = "/v1/orders", tag = "orders",
     params(OrdersQuery),

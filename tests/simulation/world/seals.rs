@@ -299,8 +299,8 @@ impl World {
     }
 }
 
-/// The ids of those in the list of all orders that are sealed, and the number of the others. Each slice goes on
-/// where the one before ended.
+/// The ids of those in the list of all orders that are sealed, and the number of the others. Each slice goes
+/// on where the one before ended.
 fn listed(engine: &Engine) -> (Vec<String>, usize) {
     let (mut ids, mut open, mut before) = (Vec::new(), 0, u64::MAX);
     let mut pages = engine.read(|state, _| OrderPages::new(state, OrderFilter::ALL));
