@@ -193,6 +193,9 @@ fn an_export_of_orders_is_taken_by_another_network() {
     verified(&third);
 }
 
+/// The order that is changed, how, and the reason and words of the refusal.
+type Change<'c> = (&'c str, &'c dyn Fn(&mut Value), &'c str, &'c str);
+
 #[test]
 fn what_would_be_another_order_is_refused_by_line() {
     let place = Place::new();
@@ -212,12 +215,12 @@ fn what_would_be_another_order_is_refused_by_line() {
         assert!(ran.err.contains("one.ndjson: line 2: "), "{}", ran.err);
         ran.says(words);
     };
-    let changed = |id: &str, change: &dyn Fn(&mut Value)| {
+    let edited = |id: &str, change: &dyn Fn(&mut Value)| {
         let mut order = of(id);
         change(&mut order);
         order
     };
-    let changes: [(&str, &dyn Fn(&mut Value), &str, &str); 9] = [
+    let changes: [Change<'_>; 9] = [
         ("O-5", &|order| order["booking"]["day"] = "2020-01-01".into(), "order_differs", "booking"),
         ("O-5", &|order| order["lines"][0]["volumes"]["cv"] = "9.9".into(), "order_differs", "lines"),
         ("O-5", &|order| order["left"]["amount"] = "1.00".into(), "order_differs", "left"),
@@ -229,14 +232,14 @@ fn what_would_be_another_order_is_refused_by_line() {
         ("O-3", &|order| order["refunds"][2]["lines"][0]["part"] = "0.6".into(), "refund_too_large", "409"),
     ];
     for (id, change, reason, words) in changes {
-        refused(changed(id, change), reason, words);
+        refused(edited(id, change), reason, words);
     }
     let file = place.file("whole.ndjson", of("O-5").to_string());
     run(&["orders", "import", &file, "--data-dir", &to]).ends_with(0);
     // An order that is there with other content, and one whose refund has its id.
-    refused(changed("O-5", &|order| order["customer"] = "C-9".into()), "order_id_taken", "customer");
+    refused(edited("O-5", &|order| order["customer"] = "C-9".into()), "order_id_taken", "customer");
     refused(
-        changed("O-3", &|order| order["refunds"][0]["refund_id"] = "O-5".into()),
+        edited("O-3", &|order| order["refunds"][0]["refund_id"] = "O-5".into()),
         "order_id_taken",
         "refunds",
     );
