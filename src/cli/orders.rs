@@ -23,13 +23,10 @@ use super::{
     target::Target,
 };
 use crate::{
-    core::{
-        command::{Command, OrderId, Rejection},
-        types::Timestamp,
-    },
+    core::command::{Command, OrderId, Rejection},
     durability::storage::Disk,
-    engine::{Loaded, SealedOrders},
-    http::offline::{self, OrderFilter},
+    engine::{Loaded, OrderFilter, SealedOrders},
+    http::offline,
 };
 
 /// Default number of orders listed: one screen.
@@ -196,7 +193,7 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
         Source::Directory(loaded) => {
             let (filter, sealed) = (filter(&loaded, args)?, sealed_of(&loaded, &args.source)?);
             let (state, directory) = (&loaded.state, &loaded.directory);
-            let orders = offline::orders(&filter, args.limit as usize, state, directory, &sealed);
+            let orders = offline::orders(filter, args.limit as usize, state, directory, &sealed);
             (Some(loaded.state.lsn()), orders.map_err(refused)?)
         }
         Source::Server(remote) => list_of_server(&remote, args)?,
@@ -218,8 +215,7 @@ fn filter(loaded: &Loaded, args: &ListArgs) -> Result<OrderFilter, Failure> {
         customer: args.customer.clone(),
         group: args.group.clone(),
         period: period.transpose().map_err(refused)?,
-        from: Timestamp(i64::MIN),
-        until: Timestamp(i64::MAX),
+        ..OrderFilter::ALL
     })
 }
 

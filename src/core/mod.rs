@@ -59,6 +59,7 @@ pub use self::{
         runs::RunRow,
         seals::SealRow,
         steps::StepRow,
+        strays::OrderList,
         totals::{PeriodTotals, VALUES_MAX},
     },
     read::{
@@ -70,7 +71,8 @@ pub use self::{
         invariants::audit,
         listed::{Listed, ReceivedWalk},
         network_digest::{Capture, kept_network_digest, network_digest},
-        orders::{LineView, LiveAlong, LiveSums, OrderList, OrderView, RefundView},
+        order_walk::{OrderWalk, Peeked},
+        orders::{LineView, LiveAlong, LiveSums, OrderView, RefundView},
         period_sums::{PeriodChanged, PeriodSums, SummedValue},
         query::{Member, MemoryUse, RankView},
         received::{Brought, ReceivedSums, SUM_LEVELS_MAX},

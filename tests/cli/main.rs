@@ -19,6 +19,7 @@ mod loadtest;
 mod look;
 mod opening;
 mod orders;
+mod orders_moved;
 mod plan;
 mod private_files;
 mod readme;

@@ -10,8 +10,8 @@ use super::{
     source::Source,
 };
 
-/// Maximum bytes of an object: several times an order of 64 lines with eight volumes each.
-const OBJECT_BYTES_MAX: usize = 128 << 10;
+/// Maximum bytes of an object: those of an order of 64 lines, and a thousand refunds of some lines each.
+const OBJECT_BYTES_MAX: usize = 1 << 20;
 
 pub(super) enum OrderLines {
     Rows(Box<Lines>),

@@ -23,11 +23,11 @@ use crate::{
         remote::Remote,
     },
     core::{
-        command::{Command, Outcome, PlaceOrder},
+        command::{Command, Outcome, PlaceOrder, Rejection},
         plan::commerce::AMOUNT,
         state::Verdict,
     },
-    http::offline,
+    http::offline::{self, Difference, NotCarried},
 };
 
 /// Orders of a batch: some groups of the server's log, whose answers fit what it keeps for a slow reader.
@@ -67,6 +67,12 @@ pub(super) trait Sink {
     /// # Errors
     /// When nothing comes in any more.
     fn place(&mut self, line: u64, body: &[u8], taken: &mut Taken) -> Result<(), Failure>;
+
+    /// Takes an order as an export writes it, with its refunds, as far as it is not there.
+    ///
+    /// # Errors
+    /// As [`Sink::place`].
+    fn carry(&mut self, line: u64, body: &[u8], taken: &mut Taken) -> Result<(), Failure>;
 
     /// Waits for what comes of all orders.
     ///
@@ -126,6 +132,46 @@ impl<'n> IntoNetwork<'n> {
     }
 }
 
+impl IntoNetwork<'_> {
+    /// Places an order as it is written, and gives its refunds.
+    fn carried(&mut self, body: &[u8], taken: &mut Taken) -> Result<(), Reason> {
+        let network = &mut *self.network;
+        let Network { state, directory, sealed, .. } = &*network;
+        let carried = offline::carry_order(body, state, directory, sealed, network.time());
+        let (mut is_placed, mut refunds) = (false, 0);
+        for command in carried.map_err(not_carried)?.commands() {
+            let is_refund = matches!(command, Command::RefundOrder(_));
+            // It was told what comes of them: only what a network has no room for is refused here.
+            network.apply(command).map_err(|rejection| {
+                let Reason { name, words } = Reason::of(rejection);
+                let so_far = if is_refund { ": the order came in, and not all of its refunds" } else { "" };
+                Reason { name, words: format!("{words}{so_far}") }
+            })?;
+            is_placed |= !is_refund;
+            refunds += u64::from(is_refund);
+        }
+        taken.orders += u64::from(is_placed);
+        taken.already_there += u64::from(!is_placed);
+        taken.refunds += refunds;
+        Ok(())
+    }
+}
+
+fn not_carried(why: NotCarried) -> Reason {
+    let in_words = |what: &str, Difference { field, written, here }: Difference| {
+        format!("{what}: {field} is {written} in the file, and {here} here")
+    };
+    match why {
+        NotCarried::Refused(problem) => Reason::of(problem),
+        NotCarried::Taken(difference) => {
+            Reason::new(Rejection::OrderIdTaken.name(), in_words("another order has this id", difference))
+        }
+        NotCarried::Differs(difference) => {
+            Reason::new("order_differs", in_words("it would be another order", difference))
+        }
+    }
+}
+
 impl Sink for IntoNetwork<'_> {
     fn volumes(&self) -> Result<Vec<String>, Failure> {
         let volumes = &self.network.state.plan().commerce.volumes;
@@ -147,6 +193,13 @@ impl Sink for IntoNetwork<'_> {
             Ok(true) => taken.orders += 1,
             Ok(false) => taken.already_there += 1,
             Err(reason) => taken.refuse(line, order_id(body), reason),
+        }
+        Ok(())
+    }
+
+    fn carry(&mut self, line: u64, body: &[u8], taken: &mut Taken) -> Result<(), Failure> {
+        if let Err(reason) = self.carried(body, taken) {
+            taken.refuse(line, order_id(body), reason);
         }
         Ok(())
     }
@@ -245,6 +298,13 @@ impl Sink for ToServer<'_> {
         } else {
             self.send(taken)
         }
+    }
+
+    /// Refuses it: only who has the network can tell what would come of it.
+    fn carry(&mut self, line: u64, body: &[u8], taken: &mut Taken) -> Result<(), Failure> {
+        let words = "orders of an export go into a data directory, not to a server";
+        taken.refuse(line, order_id(body), Reason::new("order_exported", words));
+        Ok(())
     }
 
     fn finish(&mut self, taken: &mut Taken) -> Result<(), Failure> {

@@ -4,7 +4,8 @@
 //! (separated by blanks), `group`, `market`, and a column for each volume of the plan. Each row is a line of
 //! an order. Rows with one order id stand one behind the other; what they say of the order itself stands in
 //! the first one, and in the others again or not at all. A member is named as in member files: by UUID, name
-//! or referral code. NDJSON has on each line an object as `POST /v1/orders` takes it.
+//! or referral code. NDJSON has on each line an object as `POST /v1/orders` takes it, or as `export --orders`
+//! writes it: then the order comes in with its refunds, as it was, or not at all.
 //!
 //! An order is taken whole or refused whole, with the line on which it begins. A row that cannot be read may
 //! belong to the order before it and to the one behind it: both are refused. Orders that are there already
@@ -45,6 +46,7 @@ use crate::{
         target::Target,
     },
     core::command::Rejection,
+    http::offline,
     time_text::{self, TimeForm},
 };
 
@@ -290,17 +292,41 @@ struct Intake<'t, S> {
     open: Option<Group>,
     /// The line of an unreadable row that may belong to the next order.
     unreadable: Option<u64>,
+    /// Orders of an export: they are held until all are read.
+    exported: Vec<Exported>,
     taken: &'t mut Taken,
+}
+
+/// An order of an export.
+struct Exported {
+    /// The command that placed it in its network.
+    lsn: u64,
+    line: u64,
+    text: Box<[u8]>,
 }
 
 impl<'t, S: Sink> Intake<'t, S> {
     fn new(sink: S, time_form: Option<&'t TimeForm>, taken: &'t mut Taken) -> Self {
-        Self { sink, volumes: Vec::new(), time_form, open: None, unreadable: None, taken }
+        Self {
+            sink,
+            volumes: Vec::new(),
+            time_form,
+            open: None,
+            unreadable: None,
+            exported: Vec::new(),
+            taken,
+        }
     }
 
     fn take_json(&mut self, line: u64, text: Result<&[u8], LineFault>) -> Result<(), Failure> {
         match text {
-            Ok(text) => self.sink.place(line, text, self.taken),
+            Ok(text) => match offline::lsn_of_exported(text) {
+                Some(lsn) => {
+                    self.exported.push(Exported { lsn, line, text: text.into() });
+                    Ok(())
+                }
+                None => self.sink.place(line, text, self.taken),
+            },
             Err(fault) => {
                 self.taken.refuse(line, String::new(), Reason::of_line(&fault));
                 Ok(())
@@ -387,8 +413,18 @@ impl<'t, S: Sink> Intake<'t, S> {
         read.map(time_text::print).map_err(bad)
     }
 
+    /// Takes the orders of an export in the order in which they were placed, whatever that of the file is.
+    fn take_exported(&mut self) -> Result<(), Failure> {
+        self.exported.sort_by_key(|exported| exported.lsn);
+        let exported = std::mem::take(&mut self.exported);
+        exported
+            .into_iter()
+            .try_for_each(|Exported { line, text, .. }| self.sink.carry(line, &text, self.taken))
+    }
+
     fn finish(mut self) -> Result<&'t mut Taken, Failure> {
         self.close()?;
+        self.take_exported()?;
         self.sink.finish(self.taken)?;
         self.taken.refused.sort_by_key(|refused| refused.line);
         Ok(self.taken)
@@ -411,6 +447,7 @@ fn summary(args: &Args, taken: &Taken, orders: Option<u32>, writes: bool, starte
         "imported": writes,
         "orders": taken.orders,
         "orders_already_there": taken.already_there,
+        "refunds": taken.refunds,
         "orders_refused": taken.refused.len(),
         "refused_by_reason": reasons,
         "network_orders": orders,
@@ -426,6 +463,9 @@ fn in_words(args: &Args, taken: &Taken, writes: bool, started: Instant) -> Strin
         (false, false) => "did not import",
     };
     let mut text = format!("{verb} {}", screen::counted(taken.orders, "order"));
+    if taken.refunds != 0 {
+        text += &format!(" and {}", screen::counted(taken.refunds, "refund"));
+    }
     text += &format!(", {} refused", screen::grouped(taken.refused.len() as u64));
     if taken.already_there != 0 {
         text += &format!(", {} already there", screen::grouped(taken.already_there));

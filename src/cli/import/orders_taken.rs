@@ -50,6 +50,8 @@ pub(super) struct Refused {
 pub(super) struct Taken {
     pub orders: u64,
     pub already_there: u64,
+    /// Given with orders of an export.
+    pub refunds: u64,
     pub refused: Vec<Refused>,
     /// BLAKE3 of the file.
     pub hash: String,

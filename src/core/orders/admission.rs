@@ -8,6 +8,7 @@ use crate::core::{
         credits::CreditRow,
         part::Orders,
         placed::{Before, NO_NAME, NO_ORDER, ORDERS_MAX, Order},
+        strays::OrderList,
         totals::VALUES_MAX,
     },
     plan::{
@@ -45,6 +46,11 @@ impl NewOrder {
     pub fn totals(&self) -> &[i64] {
         let (totals, values) = &self.totals;
         &totals[..*values]
+    }
+
+    /// By line.
+    pub fn values_of_lines(&self) -> impl Iterator<Item = &[i64]> {
+        self.values.chunks_exact(self.totals().len())
     }
 
     /// By calendar.
@@ -149,7 +155,8 @@ impl Orders {
         number
     }
 
-    /// Puts the newest order that is in none yet into the lists of its customer and its group.
+    /// Puts the newest order that is in none yet into the lists of its customer and its group; one that came
+    /// back into all of its lists among the [`Strays`](super::strays::Strays).
     pub(super) fn link(&mut self, order: u32) {
         let (customer, group) = (self.order(order).customer, self.order(order).group);
         let lists = &mut self.lists;
@@ -161,6 +168,23 @@ impl Orders {
             before.of_group = lists.groups.set_newest(group, order);
         }
         lists.placed.link(before);
+        let lsn = self.order(order).lsn;
+        if self.strays.note(lsn) {
+            self.note_stray(order, lsn);
+        }
+    }
+
+    fn note_stray(&mut self, order: u32, lsn: u64) {
+        let named = |number: u32, list: fn(u32) -> OrderList| (number != NO_ORDER).then(|| list(number));
+        let row = self.order(order);
+        let members = self.credits_of(order).map(|credit| OrderList::OfMember(MemberIx(credit.member)));
+        let lists: Vec<OrderList> = std::iter::once(OrderList::All)
+            .chain(members)
+            .chain(named(row.customer, OrderList::OfCustomer))
+            .chain(named(row.group, OrderList::OfGroup))
+            .chain(self.periods_of(order).map(OrderList::InPeriod))
+            .collect();
+        lists.into_iter().for_each(|list| self.strays.add(list, lsn, order));
     }
 }
 

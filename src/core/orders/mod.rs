@@ -29,5 +29,6 @@ pub(in crate::core) mod sealing;
 pub(in crate::core) mod seals;
 pub(in crate::core) mod shares;
 pub(in crate::core) mod steps;
+pub(in crate::core) mod strays;
 pub(in crate::core) mod totals;
 pub(in crate::core) mod values;

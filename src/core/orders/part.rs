@@ -21,6 +21,7 @@ use crate::core::{
         seals::Seals,
         shares::left,
         steps::Steps,
+        strays::Strays,
         totals::{PeriodTotals, Totals, VALUES_MAX},
     },
     requests::command::{OrderId, PeriodRef},
@@ -35,9 +36,10 @@ pub(crate) struct Orders {
     pub(super) live: LiveVolumes,
     /// Refunds that wait, by the period that they wait for.
     pub(super) waiting: BTreeMap<PeriodRef, Vec<u32>>,
+    pub(super) strays: Strays,
 }
 
-freeze_fields!(Orders { lists } cached { totals, live, waiting });
+freeze_fields!(Orders { lists } cached { totals, live, waiting, strays });
 
 impl Orders {
     pub fn new() -> Self {
@@ -46,6 +48,7 @@ impl Orders {
             totals: Totals::default(),
             live: LiveVolumes::new(),
             waiting: BTreeMap::new(),
+            strays: Strays::default(),
         }
     }
 
@@ -339,6 +342,11 @@ impl Orders {
         for (member, share) in shares {
             self.live.book(periods.clone(), trees, member, share);
         }
+    }
+
+    /// Orders that are behind newer ones.
+    pub fn strays(&self) -> &Strays {
+        &self.strays
     }
 
     /// The newest credit of a member.

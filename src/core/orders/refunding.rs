@@ -71,6 +71,20 @@ impl Orders {
         Ok(AdmittedRefund::New(NewRefund { order, time, lines, bookings }))
     }
 
+    /// How a refund acts that is given now, of an order that is booked in these periods.
+    pub fn acts_of_refund(
+        &self,
+        periods: &[PeriodRef],
+        lowers_volume: bool,
+        times: [Timestamp; 2],
+    ) -> Result<Vec<(PeriodRef, RefundState)>, Rejection> {
+        let act = |period: &PeriodRef| {
+            let booking = self.booking_of_refund(*period, lowers_volume, times)?;
+            Ok((PeriodRef { period: booking.period, ..*period }, booking.state()))
+        };
+        periods.iter().map(act).collect()
+    }
+
     /// How a refund of an order that is booked in `period` acts there.
     fn booking_of_refund(
         &self,

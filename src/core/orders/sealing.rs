@@ -257,6 +257,7 @@ impl Remaining {
         own.customers.swap_newest(&mut others.customers);
         own.groups.swap_newest(&mut others.groups);
         std::mem::swap(&mut rest.waiting, &mut all.waiting);
+        std::mem::swap(&mut rest.strays, &mut all.strays);
         all.totals.leave(&leaving.placed);
         all.lists.sealed_totals.add(&leaving.by_period);
     }

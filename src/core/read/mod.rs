@@ -9,6 +9,7 @@ pub(in crate::core) mod invariants;
 pub(in crate::core) mod listed;
 pub(in crate::core) mod network_digest;
 pub(in crate::core) mod opening;
+pub(in crate::core) mod order_walk;
 pub(in crate::core) mod orders;
 pub(in crate::core) mod period_sums;
 pub(in crate::core) mod query;

@@ -2,6 +2,7 @@
 
 use crate::core::{
     orders::{
+        admission::AdmittedOrder,
         live::PERIODS_LIVE,
         periods::{PeriodRow, PeriodState},
         placed::{NO_NAME, NO_ORDER, Order},
@@ -9,11 +10,15 @@ use crate::core::{
         runs::RunRow,
         shares,
         steps::StepRow,
+        strays::OrderList,
         totals::{PeriodTotals, VALUES_MAX},
     },
-    requests::command::{OrderId, PeriodRef, WHOLE},
+    requests::command::{OrderId, PeriodRef, PlaceOrder, Rejection, WHOLE},
     state::{parts::State, plans::PlanVersion},
-    words::types::{LEVELS_MAX, MemberIx, Timestamp, Tree},
+    words::{
+        directory::Directory,
+        types::{LEVELS_MAX, MemberIx, Timestamp, Tree},
+    },
 };
 
 /// An order as it stands.
@@ -117,20 +122,6 @@ pub struct RefundView {
     pub states: Vec<(PeriodRef, RefundState)>,
 }
 
-/// A list of orders, newest first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum OrderList {
-    All,
-    /// Those that a member is credited for.
-    OfMember(MemberIx),
-    /// Those of a customer, by number.
-    OfCustomer(u32),
-    /// Those of a group, by number.
-    OfGroup(u32),
-    /// Those booked in a period.
-    InPeriod(PeriodRef),
-}
-
 impl State {
     /// Whether the network has orders, refunds, periods or attributes, which refer to names of the plan.
     pub fn has_orders(&self) -> bool {
@@ -224,6 +215,56 @@ impl State {
         }
     }
 
+    /// What an order would be, placed at the log time `now`: one that is there already is shown as it is. Its
+    /// number and LSN are not known yet, and 0.
+    ///
+    /// # Errors
+    /// As placing it.
+    pub fn preview_order<D: Directory>(
+        &self,
+        directory: &D,
+        order: &PlaceOrder,
+        now: Timestamp,
+    ) -> Result<OrderView, Rejection> {
+        let new = match self.judge_order(directory, order, now)? {
+            AdmittedOrder::Known(number) => return Ok(self.order(number)),
+            AdmittedOrder::New(new) => new,
+        };
+        let text = |id: &Option<OrderId>| id.as_ref().map(|id| id.as_str().into());
+        let parts = order.credits.iter().map(|credit| credit.part);
+        Ok(OrderView {
+            number: 0,
+            id: order.id.as_str().into(),
+            lsn: 0,
+            time: new.time,
+            credits: new.members.iter().copied().zip(parts).collect(),
+            customer: text(&order.customer),
+            kind: order.kind,
+            market: order.market,
+            tags: order.tags,
+            group: text(&order.group),
+            lines: new.values_of_lines().map(|line| LineView { values: line.into(), refunded: 0 }).collect(),
+            periods: (0..)
+                .zip(new.periods())
+                .map(|(calendar, period)| PeriodRef { calendar, period: *period })
+                .collect(),
+            refunds: Vec::new(),
+        })
+    }
+
+    /// How a refund of this time would act, given at the log time `now`, of an order that is booked in these
+    /// periods.
+    ///
+    /// # Errors
+    /// As giving it.
+    pub fn preview_refund(
+        &self,
+        periods: &[PeriodRef],
+        [time, now]: [Timestamp; 2],
+    ) -> Result<Vec<(PeriodRef, RefundState)>, Rejection> {
+        self.orders.acts_of_refund(periods, self.refunds_lower_volume(), [time, now])
+    }
+
     fn refund_view(&self, refund: u32) -> RefundView {
         let row = self.orders.refund(refund);
         RefundView {
@@ -235,7 +276,8 @@ impl State {
         }
     }
 
-    /// Where a list of orders begins; `None` if it is empty.
+    /// Where a list of orders begins; `None` if it is empty. Its places follow the numbers of orders: see
+    /// [`OrderWalk`](crate::core::OrderWalk) for the order in which they were placed.
     pub fn first_order(&self, list: OrderList) -> Option<u32> {
         let orders = &self.orders;
         let present = |place: u32| Some(place).filter(|place| *place != NO_ORDER);

@@ -12,7 +12,10 @@ use crate::core::{
         prepare::Aside,
         rules::{FormatRules, Rules, kinds},
     },
-    words::{directory::Directory, types::MemberIx},
+    words::{
+        directory::Directory,
+        types::{MemberIx, Timestamp},
+    },
 };
 
 impl Rules for kinds::PlaceOrder {
@@ -25,7 +28,7 @@ impl Rules for kinds::PlaceOrder {
         order: Self::Content<'_>,
         _format: &FormatRules,
     ) -> Result<Self::Found, Rejection> {
-        state.judge_order(directory, order)
+        state.judge_order(directory, order, state.scalars.time)
     }
 
     fn act<D: Directory>(
@@ -64,10 +67,12 @@ impl Rules for kinds::RefundOrder {
 }
 
 impl State {
-    fn judge_order<D: Directory>(
+    /// Judges an order at the log time `now`.
+    pub(in crate::core) fn judge_order<D: Directory>(
         &self,
         directory: &D,
         order: &PlaceOrder,
+        now: Timestamp,
     ) -> Result<AdmittedOrder, Rejection> {
         if let Some(known) = self.orders.judge_order_id(order)? {
             return Ok(AdmittedOrder::Known(known));
@@ -84,7 +89,7 @@ impl State {
             order.credits.iter().map(|credit| member(&credit.member)).collect::<Result<_, _>>()?;
         let joined = members.iter().map(|member| self.network.members().joined_at(*member));
         let joined = joined.max().expect("a well-formed order has a member");
-        let new = self.orders.judge_order(plan, order, members, [joined, self.scalars.time])?;
+        let new = self.orders.judge_order(plan, order, members, [joined, now])?;
         Ok(AdmittedOrder::New(new))
     }
 

@@ -21,6 +21,10 @@ use crate::{core::types::Timestamp, durability::error::Result};
 
 /// Orders of a page at most.
 pub const LIST_MAX: usize = 10_000;
+/// What a page may cost, in row groups whose filters are read; one that is read itself is as much as
+/// [`SCAN_COST`] of them. Few in tests, so that they come to the end of it.
+const COST_MAX: usize = if cfg!(test) { 3 } else { 64 };
+const SCAN_COST: usize = if cfg!(test) { 1 } else { 4 };
 
 /// Which orders a list has: those that all of these hold for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -40,92 +44,112 @@ pub struct Filter<'f> {
 /// A page of a list.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Listed {
-    /// Newest LSN first.
+    /// Newest LSN first. They are all that the list has from `next` on.
     pub orders: Vec<SealedOrder<'static>>,
-    /// Where the next page begins: after this LSN. `None` if there are no more.
+    /// Where the next page begins: before this LSN. `None` if there are no more.
     pub next: Option<u64>,
 }
 
 /// A row that a list may have: by LSN and seal, so that of two rows of one order the newer comes first.
 type Candidate = (u64, u32, Place);
 
+/// A file, or a row group of one that was opened, with the greatest LSN that it may have below that of the
+/// page before: the order in which they are looked at.
+type Source = (u64, u32, Month, Option<usize>);
+
 impl Store {
-    /// Lists orders whose LSN is below `before`, at most `limit` of them ([`LIST_MAX`] at the most). Row
-    /// groups that cannot have one are passed over by what their file says of them: the range of their LSNs,
-    /// times and periods, and filters of their members, customers and groups. Memory does not grow with the
-    /// orders.
+    /// Lists orders of the seals with numbers below `seals` whose LSN is below `before`, at most `limit` of
+    /// them ([`LIST_MAX`] at the most): as they were in the newest of these seals. It goes through row groups
+    /// by their greatest LSN, and passes over those that cannot have one by what their file says of them: the
+    /// range of their LSNs, times and periods, and filters of their members, customers and groups.
+    ///
+    /// A page may have fewer orders than `limit`, or none, and not be the last: it reads the filters of 64
+    /// row groups, or 16 row groups themselves, and then ends before the LSN to which it is complete. It goes
+    /// on beyond that only through row groups that all have LSNs on both sides of `before`: of a month, a
+    /// seal has one or two of them. A row group has up to 131,072 lines, and of each order of the page one
+    /// row is read. Memory does not grow with the orders.
     ///
     /// # Errors
     /// `Damaged`, `Io`.
-    pub fn list(&self, filter: &Filter<'_>, before: Option<u64>, limit: usize) -> Result<Listed> {
+    pub fn list(&self, filter: &Filter<'_>, seals: u32, before: Option<u64>, limit: usize) -> Result<Listed> {
         let limit = limit.clamp(1, LIST_MAX);
-        let mut listed = Listed::default();
-        let mut before = before;
-        loop {
-            // One more shows whether there are more.
-            let want = limit + 1 - listed.orders.len();
-            let candidates = self.candidates(filter, before, want)?;
-            let is_last = candidates.len() < want;
-            before = candidates.last().map(|candidate| candidate.0);
-            let places: Vec<Place> = candidates.iter().map(|candidate| candidate.2).collect();
-            for (place, order) in places.iter().zip(self.orders(&places)?) {
-                if self.is_superseded(place.seal)
-                    && self.find(&order.id)?.is_none_or(|found| found.place != *place)
-                {
-                    continue;
-                }
-                if listed.orders.len() == limit {
-                    listed.next = listed.orders.last().map(|order| order.lsn);
-                    return Ok(listed);
-                }
-                listed.orders.push(order);
-            }
-            if is_last {
-                return Ok(listed);
-            }
+        // One more shows whether there are more.
+        let (mut candidates, mut next) = self.candidates(filter, seals, before, limit + 1)?;
+        let is_cut = candidates.len() == limit + 1;
+        // An order that was sealed again has a row for each time.
+        candidates.dedup_by_key(|(lsn, ..)| *lsn);
+        candidates.truncate(limit);
+        if is_cut {
+            next = candidates.last().map(|(lsn, ..)| *lsn);
         }
+        let places: Vec<Place> = candidates.iter().map(|(.., place)| *place).collect();
+        Ok(Listed { orders: self.orders(&places)?, next })
     }
 
-    /// The `want` rows of the greatest LSNs that the filter lets through, in that order.
-    fn candidates(&self, filter: &Filter<'_>, before: Option<u64>, want: usize) -> Result<Vec<Candidate>> {
+    /// The `want` rows of the greatest LSNs that the filter lets through, in that order; and the LSN down to
+    /// which these are all, where the rest is too much for one page.
+    fn candidates(
+        &self,
+        filter: &Filter<'_>,
+        seals: u32,
+        before: Option<u64>,
+        want: usize,
+    ) -> Result<(Vec<Candidate>, Option<u64>)> {
         let before = before.unwrap_or(u64::MAX);
-        // The files by their greatest LSN: one is opened when it can still have some.
-        let mut files = BinaryHeap::new();
-        for (number, seal) in self.seals() {
+        let mut sources: BinaryHeap<Source> = BinaryHeap::new();
+        for (number, seal) in self.seals().range(..seals) {
             for (month, file) in seal.order_files() {
                 if file.lsns[0] < before && filter.may_have_month(month) {
-                    files.push((file.lsns[1], *number, month));
+                    sources.push((file.lsns[1].min(before - 1), *number, month, None));
                 }
             }
         }
         let mut best: BinaryHeap<Reverse<Candidate>> = BinaryHeap::new();
-        while let Some((greatest, seal, month)) = files.pop() {
-            let least = best.peek().filter(|_| best.len() == want);
-            if least.is_some_and(|Reverse((least, ..))| greatest < *least) {
+        let (mut cost, mut next) = (0, None);
+        while let Some((greatest, seal, month, group)) = sources.pop() {
+            let least = best.peek().filter(|_| best.len() == want).map_or(0, |Reverse((least, ..))| *least);
+            if greatest < least {
+                break;
+            }
+            // Without this a page could end where it began.
+            if COST_MAX <= cost && greatest + 1 < before {
+                next = Some(greatest + 1);
                 break;
             }
             let rows = self.rows(seal, month, FileKind::Orders)?;
-            for group in (0..rows.groups()).rev() {
-                let least = best.peek().filter(|_| best.len() == want).map(|Reverse((least, ..))| *least);
-                let result = (|| {
-                    if !filter.may_have(&rows, group, [least.unwrap_or(0), before])? {
-                        return Ok(());
+            let Some(group) = group else {
+                sources.extend((0..rows.groups()).map(|group| {
+                    let newest = lsns_of(&rows, group).map_or(greatest, |[_, last]| last.min(greatest));
+                    (newest, seal, month, Some(group))
+                }));
+                continue;
+            };
+            let result = (|| {
+                if !filter.may_have_in_range(&rows, group, [least, before]) {
+                    return Ok(());
+                }
+                cost += 1;
+                if !filter.may_have(&rows, group)? {
+                    return Ok(());
+                }
+                cost += SCAN_COST;
+                filter.scan(&rows, group, &mut |row, lsn| {
+                    let Ok(row) = u32::try_from(row) else { return };
+                    if before <= lsn {
+                        return;
                     }
-                    filter.scan(&rows, group, &mut |row, lsn| {
-                        let Ok(row) = u32::try_from(row) else { return };
-                        if before <= lsn {
-                            return;
-                        }
-                        best.push(Reverse((lsn, seal, Place { seal, month, row })));
-                        if want < best.len() {
-                            best.pop();
-                        }
-                    })
-                })();
-                result.map_err(reading(rows.path()))?;
-            }
+                    best.push(Reverse((lsn, seal, Place { seal, month, row })));
+                    if want < best.len() {
+                        best.pop();
+                    }
+                })
+            })();
+            result.map_err(reading(rows.path()))?;
         }
-        Ok(best.into_sorted_vec().into_iter().map(|Reverse(candidate)| candidate).collect())
+        let mut found: Vec<Candidate> = best.into_iter().map(|Reverse(candidate)| candidate).collect();
+        found.sort_unstable_by(|one, other| other.cmp(one));
+        found.retain(|(lsn, ..)| next.is_none_or(|next| next <= *lsn));
+        Ok((found, next))
     }
 
     /// Reads orders, in the order of the places; those of one row group together.
@@ -179,6 +203,13 @@ impl Store {
     }
 }
 
+/// The least and the greatest LSN of a row group of orders, where the file says them. Those of the upper half
+/// are negative there.
+fn lsns_of(rows: &Rows, group: usize) -> Option<[u64; 2]> {
+    let range = rows.range(group, column::LSN).filter(|[first, _]| 0 <= *first);
+    range.map(|range| range.map(i64::cast_unsigned))
+}
+
 fn no_row() -> parquet::errors::ParquetError {
     super::cursor::wrong("there is no such row")
 }
@@ -190,31 +221,30 @@ impl Filter<'_> {
         self.from.is_none_or(is_at_or_after) && self.until.is_none_or(is_before)
     }
 
-    /// Whether a row group may have orders for it, with LSNs of a range.
-    fn may_have(&self, rows: &Rows, group: usize, [least, before]: [u64; 2]) -> ParquetResult<bool> {
-        let overlaps = |column: usize, from: Option<i64>, until: Option<i64>| {
-            rows.range(group, column).is_none_or(|[first, last]| {
-                from.is_none_or(|from| from <= last) && until.is_none_or(|until| first < until)
-            })
+    /// Whether a row group may have orders for it, with LSNs of a range, by what the description of the file
+    /// says.
+    fn may_have_in_range(&self, rows: &Rows, group: usize, [least, before]: [u64; 2]) -> bool {
+        let is_older = |[first, last]: [u64; 2]| last < least || before <= first;
+        if lsns_of(rows, group).is_some_and(is_older) {
+            return false;
+        }
+        let is_other = |[first, last]: [i64; 2]| {
+            self.from.is_some_and(|from| last < from.0) || self.until.is_some_and(|until| until.0 <= first)
         };
-        let number = |lsn: u64| i64::try_from(lsn).ok();
-        let times = [self.from, self.until].map(|time| time.map(|time| time.0));
-        // LSNs of the upper half are negative in the file.
-        let are_lower = rows.range(group, column::LSN).is_some_and(|[first, _]| 0 <= first);
-        if are_lower && !overlaps(column::LSN, number(least), number(before))
-            || !overlaps(column::TIME, times[0], times[1])
-        {
-            return Ok(false);
+        if rows.range(group, column::TIME).is_some_and(is_other) {
+            return false;
         }
-        if let Some((calendar, label)) = self.period {
-            let Some(calendar) = rows.schema.calendars.iter().position(|name| name == calendar) else {
-                return Ok(false);
-            };
-            let range = rows.text_range(group, rows.schema.period(calendar));
-            if range.is_some_and(|[first, last]| label.as_bytes() < first || last < label.as_bytes()) {
-                return Ok(false);
-            }
-        }
+        self.period.is_none_or(|(calendar, label)| {
+            let calendar = rows.schema.calendars.iter().position(|name| name == calendar);
+            calendar.is_some_and(|calendar| {
+                let range = rows.text_range(group, rows.schema.period(calendar));
+                range.is_none_or(|[first, last]| (first..=last).contains(&label.as_bytes()))
+            })
+        })
+    }
+
+    /// Whether a row group may have orders for it, by its filters.
+    fn may_have(&self, rows: &Rows, group: usize) -> ParquetResult<bool> {
         for (column, text) in [(column::CUSTOMER, self.customer), (column::GROUP, self.group)] {
             if let Some(text) = text
                 && !rows.may_have(group, column, text.as_bytes())?

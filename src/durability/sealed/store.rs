@@ -55,8 +55,6 @@ pub(super) struct Seal {
     pub manifest: Manifest,
     /// By month and kind, in the order of the manifest: the position there.
     files: BTreeMap<(Month, FileKind), usize>,
-    /// Whether a later seal has newer rows of some of its orders.
-    is_superseded: bool,
 }
 
 impl Store {
@@ -315,11 +313,6 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a later seal has newer rows of some orders of this one.
-    pub(super) fn is_superseded(&self, seal: u32) -> bool {
-        self.seals.get(&seal).is_some_and(|seal| seal.is_superseded)
-    }
-
     fn seal(&self, number: u32) -> Result<&Seal> {
         self.seals.get(&number).ok_or_else(|| unknown(&self.paths, number))
     }
@@ -399,14 +392,8 @@ fn read_seals(storage: &dyn Storage, paths: &Paths, known: &[Known]) -> Result<B
             Some(((month, kind), at))
         };
         let files = manifest.files.iter().enumerate().filter_map(file).collect();
-        seals.insert(seal.number, Seal { manifest, files, is_superseded: false });
+        seals.insert(seal.number, Seal { manifest, files });
         before = Some(*seal);
-    }
-    let superseded: Vec<u32> = seals.values().flat_map(|seal| seal.manifest.supersedes.clone()).collect();
-    for number in superseded {
-        if let Some(seal) = seals.get_mut(&number) {
-            seal.is_superseded = true;
-        }
     }
     Ok(seals)
 }

@@ -1,6 +1,6 @@
 //! What admission asks of sealed orders.
 
-use super::orders::{SealedFilter, SealedOrders, SealedRow};
+use super::orders::SealedOrders;
 use crate::{
     core::{
         OrderView,
@@ -8,9 +8,6 @@ use crate::{
     },
     engine::{Answer, AnsweredBy, SubmitError, handle::Engine},
 };
-
-/// Orders that are put together under one hold of the lock.
-const SHOWN_TOGETHER: usize = 64;
 
 impl Engine {
     /// The answer to a command whose id belongs to an order or a refund in the files: see
@@ -45,30 +42,8 @@ impl Engine {
         order.map(|order| self.read(|state, directory| order.view(state, directory))).transpose()
     }
 
-    /// Some sealed orders, newest first, and where the list goes on: see [`SealedOrders::list`]. Reads files:
-    /// call it from a thread that may block.
-    ///
-    /// # Errors
-    /// `SealsUnreadable`.
-    pub fn sealed_orders(
-        &self,
-        filter: &SealedFilter,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<(Vec<OrderView>, Option<u64>), SubmitError> {
-        let (rows, next) = self.inner.shared.sealed.orders().list(filter, before, limit)?;
-        let mut views = Vec::with_capacity(rows.len());
-        for some in rows.chunks(SHOWN_TOGETHER) {
-            self.read(|state, directory| {
-                // One that was recalled is in the state.
-                let is_open = |row: &&SealedRow| row.id().is_some_and(|id| state.order_number(&id).is_some());
-                let sealed = some.iter().filter(|row| !is_open(row));
-                sealed.map(|row| row.view(state, directory)).try_for_each(|view| {
-                    views.push(view?);
-                    Ok(())
-                })
-            })?;
-        }
-        Ok((views, next))
+    /// The files of seals as they are now: of all that a state names that was read before.
+    pub(super) fn sealed_files(&self) -> SealedOrders {
+        self.inner.shared.sealed.orders()
     }
 }

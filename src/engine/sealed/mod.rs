@@ -10,6 +10,7 @@ mod check;
 mod convert;
 pub(super) mod files;
 mod known;
+mod list;
 mod mend;
 mod named;
 mod orders;
@@ -20,7 +21,8 @@ mod write;
 
 pub use self::{
     check::verify_sealed,
+    list::{ListPosition, NextOrder, OrderFilter, OrderPages},
     mend::{LeftDamaged, SealedLook, SealedRepair},
-    orders::{SealedFilter, SealedOrders, SealedRow},
+    orders::{SealedOrders, SealedRow},
     seal::{BegunSeal, SealError, SealStart},
 };

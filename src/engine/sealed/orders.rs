@@ -110,6 +110,14 @@ impl SealedOrders {
         self.find_order(&refund.order)?.map(|found| self.read(&found)).transpose()
     }
 
+    /// Whether a seal has an order or a refund with this id.
+    ///
+    /// # Errors
+    /// `SealsUnreadable`.
+    pub fn has(&self, id: &OrderId) -> Result<bool, SubmitError> {
+        Ok(self.find(id)?.is_some())
+    }
+
     /// Whether a seal has this order.
     ///
     /// # Errors
@@ -143,15 +151,17 @@ impl SealedOrders {
         self.find_order(id)?.map(|found| self.read(&found).map(SealedRow)).transpose()
     }
 
-    /// Some orders, newest first: at most `limit` of those whose LSN is below `before`. The second is where
-    /// the list goes on; `None` at its end.
+    /// Some orders of the first `seals` seals, newest first: at most `limit` of those whose LSN is below
+    /// `before`. The second is the LSN before which the list goes on, `None` at its end: from there on these
+    /// are all. A page reads a bounded number of row groups, and may be short, or empty: see [`Store::list`].
     ///
     /// # Errors
     /// `SealsUnreadable`.
-    pub fn list(
+    pub(super) fn list(
         &self,
         filter: &SealedFilter,
-        before: Option<u64>,
+        seals: u32,
+        before: u64,
         limit: usize,
     ) -> Result<(Vec<SealedRow>, Option<u64>), SubmitError> {
         let SealedFilter { member, customer, group, period, from, until } = filter;
@@ -164,7 +174,7 @@ impl SealedOrders {
             until: *until,
         };
         let Some(store) = self.store() else { return Ok((Vec::new(), None)) };
-        let listed = store.list(&filter, before, limit).map_err(|error| unreadable(&error))?;
+        let listed = store.list(&filter, seals, Some(before), limit).map_err(|error| unreadable(&error))?;
         Ok((listed.orders.into_iter().map(SealedRow).collect(), listed.next))
     }
 
@@ -211,7 +221,7 @@ impl SealedRow {
 
 /// Which sealed orders a list has: those for which all of these hold.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct SealedFilter {
+pub(super) struct SealedFilter {
     /// A credited member. For a customer, give its member too: that is what makes it quick.
     pub member: Option<MemberId>,
     pub customer: Option<OrderId>,

@@ -4,6 +4,7 @@
 mod logs;
 #[cfg(feature = "shuttle")]
 mod models;
+mod order_lists;
 #[cfg(not(feature = "shuttle"))]
 mod periods;
 mod replica;

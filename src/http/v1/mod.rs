@@ -55,6 +55,7 @@ mod plan_body;
 pub mod problem;
 
 mod caller;
+mod carried;
 mod decimal;
 mod extract;
 #[cfg(any(test, fuzzing))]

@@ -16,11 +16,14 @@ use super::{
     strict_json,
     types::user_id,
 };
-pub use super::{calendars::find as find_period, order_lists::OrderFilter};
+pub use super::{
+    calendars::find as find_period,
+    carried::{Carried, Difference, NotCarried, carry_order, lsn_of_exported},
+};
 use crate::{
     engine::{
-        Directory, MemberIx, OrderId, PeriodRef, PlaceOrder, RefundOrder, SealedFilter, SealedOrders,
-        SetAttributes, State, Timestamp,
+        Directory, MemberIx, NextOrder, OrderFilter, OrderId, OrderPages, PeriodRef, PlaceOrder, RefundOrder,
+        SealedOrders, SetAttributes, State, Timestamp,
     },
     http::auth::Sight,
 };
@@ -45,50 +48,27 @@ pub fn order(
     Ok(view.map(|view| object(&Order::new(state, Sight::All, &view))))
 }
 
-/// Returns the newest orders that a filter leaves, at most `most`, as `GET /v1/orders` has them: those that
-/// are sealed last.
+/// Returns the newest orders that a filter leaves, at most `most`, as `GET /v1/orders` has them.
 ///
 /// # Errors
 /// Files of sealed orders cannot be read.
 pub fn orders(
-    filter: &OrderFilter,
+    filter: OrderFilter,
     most: usize,
     state: &State,
     directory: &impl Directory,
     sealed: &SealedOrders,
 ) -> Result<Vec<Value>, Problem> {
     let mut found = Vec::new();
-    let Some(list) = filter.list(state) else { return Ok(found) };
-    let mut place = state.first_order(list);
-    while found.len() < most
-        && let Some((number, next)) = place.and_then(|place| state.order_at(list, place))
-    {
-        place = next;
-        let view = state.order(number);
-        if filter.shows(&view) {
-            found.push(object(&Order::new(state, Sight::All, &view)));
-        }
-    }
-    let mut before = None;
-    while found.len() < most && !sealed.is_empty() {
-        let (rows, next) = sealed.list(&filter.of_sealed(state), before, most - found.len())?;
-        for row in rows {
-            // One that was recalled is in the state.
-            let is_open = row.id().is_some_and(|id| state.order_number(&id).is_some());
-            if !is_open {
-                found.push(object(&Order::new(state, Sight::All, &row.view(state, directory)?)));
-            }
-        }
-        if next.is_none() {
-            break;
-        }
-        before = next;
-    }
+    listed(filter, most, state, directory, sealed, &mut |order| {
+        found.push(order);
+        if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
     Ok(found)
 }
 
-/// Tells `each` all orders, each once and as it is now, as `GET /v1/orders/{id}` has them: those of the state
-/// newest first, then those that are sealed. `each` may end it.
+/// Tells `each` all orders, each once and as it is now, as `GET /v1/orders/{id}` has them: the newest first.
+/// `each` may end it.
 ///
 /// # Errors
 /// Files of sealed orders cannot be read.
@@ -98,29 +78,35 @@ pub fn each_order(
     sealed: &SealedOrders,
     each: &mut dyn FnMut(Value) -> ControlFlow<()>,
 ) -> Result<(), Problem> {
-    for number in (0..state.orders_len()).rev() {
-        if each(object(&Order::new(state, Sight::All, &state.order(number)))).is_break() {
+    listed(OrderFilter::ALL, EACH_PAGE, state, directory, sealed, each)
+}
+
+/// Tells `each` the orders of a list, of which `rows` are read from files at a time.
+fn listed(
+    filter: OrderFilter,
+    rows: usize,
+    state: &State,
+    directory: &impl Directory,
+    sealed: &SealedOrders,
+    each: &mut dyn FnMut(Value) -> ControlFlow<()>,
+) -> Result<(), Problem> {
+    let mut pages = OrderPages::new(state, filter);
+    loop {
+        // Nobody waits for a lock.
+        let mut steps = usize::MAX;
+        let order = match pages.next(state, &mut steps) {
+            NextOrder::Open(order) | NextOrder::Sealed(order) => order,
+            NextOrder::NeedsFiles => {
+                pages.prepare_offline(sealed, rows, state, directory)?;
+                continue;
+            }
+            NextOrder::Tired => continue,
+            NextOrder::End => return Ok(()),
+        };
+        if each(object(&Order::new(state, Sight::All, &order))).is_break() {
             return Ok(());
         }
     }
-    let mut before = None;
-    while !sealed.is_empty() {
-        let (rows, next) = sealed.list(&SealedFilter::default(), before, EACH_PAGE)?;
-        for row in rows {
-            // One that was recalled is in the state.
-            let is_open = row.id().is_some_and(|id| state.order_number(&id).is_some());
-            let shown =
-                || Ok::<_, Problem>(object(&Order::new(state, Sight::All, &row.view(state, directory)?)));
-            if !is_open && each(shown()?).is_break() {
-                return Ok(());
-            }
-        }
-        if next.is_none() {
-            break;
-        }
-        before = next;
-    }
-    Ok(())
 }
 
 /// Returns a period as lists have it.

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Code as ReferralCode, Engine, MemberDirectory, MemberIx, OrderId, OrderList, OrderView, PeriodRef,
-        Rejection, SealedFilter, State, Timestamp,
+        Code as ReferralCode, Engine, MemberDirectory, MemberIx, NextOrder, OrderFilter, OrderId, OrderPages,
+        Rejection, State, Timestamp,
     },
     http::{
         auth::{Action, Sight, Target},
@@ -30,8 +30,6 @@ use crate::{
     },
 };
 
-/// What looking at an order that a filter leaves out takes, in steps.
-const ORDER_STEPS: usize = 16;
 /// What reading a sealed order takes, in steps.
 const SEALED_STEPS: usize = 256;
 
@@ -72,7 +70,10 @@ impl OrdersQuery {
     fn name(&self) -> String {
         let Self { member, customer, group, calendar, period, from, to, as_of, limit: _, cursor: _ } = self;
         let time = |time: &Option<Time>| time.map(|time| time.0.0);
-        format!("orders/{:?}", (member, customer, group, calendar, period, time(from), time(to), as_of))
+        format!(
+            "orders/by-command/{:?}",
+            (member, customer, group, calendar, period, time(from), time(to), as_of)
+        )
     }
 
     /// What the list shows in a network, after its sender was asked whether it may.
@@ -141,156 +142,10 @@ fn id(text: &str, field: &'static str) -> Result<OrderId, Problem> {
     })
 }
 
-/// Which orders a list shows.
-pub struct OrderFilter {
-    pub member: Option<MemberIx>,
-    pub customer: Option<OrderId>,
-    pub group: Option<OrderId>,
-    pub period: Option<PeriodRef>,
-    /// Those from this time on.
-    pub from: Timestamp,
-    /// Those before this time.
-    pub until: Timestamp,
-}
-
-impl OrderFilter {
-    /// The shortest of the lists that have all of these orders; `None` if there are none.
-    pub fn list(&self, state: &State) -> Option<OrderList> {
-        if let Some(customer) = &self.customer {
-            return state.customer(customer).map(|(customer, _)| OrderList::OfCustomer(customer));
-        }
-        if let Some(group) = &self.group {
-            return state.order_group(group).map(OrderList::OfGroup);
-        }
-        Some(match (self.member, self.period) {
-            (Some(member), _) => OrderList::OfMember(member),
-            (None, Some(period)) => OrderList::InPeriod(period),
-            (None, None) => OrderList::All,
-        })
-    }
-
-    /// The same filter for sealed orders.
-    pub fn of_sealed(&self, state: &State) -> SealedFilter {
-        let Self { member, customer, group, period, from, until } = self;
-        // Orders of a customer are those of its member: files find these.
-        let owner = customer.as_ref().and_then(|customer| state.customer(customer)).map(|(_, owner)| owner);
-        let labeled = |period: PeriodRef| {
-            let calendar = state.plan().commerce.calendars.get(usize::from(period.calendar))?;
-            Some((calendar.name.clone(), state.period(period)?.label.clone()))
-        };
-        SealedFilter {
-            member: member.or(owner).map(|member| state.member(member).id),
-            customer: customer.clone(),
-            group: group.clone(),
-            period: period.and_then(labeled),
-            from: (from.0 != i64::MIN).then_some(*from),
-            until: (until.0 != i64::MAX).then_some(*until),
-        }
-    }
-
-    /// Whether an order of that list is shown.
-    pub fn shows(&self, order: &OrderView) -> bool {
-        let Self { member, customer, group, period, from, until } = self;
-        let is = |id: &OrderId, other: &Option<Box<str>>| other.as_deref() == Some(id.as_str());
-        (*from..*until).contains(&order.time)
-            && member.is_none_or(|member| order.credits.iter().any(|(credited, _)| *credited == member))
-            && period.is_none_or(|period| order.periods.contains(&period))
-            && customer.as_ref().is_none_or(|id| is(id, &order.customer))
-            && group.as_ref().is_none_or(|id| is(id, &order.group))
-    }
-}
-
-/// A list of orders: first those in the state, then those in files.
+/// A list of orders.
 struct Orders {
     sight: Sight,
-    filter: OrderFilter,
-    list: OrderList,
-    /// Seals when `part` was determined: each changes the places of lists.
-    seals: usize,
-    /// The LSN of the last order that was looked at in the state.
-    last_lsn: u64,
-    part: Part,
-}
-
-/// Where a list goes on.
-enum Part {
-    /// At a place in the state.
-    Open(u32),
-    /// After the orders of the state that were looked at: its places changed.
-    After,
-    /// With the sealed orders whose LSN is below this.
-    Sealed(Option<u64>),
-    /// With the sealed orders that were read, and then so.
-    Read(Vec<OrderView>, Option<u64>),
-    Nowhere,
-}
-
-impl Orders {
-    /// Where a list goes on when nothing is left in the state.
-    fn after_open(&self) -> Part {
-        // Members and customers without orders in the state may have some in files.
-        if self.seals == 0 { Part::Nowhere } else { Part::Sealed(None) }
-    }
-
-    /// Begins where a cursor says.
-    fn resume(&mut self, words: &[u64], state: &State) -> Result<(), Problem> {
-        match *words {
-            [seals, place, last_lsn] => {
-                let place = u32::try_from(place).map_err(|_| cursor_invalid())?;
-                self.last_lsn = last_lsn;
-                self.part = if seals == self.seals as u64 {
-                    state.order_at(self.list, place).ok_or_else(cursor_invalid)?;
-                    Part::Open(place)
-                } else {
-                    Part::After
-                };
-            }
-            [before] => self.part = Part::Sealed(Some(before).filter(|before| *before != u64::MAX)),
-            _ => return Err(cursor_invalid()),
-        }
-        Ok(())
-    }
-
-    /// A seal came between two slices: the places of the list changed, its order did not.
-    fn follow(&mut self, state: &State) {
-        let seals = state.seals().len();
-        if std::mem::replace(&mut self.seals, seals) != seals && matches!(self.part, Part::Open(_)) {
-            self.part = Part::After;
-        }
-        if matches!(self.part, Part::After) {
-            let first = state.first_order(self.list);
-            self.part = first.map_or_else(|| self.after_open(), Part::Open);
-        }
-    }
-
-    /// Looks at the orders of the state.
-    fn open_slice(&mut self, reader: &Reader<'_>, most: usize, out: &mut Vec<Order>) {
-        let state = reader.state;
-        let mut steps = 0;
-        let after = self.last_lsn;
-        while out.len() < most
-            && steps < SLICE_STEPS
-            && let Part::Open(place) = self.part
-        {
-            let Some((number, next)) = state.order_at(self.list, place) else {
-                self.part = self.after_open();
-                break;
-            };
-            self.part = next.map_or_else(|| self.after_open(), Part::Open);
-            let order = state.order(number);
-            // A line or a refund is as much work as an order without any.
-            steps += ORDER_STEPS * (1 + order.lines.len() + order.refunds.len());
-            // Those that were looked at before a seal changed the places come again.
-            if after <= order.lsn {
-                continue;
-            }
-            self.last_lsn = order.lsn;
-            if self.filter.shows(&order) {
-                out.push(Order::new(state, self.sight, &order));
-            }
-        }
-        reader.note(steps);
-    }
+    pages: OrderPages,
 }
 
 impl Listing for Orders {
@@ -298,35 +153,43 @@ impl Listing for Orders {
     const WALKS: bool = true;
 
     fn prepare(&mut self, engine: &Engine, rows: usize) -> Result<(), Problem> {
-        if let Part::Sealed(before) = self.part {
-            let filter = engine.read(|state, _| self.filter.of_sealed(state));
-            let (orders, next) = engine.sealed_orders(&filter, before, rows)?;
-            self.part = Part::Read(orders, next);
-        }
-        Ok(())
+        Ok(self.pages.prepare(engine, rows)?)
     }
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Order>) -> bool {
-        self.follow(reader.state);
-        self.open_slice(reader, out.len() + rows, out);
-        if let Part::Read(orders, next) = &mut self.part {
-            let orders = std::mem::take(orders);
-            // They cost a read of files each.
-            reader.note(SEALED_STEPS * orders.len());
-            out.extend(orders.iter().map(|order| Order::new(reader.state, self.sight, order)));
-            self.part = next.map_or(Part::Nowhere, |next| Part::Sealed(Some(next)));
-        }
-        !matches!(self.part, Part::Nowhere)
+        let (state, begun) = (reader.state, out.len());
+        let bookmark = self.pages.bookmark(state);
+        let (mut steps, mut sealed) = (SLICE_STEPS, 0);
+        let more = loop {
+            if out.len() == begun + rows {
+                break true;
+            }
+            let order = match self.pages.next(state, &mut steps) {
+                NextOrder::Open(order) => order,
+                NextOrder::Sealed(order) => {
+                    sealed += 1;
+                    order
+                }
+                NextOrder::NeedsFiles => {
+                    // A page is of one state: where it begins in memory and ends in files, it begins again
+                    // when these were read.
+                    if self.pages.go_back(bookmark) {
+                        out.truncate(begun);
+                    }
+                    break true;
+                }
+                NextOrder::Tired => break true,
+                NextOrder::End => break false,
+            };
+            out.push(Order::new(state, self.sight, &order));
+        };
+        // A sealed order costs a read of files.
+        reader.note(SLICE_STEPS - steps + SEALED_STEPS * sealed);
+        more
     }
 
     fn position(&self) -> Vec<u64> {
-        match self.part {
-            Part::Open(place) => vec![self.seals as u64, place.into(), self.last_lsn],
-            // No number of seals: it is found by LSN.
-            Part::After => vec![u64::MAX, 0, self.last_lsn],
-            Part::Sealed(before) => vec![before.unwrap_or(u64::MAX)],
-            Part::Read(..) | Part::Nowhere => Vec::new(),
-        }
+        self.pages.position().to_vec()
     }
 }
 
@@ -343,12 +206,12 @@ problems!(
 
 /// Orders
 ///
-/// Newest first, in the order in which they were placed, those that are sealed last; those that are placed
-/// after the first page was read are in no later page of the same list. If a period is sealed between two
-/// pages, its orders may come twice, and none is left out. Of customer, group, member and period there is an
-/// index, and the first of these that is named is used; other filters look through all that it leaves, so
-/// that a page may be short, or empty with a cursor. A member asks with `member`: for itself, or for a member
-/// of its downline.
+/// Newest first, in the order in which they were placed, sealed or not; each is there once, whatever is
+/// placed, sealed and refunded between two pages, and those that are placed after the first page was read are
+/// in no later page of the same list. Of customer, group, member and period there is an index, and the first
+/// of these that is named is used; other filters look through all that it leaves, and a page reads only so
+/// many files, so that it may be short, or empty with a cursor. A member asks with `member`: for itself, or
+/// for a member of its downline.
 #[utoipa::path(
     get, path = "/v1/orders", tag = "orders",
     params(OrdersQuery),
@@ -373,16 +236,14 @@ async fn orders(
     let begin = |state: &State, directory: &MemberDirectory| {
         let filter = query.filter(&caller, state, directory)?;
         let sight = caller.0.sight(state, directory);
-        let (seals, last_lsn) = (state.seals().len(), u64::MAX);
-        let Some(list) = filter.list(state) else {
-            return Ok(Orders { sight, filter, list: OrderList::All, seals, last_lsn, part: Part::Nowhere });
+        let pages = match after.as_deref() {
+            None => OrderPages::new(state, filter),
+            Some(words) => {
+                let position = words.try_into().map_err(|_| cursor_invalid())?;
+                OrderPages::resume(state, filter, position).ok_or_else(cursor_invalid)?
+            }
         };
-        let mut orders = Orders { sight, filter, list, seals, last_lsn, part: Part::Nowhere };
-        match after.as_deref() {
-            None => orders.part = state.first_order(list).map_or_else(|| orders.after_open(), Part::Open),
-            Some(words) => orders.resume(words, state)?,
-        }
-        Ok(orders)
+        Ok(Orders { sight, pages })
     };
     let Some(as_of) = query.as_of else {
         return page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await;

@@ -377,7 +377,8 @@ async fn later_page<L: Listing>(
 /// Answers with one page of a listing of the past, begun by `begin`, as heavy work.
 ///
 /// # Errors
-/// When the limit is out of range; those of `begin`; `overloaded` when too much heavy work is waiting.
+/// When the limit is out of range; those of `begin` and of [`Listing::prepare`]; `overloaded` when too much
+/// heavy work is waiting.
 pub async fn past<L: Listing>(
     shared: &Shared,
     caller: &Caller,
@@ -393,11 +394,13 @@ pub async fn past<L: Listing>(
     shared.heavy.enter()?;
     for _ in 0..PAGE_SLICES_MAX {
         let take = || {
+            slice.listing.prepare(engine, limit)?;
             let reader = Reader::new(engine, past);
             slice.more = slice.listing.slice(&reader, limit, &mut slice.items);
             caller.pays(reader.units(slice.items.len()));
+            Ok::<_, Problem>(())
         };
-        shared.heavy.run(take).await;
+        shared.heavy.run(take).await?;
         if slice.is_page() {
             break;
         }

@@ -8,8 +8,8 @@ use upline::{
         SealPeriod,
     },
     engine::{
-        Answer, AnsweredBy, BegunSeal, Engine, HistoryError, SealError, SealStart, SealedFilter,
-        SteppedWriter, SubmitError, verify_sealed,
+        Answer, AnsweredBy, BegunSeal, Engine, HistoryError, NextOrder, OrderFilter, OrderPages, SealError,
+        SealStart, SteppedWriter, SubmitError, verify_sealed,
     },
 };
 
@@ -27,8 +27,9 @@ const SEND_PERCENT: u64 = 60;
 const HASTY_PERCENT: u64 = 10;
 /// Sealed orders that are looked at after a seal and an opening.
 pub(super) const CHECKED: usize = 3;
-/// Orders of a page of the list of sealed orders.
+/// Orders that are read from files at a time, and steps of a slice of a list.
 const PAGE: usize = 3;
+const SLICE_STEPS: usize = 100;
 
 /// A seal in progress, and what was sealed.
 #[derive(Default)]
@@ -275,7 +276,13 @@ impl World {
     /// no file is damaged.
     pub(super) fn check_all_sealed(&mut self, writing: &SteppedWriter) {
         self.check_sealed(writing, usize::MAX);
-        assert_eq!(listed(writing.engine()), self.to_list());
+        let (sealed, open) = listed(writing.engine());
+        assert_eq!(sealed, self.to_list());
+        assert_eq!(
+            open,
+            writing.engine().read(|state, _| state.orders_len()) as usize,
+            "open orders, once each"
+        );
         let found = writing
             .engine()
             .read(|state, _| verify_sealed(&self.storage(), ROOT.as_ref(), state))
@@ -292,16 +299,34 @@ impl World {
     }
 }
 
-/// The ids of the list of sealed orders, page by page.
-fn listed(engine: &Engine) -> Vec<String> {
-    let (mut ids, mut before) = (Vec::new(), None);
+/// The ids of those in the list of all orders that are sealed, and the number of the others. Each slice goes
+/// on where the one before ended.
+fn listed(engine: &Engine) -> (Vec<String>, usize) {
+    let (mut ids, mut open, mut before) = (Vec::new(), 0, u64::MAX);
+    let mut pages = engine.read(|state, _| OrderPages::new(state, OrderFilter::ALL));
     loop {
-        let (page, next) =
-            engine.sealed_orders(&SealedFilter::default(), before, PAGE).expect("nothing is wrong");
-        ids.extend(page.iter().map(|order| order.id.to_string()));
-        match next {
-            Some(_) => before = next,
-            None => return ids,
+        pages.prepare(engine, PAGE).expect("nothing is wrong");
+        let is_over = engine.read(|state, _| {
+            let mut steps = SLICE_STEPS;
+            loop {
+                let order = match pages.next(state, &mut steps) {
+                    NextOrder::Open(order) => {
+                        open += 1;
+                        order
+                    }
+                    NextOrder::Sealed(order) => {
+                        ids.push(order.id.to_string());
+                        order
+                    }
+                    NextOrder::NeedsFiles | NextOrder::Tired => return false,
+                    NextOrder::End => return true,
+                };
+                assert!(order.lsn < before, "newest first, each once");
+                before = order.lsn;
+            }
+        });
+        if is_over {
+            return (ids, open);
         }
     }
 }

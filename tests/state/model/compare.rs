@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use upline::core::{
-    Actor, Digest, EntryFilter, OrderList, audit,
+    Actor, Digest, EntryFilter, OrderList, OrderWalk, Peeked, audit,
     command::{Applied, Command, OrderId, Outcome, PayFilter, PeriodRef, Register, Rejection, Stamped},
     kept_network_digest, network_digest,
     plan::{PlacementRule, Plan, commerce::CALENDARS_MAX},
@@ -409,6 +409,24 @@ impl Pair {
                 place = next;
             }
             assert_eq!(listed, expected, "{list:?}");
+            // Those that came back stand where they were placed.
+            let mut by_command = expected;
+            by_command.sort_by_key(|number| Reverse(state.order_lsn(*number)));
+            let (mut walk, mut walked, mut steps) = (OrderWalk::new(state, list, u64::MAX), Vec::new(), 0);
+            loop {
+                match walk.peek(state, &mut steps) {
+                    Peeked::Order { lsn, number } => {
+                        walk.pass(lsn);
+                        walked.push(number);
+                    }
+                    Peeked::Tired => {
+                        steps = 2;
+                        walk = OrderWalk::resume(state, list, walk.position()).expect("a place of the list");
+                    }
+                    Peeked::End => break,
+                }
+            }
+            assert_eq!(walked, by_command, "{list:?} by command");
         };
         check(OrderList::All, &|_| true);
         for member in (0..picture.members.len() as u32).map(MemberIx) {

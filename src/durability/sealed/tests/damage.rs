@@ -52,7 +52,9 @@ fn read_all(storage: &Arc<dyn Storage>, known: &[Known]) -> Vec<PathBuf> {
             Err(error) => note(error),
         }
     }
-    if let Err(error) = store.list(&Filter { member: Some(uuid(3)), ..Filter::default() }, None, 100) {
+    if let Err(error) =
+        store.list(&Filter { member: Some(uuid(3)), ..Filter::default() }, u32::MAX, None, 100)
+    {
         note(error);
     }
     damaged

@@ -16,26 +16,34 @@ fn lets(filter: &Filter<'_>, order: &SealedOrder<'_>) -> bool {
         })
 }
 
-/// Pages of a list until its end.
-fn pages(store: &Store, filter: &Filter<'_>, limit: usize) -> Vec<SealedOrder<'static>> {
-    let (mut orders, mut before) = (Vec::new(), None);
+/// Pages of a list of some seals until its end, and how many of them were not full and not the last.
+fn pages(store: &Store, filter: &Filter<'_>, seals: u32, limit: usize) -> (Vec<SealedOrder<'static>>, usize) {
+    let (mut orders, mut before, mut short) = (Vec::new(), None, 0);
     loop {
-        let page = store.list(filter, before, limit).expect("it is whole");
+        let page = store.list(filter, seals, before, limit).expect("it is whole");
         assert!(page.orders.len() <= limit);
-        assert!(page.next.is_none() || page.orders.len() == limit, "a page that is not full is the last");
+        let is_in = |order: &SealedOrder<'_>| {
+            before.is_none_or(|before| order.lsn < before) && page.next.is_none_or(|next| next <= order.lsn)
+        };
+        assert!(page.orders.iter().all(is_in), "a page has what is between its ends");
+        assert!(page.next.is_none_or(|next| next < before.unwrap_or(u64::MAX)), "it goes on");
+        short += usize::from(page.next.is_some() && page.orders.len() < limit);
         orders.extend(page.orders);
         match page.next {
             Some(next) => before = Some(next),
-            None => return orders,
+            None => return (orders, short),
         }
     }
 }
 
-/// Orders in three seals; some of the first are in a later one again.
-fn sealed(seed: u64) -> (Memory, Vec<Known>, BTreeMap<u64, SealedOrder<'static>>) {
+/// The orders as they were after a seal, by LSN.
+type Valid = BTreeMap<u64, SealedOrder<'static>>;
+
+/// Orders in three seals; some of the first are in a later one again. With what there was after each.
+fn sealed(seed: u64) -> (Memory, Vec<Known>, Vec<Valid>) {
     let memory = directory();
     let storage = memory.shared();
-    let (mut known, mut valid) = (Vec::new(), BTreeMap::new());
+    let (mut known, mut valid, mut after_each) = (Vec::new(), Valid::new(), Vec::new());
     let mut random = seed;
     let mut next = move |below: u64| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -72,8 +80,9 @@ fn sealed(seed: u64) -> (Memory, Vec<Known>, BTreeMap<u64, SealedOrder<'static>>
         orders.sort_by_key(|order| order.fingerprint);
         seal(&storage, &mut known, &orders);
         valid.extend(orders.into_iter().map(|order| (order.lsn, order)));
+        after_each.push(valid.clone());
     }
-    (memory, known, valid)
+    (memory, known, after_each)
 }
 
 proptest! {
@@ -86,15 +95,15 @@ proptest! {
             (
                 proptest::option::of(0..9_u64), proptest::option::of(0..6_u8), proptest::option::of(0..6_u8),
                 proptest::option::of((any::<bool>(), 0..4_u8)),
-                proptest::option::of(0..70_i64), proptest::option::of(0..70_i64), 1..50_usize,
+                proptest::option::of(0..70_i64), proptest::option::of(0..70_i64), 1..50_usize, 0..3_u32,
             ),
             1..12,
         ),
     ) {
-        let (memory, known, valid) = sealed(seed);
+        let (memory, known, after_each) = sealed(seed);
         let store = open(&memory.shared(), &known);
         let day = |day: i64| Timestamp(1_782_000_000_000_000 + day * 86_400_000_000);
-        for (member, customer, group, period, from, until, limit) in filters {
+        for (member, customer, group, period, from, until, limit, seal) in filters {
             // Two of them at most, or nothing is left.
             let customer = customer.map(|number| format!("C-{number}"));
             let group = group.filter(|_| customer.is_none()).map(|number| format!("G-{number}"));
@@ -110,13 +119,16 @@ proptest! {
                 from: from.map(day),
                 until: until.map(day),
             };
-            let newest_first = valid.values().rev();
+            // Of all seals, or as it was before the newest.
+            let newest_first = after_each[seal as usize].values().rev();
             let expected: Vec<_> = newest_first.filter(|order| lets(&filter, order)).cloned().collect();
-            prop_assert_eq!(pages(&store, &filter, limit), expected);
+            prop_assert_eq!(pages(&store, &filter, 2 + seal, limit).0, expected);
         }
-        let newest_first: Vec<_> = valid.values().rev().cloned().collect();
-        prop_assert_eq!(pages(&store, &Filter::default(), 17), newest_first);
+        let newest_first: Vec<_> = after_each[2].values().rev().cloned().collect();
+        let (all, short) = pages(&store, &Filter::default(), u32::MAX, 300);
+        prop_assert_eq!(all, newest_first);
+        prop_assert!(short != 0, "a page reads only so many row groups");
         let nothing = Filter { period: Some(("year", "2026")), ..Filter::default() };
-        prop_assert_eq!(pages(&store, &nothing, 17), vec![]);
+        prop_assert_eq!(pages(&store, &nothing, u32::MAX, 17), (vec![], 0));
     }
 }
