@@ -15,13 +15,13 @@ const ORDERS: usize = 600;
 fn sealed(place: &Place) -> String {
     let data = place.text("data");
     let orders = ORDERS.to_string();
-    run(&["demo", "--members", "60", "--orders", &orders, "--no-serve", "--data-dir", &data]).ends_with(0);
+    run(["demo", "--members", "60", "--orders", &orders, "--no-serve", "--data-dir", &data]).ends_with(0);
     let listed = run(["period", "list", "month", "--json", "--data-dir", &data]).ends_with(0).json();
     let periods = listed["periods"].as_array().unwrap().iter().rev();
     let posted = periods.filter(|period| period["state"] == "posted");
     for period in posted.take(2) {
         let label = period["label"].as_str().unwrap();
-        run(&["period", "seal", "month", label, "--data-dir", &data]).ends_with(0);
+        run(["period", "seal", "month", label, "--data-dir", &data]).ends_with(0);
     }
     data
 }
@@ -92,7 +92,7 @@ fn repaired(data: &str) -> Value {
 fn seals_are_shown_with_their_files_ids_and_networks() {
     let place = Place::new();
     let data = place.text("empty");
-    run(&["demo", "--members", "5", "--orders", "0", "--no-serve", "--data-dir", &data]).ends_with(0);
+    run(["demo", "--members", "5", "--orders", "0", "--no-serve", "--data-dir", &data]).ends_with(0);
     assert_eq!(of(&inspected(&data, 0), "summary")[0]["seals"], 0);
 
     let data = sealed(&place);
@@ -167,7 +167,7 @@ fn lost_files_of_seals_are_made_again_from_the_log() {
     for folder in ["orders", "order-ids", "network"] {
         std::fs::remove_dir_all(Path::new(&data).join(folder)).unwrap();
     }
-    run(&["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]).ends_with(5).says("upline repair");
+    run(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]).ends_with(5).says("upline repair");
     repaired(&data);
     let without_ids = |content: &Content| -> Content {
         content

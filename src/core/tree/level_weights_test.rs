@@ -89,7 +89,7 @@ fn sums_are_those_along_the_parents_whatever_splits() {
         ("chain", |_, members| Some(members - 1)),
         ("star", |_, _| Some(0)),
         ("three wide", |_, members| Some((members - 1) / 3)),
-        ("roots", |random, members| (members % 50 != 0).then(|| below(random, members))),
+        ("roots", |random, members| (!members.is_multiple_of(50)).then(|| below(random, members))),
     ];
     for (shape, parent) in shapes {
         let mut random = Pcg64::new(7, 1);
@@ -99,7 +99,7 @@ fn sums_are_those_along_the_parents_whatever_splits() {
             for _ in 0..700 {
                 let place = parent(&mut random, model.own.len());
                 model.join(place);
-                if random.next_u32() % 3 != 0 {
+                if !random.next_u32().is_multiple_of(3) {
                     let member = below(&mut random, model.own.len());
                     model.add(member, i64::from(random.next_u32() % 2_001) - 1_000);
                 }
