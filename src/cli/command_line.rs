@@ -55,7 +55,7 @@ pub(super) enum Command {
     Orders(orders::Args),
     /// Import and show what members bring from before the first period
     Opening(opening::Args),
-    /// List the periods of calendars, and lock, unlock, approve or post one
+    /// List the periods of calendars, and lock, unlock, approve, post or seal one
     Period(period::Args),
     /// Compute what a locked period pays, and record the result
     Run(period::RunArgs),

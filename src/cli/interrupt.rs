@@ -27,36 +27,51 @@ pub(super) struct Interrupt {
 #[derive(Default)]
 struct Shared {
     asked: AtomicBool,
-    /// While interruptible work runs: the message if it is cut short.
-    interruptible: Mutex<Option<&'static str>>,
+    work: Mutex<Work>,
+}
+
+/// What the first signal means for the work that runs.
+#[derive(Clone, Copy, Default)]
+enum Work {
+    /// It looks now and then whether it is to stop.
+    #[default]
+    Looks,
+    /// It leaves nothing half-done wherever it ends: the message if it is cut short.
+    Interruptible(&'static str),
+    /// It goes on to its end.
+    CarriedThrough,
 }
 
 impl Shared {
-    /// Handles the first signal. Does not return if the work is interruptible.
-    fn ask(&self) {
+    /// Handles the first signal, and returns what to say. Does not return if the work is interruptible.
+    fn ask(&self) -> &'static str {
         // Held until the process exits, so that the command cannot begin its next step meanwhile.
-        let interruptible = self.interruptible.lock();
+        let work = self.work.lock();
         self.asked.store(true, Ordering::Relaxed);
-        if let Some(meaning) = *interruptible {
-            tell_soon(&Failure::interrupted(meaning).line());
-            end_at_once(Exit::Interrupted);
+        match *work {
+            Work::Looks => "stopping; once more to stop at once",
+            Work::Interruptible(meaning) => {
+                tell_soon(&Failure::interrupted(meaning).line());
+                end_at_once(Exit::Interrupted);
+            }
+            Work::CarriedThrough => "what was read is written to its end; once more to stop at once",
         }
     }
 
-    /// Marks the work as interruptible, or no longer. False if a signal came before.
-    fn set_interruptible(&self, meaning: Option<&'static str>) -> bool {
-        let mut interruptible = self.interruptible.lock();
-        *interruptible = meaning;
+    /// Notes which work runs. False if a signal came before.
+    fn begin(&self, work: Work) -> bool {
+        let mut current = self.work.lock();
+        *current = work;
         !self.asked.load(Ordering::Relaxed)
     }
 }
 
-/// Ends a stretch of interruptible work on drop.
+/// Ends a stretch of such work on drop.
 struct Stretch<'a>(&'a Shared);
 
 impl Drop for Stretch<'_> {
     fn drop(&mut self) {
-        self.0.set_interruptible(None);
+        self.0.begin(Work::Looks);
     }
 }
 
@@ -80,9 +95,9 @@ impl Interrupt {
             };
             _ = ready.send(Ok(()));
             signals.next().await;
-            asked.ask();
+            let words = asked.ask();
             _ = sender.send(true);
-            tell_soon("stopping; once more to stop at once");
+            tell_soon(words);
             signals.next().await;
             end_at_once(Exit::Interrupted);
         };
@@ -117,8 +132,30 @@ impl Interrupt {
         meaning: &'static str,
         work: impl FnOnce() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        self.stretch(Work::Interruptible(meaning), meaning, work)
+    }
+
+    /// Runs work that goes on to its end if a signal comes during it, and says so; a second one ends the
+    /// process. `meaning` is what it means that the work did not begin.
+    ///
+    /// # Errors
+    /// As [`Interrupt::interruptible`].
+    pub fn carried_through<T>(
+        &self,
+        meaning: &'static str,
+        work: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.stretch(Work::CarriedThrough, meaning, work)
+    }
+
+    fn stretch<T>(
+        &self,
+        kind: Work,
+        meaning: &'static str,
+        work: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let stretch = Stretch(&self.shared);
-        if !self.shared.set_interruptible(Some(meaning)) {
+        if !self.shared.begin(kind) {
             return Err(Failure::interrupted(meaning));
         }
         let result = work();
@@ -215,5 +252,21 @@ impl Hangups {
 
     pub async fn next(&mut self) {
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_says_what_becomes_of_the_work() {
+        let interrupt = Interrupt::never();
+        let said = interrupt.carried_through("nothing was done", || Ok(interrupt.shared.ask()));
+        assert_eq!(said.ok(), Some("what was read is written to its end; once more to stop at once"));
+        assert_eq!(interrupt.shared.ask(), "stopping; once more to stop at once");
+        // Neither begins any more.
+        assert!(interrupt.carried_through("nothing was done", || Ok(())).is_err());
+        assert!(interrupt.interruptible("nothing was done", || Ok(())).is_err());
     }
 }

@@ -40,7 +40,7 @@ const PERIOD_COLUMNS: [(&str, &str); 6] = [
     ("state", "state"),
     ("start", "start"),
     ("end", "end"),
-    ("takes orders until", "grace_until"),
+    ("grace until", "grace_until"),
 ];
 const STEP_COLUMNS: [(&str, &str); 4] =
     [("step", "step"), ("time", "time"), ("by", "by"), ("reason", "reason")];
@@ -324,16 +324,17 @@ fn in_words(full: &Value) -> String {
     let period = &full["period"];
     let part = |field: &str| tables::shown(&period[field]);
     let totals = &period["totals"];
+    let counted = |field: &str, one: &str| screen::counted(totals[field].as_u64().unwrap_or_default(), one);
     let mut text = format!(
-        "{} {}: {}\nfrom {} to {}, takes orders until {}\n{} orders, {} refunds, amount {}",
+        "{} {}: {}\nfrom {} to {}, grace until {}\n{}, {}, amount {}",
         part("calendar"),
         part("label"),
         part("state"),
         part("start"),
         part("end"),
         part("grace_until"),
-        tables::shown(&totals["orders"]),
-        tables::shown(&totals["refunds"]),
+        counted("orders", "order"),
+        counted("refunds", "refund"),
         tables::shown(&totals["sums"]["amount"]),
     );
     for (name, sum) in totals["sums"]["volumes"].as_object().into_iter().flatten() {
@@ -355,4 +356,24 @@ fn with_actor(row: &Value) -> Value {
     let words = [&by["kind"], &by["id"]].into_iter().filter_map(Value::as_str).collect::<Vec<_>>();
     row["by"] = words.join(" ").into();
     row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_is_told_in_words() {
+        let totals =
+            json!({"orders": 1_200, "refunds": 1, "sums": {"amount": "12.50", "volumes": {"pv": "10.00"}}});
+        let period = json!({
+            "calendar": "month", "label": "2026-11", "state": "posted", "start": "here", "end": "there",
+            "grace_until": "then", "totals": totals,
+        });
+        assert_eq!(
+            in_words(&json!({"period": period, "steps": [], "runs": []})),
+            "month 2026-11: posted\nfrom here to there, grace until then\n\
+             1,200 orders, 1 refund, amount 12.50, pv 10.00"
+        );
+    }
 }

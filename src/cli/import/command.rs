@@ -106,7 +106,8 @@ pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
     // A file without any valid row is the wrong file: no network is made from it.
     let spoilt = refused != 0 && (args.strict || good == 0);
     let writes = !args.dry_run && !spoilt;
-    let written = if writes { target.commit(args.strict)? } else { None };
+    let commit = || target.commit(args.strict);
+    let written = if writes { interrupt.carried_through("nothing was imported", commit)? } else { None };
     if writes && target.is_new() {
         announce::network(target.path());
     }

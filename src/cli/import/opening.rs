@@ -178,7 +178,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
     let is_good = taken.refused.is_empty() && taken.compared.agrees();
     let writes = is_good && !args.check && target.network.record.as_ref().is_some_and(|log| !log.is_empty());
     if writes {
-        target.commit(true)?;
+        interrupt.carried_through("nothing was imported", || target.commit(true))?;
     }
     let object = summary(args, &taken, &target.network, writes, started);
     screen::say_result(args.json, &object, || in_words(args, &taken, &object, started))?;

@@ -82,7 +82,11 @@ pub(super) trait Sink {
 }
 
 fn unknown_member(cell: &str) -> Trouble {
-    Reason::new("unknown_member", format!("member {} is not known", visible(cell))).into()
+    let words = match cell {
+        "" => "no member is named".to_owned(),
+        _ => format!("member {} is not known", visible(cell)),
+    };
+    Reason::new("unknown_member", words).into()
 }
 
 fn ambiguous_code(cell: &str) -> Trouble {
@@ -309,5 +313,20 @@ impl Sink for ToServer<'_> {
 
     fn finish(&mut self, taken: &mut Taken) -> Result<(), Failure> {
         self.send(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_cell_names_no_member() {
+        let words = |cell: &str| match unknown_member(cell) {
+            Trouble::Refused(reason) => reason.words,
+            Trouble::Failed(failure) => failure.message,
+        };
+        assert_eq!(words(""), "no member is named");
+        assert_eq!(words("zoe"), "member zoe is not known");
     }
 }

@@ -115,7 +115,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
     let spoilt = refused != 0 && (args.strict || taken.orders + taken.already_there == 0);
     let writes = !args.dry_run && !spoilt;
     if writes {
-        target.commit(args.strict)?;
+        interrupt.carried_through("nothing was imported", || target.commit(args.strict))?;
     }
     let orders = Some(target.network.state.orders_len());
     screen::say_result(args.json, &summary(args, &taken, orders, writes, started), || {

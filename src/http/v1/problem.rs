@@ -292,7 +292,9 @@ fn rejection_row(rejection: Rejection) -> (u16, &'static str) {
         Rejection::PeriodUnknown => (404, "There is no such period"),
         Rejection::PeriodMismatched => (409, "A period begins where the one before ends"),
         Rejection::PeriodNotOver => (409, "The period is not over"),
-        Rejection::PeriodOutOfOrder => (409, "Periods are locked, run and posted one after the other"),
+        Rejection::PeriodOutOfOrder => {
+            (409, "Periods are locked, run, posted and sealed one after the other")
+        }
         Rejection::PeriodStepNotAllowed => (409, "The state of this period does not allow it"),
         Rejection::ApproverIsRunner => (409, "Somebody else than who made the run must approve it"),
         Rejection::RunMismatched => (409, "The run is of another plan or state"),
