@@ -376,7 +376,7 @@ fn bad_rows_of_a_table_are_refused_with_their_lines() {
             "unknown_member",
             "member nobody is not known",
         ),
-        ("no member", "B,,1,1,retail,,,,,\n", "unknown_member", "is not known"),
+        ("no member", "B,,1,1,retail,,,,,\n", "unknown_member", "no member is named"),
         ("a negative volume", "B,ANNA,1,-1,retail,,,,,\n", "field_invalid", "lines[0].volumes.pv"),
         ("a negative amount", "B,ANNA,-1,1,retail,,,,,\n", "field_invalid", "lines[0].amount"),
         ("a huge volume", "B,ANNA,1,1e99,retail,,,,,\n", "field_invalid", "lines[0].volumes.pv"),

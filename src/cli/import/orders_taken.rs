@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{lines::LineFault, visible::visible};
 use crate::{
     cli::{problem, screen},
+    core::command::ORDER_ID_CHARS_MAX,
     http::Problem,
 };
 
@@ -58,7 +59,13 @@ pub(super) struct Taken {
 }
 
 impl Taken {
+    /// Refuses an order. What is longer than an id may be is told by its beginning.
     pub fn refuse(&mut self, line: u64, order: String, reason: Reason) {
+        let mut order = order;
+        if let Some((end, _)) = order.char_indices().nth(ORDER_ID_CHARS_MAX) {
+            order.truncate(end);
+            order.push_str("...");
+        }
         self.refused.push(Refused { line, order, reason });
     }
 

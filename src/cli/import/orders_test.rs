@@ -115,7 +115,10 @@ fn objects_are_those_of_the_api() {
     let taken = take(&mut network, &text);
     assert_eq!(taken.orders, 2);
     assert_eq!(refused(&taken), ["3 A-2 order_malformed", "4  body_malformed", "5 A-3 field_invalid"]);
-    let long = format!("{{\"order_id\":\"{}\"}}\n", "x".repeat(200_000));
+    let long = |chars| format!("{{\"order_id\":\"{}\"}}\n", "x".repeat(chars));
+    let taken = take(&mut network, &long(200_000));
+    assert_eq!(refused(&taken), [format!("1 {}... body_malformed", "x".repeat(64))]);
+    let long = long(1_200_000);
     let last = format!("{{\"order_id\":\"A-5\",\"user_id\":\"{anna}\",\"lines\":[{{\"amount\":1}}]}}");
     let taken = take(&mut network, &(long + &last));
     assert_eq!((taken.orders, refused(&taken)), (1, vec!["1  bad_row".to_owned()]));
