@@ -304,7 +304,7 @@ impl Sink for ToServer<'_> {
         }
     }
 
-    /// Refuses it: only who has the network can tell what would come of it.
+    /// Refuses it: what would come of it can be told only where the network is.
     fn carry(&mut self, line: u64, body: &[u8], taken: &mut Taken) -> Result<(), Failure> {
         let words = "orders of an export go into a data directory, not to a server";
         taken.refuse(line, order_id(body), Reason::new("order_exported", words));

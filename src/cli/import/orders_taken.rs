@@ -60,8 +60,7 @@ pub(super) struct Taken {
 
 impl Taken {
     /// Refuses an order. What is longer than an id may be is told by its beginning.
-    pub fn refuse(&mut self, line: u64, order: String, reason: Reason) {
-        let mut order = order;
+    pub fn refuse(&mut self, line: u64, mut order: String, reason: Reason) {
         if let Some((end, _)) = order.char_indices().nth(ORDER_ID_CHARS_MAX) {
             order.truncate(end);
             order.push_str("...");

@@ -201,7 +201,8 @@ impl Written {
         for (refund, written) in view.refunds.iter_mut().zip(&self.refunds) {
             refund.lsn = written.lsn;
         }
-        serde_json::to_value(Order::new(state, Sight::All, &view)).unwrap_or_default()
+        serde_json::to_value(Order::new(state, Sight::All, &view))
+            .expect("an order is an object of texts and numbers")
     }
 }
 
