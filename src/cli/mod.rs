@@ -42,6 +42,7 @@ mod period;
 mod plan;
 mod plan_words;
 mod problem;
+mod record;
 mod remote;
 mod repair;
 mod repair_report;

@@ -18,7 +18,7 @@
 //! Not found: another spelling of a name that cannot be a code (an e-mail address), has capital letters, and
 //! was imported by a release that derived the id from the spelling. Of such names only the ids are kept.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use uuid::Uuid;
 
@@ -90,6 +90,16 @@ fn has_digits_of_id(text: &str) -> bool {
     let mut others = rest.bytes().filter(|byte| !byte.is_ascii_hexdigit());
     others.all(|byte| b"-{}".contains(&byte))
         && rest.bytes().filter(u8::is_ascii_hexdigit).count() == 2 * size_of::<MemberId>()
+}
+
+/// Writes the text, or the UUID.
+impl fmt::Display for Name {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.text {
+            Some(text) => out.write_str(text),
+            None => Uuid::from_bytes(self.id.0).fmt(out),
+        }
+    }
 }
 
 impl Name {

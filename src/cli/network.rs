@@ -7,16 +7,16 @@ use super::{
     exit::{Exit, Failure},
     names::FileNames,
     os_user,
+    record::Record,
 };
 use crate::{
     core::{
         Actor,
-        command::{Command, ImportEntry, Outcome, Rejection, Stamped, TriggerBonus},
+        command::{Command, ImportEntry, Outcome, PlaceOrder, Rejection, Stamped, TriggerBonus},
         judge_carried_id,
         state::{Directory, State},
         types::{MemberId, MemberIx, Timestamp},
     },
-    durability::record_bytes_bound,
     engine::{RowIds, SealedOrders, SubmitError, UnsharedDirectory},
     shapes::{self, Shape},
     workload,
@@ -27,13 +27,6 @@ const LOOK_EVERY_MEMBERS: u32 = 1_024;
 
 /// Members whose sponsors are looked up together, so that the waits for memory overlap.
 const MEMBERS_PREFETCHED: usize = 64;
-
-/// Commands per recorded group. The log accepts larger ones; this bounds what is encoded at once.
-pub(super) const GROUP_COMMANDS: usize = if cfg!(test) { 32 } else { 4_096 };
-
-/// Bytes of the records of a group, by an upper bound, unless one command alone has more: the smallest
-/// segment holds it. A command of the opening state has many rows.
-const GROUP_BYTES: usize = 1_000_000;
 
 pub(super) struct Network {
     pub state: State,
@@ -49,23 +42,7 @@ pub(super) struct Network {
     /// Its sealed orders: their ids stay taken.
     pub sealed: SealedOrders,
     /// The commands applied so far, if they are to be logged.
-    pub record: Option<Vec<Group>>,
-}
-
-/// A group of commands for the log.
-pub(super) struct Group {
-    /// Rolling hash over all outcomes before the group's first command.
-    pub outcome_hash_before: u64,
-    pub commands: Vec<Stamped>,
-    /// Of their records, at most.
-    bytes: usize,
-}
-
-impl Group {
-    /// Whether another command of so many bytes belongs to it.
-    fn has_room(&self, bytes: usize) -> bool {
-        self.commands.len() < GROUP_COMMANDS && self.bytes + bytes <= GROUP_BYTES
-    }
+    pub record: Option<Record>,
 }
 
 /// A member's id, and the member if there is one.
@@ -164,17 +141,15 @@ impl Network {
         let stamped = Stamped { lsn, time: self.time, key: None, actor, format: Stamped::FORMAT, command };
         let mut directory = Known { directory: &mut self.directory, members };
         let applied = self.state.apply_unless_rejected(&mut directory, &stamped)?;
-        if let Some(groups) = &mut self.record {
-            let bytes = record_bytes_bound(&stamped.command) + 4 + self.actor.id().len();
-            match groups.last_mut().filter(|group| group.has_room(bytes)) {
-                Some(group) => {
-                    group.bytes += bytes;
-                    group.commands.push(stamped);
-                }
-                None => groups.push(Group { outcome_hash_before, commands: vec![stamped], bytes }),
-            }
+        if let Some(record) = &mut self.record {
+            record.push(stamped, outcome_hash_before);
         }
         Ok(applied.outcome)
+    }
+
+    /// Prefetches what placing some orders will touch.
+    pub fn prefetch_orders<'o>(&self, orders: impl Iterator<Item = &'o PlaceOrder> + Clone) {
+        self.state.prefetch_orders(&self.directory, orders);
     }
 
     /// Checks whether an entry would be accepted, without applying it.

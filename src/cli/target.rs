@@ -9,7 +9,8 @@ use std::{
 use super::{
     clock::ClockRule,
     exit::{Exit, Failure},
-    network::{Group, Network},
+    network::Network,
+    record::{Group, Record},
     screen,
 };
 use crate::{
@@ -92,7 +93,7 @@ impl Target {
         choice.map_or(Ok(()), |choice| choice.compare(&loaded.state))?;
         clock.check(&loaded.report)?;
         let mut network = Network::new(loaded.state, loaded.directory, system_clock()());
-        network.record = Some(Vec::new());
+        network.record = Some(Record::default());
         network.row_ids = Some(RowIds::new(loaded.instance.row_key));
         network.sealed = SealedOrders::open(&storage, &path, &network.state)?;
         let lsn = network.state.lsn();
@@ -140,7 +141,8 @@ impl Target {
         match &self.kind {
             Kind::New(genesis) => self.write_first_snapshot(genesis).map(Some),
             Kind::Existing { lsn } => {
-                let groups = self.network.record.take().unwrap_or_default();
+                let record = self.network.record.take().unwrap_or_default();
+                let groups = record.finish().map_err(Error::from)?;
                 self.append(*lsn, &groups, all_or_nothing).map(|()| None)
             }
         }
@@ -170,7 +172,7 @@ impl Target {
         }
         let bar = screen::progress("writing", Some(groups.len() as u64), false);
         for group in groups {
-            opened.journal.append(&group.commands, group.outcome_hash_before)?;
+            opened.journal.append_encoded(&group.commands, group.outcome_hash_before)?;
             bar.inc(1);
         }
         opened.journal.sync()?;

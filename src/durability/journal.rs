@@ -9,7 +9,7 @@
 
 use std::{fmt::Debug, sync::Arc};
 
-use super::{error::Result, health::LogHealth};
+use super::{codec::EncodedGroup, error::Result, health::LogHealth};
 use crate::core::{command::Stamped, types::Timestamp};
 
 /// The writer's end of a log of groups of commands.
@@ -27,6 +27,12 @@ pub trait Journal: Send + Debug {
     /// the call may be retried. After any other error it is unknown what was written: every later call that
     /// writes fails with `PreviousIo`, and only opening the log again tells.
     fn append(&mut self, group: &[Stamped], outcome_hash_before: u64) -> Result<()>;
+
+    /// The same of commands that are encoded already.
+    ///
+    /// # Errors
+    /// As `append`.
+    fn append_encoded(&mut self, group: &EncodedGroup, outcome_hash_before: u64) -> Result<()>;
 
     /// Makes everything appended durable; returns the last durable LSN. Blocks until it is.
     ///

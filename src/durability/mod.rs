@@ -90,8 +90,8 @@ mod tests;
 
 pub use self::{
     codec::{
-        DecodeError, EncodeError, RECORD_BYTES_MAX, TEXT_BYTES_MAX, decode_group, encode_group, longest_text,
-        record_bytes, record_bytes_bound,
+        DecodeError, EncodeError, EncodedGroup, RECORD_BYTES_MAX, TEXT_BYTES_MAX, decode_group, encode_group,
+        longest_text, record_bytes, record_bytes_bound,
     },
     data_dir::{Creation, DataDir, Genesis},
     error::{Damage, Error, Result},

@@ -7,6 +7,7 @@ use rand_pcg::{Pcg64, rand_core::RngCore};
 
 use super::{super::columns::BONUS_COLUMNS, *};
 use crate::{
+    cli::record::Record,
     core::{
         audit,
         types::{Status, Timestamp},
@@ -69,15 +70,17 @@ fn a_second_run_changes_nothing_and_a_died_one_is_finished() {
         let file = format!("{HEADER}{}\n", lines.join("\n"));
         let reading = Reading { update: seed % 2 == 0, ..Reading::default() };
         let mut whole = of(&before);
-        whole.record = Some(Vec::new());
+        whole.record = Some(Record::default());
         let first = read_members(&mut whole, file.as_bytes(), &reading);
         assert_eq!(audit(&whole.state, 3), Vec::<String>::new());
         let commands: Vec<Command> = whole
             .record
             .take()
             .unwrap()
+            .finish()
+            .unwrap()
             .into_iter()
-            .flat_map(|group| group.commands)
+            .flat_map(|group| group.commands.decode().unwrap())
             .map(|stamped| stamped.command)
             .collect();
         let expected = network_digest(&whole.state);
@@ -268,14 +271,16 @@ fn bonuses_of_a_died_import_are_finished_whatever_was_refused() {
         }
         let members = "root,,,2025-01-01,,,\nx,root,,2025-01-01,,,\n";
         let mut whole = of(members);
-        whole.record = Some(Vec::new());
+        whole.record = Some(Record::default());
         let (first, refused) = bonuses(&mut whole, &file);
         let commands: Vec<Command> = whole
             .record
             .take()
             .unwrap()
+            .finish()
+            .unwrap()
             .into_iter()
-            .flat_map(|group| group.commands)
+            .flat_map(|group| group.commands.decode().unwrap())
             .map(|stamped| stamped.command)
             .collect();
         let expected = network_digest(&whole.state);

@@ -218,17 +218,26 @@ pub(super) fn declare(lines: &mut Lines, intake: &mut Intake<'_>) -> Result<(), 
 pub(super) fn each_batch<T: Send>(
     lines: &mut Lines,
     parse: impl Fn(&mut dyn Iterator<Item = NextRow<'_>>) -> T + Sync,
-    mut take: impl FnMut(T) -> ControlFlow<()>,
+    take: impl FnMut(T) -> ControlFlow<()>,
 ) -> Result<(), Failure> {
     let columns = lines.columns();
+    each_parsed(|| lines.next_batch(), |batch| parse(&mut columns.rows(&batch)), take)
+}
+
+/// The same of a file in batches of any kind.
+pub(super) fn each_parsed<B: Send, T: Send>(
+    mut next: impl FnMut() -> Result<Option<B>, FileFault> + Send,
+    parse: impl Fn(B) -> T + Sync,
+    mut take: impl FnMut(T) -> ControlFlow<()>,
+) -> Result<(), Failure> {
     let mut is_readable = true;
     let read = in_order(
         || {
-            let batch = lines.next_batch().transpose().filter(|_| is_readable);
+            let batch = next().transpose().filter(|_| is_readable);
             is_readable = matches!(batch, Some(Ok(_)));
             batch
         },
-        |batch| batch.map(|batch| parse(&mut columns.rows(&batch))),
+        |batch| batch.map(&parse),
         |parsed| match take(parsed.map_err(Some)?) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(None),

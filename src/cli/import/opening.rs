@@ -176,7 +176,8 @@ pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
     let (mut target, taken) = interrupt.interruptible("nothing was imported", || try_everything(args))?;
     let is_good = taken.refused.is_empty() && taken.compared.agrees();
-    let writes = is_good && !args.check && target.network.record.as_ref().is_some_and(|log| !log.is_empty());
+    let writes =
+        is_good && !args.check && target.network.record.as_ref().is_some_and(|record| !record.is_empty());
     if writes {
         interrupt.carried_through("nothing was imported", || target.commit(true))?;
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    cli::network::GROUP_COMMANDS,
+    cli::record::GROUP_COMMANDS,
     core::{audit, types::Status},
     durability::{
         LogOptions,

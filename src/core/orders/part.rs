@@ -24,7 +24,7 @@ use crate::core::{
         strays::Strays,
         totals::{PeriodTotals, Totals, VALUES_MAX},
     },
-    requests::command::{OrderId, PeriodRef},
+    requests::command::{OrderId, PeriodRef, PlaceOrder},
     store::{column::freeze_fields, rows::Rows},
     words::types::MemberIx,
 };
@@ -175,9 +175,10 @@ impl Orders {
         self.lists.placed.find(id)
     }
 
-    /// Prefetches what looking up ids of orders reads. The result is meaningless.
-    pub fn prefetch<'i>(&self, ids: impl Iterator<Item = &'i OrderId>) -> u32 {
-        self.lists.placed.prefetch(ids)
+    /// Prefetches what looking up orders and their customers reads. The result is meaningless.
+    pub fn prefetch<'o>(&self, orders: impl Iterator<Item = &'o PlaceOrder> + Clone) -> u32 {
+        let customers = orders.clone().filter_map(|order| order.customer.as_ref());
+        self.lists.placed.prefetch(orders.map(|order| &order.id)) ^ self.lists.customers.prefetch(customers)
     }
 
     /// Prefetches what crediting a member changes. The result is meaningless.

@@ -216,6 +216,6 @@ impl Placed {
 
     /// Prefetches what [`Placed::find`] reads. The result is meaningless.
     pub fn prefetch<'i>(&self, ids: impl Iterator<Item = &'i OrderId>) -> u32 {
-        self.ids.prefetch(ids.map(OrderId::as_str))
+        self.ids.prefetch(ids.map(OrderId::as_str), |_| 0)
     }
 }

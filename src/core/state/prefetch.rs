@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use crate::core::{
     network::prefetch::{PREFETCH_FROM_MEMBERS, TOGETHER},
-    requests::command::{Command, Stamped},
+    requests::command::{Command, PlaceOrder, Stamped},
     state::parts::State,
     words::{
         directory::Directory,
@@ -23,7 +23,22 @@ impl State {
         for together in commands.chunks(TOGETHER) {
             self.network.prefetch(directory, together, &mut members);
             black_box(self.prefetch_payments(directory, together, &mut members));
-            black_box(self.prefetch_orders(directory, together, &mut members));
+            let orders = together.iter().filter_map(|stamped| match &stamped.command {
+                Command::PlaceOrder(order) => Some(&**order),
+                _ => None,
+            });
+            self.prefetch_together(directory, orders, &mut members);
+        }
+    }
+
+    /// Prefetches what placing some orders will touch: [`TOGETHER`] at most. Changes nothing. O(orders).
+    pub fn prefetch_orders<'o, D: Directory>(
+        &self,
+        directory: &D,
+        orders: impl Iterator<Item = &'o PlaceOrder> + Clone,
+    ) {
+        if PREFETCH_FROM_MEMBERS <= self.network.members().len() {
+            self.prefetch_together(directory, orders, &mut Vec::with_capacity(TOGETHER));
         }
     }
 
@@ -91,34 +106,26 @@ impl State {
         seen
     }
 
-    /// Reads what the orders of a group touch: the table of their ids, the members that they are credited to,
-    /// and the volumes of these and of their uplines. `members` is memory to work in.
-    /// The result is meaningless.
-    fn prefetch_orders<D: Directory>(
+    /// Reads what orders touch: the table of their ids, the members that they are credited to, and the
+    /// volumes of these and of their uplines. `members` is memory to work in.
+    fn prefetch_together<'o, D: Directory>(
         &self,
         directory: &D,
-        group: &[Stamped],
+        orders: impl Iterator<Item = &'o PlaceOrder> + Clone,
         members: &mut Vec<MemberIx>,
-    ) -> u32 {
-        let orders = || {
-            group.iter().filter_map(|stamped| match &stamped.command {
-                Command::PlaceOrder(order) => Some(order),
-                _ => None,
-            })
-        };
-        let seen = self.orders.prefetch(orders().map(|order| &order.id));
+    ) {
+        black_box(self.orders.prefetch(orders.clone()));
         members.clear();
-        directory.candidates(orders().flat_map(|order| &order.credits).map(|credit| &credit.member), members);
-        members.retain(|member| member.at() < self.network.members().len());
-        if members.is_empty() {
-            return seen;
-        }
+        directory.candidates(orders.flat_map(|order| &order.credits).map(|credit| &credit.member), members);
         let rows = self.network.members();
-        let seen = members.iter().fold(seen, |seen, member| {
+        members.retain(|member| member.at() < rows.len());
+        if members.is_empty() {
+            return;
+        }
+        black_box(members.iter().fold(0, |seen, member| {
             seen ^ rows.prefetch_joined(*member) ^ self.orders.prefetch_credit(*member)
-        });
+        }));
         self.orders.live().prefetch(&self.network.volume_trees(), members);
-        seen
     }
 
     /// The source of a trigger that pays along `tree`, and the number of levels that it pays.

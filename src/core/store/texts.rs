@@ -1,6 +1,9 @@
 //! Short texts, numbered in the order in which they came, each once, with an index from text to number.
 
-use std::hash::{BuildHasher, RandomState};
+use std::{
+    hash::{BuildHasher, RandomState},
+    hint::black_box,
+};
 
 use bytemuck::{Pod, Zeroable};
 
@@ -89,9 +92,16 @@ impl Texts {
         at
     }
 
-    /// Prefetches what [`Texts::find`] reads, for all of `texts` together. The result is meaningless.
-    pub fn prefetch<'t>(&self, texts: impl Iterator<Item = &'t str>) -> u32 {
-        let (mut hashes, mut texts, mut seen) = ([0; TOGETHER], texts, 0);
+    /// Prefetches what [`Texts::find`] reads, for all of `texts` together, and what `beyond` reads by the
+    /// number that a text is most likely to have. The result is meaningless.
+    pub fn prefetch<'t>(
+        &self,
+        mut texts: impl Iterator<Item = &'t str>,
+        beyond: impl Fn(usize) -> u32,
+    ) -> u32 {
+        let (mut hashes, mut seen) = ([0; TOGETHER], 0);
+        let first_byte = |at: usize| self.bytes.get(self.start(at));
+        let mut numbers = Vec::with_capacity(TOGETHER);
         loop {
             // All hashes first: computing one between two reads would leave few of them in flight.
             let pairs = hashes.iter_mut().zip(texts.by_ref());
@@ -99,16 +109,32 @@ impl Texts {
             if known == 0 {
                 return seen;
             }
-            seen = hashes[..known].iter().fold(seen, |seen, hash| seen ^ self.table.prefetch(*hash));
+            let hashes = &hashes[..known];
+            seen = hashes.iter().fold(seen, |seen, hash| seen ^ self.table.prefetch(*hash));
+            numbers.clear();
+            let found = hashes.iter().filter_map(|hash| self.table.find(*hash, |_| true));
+            numbers.extend(found.map(MemberIx::at));
+            black_box(numbers.iter().fold(0, |seen, at| seen ^ self.start(*at)));
+            seen = numbers.iter().fold(seen, |seen, at| seen ^ beyond(*at) ^ u32::from(*first_byte(*at)));
         }
     }
 
+    /// Where a text begins.
+    fn start(&self, at: usize) -> usize {
+        at.checked_sub(1).map_or(0, |before| self.end(before))
+    }
+
+    fn end(&self, at: usize) -> usize {
+        usize::try_from(self.ends.get(at).0).expect("offsets are positions in memory")
+    }
+
     fn read<'r>(&self, at: usize, room: &'r mut [u8; TEXT_BYTES_MAX]) -> &'r [u8] {
-        let place = |end: &End| usize::try_from(end.0).expect("offsets are positions in memory");
-        let start = at.checked_sub(1).map_or(0, |before| place(self.ends.get(before)));
-        let end = place(self.ends.get(at));
-        (start..end).zip(room.iter_mut()).for_each(|(at, byte)| *byte = *self.bytes.get(at));
-        &room[..end - start]
+        let mut read = 0;
+        self.bytes.each_range(self.start(at)..self.end(at), |bytes| {
+            room[read..read + bytes.len()].copy_from_slice(bytes);
+            read += bytes.len();
+        });
+        &room[..read]
     }
 
     fn hash(&self, text: &[u8]) -> u32 {

@@ -12,6 +12,7 @@
 mod bytes;
 mod commerce;
 mod contents;
+mod encoded;
 mod error;
 mod fields;
 mod orders;
@@ -26,6 +27,7 @@ mod tests;
 
 pub(crate) use self::{bytes::Reader, record::records};
 pub use self::{
+    encoded::EncodedGroup,
     error::{DecodeError, EncodeError, RECORD_BYTES_MAX, TEXT_BYTES_MAX},
     outcome::{OUTCOME_BYTES, decode_outcome, encode_outcome},
     plan::{PlanForm, decode_plan, encode_plan},

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     core::{command::Stamped, types::Timestamp},
     durability::{
-        FORMAT_VERSION, codec,
+        FORMAT_VERSION,
+        codec::{self, EncodedGroup},
         error::{Error, Result},
         health::LogHealth,
         journal::{Figures, HardState, Journal, LogReader, Purged},
@@ -319,6 +320,35 @@ impl FileJournal {
         !self.at.sealed && self.at.offset + (bytes + frame::EMPTY_FRAME_BYTES) as u64 <= self.segment_bytes
     }
 
+    /// Begins a frame in the buffer. Commands go only to segments of the newest version, whatever the active
+    /// one's is.
+    fn begin_frame(&mut self) {
+        self.buffer.clear();
+        self.buffer.resize(frame::HEADER_BYTES, 0);
+    }
+
+    /// Appends the frame in the buffer, whose newest command has this time.
+    fn append_buffer(&mut self, count: u32, time: Timestamp, outcome_hash_before: u64) -> Result<()> {
+        let (limit, bytes) = (self.group_bytes_max(), self.buffer.len() - frame::HEADER_BYTES);
+        if limit < bytes {
+            return Err(Error::GroupTooLarge { bytes, limit });
+        }
+        let time = self.at.time.max(time);
+        let rotated = self.version < FORMAT_VERSION || !self.has_room(frame::frame_bytes(bytes));
+        if rotated {
+            self.be_ready_to_rotate()?;
+        }
+        self.guarded(|journal| {
+            if rotated {
+                // The seal needs the buffer, and the frame now goes elsewhere.
+                let body = std::mem::take(&mut journal.buffer);
+                journal.rotate(outcome_hash_before)?;
+                journal.buffer = body;
+            }
+            journal.write_frame(Kind::Group, count, outcome_hash_before, time)
+        })
+    }
+
     fn check_order(&self, group: &[Stamped]) -> Result<()> {
         for (stamped, expected) in group.iter().zip(self.at.next_lsn..) {
             if stamped.lsn != expected {
@@ -381,28 +411,23 @@ impl Journal for FileJournal {
         let limit = self.group_bytes_max();
         let count =
             u32::try_from(group.len()).map_err(|_| Error::GroupTooLarge { bytes: usize::MAX, limit })?;
-        // Commands go only to segments of the newest version, whatever the active one's is.
-        self.buffer.clear();
-        self.buffer.resize(frame::HEADER_BYTES, 0);
+        self.begin_frame();
         codec::encode_group(group, &mut self.buffer)?;
-        let body_bytes = self.buffer.len() - frame::HEADER_BYTES;
-        if limit < body_bytes {
-            return Err(Error::GroupTooLarge { bytes: body_bytes, limit });
+        let time = group.last().map_or(self.at.time, |stamped| stamped.time);
+        self.append_buffer(count, time, outcome_hash_before)
+    }
+
+    fn append_encoded(&mut self, group: &EncodedGroup, outcome_hash_before: u64) -> Result<()> {
+        self.check_open()?;
+        if group.is_empty() {
+            return Ok(());
         }
-        let time = group.last().map_or(self.at.time, |stamped| self.at.time.max(stamped.time));
-        let rotated = self.version < FORMAT_VERSION || !self.has_room(frame::frame_bytes(body_bytes));
-        if rotated {
-            self.be_ready_to_rotate()?;
+        if group.first_lsn != self.at.next_lsn {
+            return Err(Error::OutOfOrder { expected: self.at.next_lsn, found: group.first_lsn });
         }
-        self.guarded(|journal| {
-            if rotated {
-                // The seal needs the buffer, and the frame now goes elsewhere.
-                let body = std::mem::take(&mut journal.buffer);
-                journal.rotate(outcome_hash_before)?;
-                journal.buffer = body;
-            }
-            journal.write_frame(Kind::Group, count, outcome_hash_before, time)
-        })
+        self.begin_frame();
+        self.buffer.extend_from_slice(&group.records);
+        self.append_buffer(group.commands, group.time, outcome_hash_before)
     }
 
     fn sync(&mut self) -> Result<u64> {

@@ -19,8 +19,8 @@ use super::{
     rig::{fresh_options, genesis, log_options, new_report, plan},
 };
 use crate::durability::{
-    ChainAt, DataDir, Error, Figures, Group, GroupReader, HardState, Journal, LogHealth, LogReader, Purged,
-    Result, memory::Memory,
+    ChainAt, DataDir, EncodedGroup, Error, Figures, Group, GroupReader, HardState, Journal, LogHealth,
+    LogReader, Purged, Result, memory::Memory,
 };
 
 /// What the nodes hold together.
@@ -164,6 +164,10 @@ impl Journal for ReplicaJournal {
         drop(held);
         cluster.changed.notify_all();
         Ok(())
+    }
+
+    fn append_encoded(&mut self, group: &EncodedGroup, outcome_hash_before: u64) -> Result<()> {
+        self.append(&group.decode().expect("what was encoded is read"), outcome_hash_before)
     }
 
     fn sync(&mut self) -> Result<u64> {

@@ -19,8 +19,8 @@ use super::super::{
 };
 use crate::core::plan::commerce::Commerce;
 use crate::durability::{
-    DataDir, Error, Figures, Genesis, HardState, InstanceId, Journal, LogHealth, LogReader, Purged,
-    SEGMENT_BYTES_MIN, memory::Memory,
+    DataDir, EncodedGroup, Error, Figures, Genesis, HardState, InstanceId, Journal, LogHealth, LogReader,
+    Purged, SEGMENT_BYTES_MIN, memory::Memory,
 };
 use crate::metrics::Metrics;
 
@@ -95,6 +95,10 @@ impl Journal for ScriptedJournal {
             return Err(disk_error());
         }
         Ok(())
+    }
+
+    fn append_encoded(&mut self, group: &EncodedGroup, outcome_hash_before: u64) -> Result<(), Error> {
+        self.append(&group.decode().expect("what was encoded is read"), outcome_hash_before)
     }
 
     fn sync(&mut self) -> Result<u64, Error> {

@@ -10,7 +10,7 @@ use super::{
     attributes::{Attributes, AttributesGiven},
     calendars::{Period, PeriodInFull},
     opening::{MemberOpening, OpeningState},
-    order_body::{OrderGiven, RefundGiven},
+    order_body::RefundGiven,
     order_view::Order,
     problem::{Code, Problem},
     strict_json,
@@ -19,10 +19,11 @@ use super::{
 pub use super::{
     calendars::find as find_period,
     carried::{Carried, Difference, NotCarried, carry_order, lsn_of_exported},
+    order_body::{OrderCells, OrderGiven},
 };
 use crate::{
     engine::{
-        Directory, MemberIx, NextOrder, OrderFilter, OrderId, OrderPages, PeriodRef, PlaceOrder, RefundOrder,
+        Directory, MemberIx, NextOrder, OrderFilter, OrderId, OrderPages, PeriodRef, RefundOrder,
         SealedOrders, SetAttributes, State, Timestamp,
     },
     http::auth::Sight,
@@ -132,14 +133,9 @@ pub fn opening_of(state: &State, member: MemberIx) -> Value {
 /// Reads an order as `POST /v1/orders` takes it.
 ///
 /// # Errors
-/// What a server would answer.
-pub fn place_order(
-    body: &[u8],
-    state: &State,
-    directory: &impl Directory,
-    now: Timestamp,
-) -> Result<PlaceOrder, Problem> {
-    given::<OrderGiven>(body)?.order(state, directory, now)
+/// It is not one.
+pub fn read_order(body: &[u8]) -> Result<OrderGiven, Problem> {
+    given(body)
 }
 
 /// Reads a refund as `POST /v1/orders/{id}/refund` takes it.

@@ -134,6 +134,50 @@ pub struct RefundLineGiven {
     part: Option<Decimal>,
 }
 
+/// An order as rows of a table have it: a cell of each column, empty where it says nothing. Its lines follow
+/// ([`OrderCells::given`]).
+pub struct OrderCells<'a> {
+    pub order_id: &'a str,
+    pub customer: &'a str,
+    pub time: Option<Timestamp>,
+    pub kind: &'a str,
+    /// Separated by blanks.
+    pub tags: &'a str,
+    pub group: &'a str,
+    pub market: &'a str,
+}
+
+impl OrderCells<'_> {
+    /// The order that would be sent, but for the member that it is credited to. A line is its amount, and a
+    /// cell for each of `volumes`.
+    pub fn given<'a, C: AsRef<str> + 'a>(
+        self,
+        volumes: &[String],
+        lines: impl Iterator<Item = (&'a str, &'a [C])>,
+    ) -> OrderGiven {
+        let text = |cell: &str| (!cell.is_empty()).then(|| cell.to_owned());
+        let decimal = |cell: &str| Decimal::Text(cell.into());
+        let line = |(amount, cells): (&str, &'a [C])| {
+            let named = volumes.iter().zip(cells).filter(|(_, cell)| !cell.as_ref().is_empty());
+            let named = named.map(|(name, cell)| (name.as_str().into(), decimal(cell.as_ref())));
+            LineGiven { amount: decimal(amount), volumes: NamedDecimals(named.collect()) }
+        };
+        OrderGiven {
+            order_id: self.order_id.to_owned(),
+            user_id: None,
+            code: None,
+            credits: None,
+            customer: text(self.customer),
+            time: self.time.map(Time),
+            kind: text(self.kind),
+            tags: self.tags.split_whitespace().map(str::to_owned).collect(),
+            group: text(self.group),
+            market: text(self.market),
+            lines: lines.map(line).collect(),
+        }
+    }
+}
+
 impl OrderGiven {
     /// The command that it asks for under the plan in force, at a reading of the clock.
     ///
@@ -145,29 +189,46 @@ impl OrderGiven {
         directory: &impl Directory,
         now: Timestamp,
     ) -> Result<PlaceOrder, Problem> {
-        let plan = state.plan();
+        self.under(state.plan(), state.lsn(), now, || self.credits(state, directory))
+    }
+
+    /// The same under a plan that was in force at an LSN, without members: they are to be found where the
+    /// network is ([`OrderGiven::credits`]).
+    ///
+    /// # Errors
+    /// What is wrong with all the rest.
+    pub fn uncredited(&self, plan: &Plan, lsn: u64, now: Timestamp) -> Result<PlaceOrder, Problem> {
+        self.under(plan, lsn, now, || Ok(Vec::new()))
+    }
+
+    fn under(
+        &self,
+        plan: &Plan,
+        lsn: u64,
+        now: Timestamp,
+        credits: impl FnOnce() -> Result<Vec<Credit>, Problem>,
+    ) -> Result<PlaceOrder, Problem> {
         let commerce = &plan.commerce;
         if !commerce.takes_orders() {
-            return Err(Problem::from(Rejection::OrdersNotTaken).at(state.lsn()));
+            return Err(Problem::from(Rejection::OrdersNotTaken).at(lsn));
         }
-        let position = |name: &str, names: &[Box<str>], field: String, unknown: Rejection| {
+        let position = |name: &str, names: &[Box<str>], field: &dyn Fn() -> String, unknown: Rejection| {
             let found = names.iter().position(|known| **known == *name);
-            found.and_then(|at| u16::try_from(at).ok()).ok_or_else(|| about(unknown, field).at(state.lsn()))
+            found.and_then(|at| u16::try_from(at).ok()).ok_or_else(|| about(unknown, field()).at(lsn))
         };
-        let kind = self
-            .kind
-            .as_deref()
-            .map(|kind| position(kind, &commerce.order_kinds, "kind".into(), Rejection::OrderKindUnknown));
+        let kind = self.kind.as_deref().map(|kind| {
+            position(kind, &commerce.order_kinds, &|| "kind".into(), Rejection::OrderKindUnknown)
+        });
         let market = self
             .market
             .as_deref()
-            .map(|market| position(market, &commerce.markets, "market".into(), Rejection::MarketUnknown));
+            .map(|market| position(market, &commerce.markets, &|| "market".into(), Rejection::MarketUnknown));
         let mut tags = 0;
         for (at, tag) in self.tags.iter().enumerate() {
-            let field = format!("tags[{at}]");
-            let bit = 1_u64 << position(tag, &commerce.order_tags, field, Rejection::OrderTagUnknown)?;
+            let field = || format!("tags[{at}]");
+            let bit = 1_u64 << position(tag, &commerce.order_tags, &field, Rejection::OrderTagUnknown)?;
             if tags & bit != 0 {
-                return Err(malformed(&format!("tags[{at}]"), "this tag is there twice"));
+                return Err(malformed(&field(), "this tag is there twice"));
             }
             tags |= bit;
         }
@@ -177,7 +238,7 @@ impl OrderGiven {
         let lines = self.lines.iter().enumerate().map(|(at, line)| line.line(plan, at));
         Ok(PlaceOrder {
             id: id("order_id", &self.order_id)?,
-            credits: self.credits(state, directory)?,
+            credits: credits()?,
             customer: self.customer.as_deref().map(|text| id("customer", text)).transpose()?,
             time: not_ahead(self.time, now)?,
             kind: kind.transpose()?,
@@ -188,7 +249,18 @@ impl OrderGiven {
         })
     }
 
-    fn credits(&self, state: &State, directory: &impl Directory) -> Result<Vec<Credit>, Problem> {
+    /// Names the member that it is credited to, where it names none.
+    #[must_use]
+    pub fn credited_to(mut self, member: MemberId) -> Self {
+        self.user_id = Some(Uuid::from_bytes(member.0));
+        self
+    }
+
+    /// The members that it is credited to, and how much of it.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn credits(&self, state: &State, directory: &impl Directory) -> Result<Vec<Credit>, Problem> {
         let Some(credits) = &self.credits else {
             let member = named(self.user_id, self.code.as_deref(), "", state, directory)?;
             return Ok(vec![Credit { member, part: WHOLE }]);

@@ -4,22 +4,23 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{lines::LineFault, visible::visible};
+use super::super::{lines::LineFault, visible::visible};
 use crate::{
     cli::{problem, screen},
     core::command::ORDER_ID_CHARS_MAX,
     http::Problem,
 };
 
-/// Why an order was refused: a stable name, and words.
-pub(super) struct Reason {
+/// Why an order was refused: a stable name, the field that is wrong if it is one, and words.
+pub struct Reason {
     pub name: String,
+    pub field: Option<String>,
     pub words: String,
 }
 
 impl Reason {
     pub fn new(name: &str, words: impl Into<String>) -> Self {
-        Self { name: name.into(), words: words.into() }
+        Self { name: name.into(), field: None, words: words.into() }
     }
 
     pub fn of(problem: impl Into<Problem>) -> Self {
@@ -30,8 +31,8 @@ impl Reason {
     /// As a server says it.
     pub fn of_json(status: u16, problem: &Value) -> Self {
         let name = problem["code"].as_str().unwrap_or("refused");
-        let field = problem["field"].as_str().map(|field| format!("{field}: ")).unwrap_or_default();
-        Self::new(name, format!("{field}{}", problem::in_words(status, Some(problem))))
+        let field = problem["field"].as_str().map(str::to_owned);
+        Self { field, ..Self::new(name, problem::in_words(status, Some(problem))) }
     }
 
     pub fn of_line(fault: &LineFault) -> Self {
@@ -40,7 +41,7 @@ impl Reason {
 }
 
 /// A refused order.
-pub(super) struct Refused {
+pub struct Refused {
     pub line: u64,
     pub order: String,
     pub reason: Reason,
@@ -48,7 +49,7 @@ pub(super) struct Refused {
 
 /// What came of a file.
 #[derive(Default)]
-pub(super) struct Taken {
+pub struct Taken {
     pub orders: u64,
     pub already_there: u64,
     /// Given with orders of an export.
@@ -72,7 +73,8 @@ impl Taken {
     pub fn tell_refused(&self, path: &Path) {
         for Refused { line, order, reason } in &self.refused {
             let order = if order.is_empty() { String::new() } else { format!("{}: ", visible(order)) };
-            screen::tell(&format!("{}: line {line}: {order}{}", path.display(), reason.words));
+            let field = reason.field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default();
+            screen::tell(&format!("{}: line {line}: {order}{field}{}", path.display(), reason.words));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use super::{Intake, IntoNetwork, OrderLines, Sink, Taken, columns_of, take_lines};
+use super::{Intake, IntoNetwork, OrderLines, Sink, Taken, columns_of};
 use crate::{cli::network::Network, core::audit};
 
 /// Imports a file of orders into a network that takes some. Returns true when one was taken.
@@ -32,7 +32,7 @@ fn taken(network: &mut Network, bytes: &[u8]) -> Option<Taken> {
     let lines = OrderLines::read("the file".into(), Box::new(Cursor::new(bytes.to_vec())), &layout).ok()?;
     let mut taken = Taken::default();
     let mut intake = Intake::new(sink, None, &mut taken);
-    intake.volumes = volumes;
-    take_lines(lines, &layout, intake).ok()?;
+    intake.table.volumes = volumes;
+    intake.take(lines).ok()?;
     Some(taken)
 }

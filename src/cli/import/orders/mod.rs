@@ -12,7 +12,7 @@
 //! with the same content are not errors, so the same file may be imported again.
 //!
 //! Orders go into a data directory, which gets them at the end of the file, or to a running server, which
-//! gets them in batches that are durable one by one (`order_sinks.rs`).
+//! gets them in batches that are durable one by one.
 
 use std::{
     collections::BTreeMap,
@@ -21,17 +21,21 @@ use std::{
     time::Instant,
 };
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use self::{
+    into_network::IntoNetwork,
+    lines::OrderLines,
+    reading::{Read, each_order},
+    sink::{OnLine, Reader, Sink},
+    table::{Table, columns_of},
+    taken::Taken,
+    to_server::ToServer,
+};
 use super::{
-    columns::Column,
-    command::{each_batch, file_failure},
+    command::file_failure,
     layout::{Layout, parse_delimiter},
-    lines::{LineFault, NextRow},
     meter::Meter,
-    order_lines::OrderLines,
-    order_sinks::{IntoNetwork, Sink, ToServer, Trouble},
-    orders_taken::{Reason, Taken},
     visible::visible,
 };
 use crate::{
@@ -46,30 +50,16 @@ use crate::{
         target::Target,
     },
     core::command::Rejection,
-    http::offline,
-    time_text::{self, TimeForm},
+    time_text::TimeForm,
 };
 
-/// Columns of every file, and whether they are required. Volumes follow.
-const COLUMNS: [Column; 9] = [
-    ("order_id", true),
-    ("user_id", true),
-    ("amount", true),
-    ("customer", false),
-    ("time", false),
-    ("kind", false),
-    ("tags", false),
-    ("group", false),
-    ("market", false),
-];
-/// Where the columns are.
-const ORDER_ID: usize = 0;
-const USER_ID: usize = 1;
-const AMOUNT: usize = 2;
-/// From here to the volumes: what is said of the whole order.
-const CUSTOMER: usize = 3;
-const TIME: usize = 4;
-const TAGS: usize = 6;
+mod into_network;
+mod lines;
+mod reading;
+mod sink;
+mod table;
+mod taken;
+mod to_server;
 
 /// Takes orders from a CSV or NDJSON file into a data directory or to a running server.
 #[derive(clap::Args, Debug)]
@@ -216,82 +206,20 @@ fn take_path<S: Sink>(
     let layout = layout(volumes.as_deref().unwrap_or_default())?;
     let lines = OrderLines::open(&meter, &layout).map_err(file_failure)?;
     if let OrderLines::Rows(lines) = &lines {
-        intake.volumes = volumes?;
+        intake.table.volumes = volumes?;
         if !lines.ignored.is_empty() {
             let ignored = lines.ignored.join(", ");
             screen::tell(&format!("{}: columns not read: {}", path.display(), visible(&ignored)));
         }
     }
-    take_lines(lines, &layout, intake)?.hash = meter.finish();
+    intake.take(lines)?.hash = meter.finish();
     Ok(())
 }
 
-fn take_lines<'t, S: Sink>(
-    lines: OrderLines,
-    layout: &Layout,
-    mut intake: Intake<'t, S>,
-) -> Result<&'t mut Taken, Failure> {
-    match lines {
-        OrderLines::Json(mut lines) => {
-            while let Some((line, text)) = lines.next().map_err(file_failure)? {
-                intake.take_json(line, text)?;
-            }
-        }
-        OrderLines::Rows(mut lines) => {
-            let cells = layout.wanted().count();
-            let mut result = Ok(());
-            each_batch(
-                &mut lines,
-                |rows| rows.map(|row| OrderRow::of(row, cells)).collect::<Vec<_>>(),
-                |rows| {
-                    result = rows.into_iter().try_for_each(|row| intake.take_row(row));
-                    if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-                },
-            )?;
-            result?;
-        }
-    }
-    intake.finish()
-}
-
-fn columns_of(volumes: &[String]) -> Layout {
-    Layout::with_more(&COLUMNS, volumes.iter().cloned())
-}
-
-/// A row of a CSV file: its cells, or why it cannot be read.
-struct OrderRow {
-    line: u64,
-    cells: Result<Vec<String>, LineFault>,
-}
-
-impl OrderRow {
-    fn of(row: NextRow<'_>, cells: usize) -> Self {
-        match row {
-            Ok(row) => {
-                let all = (0..cells).map(|cell| row.cell(cell).to_owned()).collect();
-                Self { line: row.line, cells: Ok(all) }
-            }
-            Err((line, fault)) => Self { line, cells: Err(fault) },
-        }
-    }
-}
-
-/// The rows of one order.
-struct Group {
-    line: u64,
-    rows: Vec<Vec<String>>,
-    fault: Option<Reason>,
-}
-
+/// Orders on their way from a file to a sink.
 struct Intake<'t, S> {
     sink: S,
-    /// The volumes that have a column of their own.
-    volumes: Vec<String>,
-    time_form: Option<&'t TimeForm>,
-    /// The order whose rows are being read.
-    open: Option<Group>,
-    /// The line of an unreadable row that may belong to the next order.
-    unreadable: Option<u64>,
+    table: Table<'t>,
     /// Orders of an export: they are held until all are read.
     exported: Vec<Exported>,
     taken: &'t mut Taken,
@@ -307,110 +235,34 @@ struct Exported {
 
 impl<'t, S: Sink> Intake<'t, S> {
     fn new(sink: S, time_form: Option<&'t TimeForm>, taken: &'t mut Taken) -> Self {
-        Self {
-            sink,
-            volumes: Vec::new(),
-            time_form,
-            open: None,
-            unreadable: None,
-            exported: Vec::new(),
-            taken,
-        }
+        Self { sink, table: Table { volumes: Vec::new(), time_form }, exported: Vec::new(), taken }
     }
 
-    fn take_json(&mut self, line: u64, text: Result<&[u8], LineFault>) -> Result<(), Failure> {
-        match text {
-            Ok(text) => match offline::lsn_of_exported(text) {
-                Some(lsn) => {
-                    self.exported.push(Exported { lsn, line, text: text.into() });
-                    Ok(())
-                }
-                None => self.sink.place(line, text, self.taken),
-            },
-            Err(fault) => {
-                self.taken.refuse(line, String::new(), Reason::of_line(&fault));
-                Ok(())
-            }
-        }
+    /// Gives the orders of a file to the sink.
+    fn take(mut self, mut lines: OrderLines) -> Result<&'t mut Taken, Failure> {
+        let (table, reader) = (self.table.clone(), self.sink.reader());
+        let mut result = Ok(());
+        each_order(&mut lines, &table, &reader, |orders| {
+            result = self.take_orders(orders);
+            if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        result?;
+        self.take_exported()?;
+        self.sink.finish(self.taken)?;
+        self.taken.refused.sort_by_key(|refused| refused.line);
+        Ok(self.taken)
     }
 
-    fn take_row(&mut self, OrderRow { line, cells }: OrderRow) -> Result<(), Failure> {
-        let cells = match cells {
-            Ok(cells) => cells,
-            Err(fault) => {
-                if let Some(open) = &mut self.open {
-                    open.fault.get_or_insert_with(|| near_unreadable(line));
-                }
-                self.unreadable = Some(line);
-                self.taken.refuse(line, String::new(), Reason::of_line(&fault));
-                return Ok(());
-            }
-        };
-        let unreadable = self.unreadable.take();
-        if let Some(open) = self.open.as_mut().filter(|open| open.rows[0][ORDER_ID] == cells[ORDER_ID]) {
-            open.rows.push(cells);
-            return Ok(());
-        }
-        self.close()?;
-        self.open = Some(Group { line, rows: vec![cells], fault: unreadable.map(near_unreadable) });
-        Ok(())
-    }
-
-    /// Takes or refuses the order whose rows were read.
-    fn close(&mut self) -> Result<(), Failure> {
-        let Some(Group { line, rows, fault }) = self.open.take() else { return Ok(()) };
-        let object = match fault {
-            Some(fault) => Err(Trouble::Refused(fault)),
-            None => self.object_of(&rows),
-        };
-        match object {
-            Ok(object) => self.sink.place(line, object.to_string().as_bytes(), self.taken),
-            Err(Trouble::Refused(reason)) => {
-                self.taken.refuse(line, rows[0][ORDER_ID].clone(), reason);
-                Ok(())
-            }
-            Err(Trouble::Failed(failure)) => Err(failure),
-        }
-    }
-
-    /// The object that rows stand for.
-    fn object_of(&mut self, rows: &[Vec<String>]) -> Result<Value, Trouble> {
-        let (first, others) = (&rows[0], &rows[1..]);
-        for (at, (name, _)) in COLUMNS.iter().enumerate().filter(|(at, _)| *at != AMOUNT) {
-            if others.iter().any(|row| !row[at].is_empty() && row[at] != first[at]) {
-                let words = format!("its rows differ in {name}, which is of the whole order");
-                return Err(Reason::new("rows_differ", words).into());
+    fn take_orders(&mut self, read: Vec<OnLine<Read<OrderOf<S>>>>) -> Result<(), Failure> {
+        let mut orders = Vec::with_capacity(read.len());
+        for (line, read) in read {
+            match read {
+                Read::Order(order) => orders.push((line, order)),
+                Read::Refused { order, reason } => self.taken.refuse(line, order, reason),
+                Read::Exported { lsn, text } => self.exported.push(Exported { lsn, line, text }),
             }
         }
-        let mut object = Map::new();
-        object.insert("order_id".into(), first[ORDER_ID].as_str().into());
-        object.insert("user_id".into(), self.sink.member(&first[USER_ID])?.into());
-        for (at, (name, _)) in COLUMNS.iter().enumerate().skip(CUSTOMER) {
-            let cell = first[at].as_str();
-            if cell.is_empty() {
-                continue;
-            }
-            let value = match at {
-                TIME => self.time(cell)?.into(),
-                TAGS => cell.split_whitespace().collect::<Vec<_>>().into(),
-                _ => cell.into(),
-            };
-            object.insert((*name).into(), value);
-        }
-        let line = |row: &Vec<String>| {
-            let named = self.volumes.iter().zip(&row[COLUMNS.len()..]).filter(|(_, cell)| !cell.is_empty());
-            let named: Map<String, Value> =
-                named.map(|(volume, cell)| (volume.clone(), cell.as_str().into())).collect();
-            json!({"amount": row[AMOUNT], "volumes": named})
-        };
-        object.insert("lines".into(), rows.iter().map(line).collect());
-        Ok(object.into())
-    }
-
-    fn time(&self, cell: &str) -> Result<String, Reason> {
-        let read = self.time_form.map_or_else(|| time_text::lenient(cell), |form| form.read(cell));
-        let bad = |fault| Reason::new("bad_time", format!("time: `{}` is {fault}", visible(cell)));
-        read.map(time_text::print).map_err(bad)
+        self.sink.place(orders, self.taken)
     }
 
     /// Takes the orders of an export in the order in which they were placed, whatever that of the file is.
@@ -421,19 +273,9 @@ impl<'t, S: Sink> Intake<'t, S> {
             .into_iter()
             .try_for_each(|Exported { line, text, .. }| self.sink.carry(line, &text, self.taken))
     }
-
-    fn finish(mut self) -> Result<&'t mut Taken, Failure> {
-        self.close()?;
-        self.take_exported()?;
-        self.sink.finish(self.taken)?;
-        self.taken.refused.sort_by_key(|refused| refused.line);
-        Ok(self.taken)
-    }
 }
 
-fn near_unreadable(line: u64) -> Reason {
-    Reason::new("near_bad_row", format!("the row on line {line} may belong to it, and cannot be read"))
-}
+type OrderOf<S> = <<S as Sink>::Reader as Reader>::Order;
 
 /// `orders`: those of the network afterwards, where that is known.
 fn summary(args: &Args, taken: &Taken, orders: Option<u32>, writes: bool, started: Instant) -> Value {
@@ -474,8 +316,6 @@ fn in_words(args: &Args, taken: &Taken, writes: bool, started: Instant) -> Strin
 }
 
 #[cfg(any(test, fuzzing))]
-#[path = "orders_fuzzing.rs"]
 pub(crate) mod fuzzing;
 #[cfg(test)]
-#[path = "orders_test.rs"]
 mod tests;
