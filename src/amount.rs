@@ -1,6 +1,8 @@
 //! Amounts as decimal text in units of a currency (`10.00`), the form of plan files, `import` and `export`.
 //! Exact: floats are never involved.
 
+use std::fmt;
+
 use crate::core::types::Money;
 
 /// Parses an amount such as `10`, `-0.5` or `10.00` for a currency with `exponent` decimal digits.
@@ -40,20 +42,30 @@ pub fn print(amount: Money, exponent: u8) -> String {
 
 /// Appends an amount as [`print`] prints it.
 pub fn push(amount: Money, exponent: u8, out: &mut String) {
+    // A string takes any text.
+    _ = write(amount, exponent, out);
+}
+
+/// Writes an amount as [`print`] prints it.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(amount: Money, exponent: u8, out: &mut impl fmt::Write) -> fmt::Result {
     let mut digits = itoa::Buffer::new();
     let digits = digits.format(amount.0.unsigned_abs());
     let exponent = usize::from(exponent);
     if amount.0 < 0 {
-        out.push('-');
+        out.write_char('-')?;
     }
     // At least one digit stands before the point.
     let units = digits.len().saturating_sub(exponent);
-    out.push_str(if units == 0 { "0" } else { &digits[..units] });
-    if exponent != 0 {
-        out.push('.');
-        out.extend(std::iter::repeat_n('0', exponent.saturating_sub(digits.len())));
-        out.push_str(&digits[units..]);
+    out.write_str(if units == 0 { "0" } else { &digits[..units] })?;
+    if exponent == 0 {
+        return Ok(());
     }
+    out.write_char('.')?;
+    (digits.len()..exponent).try_for_each(|_| out.write_char('0'))?;
+    out.write_str(&digits[units..])
 }
 
 #[cfg(test)]

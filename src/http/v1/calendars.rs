@@ -124,7 +124,7 @@ pub struct PeriodTotals {
     refunds: u64,
     /// What is left of its orders, with corrections where they lower volumes. As booked: a sum may be
     /// negative.
-    sums: Values,
+    sums: Values<'static>,
 }
 
 /// A step that a person took.
@@ -206,7 +206,7 @@ impl PeriodTotals {
         let plan = state.plan();
         let totals = state.period_totals(period);
         let values = 1 + plan.commerce.volumes.len();
-        let sums = Values::new(plan, &totals.sums[..values]);
+        let sums = Values::new(plan, &totals.sums[..values]).into_owned();
         Self { orders: totals.orders, refunds: totals.refunds, sums }
     }
 }

@@ -74,10 +74,43 @@ pub fn print(units: i64, exponent: u8) -> String {
     amount::print(Money(units), exponent)
 }
 
-/// A part as text, without zeros at the end.
-pub fn print_part(part: u32) -> String {
-    let text = print(part.into(), PART_EXPONENT);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+/// Units of an exponent, which are shown as text with all decimals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Units {
+    pub units: i64,
+    pub exponent: u8,
+}
+
+/// A part of [`WHOLE`], which is shown as text without zeros at the end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Part(pub u32);
+
+impl fmt::Display for Units {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        amount::write(Money(self.units), self.exponent, out)
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut units, mut exponent) = (self.0, PART_EXPONENT);
+        while 0 < exponent && units.is_multiple_of(10) {
+            (units, exponent) = (units / 10, exponent - 1);
+        }
+        Units { units: units.into(), exponent }.fmt(out)
+    }
+}
+
+impl Serialize for Units {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Part {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl Serialize for Decimal {
@@ -235,7 +268,7 @@ mod tests {
         ];
         for (json, expected, printed) in table {
             assert_eq!(part(json), expected, "{json}");
-            assert_eq!(print_part(expected.unwrap()), printed);
+            assert_eq!(Part(expected.unwrap()).to_string(), printed);
         }
         for json in ["0", "2", r#""0.0000000001""#, r#""1.000000001""#, r#""-0.5""#, r#""half""#] {
             assert_eq!(part(json), None, "{json}");

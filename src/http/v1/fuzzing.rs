@@ -87,7 +87,7 @@ pub fn order_command(
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let (strict, named) = (strict_json::from_slice::<T>(bytes), extract::parse::<T>(bytes));
+    let (strict, named) = (strict_json::from_slice::<T>(bytes), extract::parse_with_paths::<T>(bytes));
     assert_eq!(strict.is_ok(), named.is_ok(), "the reader that names fields reads the same");
     strict.ok()
 }

@@ -149,14 +149,14 @@ struct Orders {
 }
 
 impl Listing for Orders {
-    type Item = Order;
+    type Item = Order<'static>;
     const WALKS: bool = true;
 
     fn prepare(&mut self, engine: &Engine, rows: usize) -> Result<(), Problem> {
         Ok(self.pages.prepare(engine, rows)?)
     }
 
-    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Order>) -> bool {
+    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Order<'static>>) -> bool {
         let (state, begun) = (reader.state, out.len());
         let bookmark = self.pages.bookmark(state);
         let (mut steps, mut sealed) = (SLICE_STEPS, 0);
@@ -181,7 +181,7 @@ impl Listing for Orders {
                 NextOrder::Tired => break true,
                 NextOrder::End => break false,
             };
-            out.push(Order::new(state, self.sight, &order));
+            out.push(Order::new(state, self.sight, &order).into_owned());
         };
         // A sealed order costs a read of files.
         reader.note(SLICE_STEPS - steps + SEALED_STEPS * sealed);

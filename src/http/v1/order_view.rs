@@ -1,13 +1,13 @@
 //! Orders, refunds, values and volumes as answers show them.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    decimal::{print, print_part},
+    decimal::{Part, Units, print},
     problem::Problem,
     types::{CurrencyCode, Time, user_id},
 };
@@ -31,9 +31,9 @@ pub const GROUP_STEPS: usize = 4;
     "booking": { "month": "2026-11" }, "refunds": [],
 }))]
 #[expect(clippy::struct_field_names, reason = "names on the wire")]
-pub struct Order {
+pub struct Order<'o> {
     #[schema(max_length = 64)]
-    pub order_id: String,
+    pub order_id: Cow<'o, str>,
     /// LSN of the command that placed it.
     pub lsn: u64,
     pub time: Time,
@@ -43,27 +43,27 @@ pub struct Order {
     /// The customer who bought it; null if the first credited member did, and where the caller may not see
     /// that member.
     #[schema(max_length = 64)]
-    pub customer: Option<String>,
+    pub customer: Option<Cow<'o, str>>,
     #[schema(max_length = 64)]
-    pub kind: Option<String>,
+    pub kind: Option<Cow<'o, str>>,
     #[schema(max_items = 64)]
-    pub tags: Vec<String>,
+    pub tags: Vec<Cow<'o, str>>,
     #[schema(max_length = 64)]
-    pub group: Option<String>,
+    pub group: Option<Cow<'o, str>>,
     #[schema(max_length = 64)]
-    pub market: Option<String>,
+    pub market: Option<Cow<'o, str>>,
     /// Of the amounts: ISO 4217, or XXX for none.
     #[schema(value_type = String, min_length = 3, max_length = 3)]
     pub currency: CurrencyCode,
     #[schema(min_items = 1, max_items = 64)]
-    pub lines: Vec<Line>,
+    pub lines: Vec<Line<'o>>,
     /// The sums of its lines as it was placed.
-    pub placed: Values,
+    pub placed: Values<'o>,
     /// What is left of them after all refunds, also of those that wait or act in a later period.
-    pub left: Values,
+    pub left: Values<'o>,
     /// The period in which each calendar booked it.
-    #[schema(example = json!({ "month": "2026-11" }))]
-    pub booking: BTreeMap<String, String>,
+    #[schema(value_type = BTreeMap<String, String>, example = json!({ "month": "2026-11" }))]
+    pub booking: Named<'o, Cow<'o, str>>,
     /// Oldest first.
     pub refunds: Vec<Refunded>,
 }
@@ -74,32 +74,57 @@ pub struct Credited {
     /// Null where the caller may not see the member.
     pub user_id: Option<Uuid>,
     /// The parts of an order add up to 1.
-    #[schema(example = "0.5")]
-    pub part: String,
+    #[schema(value_type = String, example = "0.5")]
+    pub part: Part,
 }
 
 /// An amount and volumes, as text with all decimals.
 #[derive(Serialize, ToSchema)]
-pub struct Values {
-    #[schema(example = "12.50")]
-    pub amount: String,
+pub struct Values<'o> {
+    #[schema(value_type = String, example = "12.50")]
+    pub amount: Units,
     /// By the name of the volume.
-    #[schema(example = json!({ "pv": "10.00" }))]
-    pub volumes: BTreeMap<String, String>,
+    #[schema(value_type = BTreeMap<String, String>, example = json!({ "pv": "10.00" }))]
+    pub volumes: Named<'o, Units>,
 }
 
 /// A line of an order.
 #[derive(Serialize, ToSchema)]
-pub struct Line {
+pub struct Line<'o> {
     /// As it was placed.
-    #[schema(example = "12.50")]
-    pub amount: String,
+    #[schema(value_type = String, example = "12.50")]
+    pub amount: Units,
     /// By the name of the volume, as they were placed; also those that are a percentage.
-    #[schema(example = json!({ "pv": "10.00" }))]
-    pub volumes: BTreeMap<String, String>,
+    #[schema(value_type = BTreeMap<String, String>, example = json!({ "pv": "10.00" }))]
+    pub volumes: Named<'o, Units>,
     /// The part of it that was refunded: 0 to 1.
-    #[schema(example = "0.5")]
-    pub refunded: String,
+    #[schema(value_type = String, example = "0.5")]
+    pub refunded: Part,
+}
+
+/// Values by names of the plan, which an answer has as an object, in the order of the names.
+pub struct Named<'o, T>(Vec<(Cow<'o, str>, T)>);
+
+impl<'o, T> Named<'o, T> {
+    fn new(named: impl Iterator<Item = (&'o str, T)>) -> Self {
+        let mut all: Vec<(Cow<'o, str>, T)> = named.map(|(name, value)| (name.into(), value)).collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Self(all)
+    }
+
+    fn into_owned<U>(self, owned: impl Fn(T) -> U) -> Named<'static, U> {
+        Named(self.0.into_iter().map(|(name, value)| (owned_text(name), owned(value))).collect())
+    }
+}
+
+impl<T: Serialize> Serialize for Named<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+fn owned_text(text: Cow<'_, str>) -> Cow<'static, str> {
+    text.into_owned().into()
 }
 
 /// A refund of an order.
@@ -123,8 +148,8 @@ pub struct RefundedLine {
     #[schema(maximum = 63)]
     pub line: u8,
     /// The part of the line as it was placed.
-    #[schema(example = "0.5")]
-    pub part: String,
+    #[schema(value_type = String, example = "0.5")]
+    pub part: Part,
 }
 
 /// How a refund acts in a calendar.
@@ -141,18 +166,20 @@ pub struct Act {
     pub state: &'static str,
 }
 
-impl Order {
+impl<'o> Order<'o> {
     /// An order as a principal sees it.
-    pub fn new(state: &State, sight: Sight, order: &OrderView) -> Self {
+    pub fn new(state: &'o State, sight: Sight, order: &'o OrderView) -> Self {
         let plan = state.plan();
         let commerce = &plan.commerce;
-        let name = |at: Option<u16>, names: &[Box<str>]| Some(names[usize::from(at?)].to_string());
+        let name = |at: Option<u16>, names: &'o [Box<str>]| Some((&*names[usize::from(at?)]).into());
         let tags = commerce.order_tags.iter().enumerate();
-        let tags = tags.filter(|(bit, _)| order.tags >> bit & 1 != 0).map(|(_, tag)| tag.to_string());
-        let booked = order.periods.iter().map(|period| (calendar(plan, *period), label(state, *period)));
+        let tags = tags.filter(|(bit, _)| order.tags >> bit & 1 != 0).map(|(_, tag)| (&**tag).into());
+        let calendar = |period: PeriodRef| &*commerce.calendars[usize::from(period.calendar)].name;
+        let label = |period| state.period(period).map_or("", |row| &*row.label);
+        let booked = order.periods.iter().map(|period| (calendar(*period), label(*period).into()));
         let first_is_seen = order.credits.first().is_some_and(|(first, _)| sight.sees(state, *first));
         Self {
-            order_id: order.id.to_string(),
+            order_id: (&*order.id).into(),
             lsn: order.lsn,
             time: Time(order.time),
             credits: order
@@ -160,51 +187,77 @@ impl Order {
                 .iter()
                 .map(|(member, part)| Credited {
                     user_id: sight.sees(state, *member).then(|| user_id(state, *member)),
-                    part: print_part(*part),
+                    part: Part(*part),
                 })
                 .collect(),
-            customer: order.customer.as_ref().filter(|_| first_is_seen).map(ToString::to_string),
+            customer: order.customer.as_deref().filter(|_| first_is_seen).map(Cow::Borrowed),
             kind: name(order.kind, &commerce.order_kinds),
             tags: tags.collect(),
-            group: order.group.as_ref().map(ToString::to_string),
+            group: order.group.as_deref().map(Cow::Borrowed),
             market: name(order.market, &commerce.markets),
             currency: CurrencyCode::of(plan),
             lines: order.lines.iter().map(|line| Line::new(plan, line)).collect(),
             placed: Values::new(plan, &order.totals()),
             left: Values::new(plan, &order.left()),
-            booking: booked.collect(),
+            booking: Named::new(booked),
             refunds: order.refunds.iter().map(|refund| Refunded::new(state, refund)).collect(),
         }
     }
-}
 
-impl Values {
-    /// Values in the order of their numbers: the amount, then the volumes, of which later plans have more.
-    pub fn new(plan: &Plan, values: &[i64]) -> Self {
-        let (amount, volumes) = values.split_first().map_or((0, values), |(first, rest)| (*first, rest));
-        let named = plan.commerce.volumes.iter().zip(volumes);
-        Self {
-            amount: print(amount, plan.currency.exponent),
-            volumes: named
-                .map(|(volume, units)| (volume.name.to_string(), print(*units, volume.exponent)))
-                .collect(),
+    /// The same without the state.
+    pub fn into_owned(self) -> Order<'static> {
+        let line = |Line { amount, volumes, refunded }| Line {
+            amount,
+            volumes: Named::into_owned(volumes, |units| units),
+            refunded,
+        };
+        Order {
+            order_id: owned_text(self.order_id),
+            lsn: self.lsn,
+            time: self.time,
+            credits: self.credits,
+            customer: self.customer.map(owned_text),
+            kind: self.kind.map(owned_text),
+            tags: self.tags.into_iter().map(owned_text).collect(),
+            group: self.group.map(owned_text),
+            market: self.market.map(owned_text),
+            currency: self.currency,
+            lines: self.lines.into_iter().map(line).collect(),
+            placed: self.placed.into_owned(),
+            left: self.left.into_owned(),
+            booking: self.booking.into_owned(owned_text),
+            refunds: self.refunds,
         }
     }
 }
 
-impl Line {
-    fn new(plan: &Plan, line: &LineView) -> Self {
+impl<'o> Values<'o> {
+    /// Values in the order of their numbers: the amount, then the volumes, of which later plans have more.
+    pub fn new(plan: &'o Plan, values: &[i64]) -> Self {
+        let (amount, volumes) = values.split_first().map_or((0, values), |(first, rest)| (*first, rest));
+        let named = plan.commerce.volumes.iter().zip(volumes);
+        let named =
+            named.map(|(volume, units)| (&*volume.name, Units { units: *units, exponent: volume.exponent }));
+        Self { amount: Units { units: amount, exponent: plan.currency.exponent }, volumes: Named::new(named) }
+    }
+
+    /// The same without the plan.
+    pub fn into_owned(self) -> Values<'static> {
+        Values { amount: self.amount, volumes: self.volumes.into_owned(|units| units) }
+    }
+}
+
+impl<'o> Line<'o> {
+    fn new(plan: &'o Plan, line: &LineView) -> Self {
         let Values { amount, volumes } = Values::new(plan, &line.values);
-        Self { amount, volumes, refunded: print_part(line.refunded) }
+        Self { amount, volumes, refunded: Part(line.refunded) }
     }
 }
 
 impl Refunded {
     fn new(state: &State, refund: &RefundView) -> Self {
-        let line = |(line, before, with): &(u8, u32, u32)| RefundedLine {
-            line: *line,
-            part: print_part(with - before),
-        };
+        let line =
+            |(line, before, with): &(u8, u32, u32)| RefundedLine { line: *line, part: Part(with - before) };
         let acts = refund.states.iter().map(|(period, acts)| {
             let act = Act { period: label(state, *period), state: acts.name() };
             (calendar(state.plan(), *period), act)

@@ -24,7 +24,6 @@ use crate::{
             caller::Caller,
             extract,
             problem::Problem,
-            strict_json,
             types::user_id,
         },
     },
@@ -113,9 +112,7 @@ impl Subject for Attributes {
     }
 
     fn read(&self, engine: &Engine, text: &[u8]) -> Result<((), Command), Problem> {
-        // The fast path reports no field paths; only invalid lines are parsed again.
-        let given = strict_json::from_slice::<AttributesOfMember>(text)
-            .or_else(|_| extract::parse::<AttributesOfMember>(text))?;
+        let given: AttributesOfMember = extract::parse(text)?;
         let change = engine.read(|state, _| given.command(state))?;
         Ok(((), Command::SetAttributes(Box::new(change))))
     }

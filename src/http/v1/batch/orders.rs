@@ -22,7 +22,6 @@ use crate::{
             order_view::{calendar, label},
             orders::settle,
             problem::Problem,
-            strict_json,
         },
     },
 };
@@ -107,9 +106,7 @@ impl Subject for Orders {
     }
 
     fn read(&self, engine: &Engine, text: &[u8]) -> Result<(OrderId, Command), Problem> {
-        // The fast path reports no field paths; only invalid lines are parsed again.
-        let given =
-            strict_json::from_slice::<OrderGiven>(text).or_else(|_| extract::parse::<OrderGiven>(text))?;
+        let given: OrderGiven = extract::parse(text)?;
         let now = engine.clock().wall;
         let order = engine.read(|state, directory| given.order(state, directory, now))?;
         Ok((order.id.clone(), Command::PlaceOrder(Box::new(order))))

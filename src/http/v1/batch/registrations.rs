@@ -27,7 +27,6 @@ use crate::{
             extract,
             problem::Problem,
             register::{Registration, settle},
-            strict_json,
             types::user_id,
         },
     },
@@ -147,9 +146,7 @@ impl Subject for Registrations {
     }
 
     fn read(&self, _: &Engine, text: &[u8]) -> Result<(Register, Command), Problem> {
-        // The fast path reports no field paths; only invalid lines are parsed again.
-        let registration = strict_json::from_slice::<Registration>(text)
-            .or_else(|_| extract::parse::<Registration>(text))?;
+        let registration: Registration = extract::parse(text)?;
         let register = registration.register()?;
         Ok((register.clone(), Command::Register(register)))
     }
