@@ -24,6 +24,7 @@ use std::{
 use serde_json::{Value, json};
 
 use self::{
+    held::Held,
     into_network::IntoNetwork,
     lines::OrderLines,
     reading::{Read, each_order},
@@ -53,6 +54,7 @@ use crate::{
     time_text::TimeForm,
 };
 
+mod held;
 mod into_network;
 mod lines;
 mod reading;
@@ -220,22 +222,14 @@ fn take_path<S: Sink>(
 struct Intake<'t, S> {
     sink: S,
     table: Table<'t>,
-    /// Orders of an export: they are held until all are read.
-    exported: Vec<Exported>,
+    /// Orders of an export.
+    exported: Held,
     taken: &'t mut Taken,
-}
-
-/// An order of an export.
-struct Exported {
-    /// The command that placed it in its network.
-    lsn: u64,
-    line: u64,
-    text: Box<[u8]>,
 }
 
 impl<'t, S: Sink> Intake<'t, S> {
     fn new(sink: S, time_form: Option<&'t TimeForm>, taken: &'t mut Taken) -> Self {
-        Self { sink, table: Table { volumes: Vec::new(), time_form }, exported: Vec::new(), taken }
+        Self { sink, table: Table { volumes: Vec::new(), time_form }, exported: Held::default(), taken }
     }
 
     /// Gives the orders of a file to the sink.
@@ -247,7 +241,8 @@ impl<'t, S: Sink> Intake<'t, S> {
             if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         result?;
-        self.take_exported()?;
+        let (sink, taken) = (&mut self.sink, &mut *self.taken);
+        self.exported.each(|line, text| sink.carry(line, text, taken))?;
         self.sink.finish(self.taken)?;
         self.taken.refused.sort_by_key(|refused| refused.line);
         Ok(self.taken)
@@ -259,19 +254,10 @@ impl<'t, S: Sink> Intake<'t, S> {
             match read {
                 Read::Order(order) => orders.push((line, order)),
                 Read::Refused { order, reason } => self.taken.refuse(line, order, reason),
-                Read::Exported { lsn, text } => self.exported.push(Exported { lsn, line, text }),
+                Read::Exported { lsn, text } => self.exported.hold(lsn, line, &text)?,
             }
         }
         self.sink.place(orders, self.taken)
-    }
-
-    /// Takes the orders of an export in the order in which they were placed, whatever that of the file is.
-    fn take_exported(&mut self) -> Result<(), Failure> {
-        self.exported.sort_by_key(|exported| exported.lsn);
-        let exported = std::mem::take(&mut self.exported);
-        exported
-            .into_iter()
-            .try_for_each(|Exported { line, text, .. }| self.sink.carry(line, &text, self.taken))
     }
 }
 
