@@ -146,20 +146,18 @@ impl<'g> Order<'g> {
     }
 
     pub fn tags(self) -> impl Iterator<Item = Bytes> + 'g {
-        self.texts(self.parts.tags, self.count(4))
-    }
-
-    pub fn periods(self) -> impl Iterator<Item = Bytes> + 'g {
-        self.texts(self.parts.periods, self.count(3))
-    }
-
-    fn texts(self, mut at: u32, count: usize) -> impl Iterator<Item = Bytes> + 'g {
-        let bytes = self.bytes;
-        (0..count).map(move |_| {
+        let (bytes, mut at) = (self.bytes, self.parts.tags);
+        (0..self.count(4)).map(move |_| {
             let (range, next) = text_at(bytes, at);
             at = next;
             bytes.slice(range.expect("lists have no missing texts"))
         })
+    }
+
+    /// The label of its period in a calendar.
+    pub fn period(self, calendar: usize) -> Option<Bytes> {
+        let past = |at, _| text_at(self.bytes, at).1;
+        (calendar < self.count(3)).then(|| self.text((0..calendar).fold(self.parts.periods, past)))?
     }
 
     /// Its refunds, in the order in which they were given.
