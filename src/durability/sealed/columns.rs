@@ -89,6 +89,38 @@ impl<'w, 'g, W: Write + Send> Columns<'w, 'g, W> {
         column.close()
     }
 
+    /// A column of few different names, which are parts of `all` and may be missing. Where the batch before
+    /// has the same name in the same place it stays: most of the work would be to count references to `all`.
+    fn names<'n>(&mut self, all: &Bytes, mut names: impl Iterator<Item = Option<&'n [u8]>>) -> Result<()> {
+        let rows = self.batch;
+        let mut column = self.next()?;
+        let writer = get_typed_column_writer_mut::<ByteArrayType>(column.untyped());
+        let (mut batch, mut definitions): (Vec<ByteArray>, Vec<i16>) = (Vec::new(), Vec::new());
+        let mut filled = 0;
+        names.try_for_each(|name| {
+            definitions.push(i16::from(name.is_some()));
+            if let Some(name) = name {
+                match batch.get_mut(filled) {
+                    Some(before) if before.data() == name => {}
+                    Some(before) => *before = text(all.slice_ref(name)),
+                    None => batch.push(text(all.slice_ref(name))),
+                }
+                filled += 1;
+            }
+            if definitions.len() < rows {
+                return Ok(());
+            }
+            writer.write_batch(&batch[..filled], Some(&definitions), None)?;
+            filled = 0;
+            definitions.clear();
+            Ok::<_, ParquetError>(())
+        })?;
+        if !definitions.is_empty() {
+            writer.write_batch(&batch[..filled], Some(&definitions), None)?;
+        }
+        column.close()
+    }
+
     /// A column inside a list that no row has.
     fn no_lists<T: DataType>(&mut self, rows: usize) -> Result<()> {
         let levels = vec![MISSING; rows];
@@ -153,7 +185,7 @@ pub(super) fn write_orders<W: Write + Send>(
         rows().map(|(order, line)| (line == 0).then(|| order.fingerprint().cast_signed())),
     )?;
     for which in [1, 2] {
-        columns.some::<ByteArrayType>(repeated(ended, |order| order.name(which).map(text)))?;
+        columns.names(ended.bytes(), repeated(ended, |order| order.name(which)))?;
     }
     if ended.orders().any(|order| order.tags().next().is_some()) {
         columns.lists::<ByteArrayType, _>(rows().map(|(order, _)| order.tags().map(text)))?;
@@ -161,7 +193,8 @@ pub(super) fn write_orders<W: Write + Send>(
         columns.no_lists::<ByteArrayType>(ended.lines)?;
     }
     for which in [3, 4] {
-        columns.some::<ByteArrayType>(repeated(ended, |order| order.name(which).map(text)))?;
+        let of = |order: Order<'_>| order.name(which).map(|name| text(ended.bytes().slice_ref(name)));
+        columns.some::<ByteArrayType>(repeated(ended, of))?;
     }
     columns.all::<FixedLenByteArrayType>(repeated(ended, |order| uuid(order.credit(0).0)))?;
     if ended.orders().any(|order| !shared(order).is_empty()) {
@@ -191,7 +224,7 @@ pub(super) fn write_orders<W: Write + Send>(
         columns.some::<Int64Type>(rows().map(of))?;
     }
     for calendar in 0..schema.calendars.len() {
-        columns.some::<ByteArrayType>(repeated(ended, |order| order.period(calendar).map(text)))?;
+        columns.names(ended.bytes(), repeated(ended, |order| order.period(calendar)))?;
     }
     group.close()?;
     Ok(())
