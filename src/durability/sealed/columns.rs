@@ -8,14 +8,14 @@ use parquet::{
     data_type::{
         ByteArray, ByteArrayType, DataType, FixedLenByteArray, FixedLenByteArrayType, Int32Type, Int64Type,
     },
-    errors::Result,
-    file::writer::{SerializedFileWriter, SerializedRowGroupWriter},
+    errors::{ParquetError, Result},
+    file::writer::{SerializedColumnWriter, SerializedFileWriter, SerializedRowGroupWriter},
 };
 
 use super::{
     group::{Ended, Order},
     order::WHOLE,
-    schema::Schema,
+    schema::{BATCH_ROWS, Schema},
 };
 
 /// The levels of a list that has an element, of one that is missing, and of an element that is not the first.
@@ -25,36 +25,100 @@ const MISSING: i16 = 0;
 /// Writes columns one after the other.
 pub(super) struct Columns<'w, 'g, W: Write> {
     group: &'w mut SerializedRowGroupWriter<'g, W>,
-    definitions: Vec<i16>,
+    /// Rows that are gathered at a time.
+    batch: usize,
 }
 
 impl<'w, 'g, W: Write + Send> Columns<'w, 'g, W> {
-    pub fn new(group: &'w mut SerializedRowGroupWriter<'g, W>) -> Self {
-        Self { group, definitions: Vec::new() }
+    /// `batch`: the rows that the writer is told to write at a time, or more than there are. Given in such
+    /// pieces, the bytes are those that all rows at once would give.
+    pub fn new(group: &'w mut SerializedRowGroupWriter<'g, W>, batch: usize) -> Self {
+        Self { group, batch }
+    }
+
+    fn next(&mut self) -> Result<SerializedColumnWriter<'_>> {
+        Ok(self.group.next_column()?.expect("the schema has as many columns"))
     }
 
     fn put<T: DataType>(&mut self, values: &[T::T], levels: [Option<&[i16]>; 2]) -> Result<()> {
-        let mut column = self.group.next_column()?.expect("the schema has as many columns");
+        let mut column = self.next()?;
         get_typed_column_writer_mut::<T>(column.untyped()).write_batch(values, levels[0], levels[1])?;
         column.close()
     }
 
-    pub fn all<T: DataType>(&mut self, values: impl Iterator<Item = T::T>) -> Result<()> {
-        self.put::<T>(&values.collect::<Vec<_>>(), [None, None])
+    pub fn all<T: DataType>(&mut self, mut values: impl Iterator<Item = T::T>) -> Result<()> {
+        let rows = self.batch;
+        let mut column = self.next()?;
+        let writer = get_typed_column_writer_mut::<T>(column.untyped());
+        let mut batch = Vec::new();
+        values.try_for_each(|value| {
+            batch.push(value);
+            if batch.len() < rows {
+                return Ok(());
+            }
+            writer.write_batch(&batch, None, None)?;
+            batch.clear();
+            Ok::<_, ParquetError>(())
+        })?;
+        if !batch.is_empty() {
+            writer.write_batch(&batch, None, None)?;
+        }
+        column.close()
     }
 
     /// A column of which values may be missing.
-    pub fn some<T: DataType>(&mut self, values: impl Iterator<Item = Option<T::T>>) -> Result<()> {
-        let mut definitions = std::mem::take(&mut self.definitions);
-        definitions.clear();
-        let present = |value: Option<T::T>| {
+    pub fn some<T: DataType>(&mut self, mut values: impl Iterator<Item = Option<T::T>>) -> Result<()> {
+        let rows = self.batch;
+        let mut column = self.next()?;
+        let writer = get_typed_column_writer_mut::<T>(column.untyped());
+        let (mut batch, mut definitions) = (Vec::new(), Vec::new());
+        values.try_for_each(|value| {
             definitions.push(i16::from(value.is_some()));
-            value
-        };
-        let values: Vec<T::T> = values.filter_map(present).collect();
-        let result = self.put::<T>(&values, [Some(&definitions), None]);
-        self.definitions = definitions;
-        result
+            batch.extend(value);
+            if definitions.len() < rows {
+                return Ok(());
+            }
+            writer.write_batch(&batch, Some(&definitions), None)?;
+            batch.clear();
+            definitions.clear();
+            Ok::<_, ParquetError>(())
+        })?;
+        if !definitions.is_empty() {
+            writer.write_batch(&batch, Some(&definitions), None)?;
+        }
+        column.close()
+    }
+
+    /// A column of few different names, which are parts of `all` and may be missing. Where the batch before
+    /// has the same name in the same place it stays: most of the work would be to count references to `all`.
+    fn names<'n>(&mut self, all: &Bytes, mut names: impl Iterator<Item = Option<&'n [u8]>>) -> Result<()> {
+        let rows = self.batch;
+        let mut column = self.next()?;
+        let writer = get_typed_column_writer_mut::<ByteArrayType>(column.untyped());
+        let (mut batch, mut definitions): (Vec<ByteArray>, Vec<i16>) = (Vec::new(), Vec::new());
+        let mut filled = 0;
+        names.try_for_each(|name| {
+            definitions.push(i16::from(name.is_some()));
+            if let Some(name) = name {
+                match batch.get_mut(filled) {
+                    Some(before) if before.data() == name => {}
+                    Some(before) => *before = text(all.slice_ref(name)),
+                    None => batch.push(text(all.slice_ref(name))),
+                }
+                filled += 1;
+            }
+            if definitions.len() < rows {
+                return Ok(());
+            }
+            writer.write_batch(&batch[..filled], Some(&definitions), None)?;
+            filled = 0;
+            definitions.clear();
+            Ok::<_, ParquetError>(())
+        })?;
+        if !definitions.is_empty() {
+            writer.write_batch(&batch[..filled], Some(&definitions), None)?;
+        }
+        column.close()
     }
 
     /// A column inside a list that no row has.
@@ -109,7 +173,7 @@ pub(super) fn write_orders<W: Write + Send>(
     ended: &Ended,
 ) -> Result<()> {
     let mut group = file.next_row_group()?;
-    let mut columns = Columns::new(&mut group);
+    let mut columns = Columns::new(&mut group, BATCH_ROWS);
     let rows = || ended.orders().flat_map(|order| (0..order.lines()).map(move |line| (order, line)));
     columns.all::<ByteArrayType>(repeated(ended, |order| text(order.id())))?;
     columns.all::<Int32Type>(std::iter::repeat_n(seal, ended.lines))?;
@@ -121,7 +185,7 @@ pub(super) fn write_orders<W: Write + Send>(
         rows().map(|(order, line)| (line == 0).then(|| order.fingerprint().cast_signed())),
     )?;
     for which in [1, 2] {
-        columns.some::<ByteArrayType>(repeated(ended, |order| order.name(which).map(text)))?;
+        columns.names(ended.bytes(), repeated(ended, |order| order.name(which)))?;
     }
     if ended.orders().any(|order| order.tags().next().is_some()) {
         columns.lists::<ByteArrayType, _>(rows().map(|(order, _)| order.tags().map(text)))?;
@@ -129,7 +193,8 @@ pub(super) fn write_orders<W: Write + Send>(
         columns.no_lists::<ByteArrayType>(ended.lines)?;
     }
     for which in [3, 4] {
-        columns.some::<ByteArrayType>(repeated(ended, |order| order.name(which).map(text)))?;
+        let of = |order: Order<'_>| order.name(which).map(|name| text(ended.bytes().slice_ref(name)));
+        columns.some::<ByteArrayType>(repeated(ended, of))?;
     }
     columns.all::<FixedLenByteArrayType>(repeated(ended, |order| uuid(order.credit(0).0)))?;
     if ended.orders().any(|order| !shared(order).is_empty()) {
@@ -159,7 +224,7 @@ pub(super) fn write_orders<W: Write + Send>(
         columns.some::<Int64Type>(rows().map(of))?;
     }
     for calendar in 0..schema.calendars.len() {
-        columns.some::<ByteArrayType>(repeated(ended, |order| order.periods().nth(calendar).map(text)))?;
+        columns.names(ended.bytes(), repeated(ended, |order| order.period(calendar)))?;
     }
     group.close()?;
     Ok(())
@@ -253,7 +318,7 @@ impl RefundRows {
     ) -> Result<()> {
         let rows = || self.0.iter();
         let mut group = file.next_row_group()?;
-        let mut columns = Columns::new(&mut group);
+        let mut columns = Columns::new(&mut group, BATCH_ROWS);
         columns.all::<ByteArrayType>(rows().map(|row| text(row.id.clone())))?;
         columns.all::<ByteArrayType>(rows().map(|row| text(row.order.clone())))?;
         columns.all::<Int32Type>(rows().map(|_| seal))?;

@@ -50,6 +50,11 @@ pub(super) struct Ended {
 }
 
 impl Ended {
+    /// What its orders are parts of.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
     pub fn orders(&self) -> impl Iterator<Item = Order<'_>> + Clone {
         self.parts.iter().map(|parts| Order { bytes: &self.bytes, parts })
     }
@@ -127,8 +132,9 @@ impl<'g> Order<'g> {
         u64_at(self.bytes, at).cast_signed()
     }
 
-    fn text(&self, at: u32) -> Option<Bytes> {
-        text_at(self.bytes, at).0.map(|range| self.bytes.slice(range))
+    fn text(&self, at: u32) -> Option<&'g [u8]> {
+        let bytes: &'g [u8] = self.bytes;
+        text_at(bytes, at).0.map(|range| &bytes[range])
     }
 
     /// The hash that its id is found by.
@@ -137,29 +143,27 @@ impl<'g> Order<'g> {
     }
 
     pub fn id(&self) -> Bytes {
-        self.text(self.parts.texts[0]).expect("every order has one")
+        self.bytes.slice_ref(self.text(self.parts.texts[0]).expect("every order has one"))
     }
 
     /// Its kind, market, group or customer: 1 to 4.
-    pub fn name(&self, which: usize) -> Option<Bytes> {
+    pub fn name(&self, which: usize) -> Option<&'g [u8]> {
         self.text(self.parts.texts[which])
     }
 
     pub fn tags(self) -> impl Iterator<Item = Bytes> + 'g {
-        self.texts(self.parts.tags, self.count(4))
-    }
-
-    pub fn periods(self) -> impl Iterator<Item = Bytes> + 'g {
-        self.texts(self.parts.periods, self.count(3))
-    }
-
-    fn texts(self, mut at: u32, count: usize) -> impl Iterator<Item = Bytes> + 'g {
-        let bytes = self.bytes;
-        (0..count).map(move |_| {
+        let (bytes, mut at) = (self.bytes, self.parts.tags);
+        (0..self.count(4)).map(move |_| {
             let (range, next) = text_at(bytes, at);
             at = next;
             bytes.slice(range.expect("lists have no missing texts"))
         })
+    }
+
+    /// The label of its period in a calendar.
+    pub fn period(self, calendar: usize) -> Option<&'g [u8]> {
+        let past = |at, _| text_at(self.bytes, at).1;
+        (calendar < self.count(3)).then(|| self.text((0..calendar).fold(self.parts.periods, past)))?
     }
 
     /// Its refunds, in the order in which they were given.

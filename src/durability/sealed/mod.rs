@@ -53,7 +53,7 @@ pub use self::{
     mend::{Keep, SealedPart, hash_of_file, id_files, is_there, manifest_of, newest_seals_of, remake_sums},
     order::{Credit, RefundBooking, RefundedLine, SealedOrder, SealedRefund, WHOLE},
     place::{Found, Month, Place, What},
-    schema::{Schema, Volume},
+    schema::{Layout, Schema, Volume},
     store::{ID_FILES_MAX, Known, Store},
     sweep::{leftovers, sweep},
     verify::{Verified, rebuild_ids, verify},

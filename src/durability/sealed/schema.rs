@@ -21,6 +21,8 @@ pub(super) const GROUP_ROWS: usize = 1 << 17;
 pub(super) const PAGE_ROWS: usize = 1 << 13;
 /// The same in columns of which a page takes long to decode.
 const LARGE_PAGE_ROWS: usize = 1 << 11;
+/// Lines that are written at a time: they must divide pages, and stay near the processor.
+pub(super) const BATCH_ROWS: usize = LARGE_PAGE_ROWS;
 /// A column whose different values take more is written without a dictionary: reading one order reads it.
 const DICTIONARY_BYTES_MAX: usize = 64 * 1_024;
 /// Digits of a value.
@@ -35,6 +37,45 @@ const MISTAKEN: f64 = 0.01;
 pub(super) const SCHEMA_KEY: &str = "upline.schema";
 const VOLUMES_MAX: usize = 64;
 const CALENDARS_MAX: usize = 64;
+
+/// How values become bytes. A file says of each of its columns how that was encoded, so whatever reads one
+/// reads all of these. Which one a seal has matters to a repair alone: it must come to the bytes that the log
+/// knows the hash of. So none of these ever changes; a better one is added.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Layout {
+    /// Ids, members and customers as the difference from the one before.
+    First,
+    /// Members and customers as they are, and ids with their lengths apart: zstd finds what repeats from line
+    /// to line. A difference took longer, and zstd hardly shortens its two lengths next to random bytes.
+    Second,
+}
+
+impl Layout {
+    /// All of them, the newest first.
+    pub const ALL: [Self; 2] = [Self::Second, Self::First];
+    /// What new seals have.
+    pub const NEWEST: Self = Self::ALL[0];
+
+    /// Of columns whose texts differ from order to order: a dictionary would be given up after some work.
+    fn of_texts(self) -> &'static [(&'static [&'static str], Encoding)] {
+        use Encoding::{DELTA_BYTE_ARRAY, DELTA_LENGTH_BYTE_ARRAY, PLAIN};
+        match self {
+            Self::First => &[
+                (&["order_id"], DELTA_BYTE_ARRAY),
+                (&["refund_id"], DELTA_BYTE_ARRAY),
+                (&["customer"], DELTA_BYTE_ARRAY),
+                (&["member"], DELTA_BYTE_ARRAY),
+            ],
+            Self::Second => &[
+                (&["order_id"], DELTA_LENGTH_BYTE_ARRAY),
+                (&["refund_id"], DELTA_LENGTH_BYTE_ARRAY),
+                (&["customer"], PLAIN),
+                (&["member"], PLAIN),
+                (&["credits", "list", "element", "member"], PLAIN),
+            ],
+        }
+    }
+}
 
 /// What the plan at the seal calls things.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -237,8 +278,8 @@ impl Schema {
     }
 
     /// How files of orders are written.
-    pub(super) fn order_properties(&self) -> WriterProperties {
-        let mut properties = self.properties(&["order_id", "customer", "member"]);
+    pub(super) fn order_properties(&self, layout: Layout) -> WriterProperties {
+        let mut properties = self.properties(layout);
         for path in
             [&["member"] as &[&str], &["credits", "list", "element", "member"], &["customer"], &["group_id"]]
         {
@@ -263,29 +304,29 @@ impl Schema {
     }
 
     /// How files of refunds are written.
-    pub(super) fn refund_properties(&self) -> WriterProperties {
-        self.properties(&["refund_id", "order_id", "member"]).build()
+    pub(super) fn refund_properties(&self, layout: Layout) -> WriterProperties {
+        self.properties(layout).build()
     }
 
-    /// `texts` differ from order to order: a dictionary would be given up after some work.
-    fn properties(&self, texts: &[&str]) -> WriterPropertiesBuilder {
+    /// Files of refunds lack some of these columns, and those of orders others.
+    fn properties(&self, layout: Layout) -> WriterPropertiesBuilder {
         let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("it is one of 1 to 22");
         let mut properties = WriterProperties::builder()
             .set_created_by("upline".into())
             .set_compression(Compression::ZSTD(level))
             .set_max_row_group_row_count(None)
             .set_data_page_row_count_limit(PAGE_ROWS)
-            .set_write_batch_size(LARGE_PAGE_ROWS)
+            .set_write_batch_size(BATCH_ROWS)
             .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
             .set_bloom_filter_position(BloomFilterPosition::AfterRowGroup)
             // Finding the least and the greatest text takes longer than writing them.
             .set_statistics_enabled(EnabledStatistics::None)
             .set_key_value_metadata(Some(vec![KeyValue::new(SCHEMA_KEY.into(), self.describe())]));
-        for name in texts {
+        for (path, encoding) in layout.of_texts() {
             properties = properties
-                .set_column_data_page_row_count_limit(path_of(&[name]), LARGE_PAGE_ROWS)
-                .set_column_dictionary_enabled(path_of(&[name]), false)
-                .set_column_encoding(path_of(&[name]), Encoding::DELTA_BYTE_ARRAY);
+                .set_column_data_page_row_count_limit(path_of(path), LARGE_PAGE_ROWS)
+                .set_column_dictionary_enabled(path_of(path), false)
+                .set_column_encoding(path_of(path), *encoding);
         }
         for name in ["lsn", "time", "order_row"] {
             properties = properties

@@ -20,7 +20,7 @@ use super::{
     manifest::{Manifest, ManifestFile, Sums},
     order::SealedOrder,
     place::{FileKind, Found, Month, Paths, Place, What, hash_of_id, relative},
-    schema::{GROUP_ROWS, Schema},
+    schema::{GROUP_ROWS, Layout, Schema},
 };
 use crate::durability::{
     error::{Error, Result},
@@ -50,8 +50,8 @@ pub struct Basis {
 /// Writes the files of a seal. What is given waits in memory until it fills a row group; a thread encodes
 /// one while the next fills.
 ///
-/// The same orders in the same order give the same digest, whatever the release, and the same bytes with the
-/// same release. Dropping a writer leaves unfinished files, which a sweep removes.
+/// The same orders in the same order give the same digest, whatever the release, and the same bytes in the
+/// same layout with the same release. Dropping a writer leaves unfinished files, which a sweep removes.
 pub struct Writer {
     storage: Arc<dyn Storage>,
     paths: Paths,
@@ -77,6 +77,7 @@ impl Writer {
         root: &std::path::Path,
         number: u32,
         schema: Schema,
+        layout: Layout,
     ) -> Result<Self> {
         schema.check()?;
         let seal = i32::try_from(number).ok().filter(|seal| *seal < 100_000_000);
@@ -92,6 +93,7 @@ impl Writer {
             number,
             seal,
             schema,
+            layout,
             months: BTreeMap::new(),
             ids: IdSorter::new(storage, &paths, number),
         };
@@ -239,6 +241,7 @@ struct Worker {
     number: u32,
     seal: i32,
     schema: Schema,
+    layout: Layout,
     months: BTreeMap<Month, MonthFiles>,
     ids: IdSorter,
 }
@@ -337,8 +340,8 @@ impl Worker {
         let path = self.paths.file(self.number, month, kind);
         let file = Unfinished::create(&self.storage, &path)?;
         let (schema, properties) = match kind {
-            FileKind::Orders => (self.schema.orders(), self.schema.order_properties()),
-            FileKind::Refunds => (self.schema.refunds(), self.schema.refund_properties()),
+            FileKind::Orders => (self.schema.orders(), self.schema.order_properties(self.layout)),
+            FileKind::Refunds => (self.schema.refunds(), self.schema.refund_properties(self.layout)),
         };
         let schema = schema.map_err(writing(&path))?;
         let file = SerializedFileWriter::new(file, schema, Arc::new(properties)).map_err(writing(&path))?;

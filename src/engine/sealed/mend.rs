@@ -30,7 +30,7 @@ use crate::{
         Damage, Error as DurabilityError,
         repair::{Aside, Moved, in_memory_above},
         sealed::{
-            self, Keep, Known, SealedPart,
+            self, Keep, Known, Layout, SealedPart,
             network::{self, Boundary, KnownBoundary},
         },
         storage::Storage,
@@ -241,17 +241,21 @@ impl SealedRepair {
         }
         let view = self.past.state_at(Kept::Seal, row.as_of)?;
         let earlier = self.earlier_seals(storage, &view, place)?;
-        let complete = complete_seal(storage, &self.root, &view, &mut |order: &RecallOrder| {
-            Ok(earlier.get(order.id.as_str()).copied())
-        })?;
-        let made = complete.manifest();
-        if made.hash() != known.hash {
-            let is_same = sealed::manifest_of(&**storage, &self.root, *known)
-                .is_ok_and(|manifest| manifest.digest == made.digest);
+        let manifest = sealed::manifest_of(&**storage, &self.root, *known).ok();
+        let mut is_same = false;
+        // Nothing but its hash says which layout a seal has: its manifest may be lost.
+        for layout in Layout::ALL {
+            let complete = complete_seal(storage, &self.root, &view, layout, &mut |order: &RecallOrder| {
+                Ok(earlier.get(order.id.as_str()).copied())
+            })?;
+            let made = complete.manifest();
+            if made.hash() == known.hash {
+                return Ok(from_the_past(&complete.replace(keep)?, row.as_of));
+            }
+            is_same |= manifest.as_ref().is_some_and(|manifest| manifest.digest == made.digest);
             complete.discard()?;
-            return Err(Refusal::Because(differs(is_same, "orders")));
         }
-        Ok(from_the_past(&complete.replace(keep)?, row.as_of))
+        Err(Refusal::Because(differs(is_same, "orders")))
     }
 
     /// Of the orders of a seal, the newest earlier seal that has each.

@@ -19,6 +19,8 @@ mod recall;
 mod seal;
 mod write;
 
+#[cfg(test)]
+pub(super) use self::write::complete_seal;
 pub use self::{
     check::verify_sealed,
     list::{ListPosition, NextOrder, OrderFilter, OrderPages},

@@ -10,7 +10,7 @@ use crate::{
     },
     durability::{
         Error as DurabilityError,
-        sealed::{Known, Manifest, Store},
+        sealed::{Known, Layout, Manifest, Store},
     },
     engine::{Answer, AnsweredBy, HistoryError, Sent, SubmitError, handle::Engine},
 };
@@ -162,7 +162,7 @@ impl Engine {
     fn write(&self, view: &State, before: &SealedOrders) -> Result<Manifest, DurabilityError> {
         let files = &self.inner.shared.sealed;
         let earlier = &mut |order: &RecallOrder| sealed_in(before, &order.id);
-        let complete = complete_seal(&files.storage, &files.root, view, earlier)?;
+        let complete = complete_seal(&files.storage, &files.root, view, Layout::NEWEST, earlier)?;
         complete.publish()?;
         Ok(complete.into_manifest())
     }

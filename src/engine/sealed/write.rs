@@ -13,25 +13,27 @@ use crate::{
     durability::{
         Error as DurabilityError,
         sealed::{
-            Basis, CompleteSeal, Writer,
+            Basis, CompleteSeal, Layout, Writer,
             network::{self, Boundary, BoundaryMember, BoundaryTag, CompleteBoundary},
         },
         storage::Storage,
     },
 };
 
-/// Writes the files of the next seal of a state. `earlier` gives the seal that has an order already.
+/// Writes the files of the next seal of a state, in a layout. `earlier` gives the seal that has an order
+/// already.
 ///
 /// # Errors
 /// Those of the files, and of `earlier`.
-pub(super) fn complete_seal(
+pub(in crate::engine) fn complete_seal(
     storage: &Arc<dyn Storage>,
     root: &Path,
     view: &State,
+    layout: Layout,
     earlier: &mut dyn FnMut(&RecallOrder) -> Result<Option<u32>, DurabilityError>,
 ) -> Result<CompleteSeal, DurabilityError> {
     let number = u32::try_from(view.seals().len()).expect("at most one for each period");
-    let mut writer = Writer::begin(storage, root, number, convert::schema(view))?;
+    let mut writer = Writer::begin(storage, root, number, convert::schema(view), layout)?;
     // What was placed later is in no file yet.
     let sealed_up_to = sealed_up_to(view);
     for number in view.sealable() {

@@ -17,7 +17,7 @@ use crate::{
     durability::{
         Retention,
         memory::{Fault, Memory, Survival},
-        sealed::{Basis, Schema, Writer},
+        sealed::{Basis, Layout, Schema, Writer},
         storage::Storage,
     },
     engine::empty_run,
@@ -274,7 +274,7 @@ fn files_of_a_seal_without_its_command_are_removed() {
     let files = shop.files();
     let schema =
         Schema { currency: "USD".into(), amount_exponent: 2, volumes: Vec::new(), calendars: Vec::new() };
-    let writer = Writer::begin(&shop.storage, "/d".as_ref(), 1, schema).unwrap();
+    let writer = Writer::begin(&shop.storage, "/d".as_ref(), 1, schema, Layout::NEWEST).unwrap();
     let basis = Basis { lsn: 20, periods: Vec::new(), previous: None };
     writer.finish(basis).unwrap();
     assert_ne!(shop.files(), files);

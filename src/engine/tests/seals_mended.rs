@@ -12,9 +12,9 @@ use super::{
 use crate::{
     durability::{
         memory::{Fault, Memory, Survival},
-        sealed::SealedPart,
+        sealed::{Layout, SealedPart},
     },
-    engine::verify_sealed,
+    engine::{sealed::complete_seal, verify_sealed},
 };
 
 const ROOT: &str = "/d";
@@ -166,4 +166,42 @@ fn what_has_another_hash_than_the_command_named_is_refused() {
     assert_eq!(left, [Some([7; 32]), Some([9; 32])]);
     assert!(look.left.iter().all(|left| left.reason.contains("has another hash")), "{look:?}");
     assert_eq!(files(&memory), before);
+}
+
+#[test]
+fn a_seal_of_each_layout_is_made_again_as_it_was() {
+    for layout in Layout::ALL {
+        let memory = Memory::new();
+        let shop = Shop::posted_on(memory.shared());
+        let seal = shop.engine.read(|state, _| {
+            let (mut seal, _) = state.seal_to_come(FIRST, Actor::unknown(), None).unwrap();
+            let storage = memory.shared();
+            let complete = complete_seal(&storage, ROOT.as_ref(), state, layout, &mut |_| Ok(None)).unwrap();
+            complete.publish().unwrap();
+            (seal.orders, seal.refunds, seal.boundary) = (2, 1, seal.as_of);
+            // Only the orders are looked at here: their network is lost for good.
+            (seal.manifest, seal.network) = (complete.manifest().hash(), [9; 32]);
+            seal
+        });
+        shop.does(Command::SealPeriod(Box::new(seal)));
+        drop(shop);
+        let memory = memory.copy();
+        let of_seal = |memory: &Memory| {
+            let mut files = files(memory);
+            files.retain(|path, _| part(path) == Some(SealedPart::Seal(0)));
+            files
+        };
+        let whole = of_seal(&memory);
+        assert_eq!(whole.len(), 4, "orders, refunds, manifest and checksums");
+        // One by one, the manifest among them, and all together.
+        let paths: Vec<&PathBuf> = whole.keys().collect();
+        for lost in paths.iter().map(std::slice::from_ref).chain([&paths[..]]) {
+            let memory = memory.copy();
+            lost.iter().for_each(|path| memory.forget(path));
+            let look = repair(&memory, "damaged-1").unwrap();
+            let of_seal_is_left = |left: &LeftDamaged| part(&left.damage.file) == Some(SealedPart::Seal(0));
+            assert!(!look.left.iter().any(of_seal_is_left), "{layout:?} {lost:?} {look:?}");
+            assert_eq!(of_seal(&memory), whole, "{layout:?} {lost:?}");
+        }
+    }
 }

@@ -77,7 +77,7 @@ pub(super) fn write_members<W: Write + Send>(
     members: &[(u32, BoundaryMember<'_>)],
 ) -> Result<()> {
     let mut group = file.next_row_group()?;
-    let mut columns = Columns::new(&mut group);
+    let mut columns = Columns::new(&mut group, GROUP_MEMBERS);
     let each = || members.iter().map(|(_, member)| member);
     columns.all::<Int32Type>(members.iter().map(|(number, _)| number.cast_signed()))?;
     columns.all::<FixedLenByteArrayType>(each().map(|member| ByteArray::from(member.id.to_vec()).into()))?;

@@ -19,7 +19,7 @@ fn second() -> Vec<SealedOrder<'static>> {
 }
 
 fn try_seal(storage: &Arc<dyn Storage>, known: &[Known]) -> crate::durability::Result<Known> {
-    let mut writer = Writer::begin(storage, &root(), 2, schema())?;
+    let mut writer = Writer::begin(storage, &root(), 2, schema(), Layout::NEWEST)?;
     for order in &second() {
         writer.add(order)?;
     }

@@ -50,7 +50,8 @@ fn an_example_on_the_real_disk_has_these_sums() {
     for number in 1..=2_u32 {
         let store = Store::open(&storage, &root, &known).expect("it is whole");
         let found = |id: &str| store.find(id).expect("it is whole").map(|found| found.place.seal);
-        let mut writer = Writer::begin(&storage, &root, number, schema()).expect("the disk works");
+        let mut writer =
+            Writer::begin(&storage, &root, number, schema(), Layout::NEWEST).expect("the disk works");
         for order in orders(number.into(), &found) {
             writer.add(&order).expect("it is an order");
         }

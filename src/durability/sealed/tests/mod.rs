@@ -19,6 +19,7 @@ mod crash;
 mod damage;
 mod example;
 mod ids;
+mod layouts;
 mod lists;
 mod network;
 mod round_trip;
@@ -49,7 +50,8 @@ fn schema() -> Schema {
 /// Seals orders; the number of the seal follows those that are known.
 fn seal(storage: &Arc<dyn Storage>, known: &mut Vec<Known>, orders: &[SealedOrder<'_>]) -> Manifest {
     let number = known.last().map_or(1, |known| known.number + 1);
-    let mut writer = Writer::begin(storage, &root(), number, schema()).expect("the disk works");
+    let mut writer =
+        Writer::begin(storage, &root(), number, schema(), Layout::NEWEST).expect("the disk works");
     for order in orders {
         writer.add(order).expect("it is an order");
     }

@@ -117,7 +117,8 @@ fn what_has_no_form_is_refused() {
     let memory = directory();
     let storage = memory.shared();
     let refused = |change: &dyn Fn(&mut SealedOrder<'static>)| {
-        let mut writer = Writer::begin(&storage, &root(), 1, schema()).expect("the disk works");
+        let mut writer =
+            Writer::begin(&storage, &root(), 1, schema(), Layout::NEWEST).expect("the disk works");
         let mut order = order("A-1", 1);
         change(&mut order);
         let error = writer.add(&order).expect_err("it has no form");
@@ -132,11 +133,11 @@ fn what_has_no_form_is_refused() {
     refused(&|order| order.periods.push("x".into()));
     refused(&|order| order.time = Timestamp(i64::MIN));
     refused(&|order| order.group = Some("x".repeat(300).into()));
-    let mut twice = Writer::begin(&storage, &root(), 1, schema()).expect("the disk works");
+    let mut twice = Writer::begin(&storage, &root(), 1, schema(), Layout::NEWEST).expect("the disk works");
     twice.add(&order("A-1", 1)).expect("it is an order");
     twice.add(&order("A-1", 2)).expect("it is an order");
     assert!(twice.finish(Basis::default()).is_err(), "two orders with one id");
     let mut same = schema();
     same.volumes[1].name = "pv".into();
-    assert!(Writer::begin(&storage, &root(), 1, same).is_err(), "two volumes with one name");
+    assert!(Writer::begin(&storage, &root(), 1, same, Layout::NEWEST).is_err(), "two volumes with one name");
 }
