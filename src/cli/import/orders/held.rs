@@ -68,10 +68,9 @@ impl Held {
 }
 
 fn failure(error: &io::Error) -> Failure {
-    let place = std::env::temp_dir();
     let message = format!(
-        "orders of an export are held in {} until all are read, and that failed: {error}; nothing was imported",
-        place.display()
+        "orders of an export are held in {} until all are read: {error}; nothing was imported",
+        std::env::temp_dir().display()
     );
     Failure::new(Exit::Failed, message)
 }

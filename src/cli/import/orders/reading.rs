@@ -58,6 +58,7 @@ pub fn each_order<R: Reader>(
 ) -> Result<(), Failure> {
     let columns = lines.columns();
     let mut pieces = Pieces { rows: Grouping::default(), table, reader };
+    let mut flow = ControlFlow::Continue(());
     each_parsed(
         || next_batch(lines),
         |batch| match batch {
@@ -71,10 +72,15 @@ pub fn each_order<R: Reader>(
                 Piece { head: Vec::new(), whole: Some(batch.lines().map(read).collect()), tail: Vec::new() }
             }
         },
-        |piece| take(pieces.take(piece)),
+        |piece| {
+            flow = take(pieces.take(piece));
+            flow
+        },
     )?;
-    // Nothing follows that could be spared.
-    _ = take(pieces.finish());
+    if flow.is_continue() {
+        // Nothing follows that could be spared.
+        _ = take(pieces.finish());
+    }
     Ok(())
 }
 
@@ -172,7 +178,7 @@ fn unreadable<O>(fault: &LineFault) -> Read<O> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::table::columns_of, *};
     use crate::{cli::names::Name, http::offline::OrderGiven};
 
     /// Shows an order as it is sent.
@@ -199,6 +205,25 @@ mod tests {
             Read::Exported { .. } => unreachable!("these are rows"),
         };
         read.into_iter().map(in_words).collect()
+    }
+
+    #[test]
+    fn nothing_more_is_handed_on_after_enough() {
+        let rows = (0..5_000).map(|at| format!("A-{at},anna,1\n")).collect::<Vec<_>>().concat();
+        let text = format!("order_id,user_id,amount\n{rows}");
+        for enough in 1..=3 {
+            let file = Box::new(std::io::Cursor::new(text.clone().into_bytes()));
+            let mut lines = OrderLines::read("the file".into(), file, &columns_of(&[])).unwrap();
+            let (mut calls, mut orders) = (0, 0);
+            let table = Table { volumes: Vec::new(), time_form: None };
+            each_order(&mut lines, &table, &Shown, |read| {
+                (calls, orders) = (calls + 1, orders + read.len());
+                if calls < enough { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })
+            .unwrap();
+            assert_eq!(calls, enough);
+            assert!((1..5_000).contains(&orders), "{orders}");
+        }
     }
 
     proptest! {
