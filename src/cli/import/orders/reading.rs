@@ -46,18 +46,19 @@ struct Piece<O> {
     tail: Vec<TableRow<String>>,
 }
 
-/// Reads all lines of a file as orders, and hands them on in the order of the file until `take` has enough.
+/// Reads all lines of a file as orders, and hands them on in the order of the file.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// When the file cannot be read, and those of `take`, which gets nothing more after one.
 pub fn each_order<R: Reader>(
     lines: &mut OrderLines,
     table: &Table<'_>,
     reader: &R,
-    mut take: impl FnMut(Vec<OnLine<Read<R::Order>>>) -> ControlFlow<()>,
+    mut take: impl FnMut(Vec<OnLine<Read<R::Order>>>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let columns = lines.columns();
     let mut pieces = Pieces { rows: Grouping::default(), table, reader };
+    let mut taken = Ok(());
     each_parsed(
         || next_batch(lines),
         |batch| match batch {
@@ -71,11 +72,13 @@ pub fn each_order<R: Reader>(
                 Piece { head: Vec::new(), whole: Some(batch.lines().map(read).collect()), tail: Vec::new() }
             }
         },
-        |piece| take(pieces.take(piece)),
+        |piece| {
+            taken = take(pieces.take(piece));
+            if taken.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        },
     )?;
-    // Nothing follows that could be spared.
-    _ = take(pieces.finish());
-    Ok(())
+    taken?;
+    take(pieces.finish())
 }
 
 /// Puts the pieces of a file together.
