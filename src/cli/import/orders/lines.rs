@@ -78,12 +78,12 @@ impl OrderLines {
 }
 
 impl ObjectBatch {
-    /// The number of each line, and its text or its fault.
+    /// The number of each line, and its text without blanks around it, or its fault.
     pub fn lines(&self) -> impl Iterator<Item = (u64, Result<&[u8], &LineFault>)> {
         let mut begin = 0;
         self.lines.iter().map(move |line| {
             let text = &self.text[std::mem::replace(&mut begin, line.end)..line.end];
-            (line.number, line.fault.as_ref().map_or(Ok(text), Err))
+            (line.number, line.fault.as_ref().map_or(Ok(text.trim_ascii()), Err))
         })
     }
 }
@@ -106,6 +106,8 @@ impl ObjectLines {
             let fault = if OBJECT_BYTES_MAX < read {
                 Some(LineFault::BadJson(format!("it is longer than {OBJECT_BYTES_MAX} bytes")))
             } else if batch.text[begin..].trim_ascii().is_empty() {
+                // What it had is no part of the next line, and does not fill a batch without lines.
+                batch.text.truncate(begin);
                 continue;
             } else {
                 cells::as_text(&batch.text[begin..], self.transcoded).err()
@@ -135,4 +137,46 @@ fn read_line(text: &mut (dyn BufRead + Send), bytes: &mut Vec<u8>) -> io::Result
     }
     bytes.truncate(begin);
     Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    /// The numbers and texts of all lines; `!` for one that is too long.
+    fn lines(text: &[u8]) -> Vec<(u64, String)> {
+        let text = [b"{\n", text].concat();
+        let read = OrderLines::read("it".into(), Box::new(Cursor::new(text)), &Layout::with_more(&[], []));
+        let OrderLines::Objects(mut objects) = read.unwrap() else { panic!("it begins as an object does") };
+        let mut all = Vec::new();
+        while let Some(batch) = objects.next_batch().unwrap() {
+            let text = |text: Result<&[u8], &LineFault>| {
+                text.map_or_else(|_| "!".into(), |text| String::from_utf8_lossy(text).into_owned())
+            };
+            all.extend(batch.lines().map(|(number, line)| (number, text(line))));
+        }
+        assert_eq!(all.remove(0), (1, "{".to_owned()));
+        all
+    }
+
+    #[test]
+    fn blank_lines_end_nothing_however_many_they_are() {
+        let blank = "\n".repeat(2 * BATCH_BYTES);
+        let before = "{\n".repeat(BATCH_LINES - 1);
+        let wide = " ".repeat(2 * BATCH_BYTES);
+        let read = lines(format!("{before}{blank} a\r\n{blank}{wide}\n\u{c}\nb").as_bytes());
+        let first = (BATCH_LINES + 2 * BATCH_BYTES + 1) as u64;
+        let expected = [(first, "a".to_owned()), (first + 2 * BATCH_BYTES as u64 + 3, "b".to_owned())];
+        assert_eq!(read[BATCH_LINES - 1..], expected);
+    }
+
+    #[test]
+    fn lines_are_themselves_beside_one_that_is_too_long() {
+        let longest = "x".repeat(OBJECT_BYTES_MAX - 1);
+        let read = lines(format!("a\n{longest}\n{longest}y\n\nb\n{longest}yz").as_bytes());
+        let expected = [(2, "a"), (3, &*longest), (4, "!"), (6, "b"), (7, "!")];
+        assert!(read.iter().map(|(number, text)| (*number, &**text)).eq(expected));
+    }
 }

@@ -16,7 +16,6 @@
 
 use std::{
     collections::BTreeMap,
-    ops::ControlFlow,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -235,12 +234,7 @@ impl<'t, S: Sink> Intake<'t, S> {
     /// Gives the orders of a file to the sink.
     fn take(mut self, mut lines: OrderLines) -> Result<&'t mut Taken, Failure> {
         let (table, reader) = (self.table.clone(), self.sink.reader());
-        let mut result = Ok(());
-        each_order(&mut lines, &table, &reader, |orders| {
-            result = self.take_orders(orders);
-            if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        result?;
+        each_order(&mut lines, &table, &reader, |orders| self.take_orders(orders))?;
         let (sink, taken) = (&mut self.sink, &mut *self.taken);
         self.exported.each(|line, text| sink.carry(line, text, taken))?;
         self.sink.finish(self.taken)?;

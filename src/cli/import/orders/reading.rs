@@ -46,19 +46,19 @@ struct Piece<O> {
     tail: Vec<TableRow<String>>,
 }
 
-/// Reads all lines of a file as orders, and hands them on in the order of the file until `take` has enough.
+/// Reads all lines of a file as orders, and hands them on in the order of the file.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// When the file cannot be read, and those of `take`, which gets nothing more after one.
 pub fn each_order<R: Reader>(
     lines: &mut OrderLines,
     table: &Table<'_>,
     reader: &R,
-    mut take: impl FnMut(Vec<OnLine<Read<R::Order>>>) -> ControlFlow<()>,
+    mut take: impl FnMut(Vec<OnLine<Read<R::Order>>>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let columns = lines.columns();
     let mut pieces = Pieces { rows: Grouping::default(), table, reader };
-    let mut flow = ControlFlow::Continue(());
+    let mut taken = Ok(());
     each_parsed(
         || next_batch(lines),
         |batch| match batch {
@@ -73,15 +73,12 @@ pub fn each_order<R: Reader>(
             }
         },
         |piece| {
-            flow = take(pieces.take(piece));
-            flow
+            taken = take(pieces.take(piece));
+            if taken.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         },
     )?;
-    if flow.is_continue() {
-        // Nothing follows that could be spared.
-        _ = take(pieces.finish());
-    }
-    Ok(())
+    taken?;
+    take(pieces.finish())
 }
 
 /// Puts the pieces of a file together.
@@ -178,7 +175,7 @@ fn unreadable<O>(fault: &LineFault) -> Read<O> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{super::table::columns_of, *};
+    use super::*;
     use crate::{cli::names::Name, http::offline::OrderGiven};
 
     /// Shows an order as it is sent.
@@ -205,25 +202,6 @@ mod tests {
             Read::Exported { .. } => unreachable!("these are rows"),
         };
         read.into_iter().map(in_words).collect()
-    }
-
-    #[test]
-    fn nothing_more_is_handed_on_after_enough() {
-        let rows = (0..5_000).map(|at| format!("A-{at},anna,1\n")).collect::<Vec<_>>().concat();
-        let text = format!("order_id,user_id,amount\n{rows}");
-        for enough in 1..=3 {
-            let file = Box::new(std::io::Cursor::new(text.clone().into_bytes()));
-            let mut lines = OrderLines::read("the file".into(), file, &columns_of(&[])).unwrap();
-            let (mut calls, mut orders) = (0, 0);
-            let table = Table { volumes: Vec::new(), time_form: None };
-            each_order(&mut lines, &table, &Shown, |read| {
-                (calls, orders) = (calls + 1, orders + read.len());
-                if calls < enough { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            })
-            .unwrap();
-            assert_eq!(calls, enough);
-            assert!((1..5_000).contains(&orders), "{orders}");
-        }
     }
 
     proptest! {

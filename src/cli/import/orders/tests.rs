@@ -1,3 +1,5 @@
+use std::{cell::Cell, io::Cursor, rc::Rc};
+
 use super::*;
 use crate::{
     cli::network::Network,
@@ -173,4 +175,57 @@ fn a_row_that_cannot_be_read_spoils_its_neighbors() {
         refused(&taken),
         ["3 A-2 near_bad_row", "4  bad_row", "6 A-3 near_bad_row", "7  bad_row", "8 A-4 near_bad_row"]
     );
+}
+
+/// Takes what it is given, but for the second time.
+#[derive(Default)]
+struct FailsOnce {
+    calls: Rc<Cell<u32>>,
+}
+
+impl Sink for FailsOnce {
+    type Reader = to_server::AsGiven;
+
+    fn volumes(&self) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
+    }
+
+    fn reader(&self) -> to_server::AsGiven {
+        to_server::AsGiven
+    }
+
+    fn place(&mut self, _: Vec<OnLine<to_server::ToSend>>, taken: &mut Taken) -> Result<(), Failure> {
+        self.calls.set(self.calls.get() + 1);
+        match self.calls.get() {
+            2 => Err(Failure::new(Exit::Refused, "the server is busy")),
+            _ => {
+                taken.orders += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn carry(&mut self, _: u64, _: &[u8], _: &mut Taken) -> Result<(), Failure> {
+        unreachable!("the import was over before")
+    }
+
+    fn finish(&mut self, _: &mut Taken) -> Result<(), Failure> {
+        unreachable!("the import was over before")
+    }
+}
+
+/// A server that is there again would take the rest, and nobody would know that a batch is missing.
+#[test]
+fn nothing_follows_what_a_sink_could_not_take() {
+    let rows = (0..5_000).map(|number| format!("A-{number},anna,1\n")).collect::<Vec<_>>().concat();
+    let object = |number| format!("{{\"order_id\":\"A-{number}\"}}\n");
+    let objects = (0..5_000).map(object).collect::<Vec<_>>().concat();
+    for text in [format!("order_id,user_id,amount\n{rows}"), objects] {
+        let lines = OrderLines::read("it".into(), Box::new(Cursor::new(text)), &columns_of(&[]));
+        let (sink, mut taken) = (FailsOnce::default(), Taken::default());
+        let calls = Rc::clone(&sink.calls);
+        let failure = Intake::new(sink, None, &mut taken).take(lines.unwrap()).map(|_| ()).unwrap_err();
+        assert_eq!(failure.message, "the server is busy");
+        assert_eq!((calls.get(), taken.orders), (2, 1));
+    }
 }
