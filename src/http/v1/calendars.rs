@@ -183,7 +183,7 @@ impl By {
 impl Period {
     pub fn new(state: &State, period: PeriodRef, row: &PeriodRow) -> Self {
         Self {
-            calendar: super::order_view::calendar(state.plan(), period),
+            calendar: super::order_view::calendar(state.plan(), period).to_owned(),
             label: row.label.to_string(),
             number: period.period,
             state: row.state().name(),

@@ -174,9 +174,8 @@ impl<'o> Order<'o> {
         let name = |at: Option<u16>, names: &'o [Box<str>]| Some((&*names[usize::from(at?)]).into());
         let tags = commerce.order_tags.iter().enumerate();
         let tags = tags.filter(|(bit, _)| order.tags >> bit & 1 != 0).map(|(_, tag)| (&**tag).into());
-        let calendar = |period: PeriodRef| &*commerce.calendars[usize::from(period.calendar)].name;
-        let label = |period| state.period(period).map_or("", |row| &*row.label);
-        let booked = order.periods.iter().map(|period| (calendar(*period), label(*period).into()));
+        let booked =
+            order.periods.iter().map(|period| (calendar(plan, *period), label(state, *period).into()));
         let first_is_seen = order.credits.first().is_some_and(|(first, _)| sight.sees(state, *first));
         Self {
             order_id: (&*order.id).into(),
@@ -259,8 +258,8 @@ impl Refunded {
         let line =
             |(line, before, with): &(u8, u32, u32)| RefundedLine { line: *line, part: Part(with - before) };
         let acts = refund.states.iter().map(|(period, acts)| {
-            let act = Act { period: label(state, *period), state: acts.name() };
-            (calendar(state.plan(), *period), act)
+            let act = Act { period: label(state, *period).to_owned(), state: acts.name() };
+            (calendar(state.plan(), *period).to_owned(), act)
         });
         Self {
             refund_id: refund.id.to_string(),
@@ -292,8 +291,8 @@ impl VolumeSum {
 }
 
 /// The name of a period's calendar.
-pub fn calendar(plan: &Plan, period: PeriodRef) -> String {
-    plan.commerce.calendars[usize::from(period.calendar)].name.to_string()
+pub fn calendar(plan: &Plan, period: PeriodRef) -> &str {
+    &plan.commerce.calendars[usize::from(period.calendar)].name
 }
 
 /// The position of a calendar in the plan.
@@ -306,8 +305,8 @@ pub fn find_calendar(state: &State, name: &str) -> Result<u8, Problem> {
 }
 
 /// The label of a period that is there.
-pub fn label(state: &State, period: PeriodRef) -> String {
-    state.period(period).map_or_else(String::new, |row| row.label.to_string())
+pub fn label(state: &State, period: PeriodRef) -> &str {
+    state.period(period).map_or("", |row| &row.label)
 }
 
 /// The name of a value, by its number: `amount`, or that of a volume.

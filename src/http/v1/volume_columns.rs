@@ -130,8 +130,8 @@ impl ColumnsNow<'_> {
     /// The volumes of a row; `None` where none are asked for.
     pub fn of(&self, member: MemberIx) -> Option<Vec<PeriodColumns>> {
         let periods = self.kept.as_ref()?.iter().map(|(period, values)| PeriodColumns {
-            calendar: calendar(self.state.plan(), *period),
-            period: label(self.state, *period),
+            calendar: calendar(self.state.plan(), *period).to_owned(),
+            period: label(self.state, *period).to_owned(),
             volumes: values.iter().filter_map(|value| self.sums_of(*period, *value, member)).collect(),
         });
         Some(periods.collect())

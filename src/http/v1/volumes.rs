@@ -206,8 +206,8 @@ impl Shown {
 
     fn volumes(&self, state: &State) -> Volumes {
         let of_period = |(period, kept): &(PeriodRef, Vec<Kept>)| PeriodVolumes {
-            calendar: calendar(state.plan(), *period),
-            period: label(state, *period),
+            calendar: calendar(state.plan(), *period).to_owned(),
+            period: label(state, *period).to_owned(),
             volumes: kept.iter().filter_map(|kept| self.sums_of(state, *kept)).collect(),
         };
         Volumes {

@@ -69,7 +69,7 @@ impl Held {
 
 fn failure(error: &io::Error) -> Failure {
     let message = format!(
-        "orders of an export are held in {} until all are read: {error}; nothing was imported",
+        "orders of an export are held in {} until all are read, and that failed: {error}",
         std::env::temp_dir().display()
     );
     Failure::new(Exit::Failed, message)

@@ -147,10 +147,10 @@ fn read_seen<C: AsRef<str>, R: Reader>(
 ) -> OnLine<Read<R::Order>> {
     match seen {
         Seen::Unreadable(line, fault) => (line, unreadable(&fault)),
-        Seen::Order(rows) => {
-            let (line, order) = (rows.line, rows.order_id().to_owned());
-            let read = table.read(rows, reader);
-            (line, read.map_or_else(|reason| Read::Refused { order, reason }, Read::Order))
+        Seen::Order(mut rows) => {
+            let read = table.read(&mut rows, reader);
+            let refused = |reason| Read::Refused { order: rows.order_id().to_owned(), reason };
+            (rows.line, read.map_or_else(refused, Read::Order))
         }
     }
 }

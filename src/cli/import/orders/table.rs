@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     cli::names::Name,
+    core::types::Timestamp,
     http::offline::OrderCells,
     time_text::{self, TimeForm},
 };
@@ -59,7 +60,7 @@ pub struct TableRow<C> {
     pub cells: Result<Vec<C>, LineFault>,
 }
 
-/// The rows of one order, and why they are none.
+/// The rows of one order, and why it is refused, if that is known.
 pub struct Group<C> {
     pub line: u64,
     rows: Vec<Vec<C>>,
@@ -69,7 +70,7 @@ pub struct Group<C> {
 /// What rows come to.
 pub enum Seen<C> {
     Order(Group<C>),
-    /// A row that belongs to nobody knows which order.
+    /// A row that cannot be read, so that its order is not known.
     Unreadable(u64, LineFault),
 }
 
@@ -168,7 +169,11 @@ impl Table<'_> {
     ///
     /// # Errors
     /// Why they stand for none.
-    pub fn read<C: AsRef<str>, R: Reader>(&self, mut rows: Group<C>, reader: &R) -> Result<R::Order, Reason> {
+    pub fn read<C: AsRef<str>, R: Reader>(
+        &self,
+        rows: &mut Group<C>,
+        reader: &R,
+    ) -> Result<R::Order, Reason> {
         if let Some(fault) = rows.fault.take() {
             return Err(fault);
         }
@@ -188,7 +193,7 @@ impl Table<'_> {
         reader.row(cells.given(&self.volumes, lines), member).map_err(in_columns)
     }
 
-    fn time(&self, cell: &str) -> Result<Option<crate::core::types::Timestamp>, Reason> {
+    fn time(&self, cell: &str) -> Result<Option<Timestamp>, Reason> {
         if cell.is_empty() {
             return Ok(None);
         }

@@ -133,7 +133,9 @@ impl Subject for Orders {
             status: done.status().as_u16(),
             lsn: answer.applied.lsn,
             order_id: id.as_str().to_owned(),
-            booking: booked.map(|period| (calendar(plan, period), label(state, period))).collect(),
+            booking: booked
+                .map(|period| (calendar(plan, period).to_owned(), label(state, period).to_owned()))
+                .collect(),
         })
     }
 }
